@@ -1,0 +1,81 @@
+"""Any Python object to a list of frames without copying its data, and back.
+
+    >>> import numpy as np
+    >>> frames = serialize_object({"id": 7, "x": np.arange(1000.0)})
+    >>> obj, rest = deserialize_object(frames)
+    >>> obj["x"].sum(), rest
+    (np.float64(499500.0), [])
+"""
+
+from .errors import (
+    CannerError,
+    CanningError,
+    DeserializationError,
+    SerializationError,
+    UnresolvedReference,
+)
+from .registry import Registry, default_registry
+from .canned import (
+    CannedBytes,
+    CannedCell,
+    CannedMemoryView,
+    CannedObject,
+    CannedPartial,
+    PrePickled,
+    Reference,
+    uncan,
+)
+from .arrays import CannedArray
+from .functions import CannedClass, CannedFunction, interactive
+from .wrapping import can
+from .message import (
+    Serializer,
+    default_serializer,
+    deserialize_object,
+    pack_apply_message,
+    serialize_object,
+    split,
+    unpack_apply_message,
+)
+from .files import dump, dumps, load, loads
+
+__version__ = "0.1.0"
+
+register = default_registry.register
+unregister = default_registry.unregister
+
+__all__ = [
+    "CannedArray",
+    "CannedBytes",
+    "CannedCell",
+    "CannedClass",
+    "CannedFunction",
+    "CannedMemoryView",
+    "CannedObject",
+    "CannedPartial",
+    "CannerError",
+    "CanningError",
+    "DeserializationError",
+    "PrePickled",
+    "Reference",
+    "Registry",
+    "SerializationError",
+    "Serializer",
+    "UnresolvedReference",
+    "can",
+    "default_registry",
+    "default_serializer",
+    "deserialize_object",
+    "dump",
+    "dumps",
+    "interactive",
+    "load",
+    "loads",
+    "pack_apply_message",
+    "register",
+    "serialize_object",
+    "split",
+    "uncan",
+    "unpack_apply_message",
+    "unregister",
+]

@@ -1,0 +1,152 @@
+"""Arrays and all that numpy makes: canned, and built again over the memory that arrived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .buffers import aligned_copy, flat
+from .canned import CannedObject, CannedParts, Namespace
+from .dtypes import BY_NAME, Description, build
+from .layout import Array, Layout
+
+
+class CannedArray(CannedObject):
+    """Stand for an array: shape, dtype, layout here; the memory in `buffers`.
+
+    In a header it is called with the number of the array's buffer in the message, or with the bytes
+    themselves where they are few: ``CannedArray(0, (2048,), "<f8")``. Several buffers are joined.
+
+    Attributes:
+        shape: a tuple of ints.
+        dtype: the description that `canning.dtypes` gives, which is plain data.
+        layout: None for C order, else ``(offset, strides)`` in bytes.
+        readonly: whether the array was read-only where it came from.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        shape: tuple[int, ...],
+        dtype: Description,
+        layout: Layout | None = None,
+        readonly: bool = False,
+    ) -> None:
+        self.buffers = [None if isinstance(source, int) else source]
+        self.shape = shape
+        self.dtype = dtype
+        self.layout = layout
+        self.readonly = readonly
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array as a view of its buffer, where that is aligned; else of a copy."""
+        buffers = [flat(buffer) for buffer in self.buffers]
+        memory = buffers[0] if len(buffers) == 1 else aligned_copy(*buffers)
+        return make_array(memory, self.shape, self.dtype, self.layout, self.readonly)
+
+    def __repr__(self) -> str:
+        return f"CannedArray(shape={self.shape}, dtype={self.dtype!r}, buffers={self.buffers!r})"
+
+
+def make_array(
+    memory: Any,
+    shape: tuple[int, ...],
+    dtype: Description,
+    layout: Layout | None = None,
+    readonly: bool = False,
+) -> Array:
+    """View memory as an array; the result is aligned always, by a copy where it must be.
+
+    >>> make_array(bytearray(16), (2,), "<f8")
+    array([0., 0.])
+    """
+    kind = BY_NAME.get(dtype) if type(dtype) is str else None
+    if kind is None:
+        kind = build(dtype)
+    if layout is None:
+        array: Array = np.ndarray(shape, kind, memory)
+    else:
+        array = np.ndarray(shape, kind, memory, *layout)
+    if not array.flags.aligned:
+        array = array.copy(order="K")
+    if readonly:
+        array.flags.writeable = False
+    return array
+
+
+class CannedObjects(CannedParts):
+    """Stand for an array of Python objects; its elements follow as a list, and may hold the array itself."""
+
+    @staticmethod
+    def make(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+        if axes is None:
+            return np.empty(shape, object)
+        return np.empty([shape[axis] for axis in axes], object).transpose(np.argsort(axes))
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        array: Array = self.make(*self.parts)
+        fill_objects(array, (self.attributes["items"], self.attributes["readonly"]))
+        return array
+
+
+def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
+    """Put the elements of an object array in, in the order in which they lie in memory."""
+    items, readonly = state
+    if isinstance(array, CannedObjects):
+        array.attributes = {"items": items, "readonly": readonly}
+        return
+    in_memory = array if array.flags.c_contiguous else array.transpose(np.argsort([-s for s in array.strides]))
+    in_memory.reshape(-1)[...] = np.fromiter(items, object, len(items))
+    if readonly:
+        array.flags.writeable = False
+
+
+class CannedStrings(CannedParts):
+    """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
+
+    @staticmethod
+    def make(dtype: Description, shape: tuple[int, ...], items: list[Any], fortran: bool, readonly: bool) -> Array:
+        array = np.array(items, build(dtype)).reshape(shape, order="F" if fortran else "C")
+        if readonly:
+            array.flags.writeable = False
+        return array
+
+
+class CannedSubclass(CannedParts):
+    """Stand for an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
+
+    @staticmethod
+    def make(cls: type[Array], array: Array) -> Array:
+        return array.view(cls)
+
+
+class CannedMasked(CannedParts):
+    """Stand for a masked array: its data, its mask, its fill value."""
+
+    @staticmethod
+    def make(cls: type[Any], data: Array, mask: Array | None, fill_value: Any, hard: bool) -> Any:
+        masked: Any = np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard)
+        masked = masked if cls is np.ma.MaskedArray else masked.view(cls)
+        if fill_value is not None:
+            masked._fill_value = fill_value
+        masked._sharedmask = False
+        return masked
+
+
+class CannedScalar(CannedParts):
+    """Stand for one numpy scalar: its dtype and its bytes, or its text."""
+
+    @staticmethod
+    def make(dtype: Description, value: bytes | str) -> Any:
+        if dtype == "S":
+            return np.bytes_(value)
+        if dtype == "U":
+            return np.str_(value)
+        return np.ndarray((), build(dtype), bytearray(value))[()]  # type: ignore[arg-type]
+
+
+class CannedDtype(CannedParts):
+    """Stand for a dtype."""
+
+    make = staticmethod(build)

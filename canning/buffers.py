@@ -1,0 +1,96 @@
+"""Memory as flat views: what a frame is made of, where it lies, who keeps it alive."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Frame = bytes | bytearray | memoryview
+"""What `serialize_object` gives: any of these goes to a socket or a file as it is."""
+
+ALIGNMENT: Final = 64
+"""Bytes to which memory of our own is aligned: a cache line, and the widest vector register."""
+
+ByteArray = npt.NDArray[np.uint8]
+
+
+class _Span:
+    """A stretch of somebody's memory, offered to numpy by the array interface protocol.
+
+    numpy keeps this object as the base of the array that it makes, and this object keeps `owner`.
+    https://numpy.org/doc/stable/reference/arrays.interface.html
+    """
+
+    def __init__(self, address: int, nbytes: int, owner: object, readonly: bool) -> None:
+        self.owner = owner
+        self.__array_interface__ = {
+            "data": (address, readonly),
+            "shape": (nbytes,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+
+def flat(frame: Any) -> memoryview:
+    """View a frame as flat unsigned bytes, without a copy.
+
+    `frame` is anything with the buffer protocol whose memory is contiguous: bytes, bytearray,
+    memoryview, `zmq.Frame`, `pickle.PickleBuffer`, an array.
+
+    >>> flat(bytearray(b"abc")).nbytes
+    3
+    """
+    view = memoryview(frame)
+    if view.format == "B" and view.ndim == 1 and view.c_contiguous:
+        return view
+    return view.cast("B")
+
+
+def address(view: memoryview) -> int:
+    """Tell where in memory a flat view starts; 0 for an empty one."""
+    if not view.nbytes:
+        return 0
+    where: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    return where
+
+
+def span(low: int, high: int, owner: object, *, readonly: bool) -> memoryview:
+    """View the bytes from address `low` up to `high` of memory that `owner` keeps alive."""
+    return memoryview(np.asarray(_Span(low, high - low, owner, readonly)))
+
+
+def aligned_empty(nbytes: int) -> ByteArray:
+    """Make a writable array of `nbytes` bytes, its start aligned to `ALIGNMENT`.
+
+    >>> aligned_empty(100).ctypes.data % ALIGNMENT
+    0
+    """
+    room = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -room.__array_interface__["data"][0] % ALIGNMENT
+    return room[start : start + nbytes]
+
+
+def aligned_copy(*views: memoryview) -> memoryview:
+    """Copy flat views one behind the other into fresh aligned memory."""
+    room = aligned_empty(sum(view.nbytes for view in views))
+    at = 0
+    for view in views:
+        room[at : at + view.nbytes] = view
+        at += view.nbytes
+    return memoryview(room)
+
+
+def owner_of(obj: Any) -> object:
+    """Follow the bases of an array, and the objects behind memoryviews, to who owns the memory."""
+    while True:
+        if isinstance(obj, np.ndarray):
+            below = obj.base
+        elif isinstance(obj, memoryview):
+            below = obj.obj
+        else:
+            return obj
+        if below is None:
+            return obj
+        obj = below

@@ -1,0 +1,177 @@
+"""Header to object: the names in a header read as live constructors over the buffers that arrived."""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from .arrays import CannedArray, make_array
+from .buffers import address, aligned_copy
+from .canned import (
+    CannedBytes,
+    CannedMessage,
+    CannedObject,
+    CannedParts,
+    Namespace,
+    Reference,
+    make_bytes,
+    open_canned,
+)
+from .functions import fill_function, make_function
+from .layout import clusters
+from .reducers import CannedRegistered, rebuild
+from .registry import Registry
+from .wire import Trailer
+
+_SAFE: Final = 16
+"""Bytes to which shared memory is aligned before arrays look at it: the strictest of numpy's dtypes."""
+
+
+class Buffers:
+    """Give the buffers of one message by number, as its table says; joined or copied where they must be."""
+
+    def __init__(self, trailer: Trailer, head: memoryview, frames: list[memoryview], *, writable: bool) -> None:
+        self.trailer = trailer
+        self.head = head
+        self.frames = frames
+        self.writable = writable
+        self.table = trailer.table
+        self._own: dict[int, memoryview] = {}
+        self._inline: dict[int, tuple[memoryview, int]] | None = None
+
+    def __getitem__(self, number: int) -> memoryview:
+        if self.table is None:
+            return self.frames[number] if not self.writable else self._writable(number)
+        first, count, offset, length = self.table[number]
+        if count > 1:
+            return self._joined(number)
+        if first == 0:
+            return self._from_inline(number)
+        return self._shared(first)[offset : offset + length]
+
+    def outside(self) -> Iterator[memoryview]:
+        """Give pickle's own out-of-band buffers, which are the last ones."""
+        count = len(self.frames) if self.table is None else len(self.table)
+        for number in range(count - self.trailer.outside, count):
+            buffer = self[number]
+            yield buffer if address(buffer) % 8 == 0 else aligned_copy(buffer)
+
+    def _writable(self, number: int) -> memoryview:
+        frame = self.frames[number]
+        return aligned_copy(frame) if frame.readonly else frame
+
+    def _joined(self, number: int) -> memoryview:
+        if number not in self._own:
+            assert self.table is not None
+            first, count, _, _ = self.table[number]
+            self._own[number] = aligned_copy(*self.frames[first - 1 : first - 1 + count])
+        return self._own[number]
+
+    def _shared(self, first: int) -> memoryview:
+        """Give a frame that several arrays may look at: made fit for all of them once."""
+        key = -first
+        if key not in self._own:
+            frame = self.frames[first - 1]
+            fit = address(frame) % _SAFE == 0 and not (self.writable and frame.readonly)
+            self._own[key] = frame if fit else aligned_copy(frame)
+        return self._own[key]
+
+    def _from_inline(self, number: int) -> memoryview:
+        """Copy inline data out of frame 0, arrays that share memory together and others apart."""
+        assert self.table is not None
+        if self._inline is None:
+            self._inline = {}
+            numbers = [n for n, entry in enumerate(self.table) if entry[0] == 0]
+            extents = [(self.table[n][2], self.table[n][2] + self.table[n][3]) for n in numbers]
+            start = self.trailer.inline[0]
+            for group in clusters(extents):
+                low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
+                copy = aligned_copy(self.head[start + low : start + high])
+                self._inline.update({numbers[i]: (copy, low) for i in group})
+        copy, low = self._inline[number]
+        _, _, offset, length = self.table[number]
+        return copy[offset - low : offset - low + length]
+
+
+class Builder:
+    """Build objects where a header names canned ones.
+
+    Attributes:
+        buffers: the message's buffers by number.
+        registry: who builds what was canned by registration.
+        g: the namespace for functions and references; None where the receiver gave none.
+        deserialize: reads a message that stands within this one.
+    """
+
+    __slots__ = ("buffers", "deserialize", "g", "registry")
+
+    def __init__(
+        self, buffers: Any, registry: Registry, g: Namespace | None, deserialize: Callable[..., Any]
+    ) -> None:
+        self.buffers = buffers
+        self.registry = registry
+        self.g = g
+        self.deserialize = deserialize
+
+    def array(self, source: Any, shape: Any, dtype: Any, layout: Any = None, readonly: bool = False) -> Any:
+        """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
+        memory = self.buffers[source] if type(source) is int else bytearray(source)
+        return make_array(memory, shape, dtype, layout, readonly)
+
+    def bytes(self, source: Any, mutable: bool = False) -> Any:
+        """Build `bytes`, the very object that is the frame where it is one."""
+        return make_bytes(self.buffers[source] if type(source) is int else source, mutable)
+
+    def canned(self, cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> Any:
+        """Build what a canned object of the user's own stands for."""
+        canned = open_canned(cls, state, *sources)
+        canned.buffers = [self.buffers[s] if type(s) is int else s for s in sources]
+        return canned.get_object(self.g)
+
+    def message(self, *sources: Any) -> Any:
+        """Build what was serialized before it came into this message."""
+        return self.deserialize([self.buffers[s] if type(s) is int else s for s in sources], self.g)[0]
+
+    def registered(self, name: str, state: Any, cls: type | None) -> Any:
+        """Build what was canned by registration."""
+        return rebuild(self.registry, name, state, cls)
+
+    def reference(self, name: str) -> Any:
+        """Look a reference up, or give it as it is where there is nowhere to look."""
+        reference = Reference(name)
+        return reference if self.g is None else reference.get_object(self.g)
+
+    def live(self, named: Any) -> Any:
+        """Give what builds the object that a name in the header stands for."""
+        if named is CannedArray:
+            return self.array
+        if named is CannedBytes:
+            return self.bytes
+        if named is open_canned:
+            return self.canned
+        if named is CannedRegistered:
+            return self.registered
+        if named is Reference:
+            return self.reference
+        if named is CannedMessage:
+            return self.message
+        if isinstance(named, type) and issubclass(named, CannedParts):
+            return named.make
+        if self.g is not None and named in (make_function, fill_function):
+            return functools.partial(named, g=self.g)
+        return named
+
+
+class Reader(pickle.Unpickler):
+    """The C unpickler, with live constructors where a header names canned objects."""
+
+    def __init__(self, head: Any, builder: Builder, outside: Iterator[memoryview] | None) -> None:
+        super().__init__(io.BytesIO(head), buffers=outside)
+        self.builder = builder
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        return self.builder.live(found) if module.startswith("canning.") else found

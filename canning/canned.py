@@ -1,0 +1,273 @@
+"""Canned objects: metadata that pickles small, beside buffers that need not be pickled at all."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import re
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
+
+from .buffers import Frame, flat
+from .errors import DeserializationError, UnresolvedReference
+
+Namespace = dict[str, Any]
+
+
+class CannedObject(abc.ABC):
+    """Stand for an object on its way: what describes it here, its memory in `buffers`.
+
+    A subclass of yours keeps in its attributes whatever pickles, sets `buffers` to the memory that is to
+    travel uncopied (anything with the buffer protocol), and builds the object again in `get_object`, when
+    `buffers` holds what arrived. See `canning.register`.
+
+    Attributes:
+        buffers: the buffer providers; None in the place of each that has not been put there yet.
+    """
+
+    buffers: list[Any]
+
+    @abc.abstractmethod
+    def get_object(self, g: Namespace | None = None) -> Any:
+        """Build the object; functions and references use `g` as their namespace."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "buffers": [None] * len(self.buffers)}
+
+
+def uncan(obj: Any, g: Namespace | None = None) -> Any:
+    """Undo `can`: give the object that a canned one stands for, and anything else as it is.
+
+    >>> uncan(CannedBytes(b"abc")), uncan(5)
+    (b'abc', 5)
+    """
+    return obj.get_object(g) if isinstance(obj, CannedObject) else obj
+
+
+class CannedParts(CannedObject):
+    """Stand for an object that a function makes of parts, some of which may be canned.
+
+    In a header the class is called with the parts; a reader that makes live objects at once calls
+    `make` in its place.
+    """
+
+    make: ClassVar[Callable[..., Any]]
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+        self.attributes: dict[str, Any] = {}
+
+    @property
+    def buffers(self) -> list[Any]:  # type: ignore[override]
+        """The buffers of all canned parts, one behind the other."""
+        return [buffer for part in self._canned() for buffer in part.buffers]
+
+    @buffers.setter
+    def buffers(self, buffers: list[Any]) -> None:
+        rest = list(buffers)
+        for part in self._canned():
+            count = len(part.buffers)
+            part.buffers, rest = rest[:count], rest[count:]
+
+    def _canned(self) -> list[CannedObject]:
+        return [part for part in self.parts if isinstance(part, CannedObject)]
+
+    def get_object(self, g: Namespace | None = None) -> Any:
+        obj = type(self).make(*(uncan(part, g) for part in self.parts))
+        set_attributes(obj, {name: uncan(value, g) for name, value in self.attributes.items()})
+        return obj
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def set_attributes(obj: Any, attributes: dict[str, Any]) -> None:
+    """Give an object that was just made the attributes which it had where it came from."""
+    if isinstance(obj, CannedParts):
+        obj.attributes = attributes
+    elif attributes:
+        obj.__dict__.update(attributes)
+
+
+class CannedBytes(CannedObject):
+    """Stand for `bytes`, or for a `bytearray` where `mutable`.
+
+    `source` is the number of the buffer in its message, or the bytes themselves.
+    """
+
+    def __init__(self, source: Any, mutable: bool = False) -> None:
+        self.buffers = [None if isinstance(source, int) else source]
+        self.mutable = mutable
+
+    def get_object(self, g: Namespace | None = None) -> bytes | bytearray:
+        return make_bytes(self.buffers[0], self.mutable)
+
+
+def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
+    """Make `bytes` of a buffer, a copy only where the buffer is not a whole `bytes` object already."""
+    if mutable:
+        return bytearray(buffer)
+    view = flat(buffer)
+    whole = view.obj
+    if type(whole) is bytes and len(whole) == view.nbytes:
+        return whole
+    return bytes(view)
+
+
+class CannedMemoryView(CannedParts):
+    """Stand for a `memoryview`: the array that it looks at, its format, shape and read-only flag."""
+
+    @staticmethod
+    def make(array: Any, format: str | None, shape: tuple[int, ...], readonly: bool) -> memoryview:
+        view = memoryview(array)
+        if format is not None:
+            view = view.cast("B").cast(format, shape)  # type: ignore[call-overload]
+        return view.toreadonly() if readonly else view
+
+
+class CannedPartial(CannedObject):
+    """Stand for a `functools.partial`, its function and arguments canned one by one."""
+
+    def __init__(self, partial: functools.partial[Any], can: Callable[[Any], Any]) -> None:
+        self.func = can(partial.func)
+        self.args = tuple(can(arg) for arg in partial.args)
+        self.keywords = {name: can(value) for name, value in partial.keywords.items()}
+        self.attributes = dict(partial.__dict__)
+
+    @property
+    def buffers(self) -> list[Any]:  # type: ignore[override]
+        """The buffers of what is canned in it, one behind the other."""
+        parts = (self.func, *self.args, *self.keywords.values())
+        return [b for part in parts if isinstance(part, CannedObject) for b in part.buffers]
+
+    def get_object(self, g: Namespace | None = None) -> functools.partial[Any]:
+        keywords = {name: uncan(value, g) for name, value in self.keywords.items()}
+        partial = functools.partial(uncan(self.func, g), *(uncan(arg, g) for arg in self.args), **keywords)
+        partial.__dict__.update(self.attributes)
+        return partial
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+class PrePickled:
+    """Serialize an object once, to be sent many times.
+
+    Wherever it stands in a message, on its own or at any depth, the object itself arrives. Its frames
+    look at the object's memory as it is: changes to arrays show in what is sent later. `serializer` is
+    the default one where none is given.
+
+    >>> from canning import deserialize_object, serialize_object
+    >>> ready = PrePickled({"step": 1})
+    >>> deserialize_object(serialize_object([ready, ready]))[0]
+    [{'step': 1}, {'step': 1}]
+    """
+
+    __slots__ = ("frames",)
+
+    def __init__(self, obj: Any, serializer: Any = None) -> None:
+        from .message import default_serializer  # which needs this module to be there first
+
+        self.frames: list[Frame] = (serializer or default_serializer).serialize_object(obj)
+
+
+class CannedMessage(CannedObject):
+    """Stand for an object by a message of its own, whose frames are `buffers`."""
+
+    def __init__(self, *sources: Any) -> None:
+        self.buffers = [None if isinstance(source, int) else source for source in sources]
+
+    def get_object(self, g: Namespace | None = None) -> Any:
+        from .message import deserialize_object  # which needs this module to be there first
+
+        return deserialize_object(self.buffers, g)[0]
+
+
+class CannedCell(CannedParts):
+    """Stand for a cell of a closure."""
+
+    make = types.CellType
+
+
+class Reference:
+    """Name something that the receiver has: a name, its attributes and items.
+
+    ``Reference("model.layers[3]")`` arrives as what that path leads to in the namespace `g` that the
+    receiver reads with; where it reads without one, the reference itself arrives. Nothing is evaluated:
+    only names, attributes, whole numbers and quoted keys are looked up.
+
+    >>> Reference("a.real").get_object({"a": 3 + 4j})
+    3.0
+    >>> Reference("rows[0]['x']").get_object({"rows": [{"x": 7}]})
+    7
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a Reference is made from a str, not from {type(name).__name__}")
+        self.name = name
+        _steps(name)
+
+    def get_object(self, g: Mapping[str, Any] | None = None) -> Any:
+        """Look the path up in `g`; raises `UnresolvedReference` where a step leads nowhere."""
+        obj: Any = g if g is not None else {}
+        for step, (kind, key) in enumerate(_steps(self.name)):
+            try:
+                obj = getattr(obj, key) if kind == "attribute" and step else obj[key]
+            except (LookupError, AttributeError, TypeError) as error:
+                raise UnresolvedReference(
+                    f"name {self.name!r} is not defined: the namespace has no {key!r}"
+                    if not step
+                    else f"{self.name!r} leads nowhere: {type(obj).__name__} has no {kind} {key!r}"
+                ) from error
+        return obj
+
+    def __repr__(self) -> str:
+        return f"Reference({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(("canning.Reference", self.name))
+
+    def __reduce__(self) -> tuple[type[Reference], tuple[str]]:
+        return Reference, (self.name,)
+
+
+_STEP: Final = re.compile(r"""(?:^|\.)([^\W\d]\w*)|\[(-?\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]""")
+
+
+def _steps(path: str) -> list[tuple[str, Any]]:
+    """Cut ``a.b[0]['k']`` into its steps."""
+    steps: list[tuple[str, Any]] = []
+    at = 0
+    while at < len(path) or not steps:
+        found = _STEP.match(path, at)
+        if found is None or (not steps and found[1] is None):
+            raise ValueError(
+                f"Reference({path[:80]!r}): a path is a name, then .attribute, [number] or ['key'] as often as needed"
+            )
+        if found[1] is not None:
+            steps.append(("attribute", found[1]))
+        elif found[2] is not None:
+            steps.append(("item", int(found[2])))
+        else:
+            steps.append(("item", found[3] if found[3] is not None else found[4]))
+        at = found.end()
+    return steps
+
+
+def open_canned(cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> CannedObject:
+    """Make a canned object of a class of the user's own, its buffers not yet in place.
+
+    This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
+    `get_object` at once.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, CannedObject)):
+        raise DeserializationError(f"{cls!r} is not a CannedObject class")
+    canned = cls.__new__(cls)
+    canned.__dict__.update(state)
+    canned.buffers = [None if isinstance(source, int) else source for source in sources]
+    return canned

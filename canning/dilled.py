@@ -1,0 +1,54 @@
+"""dill as the pickler: for who needs what only dill sends, at the speed of a pickler in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .canned import CannedBytes
+from .pickling import Plan, Table
+from .reducers import Reducers
+
+
+class DillWriter:
+    """Write one message at a time with dill, memory set aside as `Writer` does."""
+
+    def __init__(self, reducers: Reducers) -> None:
+        self.reducers = reducers
+        self.table = Table(reducers, by_value=False, main=False)
+
+    def write(self, obj: Any, plan: Plan) -> list[bytes]:
+        """Pickle an object; raises what dill raises, and `ShareAgain`."""
+        self.reducers.reset(plan.share, plan.whole)
+        self.table.refresh()
+        chunks: list[bytes] = []
+        _pickler_class()(chunks, self.reducers, self.table).dump(obj)
+        return [bytes(chunk) for chunk in chunks]
+
+
+def _pickler_class() -> Any:
+    try:
+        import dill
+    except ImportError as error:
+        raise ImportError("pickler='dill' needs the package dill: pip install 'canning[dill]'") from error
+
+    class DillPickler(dill.Pickler):  # type: ignore[misc,unused-ignore]
+        dispatch = dict(dill.Pickler.dispatch)
+
+        def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
+            self.write = chunks.append
+            super().__init__(self, protocol=5, buffer_callback=reducers.outside_buffer)
+            self.dispatch_table = table
+            self.reducers = reducers
+
+        def save_bytes(self, obj: Any) -> None:
+            if len(obj) < self.reducers.threshold:
+                dill.Pickler.dispatch[type(obj)](self, obj)
+                return
+            self.reducers.entries.append(obj)
+            number = len(self.reducers.entries) - 1
+            self.save_reduce(CannedBytes, (number, isinstance(obj, bytearray)), obj=obj)
+
+        dispatch[bytes] = save_bytes
+        dispatch[bytearray] = save_bytes
+
+    return DillPickler

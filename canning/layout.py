@@ -1,0 +1,204 @@
+"""How an array lies in memory, and which stretch of it has to travel.
+
+An array of any strides lies within one *extent*, from its lowest byte to its highest. Three ways lead
+from there to buffers, and `plan` chooses (figures in ``docs/copies.md``):
+
+* **span**: the extent as it is, and the array's own strides over it. Nothing is copied on either side.
+  For all that is dense in any order of axes or direction (C, F, permuted, reversed), for broadcast and
+  sliding-window arrays, whose extent is smaller than their shape says, and for slices that use most of it.
+* **runs**: the contiguous stretches of a sparser slice, one view each; the reader joins them.
+* **gathered**: a compact copy, for sparse arrays whose runs are too short to be worth a frame each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .buffers import flat, owner_of, span
+
+Array = npt.NDArray[Any]
+Layout = tuple[int, tuple[int, ...]]
+"""Where in the buffer the first element stands, in bytes, and the strides; None means C order from 0."""
+
+MOST: Final = 2 / 3
+"""A slice with runs of `RUN` bytes goes as a span when it uses this part of its extent.
+
+Sending a byte more over TCP costs about twice what joining a byte at the reader costs.
+"""
+HALF: Final = 0.5
+"""A slice with shorter runs (every other element, say) goes as a span from here: sending the gaps
+costs as much time as gathering around them, and no memory."""
+RUN: Final = 16 * 1024
+"""Bytes that a run must have to go as a frame of its own: below, a frame costs more than a copy."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """One buffer to be: an extent of memory, or the pieces that make it up.
+
+    Attributes:
+        low, high: the extent's first address, and the one behind its last.
+        array: what keeps the memory alive.
+        pieces: views to be joined by the reader; None where the extent goes as it is.
+    """
+
+    low: int
+    high: int
+    array: Array
+    pieces: list[memoryview] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        if self.pieces is None:
+            return self.high - self.low
+        return sum(piece.nbytes for piece in self.pieces)
+
+    @property
+    def key(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+        """Tell this array from all others in a way that lasts longer than the object itself."""
+        return (start_of(self.array), self.array.shape, self.array.strides)
+
+
+def start_of(array: Array) -> int:
+    """Tell the address of an array's first element."""
+    start: int = array.__array_interface__["data"][0]
+    return start
+
+
+def extent(array: Array) -> tuple[int, int]:
+    """Tell the lowest address of an array, and the one behind its highest.
+
+    >>> low, high = extent(np.arange(10, dtype="i8")[::-3])
+    >>> high - low
+    80
+    """
+    low = high = start_of(array)
+    for length, stride in zip(array.shape, array.strides, strict=True):
+        reach = (length - 1) * stride
+        if reach < 0:
+            low += reach
+        else:
+            high += reach
+    return low, high + array.itemsize
+
+
+def distinct(array: Array) -> Array:
+    """Cut broadcast axes down to one element: what is left is the memory that there is.
+
+    >>> distinct(np.broadcast_to(np.arange(3), (1000, 3))).shape
+    (1, 3)
+    """
+    if 0 not in array.strides:
+        return array
+    return array[tuple(slice(None, 1) if stride == 0 else slice(None) for stride in array.strides)]
+
+
+def plan(array: Array, *, whole: bool = False) -> tuple[Block, Layout]:
+    """Choose how an array that is not in C order travels.
+
+    `array` has at least one element. With `whole` its extent goes as it is, however sparse: other
+    arrays of the message lie in between and share its memory.
+
+    Returns the block, and the layout that the array has in the block's buffer.
+    """
+    low, high = extent(array)
+    core = distinct(array)
+    used = core.nbytes / (high - low)
+    run = _run_length(core)
+    if whole or used >= MOST or (used >= HALF and run < RUN):
+        return Block(low, high, array), (start_of(array) - low, array.strides)
+    dense = tuple(_dense_strides(core))
+    layout = (0, tuple(0 if old == 0 else new for old, new in zip(array.strides, dense, strict=True)))
+    if run >= RUN:
+        return Block(low, high, array, list(_runs(core, run))), layout
+    return Block(low, high, array, [dense_bytes(gather(core))]), layout
+
+
+def gather(array: Array) -> Array:
+    """Copy an array compactly, keeping the order of its axes in memory and not their direction."""
+    order = _axes_by_stride(array)
+    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+
+
+def dense_bytes(array: Array) -> memoryview:
+    """View an array that is dense in some order of axes as flat bytes."""
+    try:
+        return flat(array)  # numpy's own buffer: half the time, but only for plain C arrays
+    except (ValueError, TypeError, BufferError):
+        low, high = extent(array)
+        return span(low, high, array, readonly=not array.flags.writeable)
+
+
+def _axes_by_stride(array: Array) -> list[int]:
+    """Order the axes from the widest step to the narrowest; equal ones keep their order."""
+    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+
+
+def _dense_strides(array: Array) -> list[int]:
+    strides, step = [0] * array.ndim, array.itemsize
+    for axis in reversed(_axes_by_stride(array)):
+        strides[axis] = step
+        step *= array.shape[axis]
+    return strides
+
+
+def _run_length(array: Array) -> int:
+    run = array.itemsize
+    for axis in reversed(_axes_by_stride(array)):
+        if array.shape[axis] > 1 and array.strides[axis] != run:
+            break
+        run *= array.shape[axis]
+    return run
+
+
+def _runs(array: Array, run: int) -> Iterator[memoryview]:
+    """View the contiguous runs of an array one by one, in the order of its dense layout."""
+    start, readonly = start_of(array), not array.flags.writeable
+    outer, inside = [], array.itemsize
+    for axis in reversed(_axes_by_stride(array)):
+        if inside < run:
+            inside *= array.shape[axis]
+        else:
+            outer.append(axis)
+    steps = [
+        range(0, array.strides[axis] * array.shape[axis], array.strides[axis])
+        for axis in reversed(outer)
+        if array.shape[axis] > 1
+    ]
+    for offsets in itertools.product(*steps):
+        low = start + sum(offsets)
+        yield span(low, low + run, array, readonly=readonly)
+
+
+def clusters(extents: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Group the extents that overlap, by their numbers; groups in the order of memory.
+
+    >>> clusters([(10, 20), (0, 5), (15, 30), (5, 6)])
+    [[1], [3], [0, 2]]
+    """
+    numbered = sorted((low, high, number) for number, (low, high) in enumerate(extents))
+    groups: list[list[int]] = []
+    top = -1
+    for low, high, number in numbered:
+        if low < top:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+        top = max(top, high)
+    return groups
+
+
+def share_memory(one: Array, other: Array) -> bool:
+    """Tell whether two arrays have a byte in common; one too hard to tell counts as yes."""
+    if owner_of(one) is not owner_of(other):
+        return False
+    try:
+        return bool(np.shares_memory(one, other, max_work=10_000))
+    except np.exceptions.TooHardError:
+        return True

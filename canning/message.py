@@ -1,0 +1,314 @@
+"""The whole way: any object to a list of frames, and back."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Self
+
+import cloudpickle
+
+from .buffers import Frame, flat
+from .building import Buffers, Builder, Reader
+from .canned import Namespace, PrePickled
+from .culprit import explain_failure
+from .errors import CanningError, DeserializationError, SerializationError
+from .packing import Packed, pack_buffers
+from .pickling import _CLASSES_AHEAD, Ahead, ByName, ByValueClass, Plan, Writer
+from .reducers import Reducers, ShareAgain
+from .registry import Registry, default_registry
+from .wire import CALL, PLAIN, check_frames, count_frames, has_trailer, pack, parse
+
+PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
+_ATOMS: Final = frozenset((int, float, bool, str, type(None)))
+"""Types whose instances hold nothing else: they need no table and no second look."""
+_SMALL: Final = 4096
+
+
+class Serializer:
+    """Hold all options; immutable, and safe to use from several threads.
+
+    Options:
+        registry: who cans which types; `canning.default_registry`.
+        pickler: ``"auto"`` (default) takes the C pickler, and cloudpickle for what must go by value:
+            lambdas, what is local to a function, what stands in ``__main__``. ``"pickle"`` sends all
+            code by reference, ``"cloudpickle"`` asks cloudpickle for every function and class,
+            ``"dill"`` is dill's pickler (slow; the package ``dill`` must be there).
+        buffer_threshold: bytes from which memory gets a frame of its own; less goes into the header.
+            1024 by default.
+        writable: whether arrays that were writable arrive writable even where the frame's memory is
+            read-only, by a copy. False by default.
+        trust: ``"code"``: messages are read by the C unpickler, so that whoever wrote them can run any
+            code here, as with pickle.
+
+    >>> serializer = Serializer(buffer_threshold=100)
+    >>> len(serializer.serialize_object([b"x" * 200]))
+    2
+    """
+
+    __slots__ = ("_frozen", "_writers", "buffer_threshold", "pickler", "registry", "trust", "writable")
+
+    def __init__(
+        self,
+        *,
+        registry: Registry = default_registry,
+        pickler: str = "auto",
+        buffer_threshold: int = 1024,
+        writable: bool = False,
+        trust: str = "code",
+    ) -> None:
+        if pickler not in PICKLERS:
+            raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
+        if trust != "code":
+            raise ValueError(f"trust={trust!r}: this version reads messages with trust='code' only")
+        if buffer_threshold < 1:
+            raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")
+        self.registry = registry
+        self.pickler = pickler
+        self.buffer_threshold = buffer_threshold
+        self.writable = writable
+        self.trust = trust
+        self._writers: list[Writer] = []
+        self._frozen = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if getattr(self, "_frozen", False):
+            raise AttributeError(f"a Serializer is immutable: use evolve({name}=...)")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        options = {name: getattr(self, name) for name in ("pickler", "buffer_threshold", "writable", "trust")}
+        return f"Serializer({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+
+    def evolve(self, **options: Any) -> Self:
+        """Make a serializer with other options; raises `TypeError` for one that there is not.
+
+        >>> Serializer().evolve(buffer_threshold=64).buffer_threshold
+        64
+        """
+        if not options:
+            return self
+        now = {
+            name: getattr(self, name)
+            for name in ("registry", "pickler", "buffer_threshold", "writable", "trust")
+        }
+        return type(self)(**{**now, **options})
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def serialize_object(self, obj: Any, buffer_threshold: int | None = None, **options: Any) -> list[Frame]:
+        """Turn an object into frames: a header, and the memory of its arrays and buffers, not copied.
+
+        Memory of `buffer_threshold` bytes (1024) and more gets a frame of its own, at any depth. Frames
+        are flat, and look at the object's own memory: change it only when they have been sent.
+        `options` are those of `Serializer`. Raises `SerializationError`, with the path to the culprit,
+        for what cannot be pickled.
+
+        >>> import numpy as np
+        >>> header, memory = serialize_object({"weights": np.zeros(1000)})
+        >>> memory.nbytes
+        8000
+        """
+        if buffer_threshold is not None:
+            options["buffer_threshold"] = buffer_threshold
+        if options:
+            return self.evolve(**options).serialize_object(obj)
+        if type(obj) is PrePickled:
+            return list(obj.frames)
+        return self._serialize(obj, 0)
+
+    def _serialize(self, obj: Any, flags: int) -> list[Frame]:
+        if type(obj) in _ATOMS:
+            body = pickle.dumps(obj, 5)
+            return [pack(body, len(body), [], None, 0, flags | PLAIN)]
+        try:
+            writer = self._writers.pop()
+        except IndexError:
+            writer = self._new_writer()
+        try:
+            frames = self._assemble(*self._pickle(writer, obj), writer.reducers, flags)
+        except CanningError:
+            raise
+        except Exception as error:
+            raise explain_failure(obj, error, self) from error
+        writer.reducers.reset()
+        self._writers.append(writer)
+        return frames
+
+    def _new_writer(self) -> Writer:
+        reducers = Reducers(self.registry, self.buffer_threshold)
+        if self.pickler == "dill":
+            from .dilled import DillWriter
+
+            return DillWriter(reducers)
+        return Writer(reducers, main=self.pickler == "auto")
+
+    def _pickle(self, writer: Writer, obj: Any) -> tuple[list[bytes | memoryview], Packed]:
+        """Try plan after plan; each attempt that fails says what the next has to know."""
+        plan = Plan(by_value=self.pickler == "cloudpickle" or self._cloudpickle_knows_more())
+        while True:
+            try:
+                chunks = writer.write(obj, plan)
+                reducers = writer.reducers
+                entries = reducers.entries + reducers.outside
+                return chunks, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
+            except ShareAgain as again:
+                if plan.share and again.whole <= plan.whole:
+                    raise
+                plan.share, plan.whole = True, plan.whole | again.whole
+            except ByValueClass as found:
+                plan.classes.append(found.cls)
+                plan.by_value = len(plan.classes) > _CLASSES_AHEAD
+            except Ahead as found:
+                plan.ahead, plan.watch = found.objects, False
+            except ByName:
+                plan.by_value = True
+            except Exception:
+                if plan.by_value or self.pickler != "auto":
+                    raise
+                plan.by_value = True
+            if plan.by_value:
+                plan.classes = []
+
+    def _cloudpickle_knows_more(self) -> bool:
+        return self.pickler == "auto" and bool(cloudpickle.list_registry_pickle_by_value())
+
+    @staticmethod
+    def _assemble(chunks: list[Any], packed: Packed, reducers: Reducers, flags: int) -> list[Frame]:
+        body = b"".join(chunks)
+        length = len(body)
+        if not packed.frames and length < _SMALL and b"canning." not in body:
+            flags |= PLAIN
+        if packed.inline:
+            body = b"".join((body, *packed.inline))
+        lengths = [frame.nbytes for frame in packed.frames]
+        head = pack(body, length, lengths, packed.table, len(reducers.outside), flags)
+        return [head, *packed.frames]
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def deserialize_object(
+        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
+    ) -> tuple[Any, list[Any]]:
+        """Build the first object of a message; return it with the frames that are left.
+
+        `frames` are bytes, bytearray, memoryview, `zmq.Frame` or anything else with the buffer
+        protocol. Arrays are views of them, so a frame lives as long as its array does. `g` is the
+        namespace in which references are looked up and functions by value run. A frame 0 without a
+        trailer is read as a plain pickle.
+
+        The C unpickler reads the header: **whoever wrote the message can run any code here.** Raises
+        `DeserializationError` where the message is damaged or names what is not here.
+
+        >>> obj, rest = deserialize_object(serialize_object([1, 2]) + serialize_object("next"))
+        >>> obj, len(rest)
+        ([1, 2], 1)
+        """
+        obj, rest, _ = self._deserialize(frames, g, options)
+        return obj, rest
+
+    def _deserialize(
+        self, frames: Sequence[Any], g: Namespace | None, options: dict[str, Any]
+    ) -> tuple[Any, list[Any], int]:
+        if options:
+            return self.evolve(**options)._deserialize(frames, g, {})
+        if not frames:
+            raise DeserializationError("there is no frame to read an object from")
+        head = flat(frames[0])
+        if not has_trailer(head):
+            return *self._read_plain_pickle(head, frames), 0
+        trailer = parse(head)
+        if trailer.frames == 1 and trailer.flags & PLAIN:
+            return _guard(pickle.loads, head), list(frames[1:]), trailer.flags
+        views = [flat(frame) for frame in frames[1 : trailer.frames]]
+        check_frames(trailer, views)
+        if trailer.table is None and not self.writable:
+            source: Any = views
+        else:
+            source = Buffers(trailer, head, views, writable=self.writable)
+        builder = Builder(source, self.registry, g, self.deserialize_object)
+        outside = None
+        if trailer.outside:
+            outside = Buffers(trailer, head, views, writable=self.writable).outside()
+        return _guard(_load, head, builder, outside), list(frames[trailer.frames :]), trailer.flags
+
+    def _read_plain_pickle(self, head: memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
+        taken = iter(frames[1:])
+        obj = _guard(functools.partial(pickle.loads, buffers=taken), head)
+        return obj, list(taken)
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def pack_apply_message(
+        self, f: Callable[..., Any], args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> list[Frame]:
+        """Turn a call into one message; `unpack_apply_message` takes it apart.
+
+        >>> f, args, kwargs = unpack_apply_message(pack_apply_message(max, [[3, 4]], {"default": 0}))
+        >>> f(*args, **kwargs)
+        4
+        """
+        serializer = self.evolve(**options)
+        return serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL)
+
+    def unpack_apply_message(
+        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Build function, arguments and keyword arguments of a call.
+
+        As `deserialize_object`, with the same trust. Raises `DeserializationError` for a message that
+        is not one call.
+        """
+        obj, rest, flags = self._deserialize(frames, g, options)
+        if not flags & CALL or rest:
+            raise DeserializationError(
+                f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
+                "read it with deserialize_object"
+            )
+        f, args, kwargs = obj
+        return f, args, kwargs
+
+
+def _load(head: memoryview, builder: Builder, outside: Any) -> Any:
+    return Reader(head, builder, outside).load()
+
+
+def _guard(load: Callable[..., Any], *args: Any) -> Any:
+    """Read a header; whatever goes wrong in it is the message's fault, and nothing is delivered."""
+    try:
+        return load(*args)
+    except (CanningError, MemoryError):
+        raise
+    except RecursionError as error:
+        raise DeserializationError("the message is nested too deeply to be read") from error
+    except Exception as error:
+        named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
+        what = f"{type(error).__name__}: {error}" if named else type(error).__name__
+        raise DeserializationError(f"the message cannot be read: {what}") from error
+
+
+def split(frames: Iterable[Any]) -> list[list[Any]]:
+    """Cut a chained message into its objects' frames, and unpickle nothing.
+
+    Raises `DeserializationError` where the message ends in the middle of an object.
+
+    >>> [len(part) for part in split(serialize_object(1) + serialize_object([b"x" * 2000]))]
+    [1, 2]
+    """
+    rest = list(frames)
+    parts = []
+    while rest:
+        count = count_frames(rest[0])
+        if count > len(rest):
+            raise DeserializationError(f"the message is cut: it has {count} frames, of which {len(rest)} are here")
+        parts.append(rest[:count])
+        rest = rest[count:]
+    return parts
+
+
+default_serializer: Final = Serializer()
+serialize_object = default_serializer.serialize_object
+deserialize_object = default_serializer.deserialize_object
+pack_apply_message = default_serializer.pack_apply_message
+unpack_apply_message = default_serializer.unpack_apply_message

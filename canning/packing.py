@@ -1,0 +1,133 @@
+"""Give each buffer of a message its place: a frame, a part of one, several, or the end of frame 0."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from .buffers import Frame, flat, owner_of, span
+from .layout import Block, clusters, dense_bytes, extent, share_memory
+from .reducers import ShareAgain
+from .wire import Entry
+
+_PAIRS: Final = 2000
+"""Pairs of sparse arrays that are tested for a common byte, some 3 µs each; what lies beyond is taken
+as not sharing."""
+
+
+@dataclass(slots=True)
+class Packed:
+    """Where all buffers of a message went.
+
+    Attributes:
+        frames: the frames behind frame 0.
+        table: an entry for each buffer; None where buffer i is all of frame i + 1.
+        inline: the bytes that go behind the pickle in frame 0.
+    """
+
+    frames: list[memoryview]
+    table: list[Entry] | None = None
+    inline: list[Frame] = field(default_factory=list)
+
+
+def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
+    """Lay the buffers of a message out.
+
+    `views` tells whether any array is a view of memory that another one may look at too; where one does,
+    the bytes that they cover between them are sent once. Raises `ShareAgain` where sparse arrays share
+    memory, which they can only do when they go as they lie.
+    """
+    if views and len(entries) > 1:
+        return _pack_shared([_block_of(entry) for entry in entries], threshold)
+    frames: list[memoryview] = []
+    table: list[Entry] = []
+    for entry in entries:
+        pieces = _pieces(entry)
+        table.append((len(frames) + 1, len(pieces), 0, sum(piece.nbytes for piece in pieces)))
+        frames += pieces
+    return Packed(frames, None if len(frames) == len(entries) else table)
+
+
+def _pieces(entry: Any) -> list[memoryview]:
+    if not isinstance(entry, Block):
+        try:
+            return [flat(entry)]
+        except (TypeError, ValueError, BufferError):
+            return [dense_bytes(entry)]
+    if entry.pieces is not None:
+        return entry.pieces
+    if entry.array.flags.c_contiguous:
+        return [dense_bytes(entry.array)]
+    return [span(entry.low, entry.high, entry.array, readonly=not entry.array.flags.writeable)]
+
+
+def _block_of(entry: Any) -> Block:
+    if isinstance(entry, Block):
+        return entry
+    array = entry if isinstance(entry, np.ndarray) else np.frombuffer(entry, np.uint8)
+    return Block(*extent(array), array)
+
+
+def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
+    _check_sparse(blocks)
+    packed = Packed([], [])
+    table: list[Entry] = [(0, 0, 0, 0)] * len(blocks)
+    whole = [number for number, block in enumerate(blocks) if block.pieces is None]
+    groups = [
+        [whole[member] for member in group]
+        for group in clusters([(blocks[number].low, blocks[number].high) for number in whole])
+    ]
+    groups += [[number] for number, block in enumerate(blocks) if block.pieces is not None]
+    at = 0
+    for group in sorted(groups, key=min):  # frames in the order of the pickle, as far as they go
+        members = [blocks[number] for number in group]
+        pieces = _group_pieces(members)
+        nbytes = sum(piece.nbytes for piece in pieces)
+        if nbytes < threshold:
+            packed.inline += pieces
+            first, count, start = 0, 1, at
+            at += nbytes
+        else:
+            first, count, start = len(packed.frames) + 1, len(pieces), 0
+            packed.frames += pieces
+        low = min(block.low for block in members)
+        for number, block in zip(group, members, strict=True):
+            table[number] = (first, count, start + (block.low - low if len(group) > 1 else 0), block.nbytes)
+    packed.table = None if _is_plain(table, packed) else table
+    return packed
+
+
+def _group_pieces(members: list[Block]) -> list[memoryview]:
+    if len(members) == 1:
+        return _pieces(members[0])
+    low, high = min(block.low for block in members), max(block.high for block in members)
+    readonly = not any(block.array.flags.writeable for block in members)
+    return [span(low, high, [owner_of(block.array) for block in members], readonly=readonly)]
+
+
+def _is_plain(table: list[Entry], packed: Packed) -> bool:
+    return not packed.inline and all(
+        entry == (number, 1, 0, packed.frames[number - 1].nbytes)
+        for number, entry in enumerate(table, 1)
+        if number <= len(packed.frames)
+    ) and len(packed.frames) == len(table)
+
+
+def _check_sparse(blocks: list[Block]) -> None:
+    """Raise `ShareAgain` where a sparse array and another one have a byte in common."""
+    if all(block.pieces is None for block in blocks):
+        return
+    tested = 0
+    for group in clusters([extent(block.array) for block in blocks]):
+        members = [blocks[number] for number in group]
+        for one, other in itertools.product([m for m in members if m.pieces is not None], members):
+            if one is other:
+                continue
+            tested += 1
+            if tested > _PAIRS:
+                return
+            if share_memory(one.array, other.array):
+                raise ShareAgain(frozenset(block.key for block in (one, other) if block.pieces is not None))

@@ -1,0 +1,286 @@
+"""What a pickler is told about each type of ours: metadata into the header, memory set aside.
+
+A `Reducers` belongs to one writer and is filled by one message at a time. Its methods are entries of the
+pickler's private dispatch table: each takes an object and gives what ``__reduce__`` would.
+"""
+
+from __future__ import annotations
+
+import array as stdarray
+from typing import Any, Final
+
+import numpy as np
+
+from .arrays import (
+    CannedArray,
+    CannedDtype,
+    CannedMasked,
+    CannedObjects,
+    CannedScalar,
+    CannedStrings,
+    CannedSubclass,
+    fill_objects,
+)
+from .buffers import flat, owner_of, span
+from .canned import CannedMemoryView, CannedMessage, CannedObject, CannedParts, PrePickled, open_canned, set_attributes
+from .dtypes import BY_DTYPE, describe
+from .layout import Array, Block, dense_bytes, extent, plan
+from .registry import Canner, Registry, canned_state, default_registry
+
+Reduced = Any
+_NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
+"""Formats that `memoryview.cast` knows."""
+_MASKED_STATE: Final = frozenset(
+    "_mask _fill_value _hardmask _sharedmask _isfield _baseclass _optinfo _basedict".split()
+)
+
+
+class ShareAgain(Exception):
+    """Ask for the message to be written again, since arrays of it turned out to share memory.
+
+    Attributes:
+        whole: keys of the blocks that must go with their whole extent.
+    """
+
+    def __init__(self, whole: frozenset[Any] = frozenset()) -> None:
+        self.whole = whole
+
+
+class Reducers:
+    """Collect the buffers of one message while its header is pickled.
+
+    Attributes:
+        entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
+        outside: pickle's own out-of-band buffers.
+        small: arrays that went into the header, by identity.
+        owners: identities of the owners of all memory so far; None until the first view comes. Most
+            messages hold no views, and need not keep these.
+        share: whether small arrays are set aside as well, since they share memory.
+        whole: keys of sparse arrays that must go with their whole extent.
+    """
+
+    __slots__ = ("entries", "outside", "owners", "registry", "share", "small", "threshold", "whole")
+
+    def __init__(self, registry: Registry, threshold: int) -> None:
+        self.registry = registry
+        self.threshold = threshold
+        self.reset()
+
+    def reset(self, share: bool = False, whole: frozenset[Any] = frozenset()) -> None:
+        """Forget the message before, and start one."""
+        self.entries: list[Any] = []
+        self.outside: list[memoryview] = []
+        self.small: dict[int, Array] = {}
+        self.owners: set[int] | None = None
+        self.share = share
+        self.whole = whole
+
+    @property
+    def used(self) -> bool:
+        """Tell whether any array went into the header."""
+        return bool(self.entries or self.small)
+
+    @property
+    def views(self) -> bool:
+        """Tell whether any array may look at memory that another one looks at."""
+        return self.share or self.owners is not None
+
+    def array(self, array: Array) -> Reduced:
+        """Reduce an exact `numpy.ndarray`; this path is for what is common, `any_array` for the rest."""
+        dtype = BY_DTYPE.get(id(array.dtype))
+        if dtype is None or array.base is not None or self.owners is not None or self.share:
+            return self.any_array(array)
+        flags = array.flags
+        if not (flags.c_contiguous and flags.writeable):
+            return self.any_array(array)
+        if array.nbytes < self.threshold:
+            self.small[id(array)] = array
+            return CannedArray, (array.tobytes(), array.shape, dtype)
+        entries = self.entries
+        entries.append(array)
+        return CannedArray, (len(entries) - 1, array.shape, dtype)
+
+    def any_array(self, array: Array) -> Reduced:
+        """Reduce an exact `numpy.ndarray` of any dtype, layout and owner."""
+        dtype = array.dtype
+        if dtype.hasobject or dtype.kind == "T":
+            return self._without_memory(array)
+        readonly = () if array.flags.writeable else (True,)
+        if array.size == 0 or dtype.itemsize == 0:
+            return CannedArray, (b"", array.shape, describe(dtype), None, *readonly)
+        if array.flags.c_contiguous:
+            low, high = extent(array)
+            block, layout = Block(low, high, array), None
+        else:
+            block, layout = plan(array, whole=self._is_whole(array))
+        self._note_owner(array, small=block.nbytes < self.threshold)
+        rest = (array.shape, describe(dtype))
+        if layout is not None or readonly:
+            rest += (layout, *readonly)
+        if block.nbytes < self.threshold and not self.share:
+            self.small[id(array)] = array
+            return CannedArray, (block_bytes(block), *rest)
+        self.entries.append(block)
+        return CannedArray, (len(self.entries) - 1, *rest)
+
+    def _is_whole(self, array: Array) -> bool:
+        return bool(self.whole) and Block(*extent(array), array).key in self.whole
+
+    def _note_owner(self, array: Array, *, small: bool) -> None:
+        """Watch for memory that is in the message already: a small array may not be copied then."""
+        if self.share or (self.owners is None and array.base is None):
+            return
+        if self.owners is None:
+            self.owners = {id(owner_of(provider_of(entry))) for entry in self.entries}
+            self.owners.update(id(owner_of(other)) for other in self.small.values())
+        owner = owner_of(array)
+        if id(owner) in self.owners and (small or any(owner_of(a) is owner for a in self.small.values())):
+            raise ShareAgain
+        self.owners.add(id(owner))
+
+    def _without_memory(self, array: Array) -> Reduced:
+        """Reduce an array whose elements are objects, or strings in memory of numpy's own."""
+        readonly = not array.flags.writeable
+        if array.dtype.kind == "T":
+            fortran = array.flags.fnc
+            items = array.ravel(order="F" if fortran else "C").tolist()
+            return CannedStrings, (describe(array.dtype), array.shape, items, fortran, readonly)
+        if array.dtype.names is not None or array.dtype.subdtype is not None or array.dtype.metadata:
+            return array.__reduce_ex__(5)
+        axes = None
+        if not array.flags.c_contiguous:
+            axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+            items = array.transpose(axes).ravel().tolist()
+        else:
+            items = array.ravel().tolist()
+        return CannedObjects, (array.shape, axes), (items, readonly), None, None, fill_objects
+
+    def subclass(self, array: Array) -> Reduced:
+        """Reduce an instance of a subclass of `numpy.ndarray`."""
+        cls = type(array)
+        if pickles_as(cls, np.ma.MaskedArray):
+            return self._masked(array)
+        if not pickles_as(cls, np.ndarray):
+            return array.__reduce_ex__(5)
+        base = array.view(np.ndarray)
+        attributes = {} if issubclass(cls, np.memmap) else dict(getattr(array, "__dict__", {}))
+        if not attributes:
+            return CannedSubclass, (cls, base)
+        return CannedSubclass, (cls, base), attributes, None, None, set_attributes
+
+    def _masked(self, masked: Any) -> Reduced:
+        mask = None if masked._mask is np.ma.nomask else masked._mask
+        parts = (type(masked), masked._data, mask, masked._fill_value, masked._hardmask)
+        attributes = {name: value for name, value in vars(masked).items() if name not in _MASKED_STATE}
+        if masked._optinfo:
+            attributes["_optinfo"] = masked._optinfo
+        return CannedMasked, parts, attributes, None, None, set_attributes
+
+    def scalar(self, scalar: Any) -> Reduced:
+        """Reduce a numpy scalar."""
+        if isinstance(scalar, np.str_):
+            return CannedScalar, ("U", str(scalar))
+        if isinstance(scalar, np.bytes_):
+            return CannedScalar, ("S", bytes(scalar))
+        if scalar.dtype.hasobject:
+            return scalar.__reduce_ex__(5)
+        return CannedScalar, (describe(scalar.dtype), scalar.tobytes())
+
+    def dtype(self, dtype: np.dtype[Any]) -> Reduced:
+        """Reduce a dtype."""
+        return CannedDtype, (describe(dtype),)
+
+    def memoryview(self, view: memoryview) -> Reduced:
+        """Reduce a memoryview of any format, shape and layout."""
+        if view.nbytes and view.c_contiguous and view.format.lstrip("@") in _NATIVE:
+            flattened = np.frombuffer(view.cast("B"), np.uint8)
+            return CannedMemoryView, (flattened, view.format, view.shape, view.readonly)
+        return CannedMemoryView, (np.asarray(view), None, None, view.readonly)
+
+    def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
+        """Reduce an `array.array`; its reader copies, since it owns its memory."""
+        return make_stdlib_array, (array.typecode, array.itemsize, np.frombuffer(memoryview(array).cast("B"), np.uint8))
+
+    def canned(self, canned: CannedObject) -> Reduced:
+        """Reduce a canned object of any class: it arrives as the object that it stands for."""
+        state = canned.__getstate__()
+        state.pop("buffers", None)
+        return open_canned, (type(canned), state, *map(self._aside, canned.buffers))
+
+    def prepickled(self, ready: PrePickled) -> Reduced:
+        """Reduce what was serialized before."""
+        return CannedMessage, tuple(map(self._aside, ready.frames))
+
+    def _aside(self, buffer: Any) -> Any:
+        view = dense_bytes(buffer) if isinstance(buffer, np.ndarray) else memoryview(buffer)
+        if view.nbytes < self.threshold:
+            return view.tobytes()
+        self.entries.append(flat(view))
+        return len(self.entries) - 1
+
+    def registered(self, canner: Canner) -> Any:
+        """Give the reducer for what `canner` cans."""
+
+        def reduce_registered(obj: Any) -> Reduced:
+            state = canned_state(canner, obj)
+            if isinstance(state, CannedObject):
+                return self.canned(state)
+            cls = type(obj) if canner.wants_class else None
+            return CannedRegistered, (canner.name, state, cls)
+
+        return reduce_registered
+
+    def outside_buffer(self, buffer: Any) -> bool:
+        """Take a buffer that an object's own ``__reduce_ex__(5)`` offers; True leaves it in the header."""
+        view: memoryview = buffer.raw()
+        if view.nbytes < self.threshold:
+            return True
+        self.outside.append(view)
+        return False
+
+
+def pickles_as(cls: type, base: type) -> bool:
+    """Tell whether instances of `cls` pickle by the methods of `base`."""
+    return all(
+        getattr(cls, name, None) is getattr(base, name, None)
+        for name in ("__reduce__", "__reduce_ex__", "__setstate__", "__getstate__")
+    )
+
+
+def provider_of(entry: Any) -> Any:
+    """Give the object behind an entry that keeps its memory."""
+    return entry.array if isinstance(entry, Block) else entry
+
+
+def block_bytes(block: Block) -> bytes:
+    """Copy a small block; a sparse one is compact already."""
+    if block.pieces is not None:
+        return b"".join(block.pieces)
+    return span(block.low, block.high, block.array, readonly=True).tobytes()
+
+
+
+
+def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
+    """Build an `array.array`; raises `ValueError` where its items have another size here."""
+    array = stdarray.array(typecode)
+    if array.itemsize != itemsize:
+        raise ValueError(f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here")
+    array.frombytes(memory)
+    return array
+
+
+def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
+    """Call the `uncan` that `registry` has under a name."""
+    canner = registry.by_name(name)
+    if canner.uncan is None:
+        raise TypeError(f"{name} is registered without uncan=, and this message holds plain state for it")
+    return canner.uncan(state) if cls is None else canner.uncan(state, cls=cls)
+
+
+class CannedRegistered(CannedParts):
+    """Stand for an object of a registered type: the name of the registration, and its state."""
+
+    @staticmethod
+    def make(name: str, state: Any, cls: type | None) -> Any:
+        return rebuild(default_registry, name, state, cls)

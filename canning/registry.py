@@ -1,0 +1,196 @@
+"""Who cans what: types, and names of types that nobody has imported yet."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .canned import CannedObject
+from .errors import CannerError, DeserializationError
+
+
+@dataclass(frozen=True, slots=True)
+class Canner:
+    """One registration.
+
+    Attributes:
+        name: the type's dotted name, which stands in the messages.
+        can: makes of an object a `CannedObject`, or plain state for `uncan`.
+        uncan: makes the object of that state; None where `can` gives a `CannedObject`.
+        data: whether `uncan` is safe to call with state that a stranger made up.
+        wants_class: whether `uncan` has a parameter `cls`, and gets the class of the object.
+    """
+
+    name: str
+    can: Callable[[Any], Any]
+    uncan: Callable[..., Any] | None
+    data: bool
+    wants_class: bool
+
+
+class Registry:
+    """Know for each type who cans its instances.
+
+    A type is looked up by itself first, then by its bases in their order. Types may be given by dotted
+    name, which imports nothing: the name is compared when somebody else has imported its module. Names
+    that a package offers an alias for (``"pandas.DataFrame"``) are found as well as the names by which
+    classes call themselves (``"pandas.core.frame.DataFrame"``).
+
+    >>> registry = Registry()
+    >>> registry.register(complex, can=lambda z: (z.real, z.imag), uncan=lambda parts: complex(*parts))
+    >>> registry.find(complex).name
+    'complex'
+    """
+
+    def __init__(self) -> None:
+        self._by_type: dict[type, Canner] = {}
+        self._by_name: dict[str, Canner] = {}
+        self.version = 0
+
+    def register(
+        self,
+        type_or_name: type | str,
+        can: Callable[[Any], Any],
+        uncan: Callable[..., Any] | None = None,
+        *,
+        data: bool = False,
+    ) -> None:
+        """Say how instances of a type are canned, in place of what was said before.
+
+        `can(obj)` gives either a `CannedObject`, or any state that can be serialized: arrays and
+        buffers in it travel uncopied. `uncan(state)` builds the object from that state; where it has
+        a parameter named `cls`, it gets the object's class too, and so serves subclasses.
+        `data=True` promises that `uncan` is safe with state that a stranger made up.
+
+        Registrations are looked up on both sides: the receiver must have made it too, under the
+        same name.
+        """
+        if isinstance(type_or_name, str):
+            name = type_or_name
+        elif isinstance(type_or_name, type):
+            name = dotted_name(type_or_name)
+        else:
+            raise TypeError(
+                f"register takes a type or its dotted name, not an instance of {type(type_or_name).__name__}"
+            )
+        for what, function in (("can", can), ("uncan", uncan)):
+            if not callable(function) and not (what == "uncan" and function is None):
+                raise TypeError(f"{what}= for {name} must be callable, not {type(function).__name__}")
+        canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan))
+        self._by_name[name] = canner
+        if isinstance(type_or_name, type):
+            self._by_type[type_or_name] = canner
+        self.version += 1
+
+    def unregister(self, type_or_name: type | str) -> None:
+        """Forget a registration; raises `KeyError` where there is none."""
+        name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
+        canner = self._by_name.pop(name)
+        self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
+        self.version += 1
+
+    def copy(self) -> Registry:
+        """Make a registry that knows the same and goes its own way from here."""
+        other = Registry()
+        other._by_type = dict(self._by_type)
+        other._by_name = dict(self._by_name)
+        return other
+
+    def find(self, cls: type) -> Canner | None:
+        """Tell who cans instances of `cls`: registered for it, or for the nearest of its bases."""
+        if not self._by_name:
+            return None
+        self._resolve_names()
+        for base in cls.__mro__:
+            canner = self.find_exact(base)
+            if canner is not None:
+                return canner
+        return None
+
+    def find_exact(self, cls: type) -> Canner | None:
+        """Tell who cans instances of `cls` itself."""
+        return self._by_type.get(cls) or self._by_name.get(dotted_name(cls))
+
+    def by_name(self, name: str) -> Canner:
+        """Give the registration that a message names; raises `DeserializationError` where there is none."""
+        canner = self._by_name.get(name)
+        if canner is None:
+            raise DeserializationError(
+                f"this message holds a {name}, which the sender registered and this side did not: "
+                f"call canning.register({name!r}, can=..., uncan=...) here too"
+            )
+        return canner
+
+    def _resolve_names(self) -> None:
+        """Find the types behind dotted names whose modules have been imported meanwhile."""
+        known = {id(canner) for canner in self._by_type.values()}
+        for name, canner in list(self._by_name.items()):
+            if id(canner) not in known:
+                module, _, attribute = name.rpartition(".")
+                found = getattr(sys.modules.get(module), attribute, None)
+                if isinstance(found, type):
+                    self._by_type[found] = canner
+
+
+def dotted_name(cls: type) -> str:
+    """Say the name by which a class calls itself, ``module.qualname``; builtins without their module.
+
+    >>> import collections
+    >>> dotted_name(collections.OrderedDict), dotted_name(int)
+    ('collections.OrderedDict', 'int')
+    """
+    module: str = cls.__module__
+    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+
+
+def _takes_class(function: Callable[..., Any]) -> bool:
+    try:
+        return "cls" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # builtins without a signature
+        return False
+
+
+def canned_state(canner: Canner, obj: Any) -> Any:
+    """Call a canner and check what it gives; raises `CannerError` where that does not fit."""
+    state = canner.can(obj)
+    if isinstance(state, CannedObject):
+        if not isinstance(state.buffers, list):
+            raise CannerError(
+                f"the canner of {canner.name} gave a {type(state).__name__} whose buffers are "
+                f"{type(state.buffers).__name__}, not a list of buffers"
+            )
+        for number, buffer in enumerate(state.buffers):
+            _check_buffer(canner, number, buffer)
+    elif canner.uncan is None:
+        raise CannerError(
+            f"the canner of {canner.name} gave {type(state).__name__}: it must give a CannedObject, "
+            "or be registered with uncan="
+        )
+    elif state is obj:
+        raise CannerError(
+            f"the canner of {canner.name} gave back the object itself: it must give a CannedObject, "
+            "or plain state for uncan"
+        )
+    return state
+
+
+def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:
+    try:
+        contiguous = memoryview(buffer).contiguous
+    except (TypeError, ValueError):
+        try:  # dtypes that the buffer protocol has no code for, as datetime64
+            contiguous = buffer.flags.forc
+        except AttributeError:
+            contiguous = None
+    if not contiguous:
+        raise CannerError(
+            f"the canner of {canner.name} gave {type(buffer).__name__} as buffer {number}: a buffer is "
+            "contiguous memory, as bytes, memoryview or an array in C or Fortran order"
+        )
+
+
+default_registry: Final = Registry()
+"""What `canning.register` fills and every `Serializer` uses that was not given its own."""
