@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from .arrays import CannedArray, make_array
+import numpy as np
+
+from .arrays import make_array
 from .buffers import address, aligned_copy
 from .canned import (
-    CannedBytes,
-    CannedMessage,
     CannedObject,
     CannedParts,
     Namespace,
@@ -20,9 +21,10 @@ from .canned import (
     make_bytes,
     open_canned,
 )
+from .dtypes import BY_NAME
 from .functions import fill_function, make_function
 from .layout import clusters
-from .reducers import CannedRegistered, rebuild
+from .reducers import rebuild
 from .registry import Registry
 from .wire import Trailer
 
@@ -86,7 +88,7 @@ class Buffers:
             self._inline = {}
             numbers = [n for n, entry in enumerate(self.table) if entry[0] == 0]
             extents = [(self.table[n][2], self.table[n][2] + self.table[n][3]) for n in numbers]
-            start = self.trailer.inline[0]
+            start = self.trailer.pickle_length
             for group in clusters(extents):
                 low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
                 copy = aligned_copy(self.head[start + low : start + high])
@@ -119,6 +121,10 @@ class Builder:
     def array(self, source: Any, shape: Any, dtype: Any, layout: Any = None, readonly: bool = False) -> Any:
         """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
         memory = self.buffers[source] if type(source) is int else bytearray(source)
+        if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
+            array: Any = np.ndarray(shape, BY_NAME[dtype], memory)
+            if array.flags.aligned:
+                return array
         return make_array(memory, shape, dtype, layout, readonly)
 
     def bytes(self, source: Any, mutable: bool = False) -> Any:
@@ -144,20 +150,11 @@ class Builder:
         reference = Reference(name)
         return reference if self.g is None else reference.get_object(self.g)
 
-    def live(self, named: Any) -> Any:
-        """Give what builds the object that a name in the header stands for."""
-        if named is CannedArray:
-            return self.array
-        if named is CannedBytes:
-            return self.bytes
-        if named is open_canned:
-            return self.canned
-        if named is CannedRegistered:
-            return self.registered
-        if named is Reference:
-            return self.reference
-        if named is CannedMessage:
-            return self.message
+    def live(self, module: str, name: str) -> Any:
+        """Give what builds the object that a name of ours in the header stands for."""
+        if (module, name) in _METHODS:
+            return getattr(self, _METHODS[module, name])
+        named = getattr(importlib.import_module(module), name)
         if isinstance(named, type) and issubclass(named, CannedParts):
             return named.make
         if self.g is not None and named in (make_function, fill_function):
@@ -165,13 +162,35 @@ class Builder:
         return named
 
 
-class Reader(pickle.Unpickler):
-    """The C unpickler, with live constructors where a header names canned objects."""
+_METHODS: Final = {
+    ("canning.arrays", "CannedArray"): "array",
+    ("canning.canned", "CannedBytes"): "bytes",
+    ("canning.canned", "CannedMessage"): "message",
+    ("canning.canned", "Reference"): "reference",
+    ("canning.canned", "open_canned"): "canned",
+    ("canning.reducers", "CannedRegistered"): "registered",
+}
 
-    def __init__(self, head: Any, builder: Builder, outside: Iterator[memoryview] | None) -> None:
-        super().__init__(io.BytesIO(head), buffers=outside)
-        self.builder = builder
+
+class Reader(pickle.Unpickler):
+    """The C unpickler, with live constructors where a header names canned objects.
+
+    Set `builder` before `load`; an ``__init__`` of our own would cost half as much again.
+    """
+
+    builder: Builder
 
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
-        return self.builder.live(found) if module.startswith("canning.") else found
+        method = _METHODS.get((module, name))
+        if method is not None:
+            return getattr(self.builder, method)
+        if module.startswith("canning."):
+            return self.builder.live(module, name)
+        return super().find_class(module, name)
+
+
+def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryview] | None) -> Any:
+    """Read a header with a builder; `outside` gives pickle's own out-of-band buffers."""
+    reader = Reader(io.BytesIO(head), buffers=outside)
+    reader.builder = builder
+    return reader.load()

@@ -5,25 +5,27 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import cloudpickle
 
 from .buffers import Frame, flat
-from .building import Buffers, Builder, Reader
+from .building import Buffers, Builder, read
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
 from .errors import CanningError, DeserializationError, SerializationError
 from .packing import Packed, pack_buffers
-from .pickling import _CLASSES_AHEAD, Ahead, ByName, ByValueClass, Plan, Writer
+from .pickling import CLASSES_AHEAD, Ahead, ByName, ByValueClass, Plan, Writer
 from .reducers import Reducers, ShareAgain
 from .registry import Registry, default_registry
-from .wire import CALL, PLAIN, check_frames, count_frames, has_trailer, pack, parse
+from .wire import CALL, PLAIN, check_frames, count_frames, pack, parse
 
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
 _SMALL: Final = 4096
+_NOTHING: Final = Packed([])
 
 
 class Serializer:
@@ -144,32 +146,33 @@ class Serializer:
             return DillWriter(reducers)
         return Writer(reducers, main=self.pickler == "auto")
 
-    def _pickle(self, writer: Writer, obj: Any) -> tuple[list[bytes | memoryview], Packed]:
+    def _pickle(self, writer: Writer, obj: Any) -> tuple[list[bytes], Packed]:
         """Try plan after plan; each attempt that fails says what the next has to know."""
-        plan = Plan(by_value=self.pickler == "cloudpickle" or self._cloudpickle_knows_more())
+        plan: Plan | None = None
+        if self.pickler == "cloudpickle" or self._cloudpickle_knows_more():
+            plan = Plan(by_value=True)
         while True:
             try:
                 chunks = writer.write(obj, plan)
                 reducers = writer.reducers
-                entries = reducers.entries + reducers.outside
+                entries = reducers.entries + reducers.outside if reducers.outside else reducers.entries
+                if not entries:
+                    return chunks, _NOTHING
                 return chunks, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
-            except ShareAgain as again:
-                if plan.share and again.whole <= plan.whole:
-                    raise
-                plan.share, plan.whole = True, plan.whole | again.whole
-            except ByValueClass as found:
-                plan.classes.append(found.cls)
-                plan.by_value = len(plan.classes) > _CLASSES_AHEAD
-            except Ahead as found:
-                plan.ahead, plan.watch = found.objects, False
-            except ByName:
-                plan.by_value = True
-            except Exception:
-                if plan.by_value or self.pickler != "auto":
-                    raise
-                plan.by_value = True
-            if plan.by_value:
-                plan.classes = []
+            except Exception as error:
+                plan = self._better_plan(plan or Plan(), error)
+
+    def _better_plan(self, plan: Plan, error: Exception) -> Plan:
+        """Learn from an attempt that failed; raise its error where that helps no more."""
+        if isinstance(error, ShareAgain) and not (plan.share and error.whole <= plan.whole):
+            return replace(plan, share=True, whole=plan.whole | error.whole)
+        if isinstance(error, Ahead) and plan.watch:
+            return replace(plan, ahead=error.objects, watch=False)
+        if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
+            return replace(plan, classes=[*plan.classes, error.cls])
+        if plan.by_value or self.pickler != "auto" or isinstance(error, MemoryError):
+            raise error
+        return replace(plan, by_value=True, classes=[])
 
     def _cloudpickle_knows_more(self) -> bool:
         return self.pickler == "auto" and bool(cloudpickle.list_registry_pickle_by_value())
@@ -182,7 +185,7 @@ class Serializer:
             flags |= PLAIN
         if packed.inline:
             body = b"".join((body, *packed.inline))
-        lengths = [frame.nbytes for frame in packed.frames]
+        lengths = list(map(len, packed.frames))
         head = pack(body, length, lengths, packed.table, len(reducers.outside), flags)
         return [head, *packed.frames]
 
@@ -215,25 +218,22 @@ class Serializer:
             return self.evolve(**options)._deserialize(frames, g, {})
         if not frames:
             raise DeserializationError("there is no frame to read an object from")
-        head = flat(frames[0])
-        if not has_trailer(head):
-            return *self._read_plain_pickle(head, frames), 0
+        head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
         trailer = parse(head)
-        if trailer.frames == 1 and trailer.flags & PLAIN:
+        if trailer is None:
+            return *self._read_plain_pickle(head, frames), 0
+        if trailer.flags & PLAIN and trailer.frames == 1:
             return _guard(pickle.loads, head), list(frames[1:]), trailer.flags
-        views = [flat(frame) for frame in frames[1 : trailer.frames]]
-        check_frames(trailer, views)
-        if trailer.table is None and not self.writable:
-            source: Any = views
-        else:
-            source = Buffers(trailer, head, views, writable=self.writable)
-        builder = Builder(source, self.registry, g, self.deserialize_object)
+        parts = check_frames(trailer, list(frames[1 : trailer.frames]))
+        buffers: Any = parts
         outside = None
-        if trailer.outside:
-            outside = Buffers(trailer, head, views, writable=self.writable).outside()
-        return _guard(_load, head, builder, outside), list(frames[trailer.frames :]), trailer.flags
+        if trailer.table is not None or trailer.outside or self.writable:
+            buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=self.writable)
+            outside = buffers.outside()
+        builder = Builder(buffers, self.registry, g, self.deserialize_object)
+        return _guard(read, head, builder, outside), list(frames[trailer.frames :]), trailer.flags
 
-    def _read_plain_pickle(self, head: memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
         taken = iter(frames[1:])
         obj = _guard(functools.partial(pickle.loads, buffers=taken), head)
         return obj, list(taken)
@@ -268,10 +268,6 @@ class Serializer:
             )
         f, args, kwargs = obj
         return f, args, kwargs
-
-
-def _load(head: memoryview, builder: Builder, outside: Any) -> Any:
-    return Reader(head, builder, outside).load()
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:

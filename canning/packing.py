@@ -40,6 +40,11 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     the bytes that they cover between them are sent once. Raises `ShareAgain` where sparse arrays share
     memory, which they can only do when they go as they lie.
     """
+    if not views:
+        try:  # plain arrays and bytes, which most messages have nothing but
+            return Packed([memoryview(entry).cast("B") for entry in entries])
+        except (TypeError, ValueError, BufferError):
+            pass
     if views and len(entries) > 1:
         return _pack_shared([_block_of(entry) for entry in entries], threshold)
     frames: list[memoryview] = []

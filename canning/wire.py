@@ -11,9 +11,8 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -31,14 +30,11 @@ CALL: Final = 2
 BIG_ENDIAN: Final = 4
 """Flag: written on a big-endian machine."""
 
-FOOTER: Final = struct.Struct("<QIIIIBBBBBBHI8s")
-CHECKED: Final = FOOTER.size - 12
-"""Bytes of the footer before the checksum, which are under it."""
-_FIXED: Final = struct.Struct("<QIIIIBBBBBBH")
-_CHECKSUM: Final = struct.Struct("<I8s")
+FOOTER: Final = struct.Struct("<QIIII4BBBHI8s")
+_SEAL: Final = struct.Struct("<I8s")
 _ENTRY: Final = struct.Struct("<IIQQ")
-_NUMPY: Final = tuple(int(part) for part in np.__version__.split(".")[:2])
-_STAMP: Final = (sys.version_info.major, sys.version_info.minor, _NUMPY[0], _NUMPY[1])
+_NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
+_STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
 _NATIVE: Final = BIG_ENDIAN if sys.byteorder == "big" else 0
 
 FOLD: Final = 32 * 1024
@@ -50,13 +46,13 @@ Entry = tuple[int, int, int, int]
 """Where a buffer is: first frame, number of frames (joined), offset in it, length, both in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trailer:
+class Trailer(NamedTuple):
     """What the trailer of a message says, checked against the frames that came with it.
 
     Attributes:
         pickle_length: bytes of frame 0 up to and with STOP.
-        inline: where in frame 0 the inline data starts and ends; offsets of frame 0 count from its start.
+        inline_end: where in frame 0 the inline data ends, which starts at `pickle_length`; offsets of
+            frame 0 count from its start.
         frames: the number of frames of this message, frame 0 among them.
         lengths: the bytes of each frame behind frame 0.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
@@ -66,7 +62,7 @@ class Trailer:
     """
 
     pickle_length: int
-    inline: tuple[int, int]
+    inline_end: int
     frames: int
     lengths: tuple[int, ...]
     table: tuple[Entry, ...] | None
@@ -79,6 +75,12 @@ class Trailer:
 @lru_cache(maxsize=256)
 def _lengths(count: int) -> struct.Struct:
     return struct.Struct(f"<{count}Q")
+
+
+@lru_cache(maxsize=256)
+def _tail(count: int) -> struct.Struct:
+    """Lengths and footer in one, which is what most messages have: half the time of two."""
+    return struct.Struct(f"<{count}QQIIII5sBH")
 
 
 def checksum(body: bytes | memoryview, tail: bytes | memoryview) -> int:
@@ -105,50 +107,48 @@ def pack(
 ) -> bytes:
     """Make frame 0 of a pickle with inline data behind it, and what the trailer is to say."""
     count = len(lengths)
-    entries = b"" if table is None else b"".join([_ENTRY.pack(*entry) for entry in table])
-    size = 0 if table is None else len(table)
-    fixed = _FIXED.pack(pickle_length, count + 1, size, outside, 0, *_STAMP, VERSION, flags | _NATIVE, 0)
-    tail = _lengths(count).pack(*lengths) + entries + fixed if count or size else fixed
-    return b"".join((body, tail, _CHECKSUM.pack(checksum(body, tail), MAGIC)))
+    footer = (pickle_length, count + 1, len(table) if table else 0, outside, 0, _STAMP, flags | _NATIVE, 0)
+    if table is None:
+        tail = _tail(count).pack(*lengths, *footer)
+    else:
+        entries = b"".join([_ENTRY.pack(*entry) for entry in table])
+        tail = _lengths(count).pack(*lengths) + entries + _tail(0).pack(*footer)
+    total = checksum(body, tail) if len(body) >= FOLD else zlib.crc32(tail, zlib.crc32(body))
+    return b"".join((body, tail, _SEAL.pack(total, MAGIC)))
 
 
-def has_trailer(head: memoryview) -> bool:
-    """Tell whether frame 0 ends as ours do; a plain pickle does not."""
-    return head[-8:] == MAGIC
+def parse(head: bytes | memoryview) -> Trailer | None:
+    """Read and check the trailer of frame 0; None where the frame has none, and so is a plain pickle.
 
-
-def parse(head: memoryview) -> Trailer:
-    """Read and check the trailer of frame 0.
-
-    Raises `DeserializationError` where the frame has none, is of a version that this package does not
-    know, contradicts itself, or does not add up to its checksum.
+    `head` is flat. Raises `DeserializationError` where the trailer is of a version that this package
+    does not know, contradicts itself, or does not add up to its checksum.
     """
-    if not has_trailer(head):
-        raise DeserializationError(f"frame 0, {head.nbytes} bytes, has no canning trailer")
-    if head.nbytes < FOOTER.size:
-        raise DeserializationError(f"frame 0 is cut: {head.nbytes} bytes are less than a footer")
-    (length, frames, size, outside, extension, py, python, npy, numpy, version, flags, _, stated, _) = (
-        FOOTER.unpack_from(head, head.nbytes - FOOTER.size)
+    at = len(head) - FOOTER.size
+    if at < 0:
+        return None
+    (length, frames, size, outside, extension, py, python, npy, numpy, version, flags, _, stated, magic) = (
+        FOOTER.unpack_from(head, at)
     )
+    if magic != MAGIC:
+        return None
     if version != VERSION:
         raise DeserializationError(
             f"frame 0 is of version {version} of the format, and this canning reads version {VERSION}: "
             "install the version of canning that the sender has"
         )
-    at = head.nbytes - FOOTER.size - extension - size * _ENTRY.size - (frames - 1) * 8
-    if not (0 < length <= at and frames >= 1):
-        raise DeserializationError("frame 0 contradicts itself: its parts are longer than it is")
-    if checksum(head[:at], head[at:-12]) != stated:
+    start = at - extension - size * _ENTRY.size - (frames - 1) * 8
+    if not 0 < length <= start or frames < 1 or outside > (size or frames - 1):
+        raise DeserializationError("frame 0 contradicts itself: its parts do not fit into it")
+    whole = start < FOLD
+    if (zlib.crc32(head[:-12]) if whole else checksum(head[:start], memoryview(head)[start:-12])) != stated:
         raise DeserializationError("frame 0 is damaged: its checksum does not match")
-    lengths = _lengths(frames - 1).unpack_from(head, at) if frames > 1 else ()
+    lengths = _lengths(frames - 1).unpack_from(head, start) if frames > 1 else ()
     table = None
     if size:
-        start = at + (frames - 1) * 8
-        table = tuple(_ENTRY.iter_unpack(head[start : start + size * _ENTRY.size]))
-        _check_table(table, lengths, at - length)
-    if outside > (size or frames - 1):
-        raise DeserializationError("frame 0 contradicts itself: more out-of-band buffers than buffers")
-    return Trailer(length, (length, at), frames, lengths, table, outside, flags, (py, python), (npy, numpy))
+        behind = start + (frames - 1) * 8
+        table = tuple(_ENTRY.iter_unpack(head[behind : behind + size * _ENTRY.size]))
+        _check_table(table, lengths, start - length)
+    return Trailer(length, start, frames, lengths, table, outside, flags, (py, python), (npy, numpy))
 
 
 def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int) -> None:
@@ -164,21 +164,25 @@ def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int
             raise DeserializationError(f"frame 0 contradicts itself: buffer {number} lies outside its frames")
 
 
-def check_frames(trailer: Trailer, frames: list[memoryview]) -> None:
-    """Check that the frames behind frame 0 are there, each as long as the trailer says."""
+def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
+    """Check that the frames behind frame 0 are there, each as long as the trailer says; return them flat."""
     if len(frames) < trailer.frames - 1:
         raise DeserializationError(
             f"the message is cut: it has {trailer.frames} frames, of which {len(frames) + 1} are here"
         )
-    for number, (frame, length) in enumerate(zip(frames, trailer.lengths, strict=False), 1):
-        if frame.nbytes != length:
+    if tuple(map(len, frames)) == trailer.lengths:  # flat as they are: nine in ten of a microsecond each
+        return frames
+    views = [flat(frame) for frame in frames]
+    for number, (view, length) in enumerate(zip(views, trailer.lengths, strict=True), 1):
+        if view.nbytes != length:
             raise DeserializationError(
-                f"frame {number} has {frame.nbytes} bytes, and {length} were sent: "
+                f"frame {number} has {view.nbytes} bytes, and {length} were sent: "
                 "frames were cut, swapped or lost"
             )
+    return views
 
 
-def count_frames(head: object) -> int:
+def count_frames(head: Any) -> int:
     """Tell how many frames the message has that starts with frame 0; 1 for a plain pickle."""
-    view = flat(head)
-    return parse(view).frames if has_trailer(view) else 1
+    trailer = parse(flat(head))
+    return 1 if trailer is None else trailer.frames
