@@ -69,7 +69,7 @@ class _Search:
             return None
         writer = self.serializer._new_writer()
         try:
-            self.serializer._pickle(writer, part)
+            self.serializer._write(writer, part)
         except Exception as error:
             return error
         return None

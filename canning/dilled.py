@@ -16,13 +16,21 @@ class DillWriter:
         self.reducers = reducers
         self.table = Table(reducers, by_value=False, main=False)
 
-    def write(self, obj: Any, plan: Plan) -> list[bytes]:
+    def write(self, obj: Any) -> bytes:
         """Pickle an object; raises what dill raises, and `ShareAgain`."""
-        self.reducers.reset(plan.share, plan.whole)
         self.table.refresh()
         chunks: list[bytes] = []
         _pickler_class()(chunks, self.reducers, self.table).dump(obj)
-        return [bytes(chunk) for chunk in chunks]
+        return b"".join(chunks)
+
+    def write_by(self, plan: Plan, obj: Any) -> bytes:
+        """Pickle an object by a plan."""
+        self.reducers.reset(plan.share, plan.whole)
+        return self.write(obj)
+
+    def clear(self) -> None:
+        """Forget the message that was written."""
+        self.reducers.reset()
 
 
 def _pickler_class() -> Any:

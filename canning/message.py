@@ -5,27 +5,29 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Final, Self
 
-import cloudpickle
+import numpy as np
+from cloudpickle import list_registry_pickle_by_value
 
 from .buffers import Frame, flat
 from .building import Buffers, Builder, read
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
-from .errors import CanningError, DeserializationError, SerializationError
+from .dilled import DillWriter
+from .errors import CanningError, DeserializationError
+from .lone import is_lone, read_array, serialize_array
 from .packing import Packed, pack_buffers
-from .pickling import CLASSES_AHEAD, Ahead, ByName, ByValueClass, Plan, Writer
-from .reducers import Reducers, ShareAgain
+from .pickling import Plan, Writer, better_plan
+from .reducers import Reducers
 from .registry import Registry, default_registry
-from .wire import CALL, PLAIN, check_frames, count_frames, pack, parse
+from .wire import ARRAY, CALL, PLAIN, check_frames, count_frames, pack, parse
 
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
 _SMALL: Final = 4096
-_NOTHING: Final = Packed([])
+_NOTHING: Final[Packed] = ([], None, [])
 
 
 class Serializer:
@@ -121,73 +123,50 @@ class Serializer:
         return self._serialize(obj, 0)
 
     def _serialize(self, obj: Any, flags: int) -> list[Frame]:
-        if type(obj) in _ATOMS:
+        kind = type(obj)
+        if kind in _ATOMS:
             body = pickle.dumps(obj, 5)
             return [pack(body, len(body), [], None, 0, flags | PLAIN)]
+        if kind is np.ndarray and not self.registry.overrides_arrays:
+            frames = serialize_array(obj, self.buffer_threshold)
+            if frames is not None:
+                return frames
         try:
             writer = self._writers.pop()
         except IndexError:
             writer = self._new_writer()
         try:
-            frames = self._assemble(*self._pickle(writer, obj), writer.reducers, flags)
+            body, packed = self._write(writer, obj)
         except CanningError:
             raise
         except Exception as error:
             raise explain_failure(obj, error, self) from error
-        writer.reducers.reset()
+        frames = _assemble(body, packed, len(writer.reducers.outside), flags)
+        writer.clear()
         self._writers.append(writer)
         return frames
 
-    def _new_writer(self) -> Writer:
+    def _new_writer(self) -> Writer | DillWriter:
         reducers = Reducers(self.registry, self.buffer_threshold)
         if self.pickler == "dill":
-            from .dilled import DillWriter
-
             return DillWriter(reducers)
         return Writer(reducers, main=self.pickler == "auto")
 
-    def _pickle(self, writer: Writer, obj: Any) -> tuple[list[bytes], Packed]:
-        """Try plan after plan; each attempt that fails says what the next has to know."""
+    def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
+        """Pickle an object and lay its buffers out; try plan after plan, as each attempt that fails teaches."""
         plan: Plan | None = None
-        if self.pickler == "cloudpickle" or self._cloudpickle_knows_more():
+        if self.pickler == "cloudpickle" or (self.pickler == "auto" and list_registry_pickle_by_value()):
             plan = Plan(by_value=True)
         while True:
             try:
-                chunks = writer.write(obj, plan)
+                body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
                 reducers = writer.reducers
-                entries = reducers.entries + reducers.outside if reducers.outside else reducers.entries
-                if not entries:
-                    return chunks, _NOTHING
-                return chunks, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
+                if not reducers.entries and not reducers.outside:
+                    return body, _NOTHING
+                entries = reducers.entries + reducers.outside
+                return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
-                plan = self._better_plan(plan or Plan(), error)
-
-    def _better_plan(self, plan: Plan, error: Exception) -> Plan:
-        """Learn from an attempt that failed; raise its error where that helps no more."""
-        if isinstance(error, ShareAgain) and not (plan.share and error.whole <= plan.whole):
-            return replace(plan, share=True, whole=plan.whole | error.whole)
-        if isinstance(error, Ahead) and plan.watch:
-            return replace(plan, ahead=error.objects, watch=False)
-        if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
-            return replace(plan, classes=[*plan.classes, error.cls])
-        if plan.by_value or self.pickler != "auto" or isinstance(error, MemoryError):
-            raise error
-        return replace(plan, by_value=True, classes=[])
-
-    def _cloudpickle_knows_more(self) -> bool:
-        return self.pickler == "auto" and bool(cloudpickle.list_registry_pickle_by_value())
-
-    @staticmethod
-    def _assemble(chunks: list[Any], packed: Packed, reducers: Reducers, flags: int) -> list[Frame]:
-        body = b"".join(chunks)
-        length = len(body)
-        if not packed.frames and length < _SMALL and b"canning." not in body:
-            flags |= PLAIN
-        if packed.inline:
-            body = b"".join((body, *packed.inline))
-        lengths = list(map(len, packed.frames))
-        head = pack(body, length, lengths, packed.table, len(reducers.outside), flags)
-        return [head, *packed.frames]
+                plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -219,6 +198,10 @@ class Serializer:
         if not frames:
             raise DeserializationError("there is no frame to read an object from")
         head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
+        if len(frames) > 1 and is_lone(head):
+            array = read_array(bytes(head), frames[1], writable=self.writable)
+            if array is not None:
+                return array, list(frames[2:]), ARRAY
         trailer = parse(head)
         if trailer is None:
             return *self._read_plain_pickle(head, frames), 0
@@ -268,6 +251,16 @@ class Serializer:
             )
         f, args, kwargs = obj
         return f, args, kwargs
+
+
+def _assemble(body: bytes, packed: Packed, outside: int, flags: int) -> list[Frame]:
+    frames, table, inline = packed
+    length = len(body)
+    if not frames and length < _SMALL and b"canning." not in body:
+        flags |= PLAIN
+    if inline:
+        body = b"".join((body, *inline))
+    return [pack(body, length, list(map(len, frames)), table, outside, flags), *frames]
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from .buffers import Frame, flat, owner_of, span
+from .buffers import flat, owner_of, span
 from .layout import Block, clusters, dense_bytes, extent, share_memory
 from .reducers import ShareAgain
 from .wire import Entry
@@ -18,19 +17,9 @@ _PAIRS: Final = 2000
 as not sharing."""
 
 
-@dataclass(slots=True)
-class Packed:
-    """Where all buffers of a message went.
-
-    Attributes:
-        frames: the frames behind frame 0.
-        table: an entry for each buffer; None where buffer i is all of frame i + 1.
-        inline: the bytes that go behind the pickle in frame 0.
-    """
-
-    frames: list[memoryview]
-    table: list[Entry] | None = None
-    inline: list[Frame] = field(default_factory=list)
+Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
+"""The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
+the bytes that go behind the pickle in frame 0."""
 
 
 def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
@@ -42,7 +31,7 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     """
     if not views:
         try:  # plain arrays and bytes, which most messages have nothing but
-            return Packed([memoryview(entry).cast("B") for entry in entries])
+            return [memoryview(entry).cast("B") for entry in entries], None, []
         except (TypeError, ValueError, BufferError):
             pass
     if views and len(entries) > 1:
@@ -53,7 +42,7 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
         pieces = _pieces(entry)
         table.append((len(frames) + 1, len(pieces), 0, sum(piece.nbytes for piece in pieces)))
         frames += pieces
-    return Packed(frames, None if len(frames) == len(entries) else table)
+    return frames, None if len(frames) == len(entries) else table, []
 
 
 def _pieces(entry: Any) -> list[memoryview]:
@@ -78,7 +67,8 @@ def _block_of(entry: Any) -> Block:
 
 def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
     _check_sparse(blocks)
-    packed = Packed([], [])
+    frames: list[memoryview] = []
+    inline: list[memoryview] = []
     table: list[Entry] = [(0, 0, 0, 0)] * len(blocks)
     whole = [number for number, block in enumerate(blocks) if block.pieces is None]
     groups = [
@@ -92,17 +82,16 @@ def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
         pieces = _group_pieces(members)
         nbytes = sum(piece.nbytes for piece in pieces)
         if nbytes < threshold:
-            packed.inline += pieces
+            inline += pieces
             first, count, start = 0, 1, at
             at += nbytes
         else:
-            first, count, start = len(packed.frames) + 1, len(pieces), 0
-            packed.frames += pieces
+            first, count, start = len(frames) + 1, len(pieces), 0
+            frames += pieces
         low = min(block.low for block in members)
         for number, block in zip(group, members, strict=True):
             table[number] = (first, count, start + (block.low - low if len(group) > 1 else 0), block.nbytes)
-    packed.table = None if _is_plain(table, packed) else table
-    return packed
+    return frames, None if not inline and _is_plain(table, frames) else table, inline
 
 
 def _group_pieces(members: list[Block]) -> list[memoryview]:
@@ -113,12 +102,8 @@ def _group_pieces(members: list[Block]) -> list[memoryview]:
     return [span(low, high, [owner_of(block.array) for block in members], readonly=readonly)]
 
 
-def _is_plain(table: list[Entry], packed: Packed) -> bool:
-    return not packed.inline and all(
-        entry == (number, 1, 0, packed.frames[number - 1].nbytes)
-        for number, entry in enumerate(table, 1)
-        if number <= len(packed.frames)
-    ) and len(packed.frames) == len(table)
+def _is_plain(table: list[Entry], frames: list[memoryview]) -> bool:
+    return table == [(number, 1, 0, frame.nbytes) for number, frame in enumerate(frames, 1)]
 
 
 def _check_sparse(blocks: list[Block]) -> None:

@@ -18,10 +18,9 @@ import array as stdarray
 import copyreg
 import operator
 import pickle
-import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import cloudpickle
@@ -31,16 +30,12 @@ from .arrays import CannedArray
 from .canned import CannedObject, PrePickled
 from .functions import ByValuePickler, is_local
 from .reducers import Reducers, ShareAgain
+from .sink import DIRECT, Sink
 
-_DIRECT: Final = 64 * 1024
-"""Bytes from which the C pickler hands an object on instead of copying it (`FRAME_SIZE_TARGET`)."""
-_ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
+ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
 _NO_ARRAYS: Final = b"\x80\x05N\x940"
 """What stands first in every header: memo entry 0, `CannedArray` where the message has arrays. It is
 there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
-_FRAME: Final = 0x95
-_LENGTH: Final = struct.Struct("<xQ")
-_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
 _MAIN: Final = b"\x8c\x08__main__"
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
@@ -73,96 +68,6 @@ class Plan:
     classes: list[type] = field(default_factory=list)
     by_value: bool = False
     watch: bool = True
-
-
-class Sink:
-    """Be the file that a pickler writes to; make buffers of the large objects that it hands on.
-
-    The C pickler writes a chunk whenever 64 KiB have come together: one FRAME. Before a large object it
-    writes what it has and, behind that frame, the opcode that announces the object; then the object.
-    That opcode is replaced by the call of `CannedBytes` with the number of a buffer.
-    https://peps.python.org/pep-3154/#framing
-    """
-
-    __slots__ = ("announced", "chunks", "entries", "fresh", "suspicious", "threshold", "watch")
-
-    def __init__(self, threshold: int) -> None:
-        self.threshold = threshold
-        self.reset([], watch=False)
-
-    def reset(self, entries: list[Any], *, watch: bool) -> None:
-        """Start a header whose buffers go to `entries`."""
-        self.chunks: list[bytes] = []
-        self.entries = entries
-        self.watch = watch
-        self.suspicious = False
-        self.announced = 0
-        self.fresh = True
-
-    def write(self, chunk: bytes) -> None:
-        """Take a chunk, or an object that the chunk before has announced."""
-        if self.announced:
-            self._take_object(chunk)
-            return
-        if self.fresh:
-            self.fresh = False
-            chunk = chunk[2:]  # PROTO, which stands in front of all
-        if len(chunk) >= self.threshold and self.watch and holds_bytes(chunk, self.threshold):
-            self.suspicious = True
-        self.announced = announcement(chunk)
-        if not self.suspicious:  # else this attempt is for nothing but the memo: keep no copies
-            self.chunks.append(chunk)
-
-    def _take_object(self, obj: Any) -> None:
-        size, self.announced = self.announced, 0
-        if self.suspicious:
-            return
-        before = self.chunks[-1]
-        if before[-size] not in b"B\x8e\x96" or len(obj) < self.threshold:
-            self.chunks.append(obj)
-            return
-        self.chunks[-1] = before[:-size]
-        self.chunks.append(self.call(obj))
-
-    def call(self, obj: bytes | bytearray) -> bytes:
-        """Set an object aside, and give the opcodes that stand for it."""
-        self.entries.append(obj)
-        number = b"J" + struct.pack("<i", len(self.entries) - 1)
-        return _BYTES + number + (b"\x88\x86R" if isinstance(obj, bytearray) else b"\x85R")
-
-
-def announcement(chunk: bytes) -> int:
-    """Tell how many bytes at the end of a chunk announce the object to come: 5, 9, or 0 for none.
-
-    What stands behind the frame is an announcement. Less than 4 bytes come without a frame around them,
-    so that what is left then says it by its length.
-    """
-    rest = len(chunk)
-    if chunk[0] == _FRAME:
-        rest -= 9 + _LENGTH.unpack_from(chunk)[0]
-    return 9 if rest >= 9 else 5 if rest >= 5 else 0
-
-
-def holds_bytes(chunk: bytes, threshold: int) -> bool:
-    """Tell whether a chunk seems to hold a bytes or bytearray object of `threshold` bytes or more.
-
-    Looks for the opcode, a length under 64 KiB, and the opcode that must follow the object.
-    """
-    codes = np.frombuffer(chunk, np.uint8)
-    for at in np.flatnonzero(codes[:-5] == ord("B")).tolist() if b"\0\0" in chunk else ():
-        if chunk[at + 3 : at + 5] == b"\0\0" and _is_object(chunk, at + 5, chunk[at + 1 : at + 3], threshold):
-            return True
-    at = chunk.find(b"\0\0\0\0\0\0")
-    while at >= 0:
-        if chunk[at - 3 : at - 2] == b"\x96" and _is_object(chunk, at + 6, chunk[at - 2 : at], threshold):
-            return True
-        at = chunk.find(b"\0\0\0\0\0\0", at + 1)
-    return False
-
-
-def _is_object(chunk: bytes, start: int, length: bytes, threshold: int) -> bool:
-    size = int.from_bytes(length, "little")
-    return size >= threshold and chunk[start + size : start + size + 1] == b"\x94"
 
 
 class Table(dict[type, Callable[[Any], Any]]):
@@ -237,7 +142,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         return None
 
     def put_ahead(self, classes: list[type]) -> None:
-        """Let instances of these classes, which are in the memo already, reduce themselves."""
+        """Let instances of these classes, and of no others, go without a look at how their class goes."""
         for cls in self.ahead:
             self.pop(cls, None)
         self.ahead = list(classes)
@@ -252,8 +157,7 @@ class Writer:
     def __init__(self, reducers: Reducers, *, main: bool = True) -> None:
         self.reducers = reducers
         self.main = main
-        self.watch = reducers.threshold < _DIRECT
-        self.sink = Sink(reducers.threshold)
+        self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
         self.pickler = self._new_pickler()
@@ -265,67 +169,91 @@ class Writer:
         pickler.memo = _first_memo()
         return pickler
 
-    def write(self, obj: Any, plan: Plan | None = None) -> list[bytes]:
-        """Pickle an object by a plan; return the header's chunks, leave its buffers in `reducers`.
+    def write(self, obj: Any) -> bytes:
+        """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
 
-        Raises whatever the object's own methods raise, and one of `ShareAgain`, `ByValueClass`, `Ahead`,
-        `ByName` where the plan was not enough. None is the plan for an object of which nothing is known.
+        The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
+        `ShareAgain`, `ByValueClass`, `Ahead`, `ByName` where a plan is needed.
         """
-        reducers, sink, pickler = self.reducers, self.sink, self.pickler
-        before = 0
-        if plan is None:
-            reducers.reset()
-            sink.reset(reducers.entries, watch=self.watch)
-            self.table.refresh()
-        else:
-            pickler = self._prepare(plan)
-            before = len(sink.chunks)
+        self.table.refresh()
+        return self._dump(self.pickler, obj, 0)
+
+    def write_by(self, plan: Plan, obj: Any) -> bytes:
+        """Pickle an object by a plan; else as `write`."""
+        self.reducers.reset(plan.share, plan.whole)
+        self.sink.reset(watch=plan.watch)
+        self.table.refresh()
+        self.by_value_table.refresh()
+        self.table.put_ahead(plan.classes)
+        pickler = self.pickler
+        if plan.by_value:
+            pickler = ByValuePickler(self.sink, self.by_value_table, self.reducers.outside_buffer)
+        pickler.memo = self._write_ahead(plan)
+        return self._dump(pickler, obj, len(self.sink.chunks))
+
+    def clear(self) -> None:
+        """Forget the message that was written, and hold on to nothing of it."""
+        self.reducers.reset()
+        self.sink.reset()
+        if self.table.ahead:
+            self.table.put_ahead([])
+
+    def _dump(self, pickler: Any, obj: Any, before: int) -> bytes:
+        sink, chunks = self.sink, self.sink.chunks
         try:
             pickler.dump(obj)
+            sink.finish()
             if sink.suspicious:
-                raise Ahead(copied_bytes(pickler, reducers.threshold))
+                raise Ahead(copied_bytes(pickler, sink.threshold))
         finally:
             pickler.memo = self._empty
-        chunks = sink.chunks
-        if self.main and pickler is self.pickler and names_main(chunks[before:] if before else chunks):
+        if self.main and pickler is self.pickler and names_main(chunks, before):
             raise ByName
-        chunks.insert(0, _ARRAYS if reducers.used else _NO_ARRAYS)
-        return chunks
-
-    def _prepare(self, plan: Plan) -> pickle.Pickler:
-        reducers, sink = self.reducers, self.sink
-        reducers.reset(plan.share, plan.whole)
-        sink.reset(reducers.entries, watch=plan.watch and self.watch)
-        self.by_value_table.refresh()
-        self.table.refresh()
-        self.table.put_ahead(plan.classes)
-        pickler: Any = self.pickler
-        if plan.by_value:
-            pickler = ByValuePickler(sink, self.by_value_table, reducers.outside_buffer)
-        pickler.memo = self._write_ahead(plan)
-        sink.fresh = True
-        return pickler  # type: ignore[no-any-return]
+        start = ARRAYS if self.reducers.used else _NO_ARRAYS
+        chunks[before] = chunks[before][2:]  # PROTO, which stands in front of all
+        return start + chunks[0] if len(chunks) == 1 else b"".join((start, *chunks))
 
     def _write_ahead(self, plan: Plan) -> Any:
         """Write what goes ahead of the object, and give the memo that knows it."""
-        memo = _first_memo()
+        memo, sink = _first_memo(), self.sink
         for obj in plan.ahead:
-            self.sink.chunks.append(self.sink.call(obj) + b"\x940")
+            sink.chunks.append(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)
         if not plan.classes:
             return memo
-        pickler: Any = ByValuePickler(self.sink, self.by_value_table, self.reducers.outside_buffer)
+        pickler: Any = ByValuePickler(sink, self.by_value_table, self.reducers.outside_buffer)
         pickler.memo = memo
         for cls in plan.classes:
-            self.sink.fresh = True
+            before = len(sink.chunks)
             pickler.dump(cls)
-            self.sink.chunks[-1] = self.sink.chunks[-1][:-1] + b"0"  # POP in the place of STOP
+            sink.next_pickle()
+            sink.chunks[before] = sink.chunks[before][2:]
+            sink.chunks[-1] = sink.chunks[-1][:-1] + b"0"  # POP in the place of STOP
         return pickler.memo
 
 
-def names_main(chunks: list[bytes]) -> bool:
-    """Tell whether a header seems to name something in ``__main__``, where no other process will find it."""
-    for chunk in chunks:  # noqa: SIM110 - a generator costs a microsecond more
+def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
+    """Learn from an attempt that failed; raise its error where that helps no more.
+
+    `by_value` tells whether code may go by value.
+    """
+    if isinstance(error, ShareAgain) and not (plan.share and error.whole <= plan.whole):
+        return replace(plan, share=True, whole=plan.whole | error.whole)
+    if isinstance(error, Ahead) and plan.watch:
+        return replace(plan, ahead=error.objects, watch=False)
+    if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
+        return replace(plan, classes=[*plan.classes, error.cls])
+    if plan.by_value or not by_value or isinstance(error, MemoryError):
+        raise error
+    return replace(plan, by_value=True, classes=[])
+
+
+def names_main(chunks: list[bytes], before: int) -> bool:
+    """Tell whether a header seems to name something in ``__main__``, where no other process will find it.
+
+    What stands `before` was written by value.
+    """
+    for chunk in chunks[before:] if before else chunks:  # noqa: SIM110 - a generator costs 1 µs more
         if _MAIN in chunk:
             return True
     return False
@@ -357,7 +285,7 @@ def copied_bytes(pickler: pickle.Pickler, threshold: int) -> list[Any]:
     objects = [
         obj
         for _, obj in sorted(memo.values(), key=operator.itemgetter(0))
-        if type(obj) in (bytes, bytearray) and threshold <= len(obj) < _DIRECT
+        if type(obj) in (bytes, bytearray) and threshold <= len(obj) < DIRECT
     ]
     memo.clear()
     return [obj for obj in objects if sys.getrefcount(obj) > 3]  # the list, the loop, the call itself

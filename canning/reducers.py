@@ -64,13 +64,16 @@ class Reducers:
     def __init__(self, registry: Registry, threshold: int) -> None:
         self.registry = registry
         self.threshold = threshold
+        self.entries: list[Any] = []
+        self.outside: list[memoryview] = []
+        self.small: dict[int, Array] = {}
         self.reset()
 
     def reset(self, share: bool = False, whole: frozenset[Any] = frozenset()) -> None:
         """Forget the message before, and start one."""
-        self.entries: list[Any] = []
-        self.outside: list[memoryview] = []
-        self.small: dict[int, Array] = {}
+        self.entries.clear()
+        self.outside.clear()
+        self.small.clear()
         self.owners: set[int] | None = None
         self.share = share
         self.whole = whole

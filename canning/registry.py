@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from .canned import CannedObject
 from .errors import CannerError, DeserializationError
 
@@ -49,6 +51,7 @@ class Registry:
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
         self.version = 0
+        self.overrides_arrays = False
 
     def register(
         self,
@@ -83,21 +86,26 @@ class Registry:
         self._by_name[name] = canner
         if isinstance(type_or_name, type):
             self._by_type[type_or_name] = canner
-        self.version += 1
+        self._changed()
 
     def unregister(self, type_or_name: type | str) -> None:
         """Forget a registration; raises `KeyError` where there is none."""
         name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
         canner = self._by_name.pop(name)
         self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
-        self.version += 1
+        self._changed()
 
     def copy(self) -> Registry:
         """Make a registry that knows the same and goes its own way from here."""
         other = Registry()
         other._by_type = dict(self._by_type)
         other._by_name = dict(self._by_name)
+        other._changed()
         return other
+
+    def _changed(self) -> None:
+        self.version += 1
+        self.overrides_arrays = self.find(np.ndarray) is not None
 
     def find(self, cls: type) -> Canner | None:
         """Tell who cans instances of `cls`: registered for it, or for the nearest of its bases."""

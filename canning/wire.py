@@ -27,10 +27,12 @@ PLAIN: Final = 1
 """Flag: the pickle names nothing of this package, so that any unpickler gives the object itself."""
 CALL: Final = 2
 """Flag: the object is a call, ``(function, args, kwargs)``."""
+ARRAY: Final = 8
+"""Flag: the object is a plain array, ``CannedArray(0, shape, dtype)``, and its memory is frame 1."""
 BIG_ENDIAN: Final = 4
 """Flag: written on a big-endian machine."""
 
-FOOTER: Final = struct.Struct("<QIIII4BBBHI8s")
+FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
 _SEAL: Final = struct.Struct("<I8s")
 _ENTRY: Final = struct.Struct("<IIQQ")
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
@@ -58,7 +60,8 @@ class Trailer(NamedTuple):
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
         flags: `PLAIN`, `CALL`, `BIG_ENDIAN`.
-        python, numpy: versions of the writer's, major and minor.
+        stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
+            minor version, the version of the format.
     """
 
     pickle_length: int
@@ -68,8 +71,7 @@ class Trailer(NamedTuple):
     table: tuple[Entry, ...] | None
     outside: int
     flags: int
-    python: tuple[int, int]
-    numpy: tuple[int, int]
+    stamp: bytes
 
 
 @lru_cache(maxsize=256)
@@ -126,14 +128,12 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     at = len(head) - FOOTER.size
     if at < 0:
         return None
-    (length, frames, size, outside, extension, py, python, npy, numpy, version, flags, _, stated, magic) = (
-        FOOTER.unpack_from(head, at)
-    )
+    length, frames, size, outside, extension, stamp, flags, _, stated, magic = FOOTER.unpack_from(head, at)
     if magic != MAGIC:
         return None
-    if version != VERSION:
+    if stamp[4] != VERSION:
         raise DeserializationError(
-            f"frame 0 is of version {version} of the format, and this canning reads version {VERSION}: "
+            f"frame 0 is of version {stamp[4]} of the format, and this canning reads version {VERSION}: "
             "install the version of canning that the sender has"
         )
     start = at - extension - size * _ENTRY.size - (frames - 1) * 8
@@ -148,7 +148,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
         behind = start + (frames - 1) * 8
         table = tuple(_ENTRY.iter_unpack(head[behind : behind + size * _ENTRY.size]))
         _check_table(table, lengths, start - length)
-    return Trailer(length, start, frames, lengths, table, outside, flags, (py, python), (npy, numpy))
+    return Trailer(length, start, frames, lengths, table, outside, flags, stamp)
 
 
 def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int) -> None:

@@ -65,7 +65,7 @@ def _can_memory(obj: Any, registry: Registry) -> Any:
     make, parts, *state = reduced
     if make is CannedArray:
         canned = CannedArray(*parts)
-        canned.buffers = list(pack_buffers(reducers.entries, 0, views=False).frames) or [b""]
+        canned.buffers = pack_buffers(reducers.entries, 0, views=False)[0] or [b""]
         return canned
     if isinstance(make, type) and issubclass(make, CannedParts):
         canned_parts = make(*(_can_memory(part, registry) for part in parts))

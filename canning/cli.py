@@ -1,0 +1,71 @@
+"""The command line: ``canning`` or ``python -m canning``.
+
+A subcommand is a function that takes the parsed arguments and returns an exit code; it imports what it
+needs when it runs, so that the help costs nothing and this package stays free of sockets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, and return the exit code: 0, 1 for a failure, 2 for arguments that make no sense.
+
+    >>> main([])  # doctest: +ELLIPSIS
+    usage: canning ...
+    0
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="canning",
+        description="Any Python object to frames and back without copying its data, and over ZeroMQ.",
+    )
+    parser.add_argument("--version", action="version", version=f"canning {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    _add_demo(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="send real data and a lambda to a second process, and prove what happened to them",
+        description="Send real data and a lambda to a second process, and prove what happened to them.",
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help=".npy, .csv, .parquet or an image; by default a photograph and tables that matplotlib ships",
+    )
+    parser.add_argument("--tcp", action="store_true", help="use tcp://127.0.0.1 instead of ipc://")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for any one answer (default: 60)"
+    )
+    parser.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from transport.demo import DemoError, run
+
+    try:
+        return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
+    except DemoError as error:
+        print(f"canning demo: {error}", file=sys.stderr)
+        return 1
