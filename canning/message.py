@@ -16,17 +16,27 @@ from .canned import Namespace, PrePickled
 from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import CanningError, DeserializationError
-from .lone import is_lone, read_array, serialize_array
+from .lone import read_lone, serialize_lone
 from .packing import Packed, pack_buffers
 from .pickling import Plan, Writer, better_plan
 from .reducers import Reducers
 from .registry import Registry, default_registry
-from .wire import ARRAY, CALL, PLAIN, check_frames, count_frames, pack, parse
+from .wire import (
+    CALL,
+    FOOTER,
+    LONE,
+    PLAIN,
+    check_frames,
+    count_frames,
+    is_plain,
+    pack,
+    pack_plain,
+    parse,
+)
 
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
-_SMALL: Final = 4096
 _NOTHING: Final[Packed] = ([], None, [])
 
 
@@ -125,10 +135,9 @@ class Serializer:
     def _serialize(self, obj: Any, flags: int) -> list[Frame]:
         kind = type(obj)
         if kind in _ATOMS:
-            body = pickle.dumps(obj, 5)
-            return [pack(body, len(body), [], None, 0, flags | PLAIN)]
-        if kind is np.ndarray and not self.registry.overrides_arrays:
-            frames = serialize_array(obj, self.buffer_threshold)
+            return [pack_plain(pickle.dumps(obj, 5))]
+        if kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays):
+            frames = serialize_lone(obj, self.buffer_threshold)
             if frames is not None:
                 return frames
         try:
@@ -141,7 +150,7 @@ class Serializer:
             raise
         except Exception as error:
             raise explain_failure(obj, error, self) from error
-        frames = _assemble(body, packed, len(writer.reducers.outside), flags)
+        frames = _assemble(body, packed, writer.reducers, flags)
         writer.clear()
         self._writers.append(writer)
         return frames
@@ -187,34 +196,34 @@ class Serializer:
         >>> obj, len(rest)
         ([1, 2], 1)
         """
-        obj, rest, _ = self._deserialize(frames, g, options)
+        if options:
+            return self.evolve(**options).deserialize_object(frames, g)
+        obj, rest, _ = self._deserialize(frames if type(frames) is list else list(frames), g)
         return obj, rest
 
-    def _deserialize(
-        self, frames: Sequence[Any], g: Namespace | None, options: dict[str, Any]
-    ) -> tuple[Any, list[Any], int]:
-        if options:
-            return self.evolve(**options)._deserialize(frames, g, {})
+    def _deserialize(self, frames: list[Any], g: Namespace | None) -> tuple[Any, list[Any], int]:
         if not frames:
             raise DeserializationError("there is no frame to read an object from")
         head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
-        if len(frames) > 1 and is_lone(head):
-            array = read_array(bytes(head), frames[1], writable=self.writable)
-            if array is not None:
-                return array, list(frames[2:]), ARRAY
+        if is_plain(head):
+            return _guard(pickle.loads, head), frames[1:], 0
+        if len(head) > FOOTER.size and head[-15] & LONE:
+            lone = _guard(read_lone, head, frames, self.writable)
+            if lone is not None:
+                return lone[0], frames[lone[1] :], 0
         trailer = parse(head)
         if trailer is None:
             return *self._read_plain_pickle(head, frames), 0
         if trailer.flags & PLAIN and trailer.frames == 1:
-            return _guard(pickle.loads, head), list(frames[1:]), trailer.flags
-        parts = check_frames(trailer, list(frames[1 : trailer.frames]))
+            return _guard(pickle.loads, head), frames[1:], trailer.flags
+        parts = check_frames(trailer, frames[1 : trailer.frames])
         buffers: Any = parts
         outside = None
         if trailer.table is not None or trailer.outside or self.writable:
             buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=self.writable)
             outside = buffers.outside()
         builder = Builder(buffers, self.registry, g, self.deserialize_object)
-        return _guard(read, head, builder, outside), list(frames[trailer.frames :]), trailer.flags
+        return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
 
     def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
         taken = iter(frames[1:])
@@ -243,7 +252,7 @@ class Serializer:
         As `deserialize_object`, with the same trust. Raises `DeserializationError` for a message that
         is not one call.
         """
-        obj, rest, flags = self._deserialize(frames, g, options)
+        obj, rest, flags = self.evolve(**options)._deserialize(list(frames), g)
         if not flags & CALL or rest:
             raise DeserializationError(
                 f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
@@ -253,13 +262,16 @@ class Serializer:
         return f, args, kwargs
 
 
-def _assemble(body: bytes, packed: Packed, outside: int, flags: int) -> list[Frame]:
+def _assemble(body: bytes, packed: Packed, reducers: Reducers, flags: int) -> list[Frame]:
     frames, table, inline = packed
     length = len(body)
-    if not frames and length < _SMALL and b"canning." not in body:
+    if not reducers.named and not reducers.used:
+        if not (frames or flags):
+            return [pack_plain(body)]
         flags |= PLAIN
     if inline:
         body = b"".join((body, *inline))
+    outside = len(reducers.outside)
     return [pack(body, length, list(map(len, frames)), table, outside, flags), *frames]
 
 

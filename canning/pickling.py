@@ -27,7 +27,7 @@ import cloudpickle
 import numpy as np
 
 from .arrays import CannedArray
-from .canned import CannedObject, PrePickled
+from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local
 from .reducers import Reducers, ShareAgain
 from .sink import DIRECT, Sink
@@ -95,6 +95,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             stdarray.array: reducers.stdlib_array,
             CannedObject: reducers.canned,
             PrePickled: reducers.prepickled,
+            Reference: reducers.reference,
         }
 
     def refresh(self) -> None:
@@ -188,6 +189,7 @@ class Writer:
         pickler = self.pickler
         if plan.by_value:
             pickler = ByValuePickler(self.sink, self.by_value_table, self.reducers.outside_buffer)
+        self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
         return self._dump(pickler, obj, len(self.sink.chunks))
 

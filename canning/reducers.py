@@ -22,7 +22,7 @@ from .arrays import (
     fill_objects,
 )
 from .buffers import flat, owner_of, span
-from .canned import CannedMemoryView, CannedMessage, CannedObject, CannedParts, PrePickled, open_canned, set_attributes
+from .canned import CannedMemoryView, CannedMessage, CannedObject, CannedParts, PrePickled, Reference, open_canned, set_attributes
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, dense_bytes, extent, plan
 from .registry import Canner, Registry, canned_state, default_registry
@@ -52,6 +52,7 @@ class Reducers:
     Attributes:
         entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
         outside: pickle's own out-of-band buffers.
+        named: whether the header names anything of this package but `CannedArray`.
         small: arrays that went into the header, by identity.
         owners: identities of the owners of all memory so far; None until the first view comes. Most
             messages hold no views, and need not keep these.
@@ -59,7 +60,7 @@ class Reducers:
         whole: keys of sparse arrays that must go with their whole extent.
     """
 
-    __slots__ = ("entries", "outside", "owners", "registry", "share", "small", "threshold", "whole")
+    __slots__ = ("entries", "named", "outside", "owners", "registry", "share", "small", "threshold", "whole")
 
     def __init__(self, registry: Registry, threshold: int) -> None:
         self.registry = registry
@@ -74,6 +75,7 @@ class Reducers:
         self.entries.clear()
         self.outside.clear()
         self.small.clear()
+        self.named = False
         self.owners: set[int] | None = None
         self.share = share
         self.whole = whole
@@ -143,6 +145,7 @@ class Reducers:
 
     def _without_memory(self, array: Array) -> Reduced:
         """Reduce an array whose elements are objects, or strings in memory of numpy's own."""
+        self.named = True
         readonly = not array.flags.writeable
         if array.dtype.kind == "T":
             fortran = array.flags.fnc
@@ -160,6 +163,7 @@ class Reducers:
 
     def subclass(self, array: Array) -> Reduced:
         """Reduce an instance of a subclass of `numpy.ndarray`."""
+        self.named = True
         cls = type(array)
         if pickles_as(cls, np.ma.MaskedArray):
             return self._masked(array)
@@ -181,6 +185,7 @@ class Reducers:
 
     def scalar(self, scalar: Any) -> Reduced:
         """Reduce a numpy scalar."""
+        self.named = True
         if isinstance(scalar, np.str_):
             return CannedScalar, ("U", str(scalar))
         if isinstance(scalar, np.bytes_):
@@ -191,10 +196,12 @@ class Reducers:
 
     def dtype(self, dtype: np.dtype[Any]) -> Reduced:
         """Reduce a dtype."""
+        self.named = True
         return CannedDtype, (describe(dtype),)
 
     def memoryview(self, view: memoryview) -> Reduced:
         """Reduce a memoryview of any format, shape and layout."""
+        self.named = True
         if view.nbytes and view.c_contiguous and view.format.lstrip("@") in _NATIVE:
             flattened = np.frombuffer(view.cast("B"), np.uint8)
             return CannedMemoryView, (flattened, view.format, view.shape, view.readonly)
@@ -202,16 +209,24 @@ class Reducers:
 
     def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
         """Reduce an `array.array`; its reader copies, since it owns its memory."""
+        self.named = True
         return make_stdlib_array, (array.typecode, array.itemsize, np.frombuffer(memoryview(array).cast("B"), np.uint8))
 
     def canned(self, canned: CannedObject) -> Reduced:
         """Reduce a canned object of any class: it arrives as the object that it stands for."""
+        self.named = True
         state = canned.__getstate__()
         state.pop("buffers", None)
         return open_canned, (type(canned), state, *map(self._aside, canned.buffers))
 
+    def reference(self, reference: Reference) -> Reduced:
+        """Reduce a reference, which the reader looks up."""
+        self.named = True
+        return reference.__reduce__()
+
     def prepickled(self, ready: PrePickled) -> Reduced:
         """Reduce what was serialized before."""
+        self.named = True
         return CannedMessage, tuple(map(self._aside, ready.frames))
 
     def _aside(self, buffer: Any) -> Any:
@@ -228,6 +243,7 @@ class Reducers:
             state = canned_state(canner, obj)
             if isinstance(state, CannedObject):
                 return self.canned(state)
+            self.named = True
             cls = type(obj) if canner.wants_class else None
             return CannedRegistered, (canner.name, state, cls)
 

@@ -11,7 +11,7 @@ DIRECT: Final = 64 * 1024
 """Bytes from which the C pickler hands an object on instead of copying it (`FRAME_SIZE_TARGET`)."""
 _FRAME: Final = 0x95
 _LENGTH: Final = struct.Struct("<Q")
-_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
+CALL_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
 
 
 class Sink:
@@ -85,7 +85,7 @@ class Sink:
         """Make a buffer of an object, and give the opcodes that stand for it."""
         self.entries.append(obj)
         number = b"J" + struct.pack("<i", len(self.entries) - 1)
-        return _BYTES + number + (b"\x88\x86R" if isinstance(obj, bytearray) else b"\x85R")
+        return CALL_BYTES + number + (b"\x88\x86R" if isinstance(obj, bytearray) else b"\x85R")
 
 
 def announcement(chunk: bytes, first: bool) -> int:
