@@ -202,18 +202,32 @@ class Writer:
 
     def _dump(self, pickler: Any, obj: Any, before: int) -> bytes:
         sink, chunks = self.sink, self.sink.chunks
+        sink.pickler = pickler
         try:
             pickler.dump(obj)
             sink.finish()
-            if sink.suspicious:
-                raise Ahead(copied_bytes(pickler, sink.threshold))
+            if sink.suspicious or sink.unseen:
+                self._look_into_memo(pickler)
+            elif self.main and pickler is self.pickler and names_main(chunks, before):
+                raise ByName
         finally:
             pickler.memo = self._empty
-        if self.main and pickler is self.pickler and names_main(chunks, before):
-            raise ByName
         start = ARRAYS if self.reducers.used else _NO_ARRAYS
         chunks[before] = chunks[before][2:]  # PROTO, which stands in front of all
         return start + chunks[0] if len(chunks) == 1 else b"".join((start, *chunks))
+
+    def _look_into_memo(self, pickler: Any) -> None:
+        """Raise what the chunks hinted at, or would have shown: all that matters is in the memo."""
+        memo: dict[int, tuple[int, Any]] = pickler.memo.copy()
+        pickler.memo = {}
+        kept = [obj for _, obj in sorted(memo.values(), key=operator.itemgetter(0))]
+        memo.clear()
+        named = self.main and pickler is self.pickler and any(map(is_of_main, kept))
+        copied = copied_bytes(kept, self.sink.threshold)
+        if copied or self.sink.suspicious:
+            raise Ahead(copied)
+        if named:
+            raise ByName
 
     def _write_ahead(self, plan: Plan) -> Any:
         """Write what goes ahead of the object, and give the memo that knows it."""
@@ -277,17 +291,16 @@ class ByName(Exception):
     """Ask for `ByValuePickler`, since the header names something in ``__main__``."""
 
 
-def copied_bytes(pickler: pickle.Pickler, threshold: int) -> list[Any]:
+def is_of_main(obj: Any) -> bool:
+    """Tell whether a memo shows something of ``__main__`` that was written by name, or may have been."""
+    return type(obj) is str and obj == "__main__"
+
+
+def copied_bytes(kept: list[Any], threshold: int) -> list[Any]:
     """List the bytes and bytearrays that a pickler has copied into its stream and somebody still holds.
 
-    What an object's ``__reduce__`` made only for the pickler is another one the next time.
+    `kept` is emptied. What an object's ``__reduce__`` made only for the pickler is another one the next time.
     """
-    memo: dict[int, tuple[int, Any]] = pickler.memo.copy()
-    pickler.memo = {}  # type: ignore[assignment]
-    objects = [
-        obj
-        for _, obj in sorted(memo.values(), key=operator.itemgetter(0))
-        if type(obj) in (bytes, bytearray) and threshold <= len(obj) < DIRECT
-    ]
-    memo.clear()
+    objects = [obj for obj in kept if type(obj) in (bytes, bytearray) and threshold <= len(obj) < DIRECT]
+    kept.clear()
     return [obj for obj in objects if sys.getrefcount(obj) > 3]  # the list, the loop, the call itself

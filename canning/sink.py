@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +13,11 @@ DIRECT: Final = 64 * 1024
 """Bytes from which the C pickler hands an object on instead of copying it (`FRAME_SIZE_TARGET`)."""
 _FRAME: Final = 0x95
 _LENGTH: Final = struct.Struct("<Q")
+_LITTLE: Final = 8 * 1024
+"""Bytes of a chunk from which numpy finds opcodes faster than a regular expression."""
+_OPCODES: Final = {opcode: re.compile(rb"(?s)%b(?=..\0\0)" % opcode) for opcode in (b"B", b"\x96")}
+_FEW: Final = 4096
+"""Bytes that a pickler takes whose memo has at most 128 entries: that many can be looked at afterwards."""
 CALL_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
 
 
@@ -23,19 +30,22 @@ class Sink:
     https://peps.python.org/pep-3154/#framing
 
     Attributes:
+        pickler: the one that writes here.
         chunks: the header so far, PROTO at the start of each pickle.
         entries: where the large objects go.
         watch: whether to look for smaller bytes that the pickler copied.
         suspicious: whether some seem to be there. No more chunks are kept then: this attempt is good for
             nothing but the pickler's memo, and 10,000 of 10 KB would be 100 MB.
+        unseen: whether chunks were not looked at, as the memo, which is small, will tell more cheaply.
     """
 
-    __slots__ = ("_first", "_last", "chunks", "entries", "suspicious", "threshold", "watch")
+    __slots__ = ("_first", "_last", "chunks", "entries", "pickler", "suspicious", "threshold", "unseen", "watch")
 
     def __init__(self, threshold: int, entries: list[Any]) -> None:
         self.threshold = threshold
         self.entries = entries
         self.chunks: list[bytes] = []
+        self.pickler: Any = None
         self.reset()
 
     def reset(self, *, watch: bool = True) -> None:
@@ -43,6 +53,7 @@ class Sink:
         self.chunks.clear()
         self.watch = watch and self.threshold < DIRECT
         self.suspicious = False
+        self.unseen = False
         self.next_pickle()
 
     def next_pickle(self) -> None:
@@ -78,7 +89,11 @@ class Sink:
         self.chunks.append(chunk)
 
     def _look_at(self, chunk: bytes) -> None:
-        if self.watch and len(chunk) >= self.threshold and holds_bytes(chunk, self.threshold):
+        if not self.watch or len(chunk) < self.threshold or self.suspicious:
+            return
+        if len(chunk) >= DIRECT and sys.getsizeof(self.pickler) < _FEW:
+            self.unseen = True
+        elif holds_bytes(chunk, self.threshold):
             self.suspicious = True
 
     def set_aside(self, obj: bytes | bytearray) -> bytes:
@@ -104,20 +119,27 @@ def announcement(chunk: bytes, first: bool) -> int:
 def holds_bytes(chunk: bytes, threshold: int) -> bool:
     """Tell whether a chunk seems to hold a bytes or bytearray object of `threshold` bytes or more.
 
-    Looks for the opcode, a length under 64 KiB, and the opcode that must follow the object.
+    Looks for the opcode (B with a length of 4 bytes, 0x96 with one of 8), for a length under 64 KiB, and
+    behind the object for the opcode that must follow.
     """
-    codes = np.frombuffer(chunk, np.uint8)
-    for at in np.flatnonzero(codes[:-5] == ord("B")).tolist() if b"\0\0" in chunk else ():
-        if chunk[at + 3 : at + 5] == b"\0\0" and _is_object(chunk, at + 5, chunk[at + 1 : at + 3], threshold):
+    return _holds(chunk, b"B", 4, threshold) or _holds(chunk, b"\x96", 8, threshold)
+
+
+def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
+    for at in _places(chunk, opcode):
+        start = at + 1 + width
+        size = int.from_bytes(chunk[at + 1 : start], "little")
+        if size >= threshold and chunk[start + size : start + size + 1] == b"\x94":
             return True
-    at = chunk.find(b"\0\0\0\0\0\0")
-    while at >= 0:
-        if chunk[at - 3 : at - 2] == b"\x96" and _is_object(chunk, at + 6, chunk[at - 2 : at], threshold):
-            return True
-        at = chunk.find(b"\0\0\0\0\0\0", at + 1)
     return False
 
 
-def _is_object(chunk: bytes, start: int, length: bytes, threshold: int) -> bool:
-    size = int.from_bytes(length, "little")
-    return size >= threshold and chunk[start + size : start + size + 1] == b"\x94"
+def _places(chunk: bytes, opcode: bytes) -> list[int]:
+    """List where an opcode seems to stand before a length under 64 KiB."""
+    if len(chunk) < _LITTLE:
+        return [found.start() for found in _OPCODES[opcode].finditer(chunk)]
+    codes = np.frombuffer(chunk, np.uint8)
+    found = np.flatnonzero(codes[:-5] == opcode[0])
+    found = found[codes[found + 3] == 0]
+    places: list[int] = found[codes[found + 4] == 0].tolist()
+    return places
