@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import io
 import pickle
@@ -150,16 +149,20 @@ class Builder:
         reference = Reference(name)
         return reference if self.g is None else reference.get_object(self.g)
 
+    def function(self, *parts: Any) -> Any:
+        """Make a function that came by value, in the receiver's namespace where there is one."""
+        return make_function(*parts, self.g)
+
+    def fill(self, function: Any, state: Any) -> None:
+        """Give such a function its attributes, closure and globals."""
+        fill_function(function, state, self.g)
+
     def live(self, module: str, name: str) -> Any:
         """Give what builds the object that a name of ours in the header stands for."""
         if (module, name) in _METHODS:
             return getattr(self, _METHODS[module, name])
         named = getattr(importlib.import_module(module), name)
-        if isinstance(named, type) and issubclass(named, CannedParts):
-            return named.make
-        if self.g is not None and named in (make_function, fill_function):
-            return functools.partial(named, g=self.g)
-        return named
+        return named.make if isinstance(named, type) and issubclass(named, CannedParts) else named
 
 
 _METHODS: Final = {
@@ -168,6 +171,8 @@ _METHODS: Final = {
     ("canning.canned", "CannedMessage"): "message",
     ("canning.canned", "Reference"): "reference",
     ("canning.canned", "open_canned"): "canned",
+    ("canning.functions", "fill_function"): "fill",
+    ("canning.functions", "make_function"): "function",
     ("canning.reducers", "CannedRegistered"): "registered",
 }
 

@@ -58,8 +58,8 @@ class ByValuePickler(cloudpickle.Pickler):
     """
 
     def __init__(self, file: Any, table: Mapping[type, Any], buffer_callback: Any = None) -> None:
+        self.dispatch_table = table  # type: ignore[assignment,misc]  # __init__ looks for it
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
-        self.dispatch_table = table  # type: ignore[assignment,misc]
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
@@ -79,9 +79,12 @@ class ByValuePickler(cloudpickle.Pickler):
         return make_function, (code, module_globals, *rest), (attributes, slots), None, None, fill_function
 
 
-def is_local(cls: type) -> bool:
-    """Tell whether no other process can import a class: it stands in ``__main__``, or in a function."""
-    return cls.__module__ == "__main__" or "<locals>" in cls.__qualname__
+def is_local(code: Any) -> bool:
+    """Tell whether no other process can import a function or class.
+
+    It stands in ``__main__``, in a function, or is a lambda.
+    """
+    return code.__module__ == "__main__" or "<" in code.__qualname__
 
 
 def make_function(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from .canned import Namespace, PrePickled
 from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import CanningError, DeserializationError
+from .functions import is_local
 from .lone import read_lone, serialize_lone
 from .packing import Packed, pack_buffers
 from .pickling import Plan, Writer, better_plan
@@ -163,9 +165,7 @@ class Serializer:
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; try plan after plan, as each attempt that fails teaches."""
-        plan: Plan | None = None
-        if self.pickler == "cloudpickle" or (self.pickler == "auto" and list_registry_pickle_by_value()):
-            plan = Plan(by_value=True)
+        plan = Plan(by_value=True) if self._goes_by_value(obj) else None
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
@@ -176,6 +176,13 @@ class Serializer:
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
                 plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
+
+    def _goes_by_value(self, obj: Any) -> bool:
+        """Tell whether it is known at once that something must go by value."""
+        if self.pickler != "auto":
+            return self.pickler == "cloudpickle"
+        f = obj[0] if type(obj) is tuple and obj else obj  # a call is a tuple, its function first
+        return (type(f) is FunctionType and is_local(f)) or bool(list_registry_pickle_by_value())
 
     # -- in ----------------------------------------------------------------------------------------
 
