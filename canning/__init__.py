@@ -1,20 +1,13 @@
 """Any Python object to a list of frames without copying its data, and back.
 
-    >>> import numpy as np
-    >>> frames = serialize_object({"id": 7, "x": np.arange(1000.0)})
-    >>> obj, rest = deserialize_object(frames)
-    >>> obj["x"].sum(), rest
-    (np.float64(499500.0), [])
+>>> import numpy as np
+>>> frames = serialize_object({"id": 7, "x": np.arange(1000.0)})
+>>> obj, rest = deserialize_object(frames)
+>>> obj["x"].sum(), rest
+(np.float64(499500.0), [])
 """
 
-from .errors import (
-    CannerError,
-    CanningError,
-    DeserializationError,
-    SerializationError,
-    UnresolvedReference,
-)
-from .registry import Registry, default_registry
+from .arrays import CannedArray
 from .canned import (
     CannedBytes,
     CannedCell,
@@ -25,9 +18,15 @@ from .canned import (
     Reference,
     uncan,
 )
-from .arrays import CannedArray
+from .errors import (
+    CannerError,
+    CanningError,
+    DeserializationError,
+    SerializationError,
+    UnresolvedReference,
+)
+from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
-from .wrapping import can
 from .message import (
     Serializer,
     default_serializer,
@@ -37,7 +36,8 @@ from .message import (
     split,
     unpack_apply_message,
 )
-from .files import dump, dumps, load, loads
+from .registry import Registry, default_registry
+from .wrapping import can
 
 __version__ = "0.1.0"
 

@@ -80,11 +80,13 @@ class CannedObjects(CannedParts):
 
     @staticmethod
     def make(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+        """Make the array, empty; `axes` from the widest stride to the narrowest, None for C order."""
         if axes is None:
             return np.empty(shape, object)
         return np.empty([shape[axis] for axis in axes], object).transpose(np.argsort(axes))
 
     def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array with its elements."""
         array: Array = self.make(*self.parts)
         fill_objects(array, (self.attributes["items"], self.attributes["readonly"]))
         return array
@@ -96,7 +98,9 @@ def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
     if isinstance(array, CannedObjects):
         array.attributes = {"items": items, "readonly": readonly}
         return
-    in_memory = array if array.flags.c_contiguous else array.transpose(np.argsort([-s for s in array.strides]))
+    in_memory = (
+        array if array.flags.c_contiguous else array.transpose(np.argsort([-s for s in array.strides]))
+    )
     in_memory.reshape(-1)[...] = np.fromiter(items, object, len(items))
     if readonly:
         array.flags.writeable = False
@@ -106,7 +110,10 @@ class CannedStrings(CannedParts):
     """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
 
     @staticmethod
-    def make(dtype: Description, shape: tuple[int, ...], items: list[Any], fortran: bool, readonly: bool) -> Array:
+    def make(
+        dtype: Description, shape: tuple[int, ...], items: list[Any], fortran: bool, readonly: bool
+    ) -> Array:
+        """Make the array of its strings, in C order or in Fortran order."""
         array = np.array(items, build(dtype)).reshape(shape, order="F" if fortran else "C")
         if readonly:
             array.flags.writeable = False
@@ -118,6 +125,7 @@ class CannedSubclass(CannedParts):
 
     @staticmethod
     def make(cls: type[Array], array: Array) -> Array:
+        """View an array as an instance of the subclass."""
         return array.view(cls)
 
 
@@ -126,7 +134,10 @@ class CannedMasked(CannedParts):
 
     @staticmethod
     def make(cls: type[Any], data: Array, mask: Array | None, fill_value: Any, hard: bool) -> Any:
-        masked: Any = np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard)
+        """Make the masked array over its data and its mask."""
+        masked: Any = np.ma.MaskedArray(
+            data, np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard
+        )
         masked = masked if cls is np.ma.MaskedArray else masked.view(cls)
         if fill_value is not None:
             masked._fill_value = fill_value
@@ -139,6 +150,7 @@ class CannedScalar(CannedParts):
 
     @staticmethod
     def make(dtype: Description, value: bytes | str) -> Any:
+        """Make the scalar; dtypes "S" and "U" stand for `numpy.bytes_` and `numpy.str_`."""
         if dtype == "S":
             return np.bytes_(value)
         if dtype == "U":

@@ -85,12 +85,11 @@ def aligned_copy(*views: memoryview) -> memoryview:
 def owner_of(obj: Any) -> object:
     """Follow the bases of an array, and the objects behind memoryviews, to who owns the memory."""
     while True:
+        below: Any = None
         if isinstance(obj, np.ndarray):
             below = obj.base
         elif isinstance(obj, memoryview):
             below = obj.obj
-        else:
-            return obj
         if below is None:
             return obj
         obj = below

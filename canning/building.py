@@ -34,7 +34,9 @@ _SAFE: Final = 16
 class Buffers:
     """Give the buffers of one message by number, as its table says; joined or copied where they must be."""
 
-    def __init__(self, trailer: Trailer, head: memoryview, frames: list[memoryview], *, writable: bool) -> None:
+    def __init__(
+        self, trailer: Trailer, head: memoryview, frames: list[memoryview], *, writable: bool
+    ) -> None:
         self.trailer = trailer
         self.head = head
         self.frames = frames
@@ -151,7 +153,7 @@ class Builder:
 
     def function(self, *parts: Any) -> Any:
         """Make a function that came by value, in the receiver's namespace where there is one."""
-        return make_function(*parts, self.g)
+        return make_function(*parts, g=self.g)
 
     def fill(self, function: Any, state: Any) -> None:
         """Give such a function its attributes, closure and globals."""
@@ -186,6 +188,7 @@ class Reader(pickle.Unpickler):
     builder: Builder
 
     def find_class(self, module: str, name: str) -> Any:
+        """Give the live constructor of what is ours, and look up the rest."""
         method = _METHODS.get((module, name))
         if method is not None:
             return getattr(self.builder, method)

@@ -59,7 +59,7 @@ class CannedParts(CannedObject):
         self.attributes: dict[str, Any] = {}
 
     @property
-    def buffers(self) -> list[Any]:  # type: ignore[override]
+    def buffers(self) -> list[Any]:
         """The buffers of all canned parts, one behind the other."""
         return [buffer for part in self._canned() for buffer in part.buffers]
 
@@ -74,6 +74,7 @@ class CannedParts(CannedObject):
         return [part for part in self.parts if isinstance(part, CannedObject)]
 
     def get_object(self, g: Namespace | None = None) -> Any:
+        """Build the object of its parts."""
         obj = type(self).make(*(uncan(part, g) for part in self.parts))
         set_attributes(obj, {name: uncan(value, g) for name, value in self.attributes.items()})
         return obj
@@ -101,6 +102,7 @@ class CannedBytes(CannedObject):
         self.mutable = mutable
 
     def get_object(self, g: Namespace | None = None) -> bytes | bytearray:
+        """Build the `bytes` or the `bytearray`."""
         return make_bytes(self.buffers[0], self.mutable)
 
 
@@ -119,10 +121,11 @@ class CannedMemoryView(CannedParts):
     """Stand for a `memoryview`: the array that it looks at, its format, shape and read-only flag."""
 
     @staticmethod
-    def make(array: Any, format: str | None, shape: tuple[int, ...], readonly: bool) -> memoryview:
+    def make(array: Any, code: str | None, shape: tuple[int, ...], readonly: bool) -> memoryview:
+        """View the array; `code` is the format that its bytes get, None for the array's own."""
         view = memoryview(array)
-        if format is not None:
-            view = view.cast("B").cast(format, shape)  # type: ignore[call-overload]
+        if code is not None:
+            view = view.cast("B").cast(code, shape)  # type: ignore[call-overload,unused-ignore]
         return view.toreadonly() if readonly else view
 
 
@@ -142,6 +145,7 @@ class CannedPartial(CannedObject):
         return [b for part in parts if isinstance(part, CannedObject) for b in part.buffers]
 
     def get_object(self, g: Namespace | None = None) -> functools.partial[Any]:
+        """Build the partial of its parts."""
         keywords = {name: uncan(value, g) for name, value in self.keywords.items()}
         partial = functools.partial(uncan(self.func, g), *(uncan(arg, g) for arg in self.args), **keywords)
         partial.__dict__.update(self.attributes)
@@ -179,6 +183,7 @@ class CannedMessage(CannedObject):
         self.buffers = [None if isinstance(source, int) else source for source in sources]
 
     def get_object(self, g: Namespace | None = None) -> Any:
+        """Read the message."""
         from .message import deserialize_object  # which needs this module to be there first
 
         return deserialize_object(self.buffers, g)[0]
@@ -247,7 +252,8 @@ def _steps(path: str) -> list[tuple[str, Any]]:
         found = _STEP.match(path, at)
         if found is None or (not steps and found[1] is None):
             raise ValueError(
-                f"Reference({path[:80]!r}): a path is a name, then .attribute, [number] or ['key'] as often as needed"
+                f"Reference({path[:80]!r}): a path is a name, then .attribute, [number] or ['key'], "
+                "as often as needed"
             )
         if found[1] is not None:
             steps.append(("attribute", found[1]))
@@ -265,7 +271,7 @@ def open_canned(cls: type[CannedObject], state: dict[str, Any], *sources: Any) -
     This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
     `get_object` at once.
     """
-    if not (isinstance(cls, type) and issubclass(cls, CannedObject)):
+    if not issubclass(cls, CannedObject):
         raise DeserializationError(f"{cls!r} is not a CannedObject class")
     canned = cls.__new__(cls)
     canned.__dict__.update(state)

@@ -18,6 +18,7 @@ from .errors import SerializationError
 _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""
 _DEPTH: Final = 200
+_PLAIN: Final = frozenset((dict, list, tuple, set, frozenset))
 _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
@@ -98,7 +99,7 @@ def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
         yield from _parts_of_function(obj)
     elif isinstance(obj, types.MethodType):
         yield ".__self__", obj.__self__
-    if not isinstance(obj, type | types.FunctionType | types.ModuleType):
+    if type(obj) not in _PLAIN and not isinstance(obj, type | types.FunctionType | types.ModuleType):
         yield from _attributes(obj)
 
 
@@ -150,5 +151,3 @@ def _show(key: Any) -> str:
     if isinstance(key, tuple):
         return f"({', '.join(map(_show, key))})"
     return f"<{type(key).__qualname__}>"
-
-

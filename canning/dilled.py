@@ -40,7 +40,7 @@ def _pickler_class() -> Any:
         raise ImportError("pickler='dill' needs the package dill: pip install 'canning[dill]'") from error
 
     class DillPickler(dill.Pickler):  # type: ignore[misc,unused-ignore]
-        dispatch = dict(dill.Pickler.dispatch)
+        dispatch = dict(dill.Pickler.dispatch)  # noqa: RUF012 - as dill has it
 
         def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
             self.write = chunks.append

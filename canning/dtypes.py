@@ -58,7 +58,8 @@ def _describe_parts(dtype: np.dtype[Any]) -> Description:
 
 
 def _describe_struct(dtype: np.dtype[Any]) -> Description:
-    assert dtype.names is not None and dtype.fields is not None
+    assert dtype.names is not None
+    assert dtype.fields is not None
     fields = []
     for name in dtype.names:
         item, offset, *title = dtype.fields[name]
@@ -75,7 +76,8 @@ def build(description: Description) -> np.dtype[Any]:
     if isinstance(description, str):
         return BY_NAME.get(description) or np.dtype(description)
     kind, *parts = description
-    return _BUILDERS[kind](*parts)
+    dtype: np.dtype[Any] = _BUILDERS[kind](*parts)
+    return dtype
 
 
 def _build_struct(itemsize: int, aligned: bool, record: bool, fields: Any) -> np.dtype[Any]:
@@ -87,7 +89,7 @@ def _build_struct(itemsize: int, aligned: bool, record: bool, fields: Any) -> np
     }
     if any(title is not None for _, title, _, _ in fields):
         layout["titles"] = [title for _, title, _, _ in fields]
-    dtype = np.dtype(layout, align=aligned)  # type: ignore[call-overload]
+    dtype: np.dtype[Any] = np.dtype(layout, align=aligned)  # type: ignore[call-overload]
     return np.dtype((np.record, dtype)) if record else dtype
 
 
@@ -102,11 +104,12 @@ def _build_string(coerce: bool, has_na: bool, na_object: object) -> np.dtype[Any
 
 
 def _build_named(module: str, name: str) -> np.dtype[Any]:
-    return np.dtype(getattr(importlib.import_module(module), name))
+    dtype: np.dtype[Any] = np.dtype(getattr(importlib.import_module(module), name))
+    return dtype
 
 
 def _build_metadata(description: Description, metadata: dict[str, Any]) -> np.dtype[Any]:
-    return np.dtype(build(description), metadata=metadata)  # type: ignore[call-overload,no-any-return]
+    return np.dtype(build(description), metadata=metadata)
 
 
 _BUILDERS: Final[dict[str, Any]] = {

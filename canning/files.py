@@ -43,19 +43,21 @@ def frames_of(blob: Any) -> list[memoryview]:
     Raises `DeserializationError` where the blob is neither, or is cut.
     """
     view = flat(blob)
-    if view[:1] == b"\x80":
+    if bytes(view[:1]) == b"\x80":
         return [view]
-    if view.nbytes < _COUNT.size or view[:8] != MAGIC:
+    if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
         raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
     _, count = _COUNT.unpack_from(view)
     at = _COUNT.size + 8 * count
     if not 0 < count <= view.nbytes // 8 or at > view.nbytes:
         raise DeserializationError(f"the blob is cut: {view.nbytes} bytes cannot hold its {count} frames")
-    frames = []
+    frames: list[memoryview] = []
     for length in struct.unpack_from(f"<{count}Q", view, _COUNT.size):
         at += -at % ALIGNMENT
         if at + length > view.nbytes:
-            raise DeserializationError(f"the blob is cut in frame {len(frames)}: {view.nbytes} bytes are here")
+            raise DeserializationError(
+                f"the blob is cut in frame {len(frames)}: {view.nbytes} bytes are here"
+            )
         frames.append(view[at : at + length])
         at += length
     return frames
@@ -108,7 +110,9 @@ def dump(obj: Any, path: str | os.PathLike[str], **options: Any) -> None:
         raise
 
 
-def load(path: str | os.PathLike[str], g: Namespace | None = None, *, mmap: bool = True, **options: Any) -> Any:
+def load(
+    path: str | os.PathLike[str], g: Namespace | None = None, *, mmap: bool = True, **options: Any
+) -> Any:
     """Build the object that `dump` or `pickle.dump` put into a file.
 
     With `mmap` arrays are read-only views of the mapped file, which stays mapped as long as one of them

@@ -7,6 +7,7 @@ together again, in a namespace of the receiver's where there is one.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import types
 from collections.abc import Callable, Mapping
@@ -40,7 +41,11 @@ def interactive(function: F) -> F:
     if not isinstance(function, types.FunctionType):
         return function
     marked = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
     marked.__kwdefaults__ = function.__kwdefaults__
     marked.__dict__.update(function.__dict__)
@@ -50,7 +55,7 @@ def interactive(function: F) -> F:
     return marked  # type: ignore[return-value]
 
 
-class ByValuePickler(cloudpickle.Pickler):
+class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickle functions and classes by value where they must be, and the rest as the C pickler does.
 
     cloudpickle's own pickler asks Python for every instance in the graph, through a chain of maps: 10,000
@@ -58,10 +63,11 @@ class ByValuePickler(cloudpickle.Pickler):
     """
 
     def __init__(self, file: Any, table: Mapping[type, Any], buffer_callback: Any = None) -> None:
-        self.dispatch_table = table  # type: ignore[assignment,misc]  # __init__ looks for it
+        self.dispatch_table = table  # __init__ looks for it
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: Any) -> Any:
+        """Reduce functions and classes; leave all else to the table."""
         kind = type(obj)
         if kind is types.FunctionType:
             return self._reduce_function(obj)
@@ -93,6 +99,7 @@ def make_function(
     name: str | None,
     defaults: tuple[Any, ...] | None,
     closure: tuple[types.CellType, ...] | None,
+    *,
     g: Namespace | None = None,
 ) -> types.FunctionType:
     """Make a function that came by value, its globals `g`, or those of its own that came along."""
@@ -132,10 +139,8 @@ def _ship(shipped: Namespace, g: Namespace) -> None:
 
 
 def _fill_cell(cell: types.CellType, source: types.CellType) -> None:
-    try:
+    with contextlib.suppress(ValueError):  # an empty cell: not bound yet where it came from either
         cell.cell_contents = source.cell_contents
-    except ValueError:  # an empty cell: the name is not bound yet where it came from either
-        pass
 
 
 class CannedCode(CannedObject):
@@ -148,6 +153,7 @@ class CannedCode(CannedObject):
         self.reduced = None if reduced is NotImplemented else reduced
 
     def get_object(self, g: Namespace | None = None) -> Any:
+        """Build the class; the class itself where it can be imported."""
         if self.reduced is None:
             return self.importable
         make, parts, state, *_, fill = self.reduced
@@ -165,9 +171,10 @@ class CannedFunction(CannedCode):
     """Stand for a function: by value where no other process can import it, by name elsewhere."""
 
     def get_object(self, g: Namespace | None = None) -> Any:
+        """Build the function in the namespace `g`; the function itself where it can be imported."""
         if self.reduced is None:
             return self.importable
         _, parts, (attributes, slots), *_ = self.reduced
-        function = make_function(*parts, g)
+        function = make_function(*parts, g=g)
         fill_function(function, (attributes, dict(slots)), g)
         return function

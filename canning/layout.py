@@ -55,6 +55,7 @@ class Block:
 
     @property
     def nbytes(self) -> int:
+        """The bytes that travel."""
         if self.pieces is None:
             return self.high - self.low
         return sum(piece.nbytes for piece in self.pieces)
@@ -199,6 +200,6 @@ def share_memory(one: Array, other: Array) -> bool:
     if owner_of(one) is not owner_of(other):
         return False
     try:
-        return bool(np.shares_memory(one, other, max_work=10_000))
+        return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True

@@ -1,4 +1,4 @@
-"""One array, or one bytes object, that is all of a message: its frame 0 without a pickler, read without an unpickler.
+"""One array or one bytes object that is all of a message: sent without a pickler, read without an unpickler.
 
 It is the frame 0 that the long way gives too, but for opcodes which only serve a pickler, and where the
 memory has a frame of its own it depends on nothing but shape, dtype and strides: the next object of that
@@ -33,7 +33,7 @@ _SIZE: Final = struct.Struct("<I")
 
 
 class Kind(NamedTuple):
-    """What the frame 0 of a lone object says; all others that are the same say it too. Bytes have no dtype."""
+    """Say what the frame 0 of a lone object says, and all that are the same; bytes have no dtype."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None

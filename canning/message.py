@@ -85,7 +85,7 @@ class Serializer:
         self.buffer_threshold = buffer_threshold
         self.writable = writable
         self.trust = trust
-        self._writers: list[Writer] = []
+        self._writers: list[Writer | DillWriter] = []
         self._frozen = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -143,7 +143,7 @@ class Serializer:
             if frames is not None:
                 return frames
         try:
-            writer = self._writers.pop()
+            writer: Writer | DillWriter = self._writers.pop()
         except IndexError:
             writer = self._new_writer()
         try:
@@ -164,7 +164,7 @@ class Serializer:
         return Writer(reducers, main=self.pickler == "auto")
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
-        """Pickle an object and lay its buffers out; try plan after plan, as each attempt that fails teaches."""
+        """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
         plan = Plan(by_value=True) if self._goes_by_value(obj) else None
         while True:
             try:
@@ -240,7 +240,11 @@ class Serializer:
     # -- calls -------------------------------------------------------------------------------------
 
     def pack_apply_message(
-        self, f: Callable[..., Any], args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None, **options: Any
+        self,
+        f: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        **options: Any,
     ) -> list[Frame]:
         """Turn a call into one message; `unpack_apply_message` takes it apart.
 
@@ -309,7 +313,9 @@ def split(frames: Iterable[Any]) -> list[list[Any]]:
     while rest:
         count = count_frames(rest[0])
         if count > len(rest):
-            raise DeserializationError(f"the message is cut: it has {count} frames, of which {len(rest)} are here")
+            raise DeserializationError(
+                f"the message is cut: it has {count} frames, of which {len(rest)} are here"
+            )
         parts.append(rest[:count])
         rest = rest[count:]
     return parts

@@ -78,7 +78,7 @@ class Table(dict[type, Callable[[Any], Any]]):
     stands in the table so that the next instance is not looked up again.
     """
 
-    _PLAIN: Final = operator.methodcaller("__reduce_ex__", 5)
+    _PLAIN: Final[Callable[[Any], Any]] = operator.methodcaller("__reduce_ex__", 5)
 
     def __init__(self, reducers: Reducers, *, by_value: bool, main: bool) -> None:
         super().__init__()
@@ -110,7 +110,8 @@ class Table(dict[type, Callable[[Any], Any]]):
         self[cls] = reducer
         return reducer
 
-    def get(self, cls: type, default: Any = None) -> Any:  # picklers written in Python ask this way
+    def get(self, cls: type, default: Any = None) -> Any:
+        """Find a reducer for a pickler written in Python, which asks this way."""
         try:
             return self[cls]
         except KeyError:
@@ -119,7 +120,7 @@ class Table(dict[type, Callable[[Any], Any]]):
     def _find(self, cls: type) -> Callable[[Any], Any]:
         if issubclass(cls, type):
             raise KeyError(cls)  # a class: by name, or by value where the pickler sees to that
-        found = self._find_ours(cls) or copyreg.dispatch_table.get(cls)
+        found: Callable[[Any], Any] | None = self._find_ours(cls) or copyreg.dispatch_table.get(cls)
         if found is None and self.by_value:
             found = cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:

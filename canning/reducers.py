@@ -22,7 +22,16 @@ from .arrays import (
     fill_objects,
 )
 from .buffers import flat, owner_of, span
-from .canned import CannedMemoryView, CannedMessage, CannedObject, CannedParts, PrePickled, Reference, open_canned, set_attributes
+from .canned import (
+    CannedMemoryView,
+    CannedMessage,
+    CannedObject,
+    CannedParts,
+    PrePickled,
+    Reference,
+    open_canned,
+    set_attributes,
+)
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, dense_bytes, extent, plan
 from .registry import Canner, Registry, canned_state, default_registry
@@ -31,7 +40,7 @@ Reduced = Any
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
 _MASKED_STATE: Final = frozenset(
-    "_mask _fill_value _hardmask _sharedmask _isfield _baseclass _optinfo _basedict".split()
+    ["_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"]
 )
 
 
@@ -119,7 +128,7 @@ class Reducers:
         else:
             block, layout = plan(array, whole=self._is_whole(array))
         self._note_owner(array, small=block.nbytes < self.threshold)
-        rest = (array.shape, describe(dtype))
+        rest: tuple[Any, ...] = (array.shape, describe(dtype))
         if layout is not None or readonly:
             rest += (layout, *readonly)
         if block.nbytes < self.threshold and not self.share:
@@ -210,7 +219,11 @@ class Reducers:
     def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
         """Reduce an `array.array`; its reader copies, since it owns its memory."""
         self.named = True
-        return make_stdlib_array, (array.typecode, array.itemsize, np.frombuffer(memoryview(array).cast("B"), np.uint8))
+        return make_stdlib_array, (
+            array.typecode,
+            array.itemsize,
+            np.frombuffer(memoryview(array).cast("B"), np.uint8),
+        )
 
     def canned(self, canned: CannedObject) -> Reduced:
         """Reduce a canned object of any class: it arrives as the object that it stands for."""
@@ -278,13 +291,13 @@ def block_bytes(block: Block) -> bytes:
     return span(block.low, block.high, block.array, readonly=True).tobytes()
 
 
-
-
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
     """Build an `array.array`; raises `ValueError` where its items have another size here."""
     array = stdarray.array(typecode)
     if array.itemsize != itemsize:
-        raise ValueError(f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here")
+        raise ValueError(
+            f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here"
+        )
     array.frombytes(memory)
     return array
 
@@ -302,4 +315,5 @@ class CannedRegistered(CannedParts):
 
     @staticmethod
     def make(name: str, state: Any, cls: type | None) -> Any:
+        """Build the object by the default registry."""
         return rebuild(default_registry, name, state, cls)

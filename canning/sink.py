@@ -15,7 +15,11 @@ _FRAME: Final = 0x95
 _LENGTH: Final = struct.Struct("<Q")
 _LITTLE: Final = 8 * 1024
 """Bytes of a chunk from which numpy finds opcodes faster than a regular expression."""
-_OPCODES: Final = {opcode: re.compile(rb"(?s)%b(?=..\0\0)" % opcode) for opcode in (b"B", b"\x96")}
+_OPCODES: Final = {
+    b"C": re.compile(b"C"),
+    b"B": re.compile(rb"(?s)B(?=..\0\0)"),
+    b"\x96": re.compile(rb"(?s)\x96(?=..\0\0)"),
+}
 _FEW: Final = 4096
 """Bytes that a pickler takes whose memo has at most 128 entries: that many can be looked at afterwards."""
 CALL_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
@@ -39,7 +43,17 @@ class Sink:
         unseen: whether chunks were not looked at, as the memo, which is small, will tell more cheaply.
     """
 
-    __slots__ = ("_first", "_last", "chunks", "entries", "pickler", "suspicious", "threshold", "unseen", "watch")
+    __slots__ = (
+        "_first",
+        "_last",
+        "chunks",
+        "entries",
+        "pickler",
+        "suspicious",
+        "threshold",
+        "unseen",
+        "watch",
+    )
 
     def __init__(self, threshold: int, entries: list[Any]) -> None:
         self.threshold = threshold
@@ -119,10 +133,11 @@ def announcement(chunk: bytes, first: bool) -> int:
 def holds_bytes(chunk: bytes, threshold: int) -> bool:
     """Tell whether a chunk seems to hold a bytes or bytearray object of `threshold` bytes or more.
 
-    Looks for the opcode (B with a length of 4 bytes, 0x96 with one of 8), for a length under 64 KiB, and
-    behind the object for the opcode that must follow.
+    Looks for the opcode (C with a length of 1 byte, B with one of 4, 0x96 with one of 8), for a length
+    under 64 KiB, and behind the object for the opcode that must follow.
     """
-    return _holds(chunk, b"B", 4, threshold) or _holds(chunk, b"\x96", 8, threshold)
+    short = threshold < 256 and _holds(chunk, b"C", 1, threshold)
+    return short or _holds(chunk, b"B", 4, threshold) or _holds(chunk, b"\x96", 8, threshold)
 
 
 def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
@@ -136,7 +151,7 @@ def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
 
 def _places(chunk: bytes, opcode: bytes) -> list[int]:
     """List where an opcode seems to stand before a length under 64 KiB."""
-    if len(chunk) < _LITTLE:
+    if opcode == b"C" or len(chunk) < _LITTLE:
         return [found.start() for found in _OPCODES[opcode].finditer(chunk)]
     codes = np.frombuffer(chunk, np.uint8)
     found = np.flatnonzero(codes[:-5] == opcode[0])

@@ -134,7 +134,7 @@ def pack_plain(body: bytes) -> bytes:
 
 
 def is_plain(head: bytes | memoryview) -> bool:
-    """Tell whether frame 0 is that of a plain message and in order; `parse` says what is wrong with others."""
+    """Tell whether frame 0 is that of a plain message, and in order; else `parse` has to say what it is."""
     return (
         FOOTER.size < len(head) < FOLD
         and head[-8:] == MAGIC

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import array as stdarray
 import functools
 import types
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from .arrays import CannedArray
-from .canned import CannedBytes, CannedCell, CannedObject, CannedParts, CannedPartial
+from .canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedParts
 from .functions import CannedClass, CannedFunction, is_local
 from .packing import pack_buffers
-from .reducers import Reducers
+from .reducers import CannedRegistered, Reducers
 from .registry import Registry, canned_state, default_registry
-
-_MEMORY: Final = (np.ndarray, memoryview)
 
 
 def can(obj: Any, registry: Registry = default_registry) -> Any:
@@ -38,7 +35,7 @@ def can(obj: Any, registry: Registry = default_registry) -> Any:
         state = canned_state(canner, obj)
         if isinstance(state, CannedObject):
             return state
-        return Reducers(registry, 1).registered(canner)(obj)[0](canner.name, state, type(obj) if canner.wants_class else None)
+        return CannedRegistered(canner.name, state, type(obj) if canner.wants_class else None)
     if isinstance(obj, bytes | bytearray):
         return CannedBytes(memoryview(obj), isinstance(obj, bytearray))
     if isinstance(obj, types.FunctionType):
