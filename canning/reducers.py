@@ -7,6 +7,7 @@ pickler's private dispatch table: each takes an object and gives what ``__reduce
 from __future__ import annotations
 
 import array as stdarray
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -249,7 +250,7 @@ class Reducers:
         self.entries.append(flat(view))
         return len(self.entries) - 1
 
-    def registered(self, canner: Canner) -> Any:
+    def registered(self, canner: Canner) -> Callable[[Any], Reduced]:
         """Give the reducer for what `canner` cans."""
 
         def reduce_registered(obj: Any) -> Reduced:
