@@ -30,7 +30,7 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Serializatio
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
         return SerializationError("nested too deeply to be pickled", path)
     if isinstance(reason, SerializationError):
-        return reason
+        return type(reason)(reason.reason, path)
     return SerializationError(_say(culprit, reason), path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .canned import CannedBytes
-from .pickling import Plan, Table
+from .pickling import ARRAYS, Plan, Table, first_memo
 from .reducers import Reducers
 
 
@@ -21,6 +21,7 @@ class DillWriter:
         self.table.refresh()
         chunks: list[bytes] = []
         _pickler_class()(chunks, self.reducers, self.table).dump(obj)
+        chunks[0] = ARRAYS  # in the place of PROTO, which dill writes first
         return b"".join(chunks)
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
@@ -47,6 +48,7 @@ def _pickler_class() -> Any:
             super().__init__(self, protocol=5, buffer_callback=reducers.outside_buffer)
             self.dispatch_table = table
             self.reducers = reducers
+            self.memo.update(first_memo())
 
         def save_bytes(self, obj: Any) -> None:
             if len(obj) < self.reducers.threshold:

@@ -148,8 +148,6 @@ class Serializer:
             writer = self._new_writer()
         try:
             body, packed = self._write(writer, obj)
-        except CanningError:
-            raise
         except Exception as error:
             raise explain_failure(obj, error, self) from error
         frames = _assemble(body, packed, writer.reducers, flags)

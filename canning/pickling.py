@@ -26,10 +26,9 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
-from .arrays import CannedArray
 from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local
-from .reducers import Reducers, ShareAgain
+from .reducers import Reducers, ShareAgain, array_call
 from .sink import DIRECT, Sink
 
 ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
@@ -168,7 +167,7 @@ class Writer:
     def _new_pickler(self) -> Any:
         pickler: Any = pickle.Pickler(self.sink, 5, buffer_callback=self.reducers.outside_buffer)
         pickler.dispatch_table = self.table
-        pickler.memo = _first_memo()
+        pickler.memo = first_memo()
         return pickler
 
     def write(self, obj: Any) -> bytes:
@@ -276,9 +275,9 @@ def names_main(chunks: list[bytes], before: int) -> bool:
     return False
 
 
-def _first_memo() -> dict[int, tuple[int, Any]]:
+def first_memo() -> dict[int, tuple[int, Any]]:
     """Give the memo that every header starts with."""
-    return {id(CannedArray): (0, CannedArray)}
+    return {id(array_call): (0, array_call)}
 
 
 class Ahead(Exception):

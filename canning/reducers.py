@@ -13,7 +13,6 @@ from typing import Any, Final
 import numpy as np
 
 from .arrays import (
-    CannedArray,
     CannedDtype,
     CannedMasked,
     CannedObjects,
@@ -43,6 +42,13 @@ _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 _MASKED_STATE: Final = frozenset(
     ["_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"]
 )
+
+
+def array_call() -> None:
+    """Stand for `CannedArray` towards a pickler, which finds it in its memo from the start.
+
+    The class itself may be part of somebody's object, and then is looked up as any other.
+    """
 
 
 class ShareAgain(Exception):
@@ -110,10 +116,10 @@ class Reducers:
             return self.any_array(array)
         if array.nbytes < self.threshold:
             self.small[id(array)] = array
-            return CannedArray, (array.tobytes(), array.shape, dtype)
+            return array_call, (array.tobytes(), array.shape, dtype)
         entries = self.entries
         entries.append(array)
-        return CannedArray, (len(entries) - 1, array.shape, dtype)
+        return array_call, (len(entries) - 1, array.shape, dtype)
 
     def any_array(self, array: Array) -> Reduced:
         """Reduce an exact `numpy.ndarray` of any dtype, layout and owner."""
@@ -122,7 +128,8 @@ class Reducers:
             return self._without_memory(array)
         readonly = () if array.flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
-            return CannedArray, (b"", array.shape, describe(dtype), None, *readonly)
+            self.small[id(array)] = array
+            return array_call, (b"", array.shape, describe(dtype), None, *readonly)
         if array.flags.c_contiguous:
             low, high = extent(array)
             block, layout = Block(low, high, array), None
@@ -134,9 +141,9 @@ class Reducers:
             rest += (layout, *readonly)
         if block.nbytes < self.threshold and not self.share:
             self.small[id(array)] = array
-            return CannedArray, (block_bytes(block), *rest)
+            return array_call, (block_bytes(block), *rest)
         self.entries.append(block)
-        return CannedArray, (len(self.entries) - 1, *rest)
+        return array_call, (len(self.entries) - 1, *rest)
 
     def _is_whole(self, array: Array) -> bool:
         return bool(self.whole) and Block(*extent(array), array).key in self.whole
