@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
@@ -265,12 +266,16 @@ def _steps(path: str) -> list[tuple[str, Any]]:
     return steps
 
 
-def open_canned(cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> CannedObject:
-    """Make a canned object of a class of the user's own, its buffers not yet in place.
+def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: Any) -> CannedObject:
+    """Make a canned object of any class, its buffers not yet in place.
 
+    A class of this package comes as its name, since as a class it would be read as a live constructor.
     This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
     `get_object` at once.
     """
+    if isinstance(cls, str):
+        module, _, name = cls.rpartition(".")
+        cls = getattr(sys.modules.get(f"canning.{module}"), name, type)
     if not issubclass(cls, CannedObject):
         raise DeserializationError(f"{cls!r} is not a CannedObject class")
     canned = cls.__new__(cls)

@@ -231,7 +231,7 @@ class Writer:
 
     def _write_ahead(self, plan: Plan) -> Any:
         """Write what goes ahead of the object, and give the memo that knows it."""
-        memo, sink = _first_memo(), self.sink
+        memo, sink = first_memo(), self.sink
         for obj in plan.ahead:
             sink.chunks.append(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)

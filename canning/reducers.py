@@ -238,7 +238,10 @@ class Reducers:
         self.named = True
         state = canned.__getstate__()
         state.pop("buffers", None)
-        return open_canned, (type(canned), state, *map(self._aside, canned.buffers))
+        cls: Any = type(canned)
+        if cls.__module__.startswith("canning."):
+            cls = f"{cls.__module__.removeprefix('canning.')}.{cls.__qualname__}"
+        return open_canned, (cls, state, *map(self._aside, canned.buffers))
 
     def reference(self, reference: Reference) -> Reduced:
         """Reduce a reference, which the reader looks up."""
