@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -194,6 +195,8 @@ class Reader(pickle.Unpickler):
             return getattr(self.builder, method)
         if module.startswith("canning."):
             return self.builder.live(module, name)
+        if (module, name) == ("__builtin__", "__main__"):  # how dill names the namespace of a script
+            return vars(sys.modules["__main__"]) if self.builder.g is None else self.builder.g
         return super().find_class(module, name)
 
 
