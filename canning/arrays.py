@@ -9,7 +9,7 @@ import numpy as np
 from .buffers import aligned_copy, flat
 from .canned import CannedObject, CannedParts, Namespace
 from .dtypes import BY_NAME, Description, build
-from .layout import Array, Layout
+from .layout import Array, Layout, distinct
 
 
 class CannedArray(CannedObject):
@@ -62,17 +62,28 @@ def make_array(
     array([0., 0.])
     """
     kind = BY_NAME.get(dtype) if type(dtype) is str else None
-    if kind is None:
-        kind = build(dtype)
+    return view_array(memory, shape, build(dtype) if kind is None else kind, layout, readonly)
+
+
+def view_array(
+    memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Layout | None, readonly: bool
+) -> Array:
+    """View memory as an array of a dtype, as `make_array` does."""
     if layout is None:
-        array: Array = np.ndarray(shape, kind, memory)
+        array: Array = np.ndarray(shape, dtype, memory)
     else:
-        array = np.ndarray(shape, kind, memory, *layout)
+        array = np.ndarray(shape, dtype, memory, *layout)
     if not array.flags.aligned:
-        array = array.copy(order="K")
+        array = _aligned(array)
     if readonly:
         array.flags.writeable = False
     return array
+
+
+def _aligned(array: Array) -> Array:
+    """Copy an array, and of a broadcast one no more than there is: its shape may say anything."""
+    core = distinct(array).copy(order="K")
+    return core if core.shape == array.shape else np.broadcast_to(core, array.shape)
 
 
 class CannedObjects(CannedParts):

@@ -58,14 +58,18 @@ class Buffers:
 
     def outside(self) -> Iterator[memoryview]:
         """Give pickle's own out-of-band buffers, which are the last ones."""
-        count = len(self.frames) if self.table is None else len(self.table)
-        for number in range(count - self.trailer.outside, count):
+        for number in range(len(self) - self.trailer.outside, len(self)):
             buffer = self[number]
             yield buffer if address(buffer) % 8 == 0 else aligned_copy(buffer)
 
+    def __len__(self) -> int:
+        return len(self.frames) if self.table is None else len(self.table)
+
     def _writable(self, number: int) -> memoryview:
-        frame = self.frames[number]
-        return aligned_copy(frame) if frame.readonly else frame
+        if number not in self._own:
+            frame = self.frames[number]
+            self._own[number] = aligned_copy(frame) if frame.readonly else frame
+        return self._own[number]
 
     def _joined(self, number: int) -> memoryview:
         if number not in self._own:

@@ -26,7 +26,9 @@ BY_DTYPE: Final[dict[int, str]] = {id(np.dtype(c)): np.dtype(c).str for c in _SI
 By identity, since the hash of a dtype takes four times as long, and an equal dtype with metadata
 would be mistaken for it.
 """
-BY_NAME: Final[dict[Description, np.dtype[Any]]] = {np.dtype(c).str: np.dtype(c) for c in _SIMPLE}
+BY_NAME: Final[dict[Description, np.dtype[Any]]] = {
+    np.dtype(c).str: np.dtype(np.dtype(c).str) for c in _SIMPLE
+}
 
 
 def describe(dtype: np.dtype[Any]) -> Description:

@@ -15,6 +15,7 @@ from .buffers import Frame, flat
 from .building import Buffers, Builder, read
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
+from .data_builder import DataBuilder
 from .dilled import DillWriter
 from .errors import CanningError, DeserializationError
 from .functions import is_local
@@ -23,11 +24,13 @@ from .packing import Packed, pack_buffers
 from .pickling import Plan, Writer, better_plan
 from .reducers import Reducers
 from .registry import Registry, default_registry
+from .trust import DEFAULT_LIMITS, MESSAGES, Allowed, Limits
 from .wire import (
     CALL,
     FOOTER,
     LONE,
     PLAIN,
+    Trailer,
     check_frames,
     count_frames,
     is_plain,
@@ -36,6 +39,8 @@ from .wire import (
     parse,
 )
 
+OPTIONS: Final = ("registry", "pickler", "buffer_threshold", "writable", "trust", "allow", "limits")
+TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
@@ -55,15 +60,30 @@ class Serializer:
             1024 by default.
         writable: whether arrays that were writable arrive writable even where the frame's memory is
             read-only, by a copy. False by default.
-        trust: ``"code"``: messages are read by the C unpickler, so that whoever wrote them can run any
-            code here, as with pickle.
+        trust: ``"code"`` (default): messages are read by the C unpickler, so that **whoever wrote them can
+            run any code here**, as with pickle. ``"data"``: they are read by a reader of plain data,
+            which imports nothing and calls nothing but checked constructors; see ``docs/security.md``.
+        allow: classes, or their dotted names, that a message may make under ``trust="data"``, field by
+            field: dataclasses, attrs classes, named tuples, enums. None by default.
+        limits: what a message may ask for under ``trust="data"``, a `Limits`.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([b"x" * 200]))
     2
     """
 
-    __slots__ = ("_frozen", "_writers", "buffer_threshold", "pickler", "registry", "trust", "writable")
+    __slots__ = (
+        "_allowed",
+        "_frozen",
+        "_writers",
+        "allow",
+        "buffer_threshold",
+        "limits",
+        "pickler",
+        "registry",
+        "trust",
+        "writable",
+    )
 
     def __init__(
         self,
@@ -73,11 +93,13 @@ class Serializer:
         buffer_threshold: int = 1024,
         writable: bool = False,
         trust: str = "code",
+        allow: Iterable[type | str] = (),
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if pickler not in PICKLERS:
             raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
-        if trust != "code":
-            raise ValueError(f"trust={trust!r}: this version reads messages with trust='code' only")
+        if trust not in TRUSTS:
+            raise ValueError(f"trust={trust!r} is none of {', '.join(TRUSTS)}")
         if buffer_threshold < 1:
             raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")
         self.registry = registry
@@ -85,6 +107,9 @@ class Serializer:
         self.buffer_threshold = buffer_threshold
         self.writable = writable
         self.trust = trust
+        self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
+        self.limits = limits
+        self._allowed = Allowed(self.allow)
         self._writers: list[Writer | DillWriter] = []
         self._frozen = True
 
@@ -94,7 +119,7 @@ class Serializer:
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        options = {name: getattr(self, name) for name in ("pickler", "buffer_threshold", "writable", "trust")}
+        options = {name: getattr(self, name) for name in OPTIONS[1:5]}
         return f"Serializer({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
     def evolve(self, **options: Any) -> Self:
@@ -105,10 +130,7 @@ class Serializer:
         """
         if not options:
             return self
-        now = {
-            name: getattr(self, name)
-            for name in ("registry", "pickler", "buffer_threshold", "writable", "trust")
-        }
+        now = {name: getattr(self, name) for name in OPTIONS}
         return type(self)(**{**now, **options})
 
     # -- out ---------------------------------------------------------------------------------------
@@ -210,6 +232,8 @@ class Serializer:
         if not frames:
             raise DeserializationError("there is no frame to read an object from")
         head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
+        if self.trust == "data":
+            return self._read_data(head, frames)
         if is_plain(head):
             return _guard(pickle.loads, head), frames[1:], 0
         if len(head) > FOOTER.size and head[-15] & LONE:
@@ -229,6 +253,42 @@ class Serializer:
             outside = buffers.outside()
         builder = Builder(buffers, self.registry, g, self.deserialize_object)
         return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
+
+    def _read_data(
+        self, head: bytes | memoryview, frames: list[Any], level: int = 0
+    ) -> tuple[Any, list[Any], int]:
+        if level > MESSAGES:
+            raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
+        self._check_size(frames)
+        trailer = parse(head)
+        if trailer is None:
+            trailer = Trailer(len(head), len(head), len(frames), (), None, len(frames) - 1, 0, b"")
+            parts = list(map(flat, frames[1:]))
+        else:
+            parts = list(map(flat, check_frames(trailer, frames[1 : trailer.frames])))
+        buffers = Buffers(trailer, flat(head), parts, writable=self.writable)
+
+        def read_within(within: list[Any]) -> Any:
+            obj, rest, _ = self._read_data(within[0], within, level + 1)
+            if rest:
+                raise DeserializationError("a message within the message that has frames behind it")
+            return obj
+
+        size = len(head) + sum(map(len, parts))
+        builder = DataBuilder(buffers, size, self.registry, self._allowed, self.limits, read_within)
+        obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
+        return obj, frames[trailer.frames :], trailer.flags
+
+    def _check_size(self, frames: list[Any]) -> None:
+        if len(frames) > self.limits.frames:
+            raise DeserializationError(
+                f"{len(frames)} frames: this reader's limit is frames={self.limits.frames}"
+            )
+        size = sum(flat(frame).nbytes for frame in frames)
+        if size > self.limits.message_bytes:
+            raise DeserializationError(
+                f"{size} bytes: this reader's limit is message_bytes={self.limits.message_bytes}"
+            )
 
     def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
         taken = iter(frames[1:])

@@ -176,6 +176,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
 
 
 def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int) -> None:
+    joined: set[int] = set()
     for number, (first, count, offset, length) in enumerate(table):
         if count == 1:
             room = inline if first == 0 else lengths[first - 1] if first <= len(lengths) else -1
@@ -183,7 +184,9 @@ def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int
         else:
             last = first + count - 1
             fits = first >= 1 and count > 1 and last <= len(lengths) and offset == 0
+            fits = fits and joined.isdisjoint(range(first, last + 1))  # each is copied once
             fits = fits and sum(lengths[first - 1 : last]) == length
+            joined.update(range(first, last + 1) if fits else ())
         if not fits:
             raise DeserializationError(f"frame 0 contradicts itself: buffer {number} lies outside its frames")
 
