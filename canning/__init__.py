@@ -37,6 +37,7 @@ from .message import (
     unpack_apply_message,
 )
 from .registry import Registry, default_registry
+from .trust import Limits
 from .wrapping import can
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ __all__ = [
     "CannerError",
     "CanningError",
     "DeserializationError",
+    "Limits",
     "PrePickled",
     "Reference",
     "Registry",

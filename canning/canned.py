@@ -273,12 +273,13 @@ def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: 
     This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
     `get_object` at once.
     """
+    made: Any = cls
     if isinstance(cls, str):
         module, _, name = cls.rpartition(".")
-        cls = getattr(sys.modules.get(f"canning.{module}"), name, type)
-    if not issubclass(cls, CannedObject):
-        raise DeserializationError(f"{cls!r} is not a CannedObject class")
-    canned = cls.__new__(cls)
+        made = getattr(sys.modules.get(f"canning.{module}"), name, None)
+    if not isinstance(made, type) or not issubclass(made, CannedObject):
+        raise DeserializationError("a canned object of a class that is no CannedObject")
+    canned = made.__new__(made)
     canned.__dict__.update(state)
     canned.buffers = [None if isinstance(source, int) else source for source in sources]
     return canned

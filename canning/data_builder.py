@@ -11,9 +11,10 @@ import numpy as np
 from .arrays import CannedMasked
 from .buffers import flat
 from .canned import make_bytes
-from .data_reader import DataReader, Name
+from .data_reader import DataReader
 from .dtypes import BY_NAME, build
 from .errors import DeserializationError
+from .opcodes import Name
 from .plain import check
 from .plain_arrays import (
     checked_array,
@@ -209,7 +210,7 @@ def view(*args: Any) -> memoryview:
     if code is not None:
         if code.lstrip("@") not in _FORMATS or shape is None:
             raise DeserializationError("a format of a memoryview that is none")
-        made = flat(made).cast(code, checked_shape(shape))  # type: ignore[call-overload]
+        made = flat(made).cast(code, checked_shape(shape))
     return made.toreadonly() if readonly else made
 
 

@@ -40,7 +40,8 @@ def make_datetime(*args: Any) -> dt.datetime:
     fold, month = raw[2] >> 7, raw[2] & 127
     micro = raw[7] << 16 | raw[8] << 8 | raw[9]
     zone = args[1] if len(args) > 1 else None
-    return dt.datetime(raw[0] << 8 | raw[1], month, *raw[3:7], micro, zone, fold=fold)
+    day, hour, minute, second = raw[3:7]
+    return dt.datetime(raw[0] << 8 | raw[1], month, day, hour, minute, second, micro, zone, fold=fold)
 
 
 def make_date(*args: Any) -> dt.date:

@@ -135,7 +135,7 @@ def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
     if kind_of(cls) == "namedtuple":
         if len(values) != len(cls._fields):  # type: ignore[attr-defined]
             raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
-        return tuple.__new__(cls, values)  # type: ignore[type-var]
+        return tuple.__new__(cls, values)
     if values or kind_of(cls) != "fields":
         raise refuse(f"{dotted_name(cls)}.__new__ with arguments")
     return object.__new__(cls)

@@ -1,0 +1,87 @@
+"""Keys of dicts and elements of sets from a stranger: what hashing and comparing them may cost."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import decimal
+import enum
+import fractions
+import pathlib
+import uuid
+from typing import Any, Final
+
+import numpy as np
+
+from .errors import DeserializationError
+from .trust import Limits, kind_of
+
+_SAFE: Final = frozenset((str, bytes, bool, float, type(None)))
+"""Types whose hash a stranger cannot steer, or only for a few values."""
+_PRIME: Final = (1 << 61) - 1
+"""Ints below this are their own hash."""
+_COLLISIONS: Final = 64
+"""Keys of one container that may have the same hash; honest data has two or three."""
+_KEYS: Final = frozenset(
+    (
+        *(str, bytes, bool, float, type(None), int, complex, range, uuid.UUID),
+        *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction),
+    )
+)
+_KEY_BASES: Final = (np.generic, np.dtype, pathlib.PurePath, enum.Enum)
+
+
+class KeyGuard:
+    """Refuse keys whose hashing or comparing could take longer than they are.
+
+    `size` is that of the header: all keys together may weigh some 16 times as much.
+    """
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self.limits = limits
+        self.budget = 1000 + 16 * size
+        self.hashes: dict[int, collections.Counter[int]] = {}
+
+    def forget(self, container: Any) -> None:
+        """Start counting anew for a container that was just made, maybe where another one was."""
+        if self.hashes:
+            self.hashes.pop(id(container), None)
+
+    def check(self, container: Any, key: Any) -> None:
+        """Raise `DeserializationError` unless a key may go into a container."""
+        kind = type(key)
+        if kind in _SAFE or (kind is int and -_PRIME < key < _PRIME):
+            return
+        self.budget -= weigh(key, self.limits)
+        if self.budget < 0:
+            raise DeserializationError("keys that weigh more than the whole header")
+        counts = self.hashes.setdefault(id(container), collections.Counter())
+        counts[hash(key)] += 1
+        if counts[hash(key)] > _COLLISIONS:
+            raise DeserializationError("keys that were made to collide")
+
+
+def weigh(key: Any, limits: Limits) -> int:
+    """Count the values that a key consists of, shared ones each time; refuse what may be no key.
+
+    Hashing a tuple goes into all that it holds, and remembers nothing.
+    """
+    weight, rest = 0, [(key, 1)]
+    while rest:
+        item, depth = rest.pop()
+        weight += 1
+        kind = type(item)
+        if kind in (tuple, frozenset) or kind_of_tuple(kind):
+            rest.extend((part, depth + 1) for part in item)
+        elif kind not in _KEYS and not isinstance(item, _KEY_BASES):
+            raise DeserializationError(f"a key of type {kind.__name__}")
+        if weight + len(rest) > limits.key_weight or depth > limits.depth:
+            raise DeserializationError(
+                f"a key heavier than this reader's limit, key_weight={limits.key_weight}"
+            )
+    return weight
+
+
+def kind_of_tuple(kind: type) -> bool:
+    """Tell whether instances are named tuples, which hash as tuples do."""
+    return issubclass(kind, tuple) and kind_of(kind) == "namedtuple"
