@@ -30,7 +30,9 @@ _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
     ("numpy", "matrix"): np.matrix,
+    ("numpy.matrixlib.defmatrix", "matrix"): np.matrix,
     ("numpy", "recarray"): np.recarray,
+    ("numpy.rec", "recarray"): np.recarray,
     ("numpy", "memmap"): np.memmap,
     ("numpy.ma", "MaskedArray"): np.ma.MaskedArray,
     ("numpy.ma.core", "MaskedArray"): np.ma.MaskedArray,
@@ -98,12 +100,9 @@ class DataReader(StackMachine):
         self.stack.append(())
 
     def _push_tuple(self, items: list[Any]) -> None:
-        if self.tokens:
-            found = sum(type(item) in TOKENS for item in items)
-            if found:
-                self.tokens += 1 - found
-                self.stack.append(Arguments(items))
-                return
+        if self.named and any(type(item) in TOKENS for item in items):
+            self.stack.append(Arguments(items))
+            return
         made = tuple(items)
         self.depths.pop(id(made), None)
         self._note_depth(made, items)
@@ -209,7 +208,7 @@ class DataReader(StackMachine):
             found = (
                 Name(functools.partial(enum_member, cls), cls) if kind_of(cls) == "enum" else Name(None, cls)
             )
-        self.tokens += 1
+        self.named = True
         self.stack.append(found)
 
     def _call_of(self) -> tuple[Name, Any]:

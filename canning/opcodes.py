@@ -42,7 +42,7 @@ class StackMachine:
         limits: bounds.
         outside: pickle's own out-of-band buffers.
         stack, marks, memo: pickle's.
-        tokens: how many names and argument lists are on the stack.
+        named: whether the header has asked for any name yet; none can be where it must not be before.
         depths: how deep containers are that hold others, by identity.
     """
 
@@ -56,7 +56,7 @@ class StackMachine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: list[Any] = []
-        self.tokens = 0
+        self.named = False
         self.depths: dict[int, int] = {}
 
     def read(self) -> Any:
@@ -100,7 +100,7 @@ class StackMachine:
                 push(str(data[at + 1 : end], "utf-8", "surrogatepass"))
                 at = end
             elif code == 0x68:  # BINGET
-                self._push_again(memo[data[at]])
+                push(memo[data[at]])
                 at += 1
             elif code == 0x2E:  # STOP
                 self.at = at
@@ -124,25 +124,17 @@ class StackMachine:
 
     # -- tokens: names and argument lists, which may be no part of an object ---------------------------
 
-    def _push_again(self, obj: Any) -> None:
-        if type(obj) in TOKENS:
-            self.tokens += 1
-        self.stack.append(obj)
-
     def _no_tokens(self, items: Any) -> None:
-        if self.tokens and any(type(item) in TOKENS for item in items):
+        if self.named and any(type(item) in TOKENS for item in items):
             raise refuse("a function or class as an object")
 
     def _pop(self) -> Any:
         if self.marks and len(self.stack) <= self.marks[-1]:
             raise IndexError
-        obj = self.stack.pop()
-        if type(obj) in TOKENS:
-            self.tokens -= 1
-        return obj
+        return self.stack.pop()
 
     def _items(self) -> list[Any]:
-        """Take what is above the last mark; tokens among it count until somebody refuses or drops them."""
+        """Take what is above the last mark."""
         start = self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
@@ -232,8 +224,8 @@ class StackMachine:
             self._pop()
 
     def _drop_to_mark(self) -> None:
-        self.tokens -= sum(type(item) in TOKENS for item in self._items())
+        self._items()
 
     def _long_get(self) -> None:
-        self._push_again(self.memo[_U32.unpack_from(self.data, self.at)[0]])
+        self.stack.append(self.memo[_U32.unpack_from(self.data, self.at)[0]])
         self.at += 4

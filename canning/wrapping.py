@@ -12,7 +12,7 @@ from .arrays import CannedArray
 from .canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedParts
 from .functions import CannedClass, CannedFunction, is_local
 from .packing import pack_buffers
-from .reducers import CannedRegistered, Reducers
+from .reducers import CannedRegistered, Reducers, array_call
 from .registry import Registry, canned_state, default_registry
 
 
@@ -60,7 +60,7 @@ def _can_memory(obj: Any, registry: Registry) -> Any:
     else:
         return obj
     make, parts, *state = reduced
-    if make is CannedArray:
+    if make is array_call:
         canned = CannedArray(*parts)
         canned.buffers = pack_buffers(reducers.entries, 0, views=False)[0] or [b""]
         return canned

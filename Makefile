@@ -1,0 +1,85 @@
+# Everything here makes its own environment first: a fresh clone needs Python 3.11 or later and nothing else.
+#
+#   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
+#   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
+#   make check                what CI runs: lint, types, tests with coverage, notebooks
+#   make bench                the benchmarks
+#   make format               let ruff rewrite what it can
+#   make clean                remove environments and caches
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# PYTHON=NAME gets an environment of its own, so two interpreters can be tested side by side. A pyenv shim
+# that is not selected only answers "command not found", so the interpreters that pyenv keeps are tried too.
+PYENV_ROOT ?= $(HOME)/.pyenv
+CANDIDATES = $(if $(PYTHON),$(PYTHON) $(wildcard $(PYENV_ROOT)/versions/*/bin/$(notdir $(PYTHON))), \
+    python3 python3.14 python3.13 python3.12 python3.11)
+RECENT_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+INTERPRETER = $(shell for it in $(CANDIDATES); do \
+    "$$it" -c '$(RECENT_ENOUGH)' 2>/dev/null && echo "$$it" && break; done)
+FOUND = $(or $(INTERPRETER),$(error canning needs Python 3.11 or later, and found none among: \
+    $(strip $(CANDIDATES)). Install one, or name it: make test PYTHON=/path/to/python3.11))
+VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
+RUN := $(VENV)/bin/python
+
+# Coverage makes tests slower, so it is measured where it is read: in CI and in `make check`.
+COVERAGE = $(if $(CI),--cov --cov-report=term)
+
+.PHONY: help
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.has-demo
+	@$(RUN) -m canning demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.has-test
+	$(RUN) -m pytest $(COVERAGE) $(ARGS)
+
+.PHONY: check
+check: COVERAGE = --cov --cov-report=term
+check: lint types test notebooks
+
+.PHONY: lint
+lint: $(VENV)/.has-dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+.PHONY: types
+types: $(VENV)/.has-dev
+	$(RUN) -m mypy
+
+.PHONY: notebooks
+notebooks: $(VENV)/.has-test
+	$(RUN) -m pytest --nbmake --nbmake-timeout=120 notebooks
+
+.PHONY: bench
+bench: $(VENV)/.has-bench
+	$(RUN) -m tests.bench $(ARGS)
+
+.PHONY: format
+format: $(VENV)/.has-dev
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+.PHONY: clean
+clean:
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+
+# Says which interpreter would be used, or fails where there is none.
+.PHONY: interpreter
+interpreter:
+	@echo $(FOUND)
+
+$(RUN):
+	@echo "making $(VENV) with $(FOUND)"
+	@"$(FOUND)" -m venv --clear $(VENV)
+
+# One stamp for each extra; an edited pyproject.toml installs it again.
+$(VENV)/.has-%: $(RUN) pyproject.toml
+	@echo "installing canning[$*] into $(VENV) (once)"
+	@$(RUN) -m pip install --quiet --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The tests: a file for each module of the package, a harness that every type passes, golden frames."""

@@ -1,0 +1,14 @@
+"""What all tests share: settings of hypothesis, and asserts that explain themselves in the harness too."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.harness")
+
+# Time says little on a shared machine, and nothing about what is tested here.
+settings.register_profile(
+    "canning", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("canning")

@@ -1,0 +1,431 @@
+"""Plain data under trust="data": the same as under trust="code", and nothing else, whatever arrives."""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import os
+import pathlib
+import pickle
+import random
+import struct
+import sys
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning import DeserializationError, Limits, Registry, Serializer
+from canning.wire import pack
+
+DATA = Serializer(trust="data")
+MATRIX = np.arange(6000.0).reshape(60, 100)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    where: Any = None
+
+    def __post_init__(self) -> None:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+    def __setstate__(self, state: Any) -> None:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: int
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = "b"
+
+
+class Wild(enum.Enum):
+    ONE = 1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+
+class Loud:
+    """Would run code where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("/nowhere/at/all",)
+
+
+PLAIN = [
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        255,
+        256,
+        65535,
+        65536,
+        2**31,
+        -(2**31),
+        2**200,
+        -(2**200),
+        1.5,
+        float("inf"),
+        1j,
+    ),
+    *("", "é", "s" * 300, "s" * 70_000, "\ud800", b"", b"x" * 10, b"y" * 2000, b"z" * 70_000),
+    *(
+        bytearray(b"q"),
+        bytearray(5000),
+        [],
+        [1, [2]],
+        (),
+        (1,),
+        (1, 2),
+        (1, 2, 3),
+        (1, 2, 3, 4),
+        {},
+        {1: {"a": 2}},
+    ),
+    *(set(), {1, "a"}, frozenset({(1, 2)}), {(1, "a"): 1, None: 2, 1.5: 3, b"k": 4}),
+    *(
+        np.arange(3),
+        np.zeros((0, 3)),
+        np.array(5.0),
+        MATRIX,
+        MATRIX.T,
+        MATRIX[:, ::2],
+        MATRIX[::-1],
+        MATRIX[3],
+    ),
+    *(np.broadcast_to(MATRIX[0], (5, 100)), np.zeros(3, "M8[25s]"), np.zeros(3000, ">f4"), np.zeros(3, "U5")),
+    np.zeros(500, [("a", "i4"), (("title", "b"), "f8", (2,)), ("c", [("d", "S3")])]),
+    *(np.zeros(3, np.dtype([("a", "i1"), ("b", "f8")], align=True)), np.zeros((1, 2)).view(np.matrix)),
+    np.rec.array([(1, 2.0)], dtype=[("x", "i4"), ("y", "f8")]),
+    *(
+        np.ma.array([1.0, 2.0], mask=[True, False]),
+        np.ma.array([1, 2]),
+        np.array(["a", "b"], np.dtypes.StringDType()),
+    ),
+    *(
+        np.float32(2),
+        np.datetime64("2020-01-01"),
+        np.bytes_(b"a"),
+        np.str_("b"),
+        np.dtype("f4"),
+        np.bool_(True),
+    ),
+    *(dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC), dt.datetime(2020, 1, 2, fold=1), dt.date(1, 1, 1)),
+    *(dt.time(23, 59, 59, 999_999, fold=1), dt.time(1, tzinfo=dt.UTC), dt.timedelta(-1, 2, 3)),
+    *(dt.timezone(dt.timedelta(hours=1), "name"), decimal.Decimal("-1.50e10"), decimal.Decimal("sNaN12")),
+    *(
+        decimal.Decimal("-Infinity"),
+        fractions.Fraction(-1, 3),
+        uuid.UUID(int=5),
+        range(1, 9, 2),
+        slice(None, 3),
+    ),
+    *(
+        collections.OrderedDict(b=1, a=2),
+        collections.deque([1, [2]], 5),
+        collections.deque(),
+        pathlib.PurePosixPath("a/b"),
+    ),
+    *(
+        pathlib.Path("/a/b"),
+        memoryview(b"abc"),
+        memoryview(MATRIX),
+        array.array("d", [1, 2]),
+        array.array("h"),
+    ),
+    {dt.date(2020, 1, 1): 1, uuid.UUID(int=1): 2, range(3): 3, decimal.Decimal(1): 4, np.float64(2.5): 5},
+]
+
+
+@pytest.mark.parametrize("obj", PLAIN, ids=lambda obj: type(obj).__name__)
+def test_plain_data_arrives_as_under_trust_code(obj: Any) -> None:
+    frames = canning.serialize_object([obj, obj])
+    got, rest = DATA.deserialize_object(frames)
+    expected = canning.deserialize_object(frames)[0]
+    assert rest == []
+    assert type(got[0]) is type(expected[0])
+    assert repr(got) == repr(expected) or isinstance(obj, memoryview)
+    assert (got[0] is got[1]) == (expected[0] is expected[1])
+    if isinstance(obj, memoryview):
+        assert got[0] == obj
+    if isinstance(obj, np.ndarray):
+        assert got[0].strides == expected[0].strides
+        assert got[0].flags.writeable == expected[0].flags.writeable
+        assert got[0].flags.aligned
+
+
+def test_cycles_and_shared_memory_arrive() -> None:
+    loop: list[Any] = [1]
+    loop.append({"self": loop})
+    base = np.arange(5000.0)
+    got, views, overlap = DATA.deserialize_object(canning.serialize_object((loop, base, base[10:20])))[0]
+    assert got[1]["self"] is got
+    assert np.shares_memory(views, overlap)
+
+
+def test_a_plain_pickle_with_out_of_band_buffers_is_read_too() -> None:
+    buffers: list[Any] = []
+    head = pickle.dumps([1, pickle.PickleBuffer(bytearray(b"abc"))], 5, buffer_callback=buffers.append)
+    got, rest = DATA.deserialize_object([head, *buffers])
+    assert bytes(got[1]) == b"abc"
+    assert rest == []
+
+
+@pytest.mark.parametrize(
+    ("obj", "asked"),
+    [
+        (os.system, "system"),
+        (Loud(), "mkdir"),
+        (lambda: 1, "make_function"),
+        (Pair(1, 2), "Pair"),
+        (Colour.RED, "Colour"),
+        (np.array([None]), "CannedObjects"),
+        (ValueError("x"), "ValueError"),
+        (int, "int"),
+        (np.random.default_rng(0), "random"),
+        (canning.Reference("a.b"), "Reference"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_plain_data_is_refused_by_name(obj: Any, asked: str) -> None:
+    with pytest.raises(DeserializationError, match=rf'{asked}.*trust="code"'):
+        DATA.deserialize_object(canning.serialize_object([obj]))
+
+
+def made_point() -> Point:
+    point = object.__new__(Point)
+    point.x, point.where = 1, [2, MATRIX]
+    return point
+
+
+@pytest.mark.parametrize(
+    ("obj", "allow"),
+    [
+        (made_point(), {Point}),
+        (made_point(), {f"{Point.__module__}.Point"}),
+        (Frozen(3), {Frozen}),
+        (Pair(1, [2]), {Pair}),
+        (Colour.BLUE, {Colour}),
+        (Wild.ONE, {Wild}),
+    ],
+)
+def test_allowed_classes_are_made_field_by_field(obj: Any, allow: set[Any]) -> None:
+    got = Serializer(trust="data", allow=allow).deserialize_object(canning.serialize_object([obj, obj]))[0]
+    assert type(got[0]) is type(obj)
+    assert got[0] is got[1]
+    if isinstance(obj, Point):
+        assert got[0].x == 1
+        assert np.array_equal(got[0].where[1], MATRIX)
+    else:
+        assert got[0] == obj
+
+
+def test_allow_takes_only_classes_of_fields() -> None:
+    with pytest.raises(TypeError, match="data=True"):
+        Serializer(allow=[dict])
+    with pytest.raises(TypeError, match="dotted names"):
+        Serializer(allow=[3])  # type: ignore[list-item]
+
+
+def test_an_allowed_name_that_is_not_imported_is_not_imported() -> None:
+    body = b"\x80\x05cxmlrpc.server\nThing\n)\x81."
+    with pytest.raises(DeserializationError, match="not imported"):
+        Serializer(trust="data", allow={"xmlrpc.server.Thing"}).deserialize_object([body])
+    assert "xmlrpc.server" not in sys.modules
+
+
+def test_registered_decoders_need_data_true() -> None:
+    registry = Registry()
+    registry.register(complex, can=lambda z: [z.real, z.imag], uncan=lambda parts: complex(*parts))
+    frames = Serializer(registry=registry).serialize_object([2j])
+    reader = Serializer(registry=registry, trust="data")
+    with pytest.raises(DeserializationError, match="data=True"):
+        reader.deserialize_object(frames)
+    registry.register(complex, can=lambda z: [z.real, z.imag], uncan=lambda parts: complex(*parts), data=True)
+    assert reader.deserialize_object(frames)[0] == [2j]
+
+
+def op_text(text: str) -> bytes:
+    return b"\x8c" + bytes([len(text)]) + text.encode()
+
+
+def call(module: str, name: str, args: bytes) -> bytes:
+    return op_text(module) + op_text(name) + b"\x93" + args + b"R"
+
+
+LAUGHS = b"".join(b"(" + b"h" + bytes([n]) + b"h" + bytes([n]) + b"t\x94" for n in range(60))
+COLLIDE = b"".join(
+    b"(" + b"".join(b"J" + struct.pack("<i", -1 - (number >> bit & 1)) for bit in range(12)) + b"t\x94K\x01"
+    for number in range(1000)
+)
+BIG = 2**61 - 1
+HOSTILE = {
+    "deep tuples as a key": b"}" + b")" + b"\x85" * 100_000 + b"K\x01s.",
+    "a key of 2**60 values": b"}" + b"K\x01\x85\x94" + LAUGHS + b"K\x01s.",
+    "keys of one hash": b"}(" + COLLIDE + b"u.",
+    "ints of one hash": b"}("
+    + b"".join(b"\x8a\x0c" + (BIG * n).to_bytes(12, "little", signed=True) + b"N" for n in range(1, 2000))
+    + b"u.",
+    "memo of 4 GB from 7 bytes": b"N" + b"r\xff\xff\xff\xff.",
+    "get of nothing": b"j\xff\xff\xff\xff.",
+    "bytes of 2**60": b"\x8e" + struct.pack("<Q", 1 << 60) + b".",
+    "int of 2**31 bytes": b"\x8b" + struct.pack("<i", -1) + b".",
+    "int of 1 MB": b"\x8b" + struct.pack("<I", 1 << 20) + bytes(1 << 20) + b".",
+    "persistent id": b"K\x01Q.",
+    "inst": b"(S'x'\nios\nsystem\n.",
+    "obj": b"(cos\nsystem\nS'x'\no.",
+    "extension": b"\x82\x01.",
+    "newobj_ex": b"cos\nsystem\n)}\x92.",
+    "class in a list": b"]cuuid\nUUID\na.",
+    "class as the object": b"cuuid\nUUID\n.",
+    "arguments with a class in a list": b"]cuuid\nUUID\n\x85a.",
+    "build on a list": b"]}b.",
+    "build on an array": call(
+        "canning.arrays", "CannedArray", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("<f8") + b"t"
+    )
+    + b"}b.",
+    "uuid without state": b"cuuid\nUUID\n)\x81.",
+    "uuid of 2**200": b"cuuid\nUUID\n)\x81}" + op_text("int") + b"\x8a\x1a" + b"\x01" * 26 + b"sb.",
+    "fraction of 10**999999999": call("fractions", "Fraction", op_text("1e999999999") + b"\x85") + b".",
+    "array larger than its bytes": call(
+        "canning.arrays",
+        "CannedArray",
+        b"(C\x08" + bytes(8) + b"\x8a\x08" + struct.pack("<q", 1 << 60) + b"\x85" + op_text("<f8") + b"t",
+    )
+    + b".",
+    "array before its bytes": call(
+        "canning.arrays",
+        "CannedArray",
+        b"(C\x08"
+        + bytes(8)
+        + b"K\x01\x85"
+        + op_text("<f8")
+        + b"J"
+        + struct.pack("<i", -64)
+        + b"K\x08\x85\x86t",
+    )
+    + b".",
+    "a buffer that is not there": call(
+        "canning.arrays", "CannedArray", b"(K\x05K\x01\x85" + op_text("<f8") + b"t"
+    )
+    + b".",
+    "an array of objects": call(
+        "canning.arrays", "CannedArray", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("|O") + b"t"
+    )
+    + b".",
+    "a dtype by numpy's own grammar": call(
+        "canning.arrays", "CannedDtype", op_text("f8,(9999,9999)O") + b"\x85"
+    )
+    + b".",
+    "numpy's own reconstruction": call("numpy", "ndarray", b"(K\x01\x85t") + b".",
+    "getattr": call("builtins", "getattr", b")") + b".",
+    "eval": call("builtins", "eval", op_text("1") + b"\x85") + b".",
+    "a dotted name": call("os", "path.join", b")") + b".",
+    "two objects": b"K\x01K\x02.",
+    "no object": b".",
+    "an open mark": b"(K\x01.",
+    "pop below a mark": b"K\x01(00.",
+    "a set of lists": b"\x8f(]\x90.",
+    "nesting of 100,000 lists": b"]" * 100_000 + b"a" * 99_999 + b".",
+    "a longer protocol": b"\x80\x06K\x01.",
+    "the empty header": b"",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.timeout(20)
+def test_hostile_headers_are_refused(body: bytes) -> None:
+    body = b"\x80\x05" + body
+    with pytest.raises(DeserializationError):
+        DATA.deserialize_object([pack(body, len(body), [])])
+    if not body.endswith(b"."):
+        return
+    with pytest.raises(DeserializationError):
+        DATA.deserialize_object([body])
+
+
+@pytest.mark.parametrize(
+    ("limits", "obj"),
+    [
+        (Limits(nodes=100), list(range(200))),
+        (Limits(depth=5), [[[[[[[1]]]]]]]),
+        (Limits(memo=10), [[], [], [], [], [], [], [], [], [], [], []]),
+        (Limits(integer_bytes=4), 2**64),
+        (Limits(frames=2), [np.zeros(1000), np.zeros(1000)]),
+        (Limits(message_bytes=1000), "x" * 2000),
+        (Limits(key_weight=3), {(1, 2, 3, 4): 5}),
+    ],
+    ids=lambda value: "" if not isinstance(value, Limits) else str(value)[:0],
+)
+def test_limits_are_kept(limits: Limits, obj: Any) -> None:
+    frames = canning.serialize_object(obj)
+    DATA.deserialize_object(frames)
+    with pytest.raises(DeserializationError, match="limit"):
+        Serializer(trust="data", limits=limits).deserialize_object(frames)
+
+
+def test_memory_is_not_copied_again_and_again() -> None:
+    """One buffer of 1 MB, named 2,000 times by a header of 60 KB."""
+    one = call("canning.canned", "CannedBytes", b"K\x00\x88\x86")
+    body = b"\x80\x05](" + one * 2000 + b"e."
+    payload = bytes(1 << 20)
+    with pytest.raises(DeserializationError, match="copies"):
+        DATA.deserialize_object([pack(body, len(body), [len(payload)]), payload])
+
+
+@pytest.mark.timeout(100)
+def test_mutated_headers_end_in_a_value_or_an_error() -> None:
+    """Each mutant has a checksum that fits, so that all of it reaches the reader."""
+    rng = random.Random(20)
+    bodies = []
+    for obj in PLAIN:
+        head, *frames = canning.serialize_object([obj, {"k": obj}] if obj.__hash__ else [obj])
+        end = struct.unpack_from("<Q", head, len(head) - 44)[0]
+        if end < 3000:
+            bodies.append((bytearray(head[:end]), [bytes(frame) for frame in frames]))
+    outcomes: collections.Counter[str] = collections.Counter()
+    for _ in range(15_000):
+        body, frames = rng.choice(bodies)
+        mutant = bytearray(body)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            kind, at = rng.random(), rng.randrange(2, len(mutant))
+            if kind < 0.5:
+                mutant[at] = rng.randrange(256)
+            elif kind < 0.7:
+                mutant[at] ^= 1 << rng.randrange(8)
+            elif kind < 0.85:
+                del mutant[at : at + rng.randrange(1, 5)]
+            else:
+                other = rng.choice(bodies)[0]
+                start = rng.randrange(len(other))
+                mutant[at:at] = other[start : start + rng.randrange(1, 20)]
+            if len(mutant) < 4:
+                break
+        head = pack(bytes(mutant), len(mutant), [len(frame) for frame in frames])
+        try:
+            DATA.deserialize_object([head, *frames])
+            outcomes["value"] += 1
+        except DeserializationError:
+            outcomes["error"] += 1
+    assert outcomes["value"] > 100
+    assert outcomes["error"] > 100

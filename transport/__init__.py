@@ -1,0 +1,27 @@
+"""Move Python objects over ZeroMQ sockets, without copying what is large in them.
+
+>>> import transport
+>>> here, there = transport.fake_pair()
+>>> tracker = transport.send(here, {"answer": 42})
+>>> transport.recv(there, trust="code")
+{'answer': 42}
+"""
+
+from __future__ import annotations
+
+from . import aio
+from .errors import MessageError, TransportError, TransportTimeout
+from .fake import fake_pair
+from .sockets import recv, send
+from .tracker import Tracker
+
+__all__ = [
+    "MessageError",
+    "Tracker",
+    "TransportError",
+    "TransportTimeout",
+    "aio",
+    "fake_pair",
+    "recv",
+    "send",
+]

@@ -1,0 +1,186 @@
+"""Send and receive objects on ``zmq.asyncio`` sockets: `transport.send` and `transport.recv`, awaited.
+
+A message is taken from the socket or given to it in one step without an await in it, and only waiting can
+be cancelled. So a cancelled call has moved nothing, and the next one finds the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import zmq
+import zmq.asyncio
+
+from canning import Serializer
+
+from .checks import (
+    UNSET,
+    Prefix,
+    Trust,
+    Unset,
+    check_count,
+    check_flags,
+    check_timeout,
+    check_trust,
+)
+from .framing import COPY_BELOW, Reading, pack, unpack
+from .multipart import SocketLike, pull, push
+from .sockets import recv_timeout, send_timeout
+from .tracker import Tracker
+from .waiting import BACKOFF, Deadline
+
+__all__ = ["recv", "send", "wait"]
+
+T = TypeVar("T")
+
+
+async def send(
+    socket: zmq.asyncio.Socket,
+    obj: Any,
+    *more: Any,
+    prefix: Prefix = (),
+    serializer: Serializer | None = None,
+    timeout: float | None = None,
+    flags: int = 0,
+    copy_threshold: int = COPY_BELOW,
+) -> Tracker:
+    """Send objects as one message; arguments, result and errors are those of `transport.send`.
+
+    Cancelled while it waits for room, it has sent nothing.
+
+    >>> import asyncio, zmq.asyncio
+    >>> from transport import aio
+    >>> async def main():
+    ...     with zmq.asyncio.Context() as context:
+    ...         with context.socket(zmq.PAIR) as here, context.socket(zmq.PAIR) as there:
+    ...             here.bind("inproc://example")
+    ...             there.connect("inproc://example")
+    ...             await aio.wait(await aio.send(here, [1, 2, 3]))
+    ...             return await aio.recv(there, trust="code", timeout=1)
+    >>> asyncio.run(main())
+    [1, 2, 3]
+    """
+    _check_asyncio(socket, "send")
+    check_timeout(timeout)
+    check_flags(flags)
+    parts, tracker = pack((obj, *more), prefix, serializer, copy_threshold)
+    limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
+    try:
+        await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))
+    except zmq.Again:
+        if timeout is None or flags:
+            raise
+        raise send_timeout(socket, timeout) from None
+    return tracker
+
+
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    trust: Trust | Unset = UNSET,
+    prefix: int = 0,
+    many: bool = False,
+    g: dict[str, Any] | None = None,
+    writable: bool = False,
+    alias: bool = False,
+    serializer: Serializer | None = None,
+    timeout: float | None = None,
+    flags: int = 0,
+) -> Any:
+    """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
+
+    Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
+    """
+    check_trust(trust)
+    _check_asyncio(socket, "recv")
+    check_timeout(timeout)
+    check_flags(flags)
+    check_count(prefix)
+    limit = _limit(socket, timeout, flags, zmq.RCVTIMEO)
+    try:
+        frames = await _retry(socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK), Deadline(limit))
+    except zmq.Again:
+        if timeout is None or flags:
+            raise
+        raise recv_timeout(socket, timeout) from None
+    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer))
+
+
+async def wait(tracker: Tracker, timeout: float | None = None) -> None:
+    """Wait until every frame of a message is free to change: `Tracker.wait` without blocking the loop.
+
+    Args:
+        tracker: what `send` returned.
+        timeout: seconds; None waits for ever.
+
+    Raises:
+        TransportTimeout: the time is over; the message is on its way still.
+    """
+    if tracker.done:
+        return
+    loop = asyncio.get_running_loop()
+    free = asyncio.Event()
+
+    def on_done() -> None:
+        # The thread that lets go of the memory may come when this loop has ended.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(free.set)
+
+    tracker.on_done(on_done)
+    try:
+        await asyncio.wait_for(free.wait(), timeout)
+    except TimeoutError:
+        # Raises if the memory is in use still.
+        tracker.wait(timeout=0)
+
+
+async def _retry(
+    socket: zmq.asyncio.Socket, event: int, attempt: Callable[[SocketLike], T], deadline: Deadline
+) -> T:
+    """Attempt on a blocking view of socket until it works, and wait in between without blocking.
+
+    Raises:
+        zmq.Again: it had not when the deadline passed.
+    """
+    view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
+    ready = 0
+    while True:
+        try:
+            result = attempt(view)
+        except zmq.Again:
+            if deadline.passed:
+                raise
+        else:
+            # What would have woken another waiting task may just have been consumed here; this makes the
+            # socket look again.
+            socket.get(zmq.EVENTS)
+            return result
+        if ready:
+            await asyncio.sleep(BACKOFF)
+        ready = await _poll(socket, deadline.milliseconds, event)
+
+
+async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> int:
+    untyped: Any = socket  # pyzmq declares this poll with the signature of its poller
+    try:
+        return int(await untyped.poll(milliseconds, event))
+    except zmq.Again:
+        # pyzmq lets SNDTIMEO and RCVTIMEO end a poll as well; the deadline is what counts here.
+        return 0
+
+
+def _limit(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, option: int) -> float | None:
+    """Give the seconds to wait: none with ``NOBLOCK``, else timeout, else what the socket is set to."""
+    if flags:
+        return 0.0
+    if timeout is not None:
+        return timeout
+    milliseconds = int(socket.get(option))
+    return None if milliseconds < 0 else milliseconds / 1000
+
+
+def _check_asyncio(socket: object, name: str) -> None:
+    if not isinstance(socket, zmq.asyncio.Socket):
+        raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.{name}(...)")

@@ -1,0 +1,93 @@
+"""What the caller asked for, checked before a socket is touched."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import zmq
+
+from .errors import TransportError
+
+NOBLOCK: Final = int(zmq.NOBLOCK)
+
+
+class Unset(enum.Enum):
+    """Tell an argument left out from every value that it could have."""
+
+    UNSET = "not given"
+
+
+UNSET: Final = Unset.UNSET
+
+Trust = Literal["code"]
+Prefix = bytes | Sequence[bytes]
+
+
+def check_trust(trust: Trust | Unset) -> None:
+    """Insist that the caller says what a message may do, before anything is received.
+
+    Raises:
+        TransportError: trust was left out.
+        ValueError: trust is something else than ``"code"``.
+    """
+    if trust == "code":
+        return
+    if trust is UNSET:
+        raise TransportError(
+            "recv was not told what a message may do here. The reader that takes data only is not part of "
+            'this version; pass trust="code" only if you trust whoever can send to this socket, '
+            "because reading such a message can run any code"
+        )
+    raise ValueError(f'trust must be "code", not {trust!r}')
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Insist on seconds from 0 on, or None.
+
+    Raises:
+        ValueError: timeout is negative or not a number.
+    """
+    if timeout is not None and (math.isnan(timeout) or timeout < 0):
+        raise ValueError(f"timeout must be None or a number of seconds from 0 on, not {timeout!r}")
+
+
+def check_flags(flags: int) -> None:
+    """Insist on 0 or ``zmq.NOBLOCK``: other flags would tear the message apart.
+
+    Raises:
+        ValueError: flags holds anything else.
+    """
+    if flags and flags != NOBLOCK:
+        raise ValueError(f"flags must be 0 or zmq.NOBLOCK, not {flags!r}")
+
+
+def check_count(prefix: int) -> None:
+    """Insist on a number of prefix frames.
+
+    Raises:
+        TypeError: prefix is not an integer, as when frames to send are passed to recv.
+        ValueError: prefix is negative.
+    """
+    if not isinstance(prefix, int):
+        raise TypeError(f"prefix of recv is the number of frames before ours, not {type(prefix).__name__}")
+    if prefix < 0:
+        raise ValueError(f"prefix must be a number of frames from 0 on, not {prefix}")
+
+
+def prefix_frames(prefix: Prefix) -> list[bytes]:
+    """Give the prefix as a list of frames; a single ``bytes`` is one frame.
+
+    A wrong frame must be found here: once the first frame is in the socket, the message cannot be taken
+    back.
+
+    Raises:
+        TypeError: a frame is not ``bytes``.
+    """
+    frames = [prefix] if isinstance(prefix, bytes) else list(prefix)
+    for index, frame in enumerate(frames):
+        if not isinstance(frame, bytes):
+            raise TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}")
+    return frames

@@ -1,0 +1,33 @@
+"""What can go wrong between a socket and an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from canning.errors import CanningError, DeserializationError
+
+
+class TransportError(CanningError):
+    """Be the base of every error that this package raises on purpose; pyzmq's own errors pass through."""
+
+
+class TransportTimeout(TransportError, TimeoutError):
+    """Say that the time given ran out; nothing was sent or taken, and the socket can be used as before."""
+
+
+class MessageError(TransportError, DeserializationError):
+    """Say that a message was taken from the socket and could not be delivered as asked.
+
+    The socket is ready for the next message. The text names numbers and sizes, never contents.
+
+    Attributes:
+        frames: every frame after the prefix, as received; nothing of the message is lost.
+        prefix: the prefix frames that were asked for and came.
+    """
+
+    def __init__(
+        self, reason: str, frames: Sequence[bytes | bytearray | memoryview], prefix: Sequence[bytes] = ()
+    ) -> None:
+        super().__init__(reason)
+        self.frames = list(frames)
+        self.prefix = list(prefix)

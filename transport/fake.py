@@ -1,0 +1,205 @@
+"""Two connected ends in memory, for tests without sockets.
+
+They behave as a pair of ``zmq.PAIR`` sockets over tcp does: messages are copied on the way, arrive whole
+and in order, and wait in a queue of limited length. Each end may be used by a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+import zmq
+
+from .checks import NOBLOCK
+from .errors import TransportError
+from .multipart import SNDMORE
+from .waiting import Deadline
+
+
+def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
+    """Make two ends; what is sent to one is received from the other.
+
+    Args:
+        hwm: messages that may wait in each direction before `send` blocks; 0 is no limit.
+
+    Raises:
+        ValueError: hwm is negative.
+
+    >>> from transport import recv, send
+    >>> here, there = fake_pair(hwm=1)
+    >>> tracker = send(here, "hello")
+    >>> send(here, "again", timeout=0.01)
+    Traceback (most recent call last):
+        ...
+    transport.errors.TransportTimeout: <FakeSocket 0> took no message for 0.01 s: its queue is full ...
+    >>> recv(there, trust="code")
+    'hello'
+    """
+    if hwm < 0:
+        raise ValueError(f"hwm must be a number of messages from 0 on, not {hwm}")
+    changed = threading.Condition()
+    ways: tuple[deque[list[bytes]], deque[list[bytes]]] = (deque(), deque())
+    first = FakeSocket("0", changed, hwm, ways[0], ways[1])
+    second = FakeSocket("1", changed, hwm, ways[1], ways[0])
+    first._peer, second._peer = second, first
+    return first, second
+
+
+class _ReceivedFrame(zmq.Frame):
+    """A frame with a peer's handshake behind it, as those that come over a connection have."""
+
+    def get(self, option: Any) -> Any:
+        return "PAIR" if option == "Socket-Type" else super().get(option)
+
+
+class FakeSocket:
+    """One end of `fake_pair`: the part of ``zmq.Socket`` that this package uses, and the multipart calls.
+
+    Attributes:
+        sndtimeo: milliseconds that a blocking `send` waits before it raises ``zmq.Again``; -1 waits for
+        ever.
+        rcvtimeo: the same for `recv`.
+        closed: whether `close` was called.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        changed: threading.Condition,
+        hwm: int,
+        incoming: deque[list[bytes]],
+        outgoing: deque[list[bytes]],
+    ) -> None:
+        self.sndtimeo = -1
+        self.rcvtimeo = -1
+        self.closed = False
+        self._name = name
+        self._changed = changed
+        self._hwm = hwm
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._begun: list[bytes] = []
+        self._unread: deque[bytes] = deque()
+        self._peer = self
+
+    def send(self, data: Any, flags: int = 0, copy: bool = True) -> None:
+        """Add a frame to the message begun, which goes when a frame comes without ``SNDMORE``.
+
+        Raises:
+            zmq.Again: the queue is full.
+            TransportError: the queue is full for ever, because the other end is closed.
+        """
+        with self._changed:
+            self._check_open()
+            if not self._begun:
+                self._wait(self._has_room, flags, self.sndtimeo)
+            self._begun.append(bytes(data))
+            if not flags & SNDMORE:
+                self._outgoing.append(self._begun)
+                self._begun = []
+                self._changed.notify_all()
+
+    def recv(self, flags: int = 0, copy: bool = True) -> Any:
+        """Take the next frame: ``bytes``, or a ``zmq.Frame`` with ``copy=False``.
+
+        Raises:
+            zmq.Again: there is none.
+            TransportError: there will be none, because the other end is closed.
+        """
+        with self._changed:
+            self._check_open()
+            if not self._unread:
+                self._wait(self._has_message, flags, self.rcvtimeo)
+                self._unread.extend(self._incoming.popleft())
+                self._changed.notify_all()
+            data = self._unread.popleft()
+            more = bool(self._unread)
+        if copy:
+            return data
+        frame = _ReceivedFrame(data, copy=True)
+        frame.more = more
+        return frame
+
+    def send_multipart(self, msg_parts: Sequence[Any], flags: int = 0, copy: bool = True) -> None:
+        """Send frames as one message."""
+        for part in msg_parts[:-1]:
+            self.send(part, flags | SNDMORE, copy)
+        self.send(msg_parts[-1], flags, copy)
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[Any]:
+        """Receive the frames of one message, or what is left of one begun."""
+        frames = [self.recv(flags, copy)]
+        while self._unread:
+            frames.append(self.recv(0, copy))
+        return frames
+
+    def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
+        """Wait up to timeout milliseconds (None: for ever) for events of flags; return those there are."""
+        deadline = Deadline(None if timeout is None or timeout < 0 else timeout / 1000)
+        with self._changed:
+            self._check_open()
+            while not (events := self._events() & flags) and not deadline.passed:
+                self._changed.wait(deadline.milliseconds / 1000)
+            return events
+
+    def get(self, option: int) -> int:
+        """Give the socket type or the events that are there; other options are not known.
+
+        Raises:
+            zmq.ZMQError: option is another.
+        """
+        if option == zmq.TYPE:
+            return int(zmq.PAIR)
+        if option == zmq.EVENTS:
+            with self._changed:
+                return self._events()
+        raise zmq.ZMQError(zmq.EINVAL)
+
+    def close(self) -> None:
+        """Close this end; what it has sent can be received still."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    def __enter__(self) -> FakeSocket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<FakeSocket {self._name}{' closed' if self.closed else ''}>"
+
+    def _has_room(self) -> bool:
+        return not self._peer.closed and (not self._hwm or len(self._outgoing) < self._hwm)
+
+    def _has_message(self) -> bool:
+        return bool(self._incoming)
+
+    def _events(self) -> int:
+        readable = _READABLE if self._unread or self._incoming else 0
+        return readable | (_WRITABLE if self._has_room() else 0)
+
+    def _wait(self, ready: Callable[[], bool], flags: int, limit: int) -> None:
+        deadline = Deadline(0 if flags & NOBLOCK else None if limit < 0 else limit / 1000)
+        while not ready():
+            if deadline.passed:
+                raise zmq.Again()
+            if limit < 0 and self._peer.closed:
+                raise TransportError(f"the other end of {self!r} is closed, so that this would wait for ever")
+            self._changed.wait(deadline.milliseconds / 1000)
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+
+
+_READABLE: Final = int(zmq.POLLIN)
+_WRITABLE: Final = int(zmq.POLLOUT)

@@ -1,0 +1,92 @@
+"""Move the frames of one message through a socket: all of them or none.
+
+One call a frame instead of ``send_multipart`` and ``recv_multipart``, which check each frame's type and
+ask for ``RCVMORE`` in Python: a message of three small frames takes 11 µs instead of 25 (inproc, pyzmq
+27).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import zmq
+
+from .checks import NOBLOCK
+
+SNDMORE: Final = int(zmq.SNDMORE)
+
+
+class SocketLike(Protocol):
+    """What is used of a socket: a ``zmq.Socket`` has it, and so has each end of a fake pair."""
+
+    def send(self, data: Any, flags: int = ..., copy: bool = ...) -> Any:
+        """Send one frame."""
+
+    def recv(self, flags: int = ..., copy: bool = ...) -> Any:
+        """Receive one frame."""
+
+    def poll(self, timeout: int | None = ..., flags: int = ...) -> int:
+        """Wait some milliseconds for an event of flags."""
+
+    def get(self, option: int) -> Any:
+        """Give the value of an option."""
+
+
+def push(socket: SocketLike, parts: Sequence[Any], flags: int) -> None:
+    """Send parts as one message.
+
+    Raises:
+        zmq.Again: the socket does not take the message now; nothing of it was sent.
+    """
+    if len(parts) == 1:
+        socket.send(parts[0], flags)
+        return
+    while not _push_whole(socket, parts, flags):
+        pass
+
+
+def _push_whole(socket: SocketLike, parts: Sequence[Any], flags: int) -> bool:
+    """Send parts, or tell that the connection went away in the middle and took the first ones with it.
+
+    A socket that takes the first part has room for the rest, so only a lost connection refuses a later
+    one. Were that sent blocking, PAIR would wait and give the next peer the tail, and PUSH and DEALER would
+    drop it in silence. They still do so when they learn of the loss between two parts: then the message goes
+    the way of all that waited for that peer.
+    """
+    last = len(parts) - 1
+    socket.send(parts[0], flags | SNDMORE)
+    for index in range(1, last + 1):
+        try:
+            socket.send(parts[index], NOBLOCK | SNDMORE if index < last else NOBLOCK)
+        except zmq.Again:
+            _abandon(socket, ended=index == last)
+            return False
+    return True
+
+
+def _abandon(socket: SocketLike, ended: bool) -> None:
+    """Give up a message whose first parts are lost, so that the next part begins a new one."""
+    if socket.get(zmq.TYPE) == zmq.PAIR:
+        # It begins anew by itself, but takes no other peer before it has looked for messages of the lost one.
+        socket.get(zmq.EVENTS)
+        return
+    if not ended:
+        # The others drop what comes, up to the end of the message.
+        with contextlib.suppress(zmq.Again):
+            socket.send(b"", NOBLOCK)
+
+
+def pull(socket: SocketLike, flags: int) -> list[zmq.Frame]:
+    """Receive one message, its frames uncopied.
+
+    Raises:
+        zmq.Again: there is none now.
+    """
+    frame = socket.recv(flags, copy=False)
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(0, copy=False)
+        frames.append(frame)
+    return frames

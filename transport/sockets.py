@@ -1,0 +1,179 @@
+"""Send and receive objects on any ZeroMQ socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import zmq
+import zmq.asyncio
+
+from canning import Serializer
+
+from .checks import (
+    UNSET,
+    Prefix,
+    Trust,
+    Unset,
+    check_count,
+    check_flags,
+    check_timeout,
+    check_trust,
+)
+from .errors import TransportTimeout
+from .framing import COPY_BELOW, Reading, pack, unpack
+from .multipart import SocketLike, pull, push
+from .tracker import Tracker
+from .waiting import BACKOFF, Deadline
+
+T = TypeVar("T")
+
+
+def send(
+    socket: SocketLike,
+    obj: Any,
+    *more: Any,
+    prefix: Prefix = (),
+    serializer: Serializer | None = None,
+    timeout: float | None = None,
+    flags: int = 0,
+    copy_threshold: int = COPY_BELOW,
+) -> Tracker:
+    """Send objects as one message, without copying what is large in them.
+
+    Args:
+        socket: any ``zmq.Socket``, or an end of `fake_pair`.
+        obj: what to send.
+        *more: further objects of the same message; the receiver passes ``many=True``.
+        prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
+        serializer: how objects become frames; the default one of ``canning`` if None.
+        timeout: seconds to wait for room in the queue or for a peer; None waits as the socket is set
+            (``SNDTIMEO``), 0 tries once.
+        flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
+        copy_threshold: frames of fewer bytes are copied, and free at once; 0 copies none.
+
+    Returns:
+        What tells when the memory of every frame may be changed.
+
+    Raises:
+        SerializationError: an object cannot be sent; nothing was.
+        TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
+        zmq.ZMQError: as pyzmq raises it.
+
+    >>> from transport import fake_pair, recv
+    >>> here, there = fake_pair()
+    >>> tracker = send(here, "one", "two", prefix=b"numbers")
+    >>> recv(there, trust="code", prefix=1, many=True)
+    ([b'numbers'], ['one', 'two'])
+    """
+    _check_blocking(socket, "send")
+    check_timeout(timeout)
+    check_flags(flags)
+    parts, tracker = pack((obj, *more), prefix, serializer, copy_threshold)
+    if timeout is None or flags:
+        push(socket, parts, flags)
+        return tracker
+    try:
+        _retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
+    except zmq.Again:
+        raise send_timeout(socket, timeout) from None
+    return tracker
+
+
+def recv(
+    socket: SocketLike,
+    *,
+    trust: Trust | Unset = UNSET,
+    prefix: int = 0,
+    many: bool = False,
+    g: dict[str, Any] | None = None,
+    writable: bool = False,
+    alias: bool = False,
+    serializer: Serializer | None = None,
+    timeout: float | None = None,
+    flags: int = 0,
+) -> Any:
+    """Receive the object of one message.
+
+    Large arrays are views of the received memory, and writable, except over ``inproc://``: what is
+    received there may be the sender's own memory, and is read-only.
+
+    Args:
+        socket: any ``zmq.Socket``, or an end of `fake_pair`.
+        trust: what a message may do here. ``"code"`` reads it as pickle does, which can run anything:
+            only if you trust whoever can send to this socket. There is no default yet.
+        prefix: number of frames before ours, as the identity that a ROUTER receives (1, or 2 from a REQ
+            with its empty delimiter) or the topic of a SUB.
+        many: return all objects of the message, in a list.
+        g: the namespace for functions that travelled by value, and for references.
+        writable: copy what would be read-only.
+        alias: over ``inproc://``, give writable arrays on the sender's own memory.
+        serializer: how frames become objects; the default one of ``canning`` if None.
+        timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
+            tries once.
+        flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
+
+    Returns:
+        The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
+
+    Raises:
+        TransportError: trust was left out; nothing was received.
+        TransportTimeout: the time ran out, and the socket can be used as before.
+        MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
+        zmq.ZMQError: as pyzmq raises it.
+
+    >>> from transport import fake_pair, send
+    >>> here, there = fake_pair()
+    >>> tracker = send(here, {"answer": 42})
+    >>> recv(there, trust="code", timeout=1)
+    {'answer': 42}
+    """
+    check_trust(trust)
+    _check_blocking(socket, "recv")
+    check_timeout(timeout)
+    check_flags(flags)
+    check_count(prefix)
+    if timeout is None or flags:
+        frames = pull(socket, flags)
+    else:
+        try:
+            frames = _retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), Deadline(timeout))
+        except zmq.Again:
+            raise recv_timeout(socket, timeout) from None
+    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer))
+
+
+def _retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:
+    """Attempt until it works.
+
+    Raises:
+        zmq.Again: it had not when the deadline passed.
+    """
+    ready = 0
+    while True:
+        try:
+            return attempt()
+        except zmq.Again:
+            if deadline.passed:
+                raise
+        if ready:
+            time.sleep(BACKOFF)
+        ready = socket.poll(deadline.milliseconds, event)
+
+
+def _check_blocking(socket: object, name: str) -> None:
+    if isinstance(socket, zmq.asyncio.Socket):
+        raise TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")
+
+
+def send_timeout(socket: object, timeout: float) -> TransportTimeout:
+    """Make the error for a message that no one took in time."""
+    return TransportTimeout(
+        f"{socket!r} took no message for {timeout} s: its queue is full or it has no peer; nothing was sent"
+    )
+
+
+def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
+    """Make the error for a message that did not come in time."""
+    return TransportTimeout(f"no message came to {socket!r} for {timeout} s")

@@ -1,0 +1,103 @@
+"""Know when ZeroMQ has let go of the memory of a message.
+
+pyzmq's own tracking is of one frame, so that ``send_multipart(track=True)`` tells about the last one
+only; and its event and tracker per frame cost 25 µs, where this costs 13 and an untracked frame 11 (pyzmq
+27, frames of 300 kB). Here each frame is given to ZeroMQ as a memoryview of its own, which nobody else
+holds. When the view is gone, ZeroMQ has let go of the memory. A reference that lives longer than it
+should makes a tracker late, never early.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from .errors import TransportTimeout
+
+
+class _Outstanding:
+    """Count views down to none, from whichever thread lets go of them.
+
+    Apart from the tracker, so that a tracker dropped at once takes part in no reference cycle.
+    """
+
+    __slots__ = ("_left", "done", "listeners")
+
+    def __init__(self, count: int) -> None:
+        # list.pop is atomic where a counter's decrement is not.
+        self._left = [None] * count
+        self.done = threading.Event()
+        self.listeners: list[Callable[[], object]] = []
+
+    def let_go(self, _view: weakref.ref[memoryview]) -> None:
+        self._left.pop()
+        if not self._left:
+            self.done.set()
+            self.notify()
+
+    def notify(self) -> None:
+        # Whoever pops a listener calls it, so that each is called once.
+        while self.listeners:
+            try:
+                listener = self.listeners.pop()
+            except IndexError:
+                return
+            listener()
+
+
+class Tracker:
+    """Tell when every frame of a message that was sent is free to change.
+
+    Frames that were copied on sending are free at once. The others are when the I/O thread has written
+    them to the connection, or over ``inproc://`` when the receiver has dropped them.
+
+    >>> from transport import fake_pair, send
+    >>> here, there = fake_pair()
+    >>> tracker = send(here, {"answer": 42})
+    >>> tracker.done
+    True
+    >>> tracker.wait(timeout=1)
+    """
+
+    __slots__ = ("__weakref__", "_outstanding", "_views")
+
+    def __init__(self, views: Iterable[memoryview] = ()) -> None:
+        views = list(views)
+        self._outstanding = _Outstanding(len(views))
+        self._views = [weakref.ref(view, self._outstanding.let_go) for view in views]
+        if not views:
+            self._outstanding.done.set()
+
+    @property
+    def done(self) -> bool:
+        """Tell whether ZeroMQ has let go of every frame."""
+        return self._outstanding.done.is_set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until every frame is free to change.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            TransportTimeout: the time is over; the message is on its way still.
+        """
+        if not self._outstanding.done.wait(timeout):
+            raise TransportTimeout(
+                f"the memory of the message is in use after {timeout} s: its receiver is slow, away, or "
+                "keeps it; wait longer, or send a copy"
+            )
+
+    def on_done(self, listener: Callable[[], object]) -> None:
+        """Call listener once, when every frame is free: now, or later from the thread that finds out."""
+        self._outstanding.listeners.append(listener)
+        if self.done:
+            self._outstanding.notify()
+
+    def __repr__(self) -> str:
+        return f"<Tracker of {len(self._views)} frames, {'done' if self.done else 'in use'}>"
+
+
+DONE: Final = Tracker()
