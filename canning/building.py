@@ -97,7 +97,7 @@ class Buffers:
             start = self.trailer.pickle_length
             for group in clusters(extents):
                 low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
-                copy = aligned_copy(self.head[start + low : start + high])
+                copy = memoryview(bytearray(self.head[start + low : start + high]))
                 self._inline.update({numbers[i]: (copy, low) for i in group})
         copy, low = self._inline[number]
         _, _, offset, length = self.table[number]

@@ -26,7 +26,7 @@ class DillWriter:
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
         """Pickle an object by a plan."""
-        self.reducers.reset(plan.share, plan.whole)
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
         return self.write(obj)
 
     def clear(self) -> None:

@@ -131,8 +131,12 @@ def dense_bytes(array: Array) -> memoryview:
     try:
         return flat(array)  # numpy's own buffer: half the time, but only for plain C arrays
     except (ValueError, TypeError, BufferError):
-        low, high = extent(array)
-        return span(low, high, array, readonly=not array.flags.writeable)
+        pass
+    in_order = array if array.flags.c_contiguous else array.T
+    if array.ndim and in_order.flags.c_contiguous:
+        return flat(in_order.view(np.uint8))
+    low, high = extent(array)
+    return span(low, high, array, readonly=not array.flags.writeable)
 
 
 def _axes_by_stride(array: Array) -> list[int]:

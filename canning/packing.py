@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .buffers import flat, owner_of, span
-from .layout import Block, clusters, dense_bytes, extent, share_memory
+from .buffers import owner_of, span
+from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
 from .reducers import ShareAgain
 from .wire import Entry
 
@@ -29,13 +29,14 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     the bytes that they cover between them are sent once. Raises `ShareAgain` where sparse arrays share
     memory, which they can only do when they go as they lie.
     """
-    if not views:
-        try:  # plain arrays and bytes, which most messages have nothing but
-            return [memoryview(entry).cast("B") for entry in entries], None, []
-        except (TypeError, ValueError, BufferError):
-            pass
-    if views and len(entries) > 1:
+    if views and overlap(entries):
         return _pack_shared([_block_of(entry) for entry in entries], threshold)
+    if views and any(entry.nbytes < threshold for entry in entries if hasattr(entry, "nbytes")):
+        raise ShareAgain(apart=True)
+    try:  # plain arrays and bytes, which most messages have nothing but
+        return [memoryview(entry).cast("B") for entry in entries], None, []
+    except (TypeError, ValueError, BufferError):
+        pass
     frames: list[memoryview] = []
     table: list[Entry] = []
     for entry in entries:
@@ -45,16 +46,26 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     return frames, None if len(frames) == len(entries) else table, []
 
 
+def overlap(entries: list[Any]) -> bool:
+    """Tell whether the extents of any two buffers overlap; 1 µs a buffer."""
+    extents = np.array([_extent_of(entry) for entry in entries])
+    lows, highs = extents[np.argsort(extents[:, 0])].T
+    return bool((lows[1:] < np.maximum.accumulate(highs)[:-1]).any())
+
+
+def _extent_of(entry: Any) -> tuple[int, int]:
+    if isinstance(entry, Block):
+        return extent(entry.array) if entry.pieces is not None else (entry.low, entry.high)
+    array = entry if isinstance(entry, np.ndarray) else np.frombuffer(entry, np.uint8)
+    low = start_of(array)
+    return low, low + array.nbytes
+
+
 def _pieces(entry: Any) -> list[memoryview]:
     if not isinstance(entry, Block):
-        try:
-            return [flat(entry)]
-        except (TypeError, ValueError, BufferError):
-            return [dense_bytes(entry)]
+        return [dense_bytes(entry)]
     if entry.pieces is not None:
         return entry.pieces
-    if entry.array.flags.c_contiguous:
-        return [dense_bytes(entry.array)]
     return [span(entry.low, entry.high, entry.array, readonly=not entry.array.flags.writeable)]
 
 
@@ -62,7 +73,8 @@ def _block_of(entry: Any) -> Block:
     if isinstance(entry, Block):
         return entry
     array = entry if isinstance(entry, np.ndarray) else np.frombuffer(entry, np.uint8)
-    return Block(*extent(array), array)
+    low = start_of(array)
+    return Block(low, low + array.nbytes, array)
 
 
 def _pack_shared(blocks: list[Block], threshold: int) -> Packed:

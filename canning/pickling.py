@@ -54,7 +54,7 @@ class Plan:
     """How to pickle an object, as far as earlier attempts have shown.
 
     Attributes:
-        share, whole: what `Reducers.reset` takes.
+        share, whole, apart: what `Reducers.reset` takes.
         ahead: bytes and bytearrays to be set aside before the object is looked at.
         classes: classes to be written by value before it.
         by_value: whether `ByValuePickler` does all.
@@ -63,6 +63,7 @@ class Plan:
 
     share: bool = False
     whole: frozenset[Any] = frozenset()
+    apart: bool = False
     ahead: list[Any] = field(default_factory=list)
     classes: list[type] = field(default_factory=list)
     by_value: bool = False
@@ -181,7 +182,7 @@ class Writer:
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
         """Pickle an object by a plan; else as `write`."""
-        self.reducers.reset(plan.share, plan.whole)
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
         self.sink.reset(watch=plan.watch)
         self.table.refresh()
         self.by_value_table.refresh()
@@ -253,7 +254,9 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
 
     `by_value` tells whether code may go by value.
     """
-    if isinstance(error, ShareAgain) and not (plan.share and error.whole <= plan.whole):
+    if isinstance(error, ShareAgain) and error.apart and not plan.apart:
+        return replace(plan, share=False, apart=True)
+    if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
         return replace(plan, share=True, whole=plan.whole | error.whole)
     if isinstance(error, Ahead) and plan.watch:
         return replace(plan, ahead=error.objects, watch=False)

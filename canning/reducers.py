@@ -56,10 +56,12 @@ class ShareAgain(Exception):
 
     Attributes:
         whole: keys of the blocks that must go with their whole extent.
+        apart: that they do not share any after all, though they have one owner.
     """
 
-    def __init__(self, whole: frozenset[Any] = frozenset()) -> None:
+    def __init__(self, whole: frozenset[Any] = frozenset(), *, apart: bool = False) -> None:
         self.whole = whole
+        self.apart = apart
 
 
 class Reducers:
@@ -70,13 +72,27 @@ class Reducers:
         outside: pickle's own out-of-band buffers.
         named: whether the header names anything of this package but `CannedArray`.
         small: arrays that went into the header, by identity.
-        owners: identities of the owners of all memory so far; None until the first view comes. Most
-            messages hold no views, and need not keep these.
+        owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
+            until the first view comes. Most messages hold no views, and need not keep these.
+        views: whether two arrays look at memory of one owner.
         share: whether small arrays are set aside as well, since they share memory.
+        apart: whether it is known that no arrays share memory.
         whole: keys of sparse arrays that must go with their whole extent.
     """
 
-    __slots__ = ("entries", "named", "outside", "owners", "registry", "share", "small", "threshold", "whole")
+    __slots__ = (
+        "apart",
+        "entries",
+        "named",
+        "outside",
+        "owners",
+        "registry",
+        "share",
+        "small",
+        "threshold",
+        "views",
+        "whole",
+    )
 
     def __init__(self, registry: Registry, threshold: int) -> None:
         self.registry = registry
@@ -86,14 +102,16 @@ class Reducers:
         self.small: dict[int, Array] = {}
         self.reset()
 
-    def reset(self, share: bool = False, whole: frozenset[Any] = frozenset()) -> None:
+    def reset(self, *, share: bool = False, whole: frozenset[Any] = frozenset(), apart: bool = False) -> None:
         """Forget the message before, and start one."""
         self.entries.clear()
         self.outside.clear()
         self.small.clear()
         self.named = False
-        self.owners: set[int] | None = None
+        self.owners: dict[int, bool] | None = None
+        self.views = share
         self.share = share
+        self.apart = apart
         self.whole = whole
 
     @property
@@ -101,20 +119,15 @@ class Reducers:
         """Tell whether any array went into the header."""
         return bool(self.entries or self.small)
 
-    @property
-    def views(self) -> bool:
-        """Tell whether any array may look at memory that another one looks at."""
-        return self.share or self.owners is not None
-
     def array(self, array: Array) -> Reduced:
         """Reduce an exact `numpy.ndarray`; this path is for what is common, `any_array` for the rest."""
-        dtype = BY_DTYPE.get(id(array.dtype))
-        if dtype is None or array.base is not None or self.owners is not None or self.share:
+        dtype, flags = BY_DTYPE.get(id(array.dtype)), array.flags
+        if dtype is None or not (flags.c_contiguous and flags.writeable):
             return self.any_array(array)
-        flags = array.flags
-        if not (flags.c_contiguous and flags.writeable):
-            return self.any_array(array)
-        if array.nbytes < self.threshold:
+        small = array.nbytes < self.threshold
+        if array.base is not None or self.owners is not None:
+            self._note_owner(array, small)
+        if small and not (self.share and array.size):
             self.small[id(array)] = array
             return array_call, (array.tobytes(), array.shape, dtype)
         entries = self.entries
@@ -123,42 +136,49 @@ class Reducers:
 
     def any_array(self, array: Array) -> Reduced:
         """Reduce an exact `numpy.ndarray` of any dtype, layout and owner."""
-        dtype = array.dtype
+        dtype, flags = array.dtype, array.flags
         if dtype.hasobject or dtype.kind == "T":
             return self._without_memory(array)
-        readonly = () if array.flags.writeable else (True,)
+        readonly = () if flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
             self.small[id(array)] = array
             return array_call, (b"", array.shape, describe(dtype), None, *readonly)
-        if array.flags.c_contiguous:
-            low, high = extent(array)
-            block, layout = Block(low, high, array), None
-        else:
-            block, layout = plan(array, whole=self._is_whole(array))
-        self._note_owner(array, small=block.nbytes < self.threshold)
+        entry: Array | Block = array
+        layout = None
+        if not flags.c_contiguous:
+            layout = (0, array.strides)
+            if not flags.f_contiguous:
+                entry, layout = plan(array, whole=self._is_whole(array))
+        small = entry.nbytes < self.threshold
+        self._note_owner(array, small)
         rest: tuple[Any, ...] = (array.shape, describe(dtype))
         if layout is not None or readonly:
             rest += (layout, *readonly)
-        if block.nbytes < self.threshold and not self.share:
+        if small and not self.share:
             self.small[id(array)] = array
-            return array_call, (block_bytes(block), *rest)
-        self.entries.append(block)
+            return array_call, (small_bytes(entry), *rest)
+        self.entries.append(entry)
         return array_call, (len(self.entries) - 1, *rest)
 
     def _is_whole(self, array: Array) -> bool:
         return bool(self.whole) and Block(*extent(array), array).key in self.whole
 
-    def _note_owner(self, array: Array, *, small: bool) -> None:
+    def _note_owner(self, array: Array, small: bool) -> None:
         """Watch for memory that is in the message already: a small array may not be copied then."""
-        if self.share or (self.owners is None and array.base is None):
+        if self.share or self.apart or (self.owners is None and array.base is None):
             return
         if self.owners is None:
-            self.owners = {id(owner_of(provider_of(entry))) for entry in self.entries}
-            self.owners.update(id(owner_of(other)) for other in self.small.values())
-        owner = owner_of(array)
-        if id(owner) in self.owners and (small or any(owner_of(a) is owner for a in self.small.values())):
+            self.owners = {id(owner_of(provider_of(entry))): False for entry in self.entries}
+            self.owners.update((id(owner_of(other)), True) for other in self.small.values())
+        base = array.base
+        owner = base if type(base) is np.ndarray and base.base is None else owner_of(array)
+        before = self.owners.get(id(owner))
+        if before is None:
+            self.owners[id(owner)] = small
+        elif small or before:
             raise ShareAgain
-        self.owners.add(id(owner))
+        else:
+            self.views = True
 
     def _without_memory(self, array: Array) -> Reduced:
         """Reduce an array whose elements are objects, or strings in memory of numpy's own."""
@@ -295,11 +315,13 @@ def provider_of(entry: Any) -> Any:
     return entry.array if isinstance(entry, Block) else entry
 
 
-def block_bytes(block: Block) -> bytes:
-    """Copy a small block; a sparse one is compact already."""
-    if block.pieces is not None:
-        return b"".join(block.pieces)
-    return span(block.low, block.high, block.array, readonly=True).tobytes()
+def small_bytes(entry: Array | Block) -> bytes:
+    """Copy what is small: an array in C or Fortran order, or a block; a sparse one is compact already."""
+    if not isinstance(entry, Block):
+        return entry.tobytes("A")
+    if entry.pieces is not None:
+        return b"".join(entry.pieces)
+    return span(entry.low, entry.high, entry.array, readonly=True).tobytes()
 
 
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:

@@ -287,7 +287,7 @@ def test_order_of_dicts_stays() -> None:
 
 
 @given(obj=strategies.objects())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_any_object(obj: Any) -> None:
     assert_equal(obj, through(obj), writeable="same")
     frames = [bytes(frame) for frame in serialize_object(obj)]

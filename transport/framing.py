@@ -93,10 +93,11 @@ def unpack(received: Sequence[Received], how: Reading) -> Any:
     Raises:
         MessageError: the frames do not hold what how asks for.
     """
-    prefix = [frame.bytes for frame in received[: how.prefix]]
-    frames = own(received[how.prefix :], how.alias)
-    result = _read(frames, prefix, how)
-    return (prefix, result) if how.prefix else result
+    count = how.prefix
+    if not count:
+        return _read(own(received, how.alias), [], how)
+    prefix = [frame.bytes for frame in received[:count]]
+    return prefix, _read(own(received[count:], how.alias), prefix, how)
 
 
 def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
@@ -134,7 +135,7 @@ def _read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
             prefix,
         )
     try:
-        objects, rest = _read_objects(frames, how)
+        obj, rest = _read_objects(frames, how)
     except Exception as error:
         # A registered type's code can raise anything; the message was taken, and must not be lost.
         detail = f": {error}" if isinstance(error, CanningError) else ""
@@ -151,19 +152,19 @@ def _read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
             frames,
             prefix,
         )
-    return objects if how.many else objects[0]
+    return obj
 
 
-def _read_objects(frames: list[Frame], how: Reading) -> tuple[list[Any], Sequence[Any]]:
+def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:
     deserialize = (how.serializer or default_serializer).deserialize_object
     options = {"writable": True} if how.writable else {}
+    if not how.many:
+        return deserialize(frames, how.g, **options)
     objects = []
-    rest: Sequence[Any] = frames
+    rest: list[Any] = frames
     while rest:
         obj, rest = deserialize(rest, how.g, **options)
         objects.append(obj)
-        if not how.many:
-            break
     return objects, rest
 
 

@@ -185,8 +185,8 @@ def _about(report: Report) -> list[str]:
         "best round counts. Ratios within a row carry over to other machines better than times do. A column",
         f"that starts with / is {OURS}'s number divided by that one.",
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, of which",
-        f"others used {machine['load']} cores in the minute before. {machine['python']}, {versions}.",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};",
+        f"load {machine['load']} at the start. {machine['python']}, {versions}.",
     ]
 
 

@@ -27,6 +27,7 @@ class Row:
         make: builds it; rows are made one at a time, since together they fill 1 GB.
         bars: what canning is to pass.
         send_only: whether the sender alone is timed.
+        slow: peers that take seconds for it, and are left out of quick runs.
         elsewhere: entered while its frames are read for the check; stands in for another process.
     """
 
@@ -35,6 +36,7 @@ class Row:
     make: Callable[[], Any]
     bars: tuple[Bar, ...] = ()
     send_only: bool = False
+    slow: frozenset[str] = frozenset()
     elsewhere: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
@@ -133,6 +135,9 @@ def closure() -> Callable[[Any], Any]:
     return lambda x: inner(x) + array.sum()
 
 
+ITEM_BY_ITEM: Final = frozenset(("distributed", "joblib"))
+"""Peers that spend microseconds on each item of a large container."""
+
 ROWS: Final[tuple[Row, ...]] = (
     Row("int", "5", lambda: 5, (Above(2.5e-6, PICKLE),)),
     Row("task_dict", "a task queue's message", task, (Above(2.5e-6, PICKLE),)),
@@ -153,18 +158,32 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     Row("nested_50x100KB", "50 arrays of 100 KB in nested dicts", nested, (Times(0.75, PICKLE),)),
     Row("frame_1Mx6", "DataFrame of 1M rows, 6 columns", frame, (Times(1.0, PICKLE),)),
-    Row("list_1M_int", "list of 1M ints", lambda: list(range(1_000_000)), (Times(1.05, PICKLE),)),
+    Row(
+        "list_1M_int",
+        "list of 1M ints",
+        lambda: list(range(1_000_000)),
+        (Times(1.05, PICKLE),),
+        slow=ITEM_BY_ITEM,
+    ),
     Row(
         "dict_100k_str",
         "dict of 100,000 strings",
         lambda: {f"key{i}": f"value{i}" for i in range(100_000)},
         (Times(1.05, PICKLE),),
+        slow=ITEM_BY_ITEM,
     ),
-    Row("dataclass_10k", "10,000 dataclasses, importable", particles, (Times(1.05, PICKLE),)),
+    Row(
+        "dataclass_10k",
+        "10,000 dataclasses, importable",
+        particles,
+        (Times(1.05, PICKLE),),
+        slow=ITEM_BY_ITEM,
+    ),
     Row(
         "dataclass_10k_main",
         "10,000 dataclasses of __main__, by value",
         notebook_particles,
+        slow=ITEM_BY_ITEM | {"xoscar"},
         elsewhere=without_notebook,
     ),
     Row("rows_slice_96MB", "columns 512 to 3584 of 4096", lambda: square()[:, 512:3584], (Times(1.0, BEST),)),

@@ -1,10 +1,11 @@
-"""Run a peer's own tests from a checkout of it twice, as they are and with canning, and tell the difference."""
+"""Run a peer's own tests as they are and with canning in its place, and tell the difference."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,55 +19,79 @@ ROOT = HERE.parents[1]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one test: ``passed``, ``failed`` or ``skipped``, and the first line of the reason."""
+    """What became of one test: ``passed``, ``failed`` or ``skipped``, and the reason in a line."""
 
     result: str
     reason: str = ""
 
 
-def run_pytest(top: Path, arguments: Iterable[str], environment: Mapping[str, str]) -> dict[str, Outcome]:
-    """Run pytest in `top`, without any configuration, and return what became of each test."""
-    report = top / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={top}", "-c", os.devnull]
-    done = subprocess.run(
-        [*command, f"--junitxml={report}", *arguments],
-        cwd=top,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if not report.exists() or "Error in sitecustomize" in done.stdout:
-        raise SystemExit(f"pytest did not run as it should (code {done.returncode}):\n{done.stdout}")
-    cases = ElementTree.parse(report).iter("testcase")
-    return {f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}": _outcome(case) for case in cases}
+Outcomes = dict[str, Outcome]
+
+
+def run_pytest(
+    arguments: Iterable[str], *, links: Mapping[str, Path], stand_in: str | None, path: Iterable[str] = ()
+) -> Outcomes:
+    """Run pytest, without any configuration, in a folder that holds nothing but `links`.
+
+    The folder and the ones below it that `path` names are on the path of that Python and of those that it starts.
+    `stand_in` is the function of `standin` that all of them call first.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        if stand_in is not None:
+            links = {**links, "canning": ROOT / "canning", "canning_standin.py": HERE / "standin.py"}
+            (top / "sitecustomize.py").write_text(f"import canning_standin\ncanning_standin.{stand_in}()\n")
+        for link, target in links.items():
+            (top / link).symlink_to(target)
+        report = top / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
+        paths = os.pathsep.join([*(str(top / part) for part in path), str(top)])
+        done = subprocess.run(
+            [*command, f"--rootdir={top}", f"--junitxml={report}", *arguments],
+            cwd=top,
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if not report.exists() or "Error in sitecustomize" in done.stdout:
+            raise RuntimeError(f"pytest did not run as it should (code {done.returncode}):\n{done.stdout}")
+        return {_name(case): _outcome(case) for case in ElementTree.parse(report).iter("testcase")}
+
+
+def _name(case: ElementTree.Element) -> str:
+    return f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
 
 
 def _outcome(case: ElementTree.Element) -> Outcome:
     for child in case:
         if child.tag in ("failure", "error", "skipped"):
-            result = "skipped" if child.tag == "skipped" else "failed"
             lines = (child.get("message") or "").strip().split("\n")
-            return Outcome(result, (lines[0] if len(lines) < 3 else f"{lines[0]} ... {lines[-1]}")[:200])
+            reason = lines[0] if len(lines) < 3 else f"{lines[0]} ... {lines[-1]}"
+            return Outcome("skipped" if child.tag == "skipped" else "failed", reason[:200])
     return Outcome("passed")
 
 
-def report(
-    plain: Mapping[str, Outcome], canned: Mapping[str, Outcome], not_ours: Mapping[str, str], *, whose: str
-) -> int:
-    """Print the two runs side by side; return 1 where a test fails with canning alone, and nobody knows why."""
-    for name, outcomes in ((whose, plain), ("canning", canned)):
+def known(name: str, not_ours: Mapping[str, str]) -> str | None:
+    """Look up why a test does not apply, by its name with its parameters or without."""
+    test = name.partition("::")[2]
+    return not_ours.get(test) or not_ours.get(test.partition("[")[0])
+
+
+def report(plain: Outcomes, canned: Outcomes, not_ours: Mapping[str, str], *, whose: str) -> int:
+    """Print the two runs; return 1 where a test fails with canning alone, and `not_ours` does not say why."""
+    for who, outcomes in ((whose, plain), ("canning", canned)):
         count = Counter(outcome.result for outcome in outcomes.values())
-        print(f"{name:>12}: " + ", ".join(f"{count[result]} {result}" for result in ("passed", "failed", "skipped")))
+        print(f"{who:>12}: " + ", ".join(f"{count[result]} {result}" for result in ("passed", "failed", "skipped")))
     unknown = 0
     for name, outcome in sorted(canned.items()):
         if outcome.result != "failed":
             continue
         if plain[name].result == "failed":
             print(f"  fails both ways  {name}: {outcome.reason}")
-        elif (known := not_ours.get(name.partition("::")[2].partition("[")[0])) is not None:
-            print(f"  does not apply   {name}: {known}")
+        elif (reason := known(name, not_ours)) is not None:
+            print(f"  does not apply   {name}: {reason}")
         else:
             unknown += 1
             print(f"  FAILS            {name}: {outcome.reason}")

@@ -3,37 +3,21 @@
     python -m tests.peers.run_cloudpickle PATH_TO_CHECKOUT [arguments of pytest]
 
 They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/cloudpipe/cloudpickle. They need
-psutil, and skip what tornado and scipy are for where these are missing. The processes that they start use canning too.
+psutil, and skip what tornado and scipy are for where these are missing. The processes that they start use
+canning too.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .checkouts import HERE, ROOT, Outcome, report, run_pytest
+from .checkouts import report, run_pytest
 
 NOT_OURS: dict[str, str] = {}
 """Tests that do not apply, by name, with the reason."""
-
-
-def run(checkout: Path, arguments: Sequence[str], *, canned: bool) -> dict[str, Outcome]:
-    """Run the tests in a folder of links, which the processes that they start have on their path as well."""
-    with tempfile.TemporaryDirectory() as name:
-        top = Path(name)
-        links = {"tests": checkout / "tests", "cloudpickle": checkout / "cloudpickle"}
-        if canned:
-            links |= {"canning": ROOT / "canning", "sitecustomize.py": HERE / "as_cloudpickle.py"}
-        for link, target in links.items():
-            (top / link).symlink_to(target)
-        path = os.pathsep.join(map(str, [top / "tests", top, top / "tests" / "cloudpickle_testpkg"]))
-        # Protocol 2 is the same tests once more, and canning writes protocol 5 whatever it is asked for.
-        chosen = ["-s", "tests/cloudpickle_test.py", "-k", "not Protocol2CloudPickleTest", *arguments]
-        return run_pytest(top, chosen, {"PYTHONPATH": path})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkout = options.checkout.absolute()
     if not (checkout / "tests" / "cloudpickle_test.py").is_file():
         parser.error(f"{checkout} is no checkout of cloudpickle: it has no tests/cloudpickle_test.py")
-    runs = [run(checkout, arguments, canned=canned) for canned in (False, True)]
+    links = {name: checkout / name for name in ("tests", "cloudpickle")}
+    # Protocol 2 is the same tests once more, and canning writes protocol 5 whatever it is asked for.
+    chosen = ["-s", "tests/cloudpickle_test.py", "-k", "not Protocol2CloudPickleTest", *arguments]
+    path = ["tests", "tests/cloudpickle_testpkg"]
+    runs = [run_pytest(chosen, links=links, stand_in=stand_in, path=path) for stand_in in (None, "as_cloudpickle")]
     return report(*runs, NOT_OURS, whose="cloudpickle")
 
 
