@@ -124,9 +124,11 @@ class CannedMemoryView(CannedParts):
     @staticmethod
     def make(array: Any, code: str | None, shape: tuple[int, ...], readonly: bool) -> memoryview:
         """View the array; `code` is the format that its bytes get, None for the array's own."""
-        view = memoryview(array)
-        if code is not None:
-            view = view.cast("B").cast(code, shape)  # type: ignore[call-overload,unused-ignore]
+        if code is None:
+            view = memoryview(array)
+        else:
+            in_order = array if array.flags.c_contiguous else array.copy(order="C")
+            view = flat(in_order).cast(code, shape) if shape != (0,) else memoryview(b"").cast(code)  # type: ignore[call-overload,unused-ignore]
         return view.toreadonly() if readonly else view
 
 

@@ -206,11 +206,12 @@ def view(*args: Any) -> memoryview:
     """View an array that came before as a memoryview."""
     check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
     array, code, shape, readonly = args
-    made = memoryview(array)
+    made: memoryview = memoryview(array)
     if code is not None:
         if code.lstrip("@") not in _FORMATS or shape is None:
             raise DeserializationError("a format of a memoryview that is none")
-        made = flat(made).cast(code, checked_shape(shape))
+        in_order = array if array.flags.c_contiguous else array.copy(order="C")
+        made = flat(in_order).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
     return made.toreadonly() if readonly else made
 
 

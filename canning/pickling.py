@@ -242,7 +242,12 @@ class Writer:
         pickler.memo = memo
         for cls in plan.classes:
             before = len(sink.chunks)
+            sink.pickler = pickler
             pickler.dump(cls)
+            sink.finish()
+            if sink.suspicious or sink.unseen:
+                sink.suspicious = True  # whatever the memo shows: it is gone then
+                self._look_into_memo(pickler)
             sink.next_pickle()
             sink.chunks[before] = sink.chunks[before][2:]
             sink.chunks[-1] = sink.chunks[-1][:-1] + b"0"  # POP in the place of STOP

@@ -165,13 +165,15 @@ class Reducers:
 
     def _note_owner(self, array: Array, small: bool) -> None:
         """Watch for memory that is in the message already: a small array may not be copied then."""
-        if self.share or self.apart or (self.owners is None and array.base is None):
+        base = array.base
+        if self.share or self.apart or (self.owners is None and base is None):
             return
+        self._note(base if type(base) is np.ndarray and base.base is None else owner_of(array), small)
+
+    def _note(self, owner: object, small: bool) -> None:
         if self.owners is None:
             self.owners = {id(owner_of(provider_of(entry))): False for entry in self.entries}
             self.owners.update((id(owner_of(other)), True) for other in self.small.values())
-        base = array.base
-        owner = base if type(base) is np.ndarray and base.base is None else owner_of(array)
         before = self.owners.get(id(owner))
         if before is None:
             self.owners[id(owner)] = small
@@ -239,14 +241,23 @@ class Reducers:
     def memoryview(self, view: memoryview) -> Reduced:
         """Reduce a memoryview of any format, shape and layout."""
         self.named = True
-        if view.nbytes and view.c_contiguous and view.format.lstrip("@") in _NATIVE:
-            flattened = np.frombuffer(view.cast("B"), np.uint8)
-            return CannedMemoryView, (flattened, view.format, view.shape, view.readonly)
-        return CannedMemoryView, (np.asarray(view), None, None, view.readonly)
+        if view.format.lstrip("@") not in _NATIVE or (not view.nbytes and view.ndim != 1):
+            return CannedMemoryView, (np.asarray(view), None, None, view.readonly)
+        if not view.c_contiguous and view.format != "P":
+            memory = np.asarray(view)
+            if memoryview(np.empty(0, memory.dtype.str)).format == view.format:
+                return CannedMemoryView, (memory, None, None, view.readonly)
+        elif view.nbytes:
+            memory = np.frombuffer(view.cast("B") if view.c_contiguous else view.tobytes(), np.uint8)
+        else:
+            memory = np.empty(0, np.uint8)
+        return CannedMemoryView, (memory, view.format, view.shape, view.readonly)
 
     def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
         """Reduce an `array.array`; its reader copies, since it owns its memory."""
         self.named = True
+        if type(array) is not stdarray.array:
+            return array.__reduce_ex__(5)
         return make_stdlib_array, (
             array.typecode,
             array.itemsize,
@@ -298,6 +309,8 @@ class Reducers:
         view: memoryview = buffer.raw()
         if view.nbytes < self.threshold:
             return True
+        if not self.share and not self.apart:
+            self._note(owner_of(view), small=False)
         self.outside.append(view)
         return False
 

@@ -95,6 +95,8 @@ class Sink:
         self._first = False
         if size:
             self._last = None
+            if not isinstance(chunk, bytes | bytearray):  # a PickleBuffer that was to stay in the header
+                chunk = bytes(chunk)
         if self.suspicious:
             return
         if size and last[-size] in b"B\x8e\x96" and len(chunk) >= self.threshold:

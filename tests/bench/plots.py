@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .links import RAW
+from .memory import ENDS
 from .report import TITLES, Report
-from .results import OURS, Result
+from .results import OURS, Result, show_ratio
 from .workloads import PICKLE
 
 if TYPE_CHECKING:
@@ -22,13 +23,15 @@ _COLORS: Final = {
     "distributed": "#1f77b4",
     "xoscar": "#2ca02c",
     "joblib": "#9467bd",
-    "send_pyobj": "#7f7f7f",
+    "send_pyobj": "#e377c2",
     "mp.connection": "#8c564b",
     RAW: "#000000",
     "raw, copied": "#999999",
     OURS: _OURS_COLOR,
 }
-_MEMORY_BARS: Final = {"sender": 1.05, "receiver": 1.1}
+_EDGES: Final = (0.03, 30.0)
+"""What the picture of ratios shows; between these, differences that matter can be seen."""
+_LIMIT_LINES: Final = (":", "--")
 
 
 def draw(report: Report, folder: Path, suffix: str = "svg") -> dict[str, str]:
@@ -49,25 +52,39 @@ def draw(report: Report, folder: Path, suffix: str = "svg") -> dict[str, str]:
 
 def codec(report: Report) -> Figure:
     """Draw times relative to pickle's, or else to the best peer's: ours as bars, the others as dots."""
-    results = [result for result in report.of("codec") if _reference(result)]
-    figure, axes = _figure(1, (9, 0.42 * len(results) + 1.6))
+    results = [result for result in reversed(report.of("codec")) if _reference(result)]
+    figure, axes = _figure(1, (9, 0.36 * len(results) + 1.6))
     axis = axes[0]
-    seen: dict[str, Any] = {}
-    for y, result in enumerate(reversed(results)):
-        one = result.values[_reference(result)]
-        for name, value in result.values.items():
+    for y, result in enumerate(results):
+        for name, ratio in _ratios(result).items():
+            color = _COLORS.get(name)
             if name == OURS:
-                seen[name] = axis.barh(y, value / one, color=_OURS_COLOR, height=0.55, zorder=2)
+                axis.barh(y, _clip(ratio) - 1, left=1, height=0.6, color=color, alpha=0.85, label=name)
+                axis.text(_EDGES[1] * 1.1, y, show_ratio(ratio), va="center", color=color)
             else:
-                (seen[name],) = axis.plot(value / one, y, "o", color=_COLORS.get(name), zorder=3)
+                face = "none" if result.cells[name].problem else color
+                axis.plot(
+                    _clip(ratio), y, "o", color=color, markerfacecolor=face, zorder=3, clip_on=False, label=name
+                )
     axis.axvline(1, color="black", linewidth=0.8)
-    axis.set_xscale("log")
-    axis.set_yticks(range(len(results)), [_label(result) for result in reversed(results)])
-    axis.set_xlabel(f"time relative to {PICKLE}, or where that fails (*) to the best peer; left is faster")
+    axis.set(xscale="log", xlim=_EDGES, title=TITLES["codec"])
+    axis.set_yticks(range(len(results)), [_label(result) for result in results])
+    axis.set_xlabel(
+        f"time relative to {PICKLE}, or (*) to the best peer where that fails: left is faster\n"
+        "at an edge: beyond it; hollow: came back changed"
+    )
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(list(seen.values()), list(seen), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    axis.set_title(TITLES["codec"])
+    _legend(figure, axes)
     return figure
+
+
+def _ratios(result: Result) -> dict[str, float]:
+    one = result.values[_reference(result)]
+    return {name: value / one for name, value in result.values.items()}
+
+
+def _clip(ratio: float) -> float:
+    return min(max(ratio, _EDGES[0]), _EDGES[1])
 
 
 def _reference(result: Result) -> str:
@@ -90,12 +107,12 @@ def wire(report: Report) -> Figure:
             points = [(row.nbytes, row.values[name] * 1e3) for row in rows if name in row.values]
             width = 2.5 if name == OURS else 1.2
             axis.plot(*_columns(points), "o-", color=_COLORS.get(name), linewidth=width, label=name)
-        for limit, rate in report.limits.items():
+        for (limit, rate), line in zip(report.limits.items(), _LIMIT_LINES, strict=False):
             points = [(row.nbytes, row.nbytes / rate * 1e3) for row in rows if row.nbytes >= 10**6]
-            axis.plot(*_columns(points), ":", color="black", linewidth=1, label=limit)
+            axis.plot(*_columns(points), line, color="black", linewidth=1, label=limit)
         axis.set(xscale="log", yscale="log", xlabel="bytes", ylabel="ms", title=kind)
         axis.grid(alpha=0.3)
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    _legend(figure, axes)
     figure.suptitle(TITLES["wire"])
     return figure
 
@@ -117,11 +134,11 @@ def memory(report: Report) -> Figure:
             places = [x + (number - (len(peers) - 1) / 2) * width for x in range(len(rows))]
             heights = [row.values.get(name, 0.0) for row in rows]
             axis.bar(places, heights, width, color=_COLORS.get(name), label=name)
-        axis.axhline(_MEMORY_BARS[end], color="black", linestyle=":", linewidth=1)
+        axis.axhline(ENDS[end].limit, color="black", linestyle=":", linewidth=1)
         axis.set_xticks(range(len(rows)), [row.name.rpartition("-")[0] for row in rows])
         axis.set(ylabel="peak memory / data", title=end)
         axis.grid(axis="y", alpha=0.3)
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    _legend(figure, axes)
     figure.suptitle(TITLES["memory"])
     return figure
 
@@ -130,7 +147,18 @@ def _figure(panels: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+    return figure, list(figure.subplots(1, panels, squeeze=False, sharey=True)[0])
+
+
+def _legend(figure: Figure, axes: Sequence[Any]) -> None:
+    """Name everything that is in any of the panels, once, in the order of the colors."""
+    handles: dict[str, Any] = {}
+    for axis in axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    order = [*_COLORS, *handles]
+    names = sorted(handles, key=order.index)
+    figure.legend([handles[name] for name in names], names, loc="outside right upper", frameon=False)
 
 
 _PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {"codec": codec, "wire": wire, "memory": memory}

@@ -32,7 +32,7 @@ class Effort:
     share: float
 
 
-FULL: Final = Effort(rounds=5, budget=0.6, patience=6, share=1)
+FULL: Final = Effort(rounds=7, budget=0.8, patience=6, share=1)
 QUICK: Final = Effort(rounds=2, budget=0.03, patience=0.3, share=0.25)
 
 
