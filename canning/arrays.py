@@ -69,18 +69,18 @@ def view_array(
     memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Layout | None, readonly: bool
 ) -> Array:
     """View memory as an array of a dtype, as `make_array` does."""
-    if layout is None:
-        array: Array = np.ndarray(shape, dtype, memory)
-    else:
-        array = np.ndarray(shape, dtype, memory, *layout)
+    at = layout or ()
+    array: Array = np.ndarray(shape, dtype, memory, *at)
     if not array.flags.aligned:
-        array = _aligned(array)
+        array = np.ndarray(shape, dtype, aligned_copy(flat(memory)), *at)  # keeps the strides
+    if not array.flags.aligned:
+        array = _compact(array)
     if readonly:
         array.flags.writeable = False
     return array
 
 
-def _aligned(array: Array) -> Array:
+def _compact(array: Array) -> Array:
     """Copy an array, and of a broadcast one no more than there is: its shape may say anything."""
     core = distinct(array).copy(order="K")
     return core if core.shape == array.shape else np.broadcast_to(core, array.shape)

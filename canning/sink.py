@@ -89,7 +89,7 @@ class Sink:
         if self._last is not None:
             self._look_at(self._last)
 
-    def _write_behind(self, last: bytes, chunk: bytes) -> None:
+    def _write_behind(self, last: bytes, chunk: Any) -> None:
         self._look_at(last)
         size = announcement(last, self._first)
         self._first = False

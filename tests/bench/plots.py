@@ -64,7 +64,14 @@ def codec(report: Report) -> Figure:
             else:
                 face = "none" if result.cells[name].problem else color
                 axis.plot(
-                    _clip(ratio), y, "o", color=color, markerfacecolor=face, zorder=3, clip_on=False, label=name
+                    _clip(ratio),
+                    y,
+                    "o",
+                    color=color,
+                    markerfacecolor=face,
+                    zorder=3,
+                    clip_on=False,
+                    label=name,
                 )
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set(xscale="log", xlim=_EDGES, title=TITLES["codec"])
