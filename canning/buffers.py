@@ -90,6 +90,8 @@ def owner_of(obj: Any) -> object:
             below = obj.base
         elif isinstance(obj, memoryview):
             below = obj.obj
+        elif hasattr(obj, "__array_interface__"):  # what numpy's stride tricks put between two arrays
+            below = getattr(obj, "base", None)
         if below is None:
             return obj
         obj = below

@@ -7,12 +7,14 @@ A description is one of
 * ``("array", description, shape)``: a sub-array field;
 * ``("string", coerce, has_na, na_object)``: `numpy.dtypes.StringDType`;
 * ``("named", module, name)``: a dtype of another package, by its scalar type (``ml_dtypes.bfloat16``);
-* ``("metadata", description, {...})``.
+* ``("metadata", description, {...})``;
+* ``("typed", description, module, name)``: a structured dtype whose scalars are of another class.
 """
 
 from __future__ import annotations
 
 import importlib
+import operator
 from typing import Any, Final
 
 import numpy as np
@@ -47,6 +49,8 @@ def describe(dtype: np.dtype[Any]) -> Description:
 
 def _describe_parts(dtype: np.dtype[Any]) -> Description:
     if dtype.names is not None:
+        if dtype.type not in (np.void, np.record):
+            return ("typed", _describe_struct(dtype), dtype.type.__module__, dtype.type.__qualname__)
         return _describe_struct(dtype)
     if dtype.subdtype is not None:
         item, shape = dtype.subdtype
@@ -106,7 +110,7 @@ def _build_string(coerce: bool, has_na: bool, na_object: object) -> np.dtype[Any
 
 
 def _build_named(module: str, name: str) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.dtype(getattr(importlib.import_module(module), name))
+    dtype: np.dtype[Any] = np.dtype(_import(module, name))
     return dtype
 
 
@@ -114,7 +118,16 @@ def _build_metadata(description: Description, metadata: dict[str, Any]) -> np.dt
     return np.dtype(build(description), metadata=metadata)
 
 
+def _build_typed(description: Description, module: str, name: str) -> np.dtype[Any]:
+    return np.dtype((_import(module, name), build(description)))
+
+
+def _import(module: str, name: str) -> Any:
+    return operator.attrgetter(name)(importlib.import_module(module))
+
+
 _BUILDERS: Final[dict[str, Any]] = {
+    "typed": _build_typed,
     "struct": _build_struct,
     "array": _build_array,
     "string": _build_string,

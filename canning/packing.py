@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +11,9 @@ from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
 from .reducers import ShareAgain
 from .wire import Entry
 
-_PAIRS: Final = 2000
+_PAIRS: Final = 20_000
 """Pairs of sparse arrays that are tested for a common byte, some 3 µs each; what lies beyond is taken
-as not sharing."""
+as not sharing, unless it is the same slice."""
 
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
@@ -119,17 +118,35 @@ def _is_plain(table: list[Entry], frames: list[memoryview]) -> bool:
 
 
 def _check_sparse(blocks: list[Block]) -> None:
-    """Raise `ShareAgain` where a sparse array and another one have a byte in common."""
-    if all(block.pieces is None for block in blocks):
+    """Raise `ShareAgain` where a sparse array has a byte in common with another, or with what goes anyway."""
+    sparse = [block for block in blocks if block.pieces is not None]
+    if not sparse:
         return
+    keys = [block.key for block in sparse]
+    whole = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
     tested = 0
     for group in clusters([extent(block.array) for block in blocks]):
         members = [blocks[number] for number in group]
-        for one, other in itertools.product([m for m in members if m.pieces is not None], members):
-            if one is other:
+        covered = _covered([block for block in members if block.pieces is None])
+        for one in [block for block in members if block.pieces is not None]:
+            low, high = extent(one.array)
+            if 2 * sum(max(0, min(high, end) - max(low, start)) for start, end in covered) >= high - low:
+                whole.add(one.key)  # half of its extent, gaps and all, goes anyway
                 continue
-            tested += 1
-            if tested > _PAIRS:
-                return
-            if share_memory(one.array, other.array):
-                raise ShareAgain(frozenset(block.key for block in (one, other) if block.pieces is not None))
+            for other in members:
+                tested += 1
+                if tested > _PAIRS or other is one:
+                    continue
+                if share_memory(one.array, other.array):
+                    whole.update(block.key for block in (one, other) if block.pieces is not None)
+    if whole:
+        raise ShareAgain(frozenset(whole))
+
+
+def _covered(blocks: list[Block]) -> list[tuple[int, int]]:
+    """List the stretches of memory that blocks cover between them."""
+    extents = [(block.low, block.high) for block in blocks]
+    return [
+        (min(extents[number][0] for number in group), max(extents[number][1] for number in group))
+        for group in clusters(extents)
+    ]

@@ -172,7 +172,7 @@ class CannedSignal(CannedObject):
         self.shape = signal.samples.shape
 
     def get_object(self, g: dict[str, Any] | None = None) -> Signal:
-        return Signal(np.frombuffer(self.buffers[0]).reshape(self.shape), self.rate)
+        return Signal(np.frombuffer(self.buffers[0]).reshape(self.shape).copy(), self.rate)
 
 
 class Trace:

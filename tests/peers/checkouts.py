@@ -45,11 +45,12 @@ def run_pytest(
             (top / link).symlink_to(target)
         report = top / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
         paths = os.pathsep.join([*(str(top / part) for part in path), str(top)])
         done = subprocess.run(
             [*command, f"--rootdir={top}", f"--junitxml={report}", *arguments],
             cwd=top,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**kept, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
