@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import operator
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -140,7 +141,8 @@ class Builder:
     def canned(self, cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> Any:
         """Build what a canned object of the user's own stands for."""
         canned = open_canned(cls, state, *sources)
-        canned.buffers = [self.buffers[s] if type(s) is int else s for s in sources]
+        if sources:
+            canned.buffers = [self.buffers[s] if type(s) is int else s for s in sources]
         return canned.get_object(self.g)
 
     def message(self, *sources: Any) -> Any:
@@ -168,7 +170,7 @@ class Builder:
         """Give what builds the object that a name of ours in the header stands for."""
         if (module, name) in _METHODS:
             return getattr(self, _METHODS[module, name])
-        named = getattr(importlib.import_module(module), name)
+        named = operator.attrgetter(name)(importlib.import_module(module))
         return named.make if isinstance(named, type) and issubclass(named, CannedParts) else named
 
 
@@ -209,3 +211,9 @@ def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryvie
     reader = Reader(io.BytesIO(head), buffers=outside)
     reader.builder = builder
     return reader.load()
+
+
+def read_plain(head: bytes | memoryview, outside: Iterator[Any]) -> tuple[Any, int]:
+    """Read a pickle that nothing of this package wrote; return the object, and where the pickle ends."""
+    file = io.BytesIO(head)
+    return pickle.Unpickler(file, buffers=outside).load(), file.tell()

@@ -7,7 +7,7 @@ import functools
 import re
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from .buffers import Frame, flat
@@ -46,6 +46,24 @@ def uncan(obj: Any, g: Namespace | None = None) -> Any:
     return obj.get_object(g) if isinstance(obj, CannedObject) else obj
 
 
+def canned_in(obj: Any) -> Iterator[CannedObject]:
+    """Give the canned objects in lists, tuples and dicts, in their order."""
+    if isinstance(obj, CannedObject):
+        yield obj
+    elif type(obj) in (list, tuple, dict):
+        for part in obj.values() if type(obj) is dict else obj:
+            yield from canned_in(part)
+
+
+def uncan_in(obj: Any, g: Namespace | None) -> Any:
+    """Undo `can` for what lists, tuples and dicts hold."""
+    if type(obj) is dict:
+        return {key: uncan_in(value, g) for key, value in obj.items()}
+    if type(obj) in (list, tuple):
+        return type(obj)(uncan_in(part, g) for part in obj)
+    return uncan(obj, g)
+
+
 class CannedParts(CannedObject):
     """Stand for an object that a function makes of parts, some of which may be canned.
 
@@ -62,22 +80,19 @@ class CannedParts(CannedObject):
     @property
     def buffers(self) -> list[Any]:
         """The buffers of all canned parts, one behind the other."""
-        return [buffer for part in self._canned() for buffer in part.buffers]
+        return [buffer for part in canned_in(self.parts) for buffer in part.buffers]
 
     @buffers.setter
     def buffers(self, buffers: list[Any]) -> None:
         rest = list(buffers)
-        for part in self._canned():
+        for part in canned_in(self.parts):
             count = len(part.buffers)
             part.buffers, rest = rest[:count], rest[count:]
 
-    def _canned(self) -> list[CannedObject]:
-        return [part for part in self.parts if isinstance(part, CannedObject)]
-
     def get_object(self, g: Namespace | None = None) -> Any:
         """Build the object of its parts."""
-        obj = type(self).make(*(uncan(part, g) for part in self.parts))
-        set_attributes(obj, {name: uncan(value, g) for name, value in self.attributes.items()})
+        obj = type(self).make(*uncan_in(self.parts, g))
+        set_attributes(obj, uncan_in(self.attributes, g))
         return obj
 
     def __getstate__(self) -> dict[str, Any]:
@@ -241,7 +256,7 @@ class Reference:
         return hash(("canning.Reference", self.name))
 
     def __reduce__(self) -> tuple[type[Reference], tuple[str]]:
-        return Reference, (self.name,)
+        return type(self), (self.name,)
 
 
 _STEP: Final = re.compile(r"""(?:^|\.)([^\W\d]\w*)|\[(-?\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]""")
@@ -253,7 +268,7 @@ def _steps(path: str) -> list[tuple[str, Any]]:
     at = 0
     while at < len(path) or not steps:
         found = _STEP.match(path, at)
-        if found is None or (not steps and found[1] is None):
+        if found is None or (not steps and (found[1] is None or path[0] == ".")):
             raise ValueError(
                 f"Reference({path[:80]!r}): a path is a name, then .attribute, [number] or ['key'], "
                 "as often as needed"
@@ -283,5 +298,8 @@ def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: 
         raise DeserializationError("a canned object of a class that is no CannedObject")
     canned = made.__new__(made)
     canned.__dict__.update(state)
-    canned.buffers = [None if isinstance(source, int) else source for source in sources]
+    if sources:  # what is made of parts has its buffers in these
+        canned.buffers = [None if isinstance(source, int) else source for source in sources]
+    elif "buffers" not in dir(made):
+        canned.buffers = []
     return canned

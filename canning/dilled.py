@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .canned import CannedBytes
 from .pickling import ARRAYS, Plan, Table, first_memo
 from .reducers import Reducers
@@ -41,7 +43,11 @@ def _pickler_class() -> Any:
         raise ImportError("pickler='dill' needs the package dill: pip install 'canning[dill]'") from error
 
     class DillPickler(dill.Pickler):  # type: ignore[misc,unused-ignore]
-        dispatch = dict(dill.Pickler.dispatch)  # noqa: RUF012 - as dill has it
+        dispatch = {  # noqa: RUF012 - as dill has it; what numpy makes is the table's
+            cls: save
+            for cls, save in dill.Pickler.dispatch.items()
+            if not issubclass(cls, np.ndarray | np.generic | np.dtype)
+        }
 
         def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
             self.write = chunks.append

@@ -7,7 +7,7 @@ together again, in a namespace of the receiver's where there is one.
 from __future__ import annotations
 
 import builtins
-import contextlib
+import functools
 import io
 import types
 from collections.abc import Callable, Mapping
@@ -63,6 +63,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """
 
     def __init__(self, file: Any, table: Mapping[type, Any], buffer_callback: Any = None) -> None:
+        self._cells: dict[int, CellOf] = {}
         self.dispatch_table = table  # __init__ looks for it
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
@@ -79,10 +80,47 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         reduced = super().reducer_override(function)
         if not isinstance(reduced, tuple):
             return reduced
-        _, (code, module_globals, *rest), (attributes, slots), *_ = reduced
+        _, (code, module_globals, *rest, _), (attributes, slots), *_ = reduced
+        cells = function.__closure__
+        closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
+        slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}
         if function.__dict__.get(INTERACTIVE):
             module_globals, slots = {}, {**slots, "__globals__": {}}
-        return make_function, (code, module_globals, *rest), (attributes, slots), None, None, fill_function
+        parts = (code, module_globals, *rest, closure)
+        return make_function, parts, (attributes, slots), None, None, fill_function
+
+
+class CellOf:
+    """Stand for a cell of a closure while its contents are not looked at: they may hold the function.
+
+    Functions that share a cell share the one object of this class too, and so the cell on arrival.
+    """
+
+    def __init__(self, cell: types.CellType) -> None:
+        self.cell = cell
+
+    def __reduce__(self) -> tuple[type[types.CellType], tuple[()]]:
+        return types.CellType, ()
+
+
+def contents_of(cell: types.CellType) -> tuple[Any, ...]:
+    """Give the contents of a cell as a tuple of one; of none where nothing is bound yet."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def reduce_cached(cached: Any) -> Any:
+    """Reduce what `functools.lru_cache` made, by value where it must be; its cache stays behind."""
+    if not is_local(cached):
+        return cached.__reduce__()
+    return make_cached, (cached.__wrapped__, *cached.cache_parameters().values())
+
+
+def make_cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Callable[..., Any]:
+    """Wrap a function with a cache again, which is empty."""
+    return functools.lru_cache(maxsize, typed)(function)
 
 
 def is_local(code: Any) -> bool:
@@ -123,8 +161,9 @@ def fill_function(function: types.FunctionType, state: Any, g: Namespace | None 
         function.__globals__.update(shipped)
     else:
         _ship(shipped, g)
-    for cell, value in zip(function.__closure__ or (), closure or (), strict=False):
-        _fill_cell(cell, value)
+    for cell, contents in zip(function.__closure__ or (), closure or (), strict=True):
+        if contents:
+            cell.cell_contents = contents[0]
     for name, value in slots.items():
         setattr(function, name, value)
 
@@ -136,11 +175,6 @@ def _ship(shipped: Namespace, g: Namespace) -> None:
             continue
         if name not in g or (name in before and before[name] is g[name]):
             g[name] = before[name] = value
-
-
-def _fill_cell(cell: types.CellType, source: types.CellType) -> None:
-    with contextlib.suppress(ValueError):  # an empty cell: not bound yet where it came from either
-        cell.cell_contents = source.cell_contents
 
 
 class CannedCode(CannedObject):
@@ -174,7 +208,9 @@ class CannedFunction(CannedCode):
         """Build the function in the namespace `g`; the function itself where it can be imported."""
         if self.reduced is None:
             return self.importable
-        _, parts, (attributes, slots), *_ = self.reduced
-        function = make_function(*parts, g=g)
+        _, (*parts, closure), (attributes, slots), *_ = self.reduced
+        cells = None if closure is None else tuple(types.CellType() for _ in closure)
+        code, module_globals, name, defaults = parts
+        function = make_function(code, module_globals, name, defaults, cells, g=g)
         fill_function(function, (attributes, dict(slots)), g)
         return function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
@@ -12,7 +11,7 @@ import numpy as np
 from cloudpickle import list_registry_pickle_by_value
 
 from .buffers import Frame, flat
-from .building import Buffers, Builder, read
+from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
 from .data_builder import DataBuilder
@@ -117,6 +116,9 @@ class Serializer:
         if getattr(self, "_frozen", False):
             raise AttributeError(f"a Serializer is immutable: use evolve({name}=...)")
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a Serializer is immutable")
 
     def __repr__(self) -> str:
         options = {name: getattr(self, name) for name in OPTIONS[1:5]}
@@ -292,7 +294,11 @@ class Serializer:
 
     def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
         taken = iter(frames[1:])
-        obj = _guard(functools.partial(pickle.loads, buffers=taken), head)
+        obj, end = _guard(read_plain, head, taken)
+        if end != len(head):  # what is left of a trailer, most likely
+            raise DeserializationError(
+                f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
+            )
         return obj, list(taken)
 
     # -- calls -------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from .canned import (
     CannedMemoryView,
     CannedMessage,
     CannedObject,
+    CannedPartial,
     CannedParts,
     PrePickled,
     Reference,
@@ -272,7 +273,8 @@ class Reducers:
         cls: Any = type(canned)
         if cls.__module__.startswith("canning."):
             cls = f"{cls.__module__.removeprefix('canning.')}.{cls.__qualname__}"
-        return open_canned, (cls, state, *map(self._aside, canned.buffers))
+        made_of_parts = isinstance(canned, CannedParts | CannedPartial)
+        return open_canned, (cls, state, *(() if made_of_parts else map(self._aside, canned.buffers)))
 
     def reference(self, reference: Reference) -> Reduced:
         """Reduce a reference, which the reader looks up."""

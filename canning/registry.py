@@ -13,6 +13,25 @@ import numpy as np
 from .canned import CannedObject
 from .errors import CannerError, DeserializationError
 
+_NEVER_ASKED: Final = frozenset(
+    [
+        "int",
+        "float",
+        "bool",
+        "str",
+        "bytes",
+        "bytearray",
+        "list",
+        "dict",
+        "tuple",
+        "set",
+        "frozenset",
+        "NoneType",
+        "type",
+        "function",
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Canner:
@@ -82,8 +101,11 @@ class Registry:
         for what, function in (("can", can), ("uncan", uncan)):
             if not callable(function) and not (what == "uncan" and function is None):
                 raise TypeError(f"{what}= for {name} must be callable, not {type(function).__name__}")
+        if name in _NEVER_ASKED:
+            raise TypeError(f"{name} cannot be registered: the pickler sends it without asking anyone")
         canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan))
         self._by_name[name] = canner
+        self._by_type = {cls: other for cls, other in self._by_type.items() if other.name != name}
         if isinstance(type_or_name, type):
             self._by_type[type_or_name] = canner
         self._changed()

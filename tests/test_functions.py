@@ -86,8 +86,6 @@ IMPORTABLE = [
     int | str,
     collections.abc.Callable,
     canning.can,
-    canning.Reference,
-    canning.CannedArray,
     canning.Registry.find,
 ]
 

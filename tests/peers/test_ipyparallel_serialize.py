@@ -21,7 +21,7 @@ NOT_OURS: dict[str, str] = {}
 """Tests that do not apply, by name, with the reason."""
 
 
-def tests_of(module: ModuleType) -> list[str]:
+def names_of(module: ModuleType) -> list[str]:
     return [name for name in vars(module) if name.startswith("test_") and name not in NOT_OURS]
 
 
@@ -33,11 +33,11 @@ def run(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     getattr(module, name)()
 
 
-@pytest.mark.parametrize("name", tests_of(SERIALIZE))
+@pytest.mark.parametrize("name", names_of(SERIALIZE))
 def test_serialize(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run(SERIALIZE, name, monkeypatch)
 
 
-@pytest.mark.parametrize("name", tests_of(CANNING))
+@pytest.mark.parametrize("name", names_of(CANNING))
 def test_canning(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run(CANNING, name, monkeypatch)

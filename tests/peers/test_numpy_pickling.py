@@ -41,7 +41,7 @@ OPTIONS = {
 }
 
 
-def tests_in(package: str) -> Path | None:
+def where_tests_are(package: str) -> Path | None:
     """Find the tests in an installed package."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -57,7 +57,7 @@ def run(package: str, tests: Path, stand_in: str | None) -> Outcomes:
 
 @pytest.mark.parametrize("package", ["numpy", "pandas"])
 def test_pickling_tests_of(package: str) -> None:
-    tests = tests_in(package)
+    tests = where_tests_are(package)
     if tests is None:
         pytest.skip(f"{package} is not installed with its tests")
     outcomes = run(package, tests, "as_pickle")

@@ -1,0 +1,373 @@
+"""Errors: one tree, the path to the culprit, no data in their texts, and nothing broken behind them."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import pickle
+import sys
+import threading
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning import (
+    CannerError,
+    CanningError,
+    DeserializationError,
+    SerializationError,
+    Serializer,
+    UnresolvedReference,
+    deserialize_object,
+    pack_apply_message,
+    serialize_object,
+)
+
+from .samples import Frozen, InfoArray, OnlySlots, Pair, Plain, Point, Slotted, Stateful, Sum, give
+
+LOCK = threading.Lock()
+LARGE = np.arange(5000.0)
+
+
+def object_array(shape: tuple[int, ...], index: tuple[int, ...], item: Any) -> Any:
+    array = np.empty(shape, object)
+    array[index] = item
+    return array
+
+
+def with_default(x: Any = LOCK) -> None: ...
+
+
+def local_with_default() -> Any:
+    def f(a: Any = 1, b: Any = LOCK, *, c: Any = 2) -> None: ...
+
+    return f
+
+
+def local_with_keyword_default() -> Any:
+    def f(*, c: Any = [LOCK]) -> None: ...  # noqa: B006 - it is what is tested
+
+    return f
+
+
+def local_with_global() -> Any:
+    namespace: dict[str, Any] = {"__name__": "__main__", "lock": LOCK}
+    exec("def f(): return lock", namespace)
+    return namespace["f"]
+
+
+def with_attribute() -> Any:
+    array = InfoArray(LARGE, info={"a": [LOCK]})
+    return {"array": array}
+
+
+def cyclic() -> Any:
+    loop: list[Any] = [1]
+    loop += [loop, {"k": loop, "lock": LOCK}]
+    return loop
+
+
+def method() -> Any:
+    return Plain(lock=LOCK).__init__
+
+
+PATHS: list[tuple[Any, str]] = [
+    (LOCK, "obj"),
+    ([1, LOCK], "obj[1]"),
+    ((1, [2, LOCK]), "obj[1][1]"),
+    ({"a": 1, "model": LOCK}, "obj['model']"),
+    ({"model": Plain(layers=[1, 2, 3, Plain(lock=LOCK)])}, "obj['model'].layers[3].lock"),
+    ({5: {(1, "x"): {None: LOCK}}}, "obj[5][(1, 'x')][None]"),
+    ({b"k": LOCK}, "obj[b'k']"),
+    (Point(1, LOCK), "obj.y"),
+    (Frozen(LOCK), "obj.x"),
+    (Slotted(Frozen(1, LOCK)), "obj.x.y"),
+    (OnlySlots([LOCK]), "obj.x[0]"),
+    (Pair(1, LOCK), "obj[1]"),
+    (types.SimpleNamespace(a=[LOCK]), "obj.a[0]"),
+    (collections.OrderedDict(a=1, b=LOCK), "obj['b']"),
+    (collections.defaultdict(list, {"a": [LOCK]}), "obj['a'][0]"),
+    (functools.partial(max, 1, LOCK), "obj.args[1]"),
+    (functools.partial(max, key=[LOCK]), "obj.keywords['key'][0]"),
+    (functools.partial(give(LOCK)), "obj.func.<closure x>"),
+    (give([1, LOCK]), "obj.<closure x>[1]"),
+    (local_with_default(), "obj.__defaults__[1]"),
+    (local_with_keyword_default(), "obj.__kwdefaults__['c'][0]"),
+    (local_with_global(), "obj.<global lock>"),
+    (object_array((2, 3), (1, 2), LOCK), "obj[1, 2]"),
+    (object_array((4,), (3,), {"k": LOCK}), "obj[3]['k']"),
+    (object_array((), (), LOCK), "obj[]"),
+    (with_attribute(), "obj['array'].info['a'][0]"),
+    (np.ma.masked_array(object_array((2,), (1,), LOCK), [0, 1]), "obj[1]"),
+    ([LARGE, b"x" * 5000, bytearray(70_000), LOCK], "obj[3]"),
+    (cyclic(), "obj[2]['lock']"),
+    (method(), "obj.__self__.lock"),
+    ([{"a": "b"}] * 3000 + [LOCK], "obj[3000]"),
+]
+
+
+@pytest.mark.parametrize(("obj", "path"), PATHS, ids=[row[1] for row in PATHS])
+def test_the_way_to_the_culprit(obj: Any, path: str) -> None:
+    with pytest.raises(SerializationError) as caught:
+        serialize_object(obj)
+    assert str(caught.value) == f"{path}: cannot pickle '_thread.lock' object"
+    assert caught.value.path == path
+    assert caught.value.reason == "cannot pickle '_thread.lock' object"
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle", "dill"])
+def test_the_way_to_the_culprit_with_other_picklers(pickler: str) -> None:
+    if pickler == "dill":
+        pytest.importorskip("dill")
+    generator = (number for number in ())
+    with pytest.raises(SerializationError) as caught:
+        Serializer(pickler=pickler).serialize_object({"model": Plain(layers=[1, generator])})
+    assert caught.value.path == "obj['model'].layers[1]"
+
+
+def test_the_way_in_state_that_the_object_gives() -> None:
+    with pytest.raises(SerializationError, match=r"^obj\.<state>.*\[1\]: cannot pickle '_thread.lock' object$"):
+        serialize_object(Stateful(LOCK))
+    with pytest.raises(SerializationError, match=r"\.items?\b|\[0\]"):
+        serialize_object(Sum([LOCK]))
+
+
+def test_the_way_in_sets_and_keys() -> None:
+    class Hashable:
+        def __init__(self) -> None:
+            self.lock = LOCK
+
+    with pytest.raises(SerializationError, match=r"^obj\.<item 0>\.lock: cannot pickle"):
+        serialize_object({Hashable()})
+    with pytest.raises(SerializationError, match=r"<key .*\.lock: cannot pickle"):
+        serialize_object({Hashable(): 1})
+
+
+def test_the_way_in_calls() -> None:
+    with pytest.raises(SerializationError, match="cannot pickle '_thread.lock' object"):
+        pack_apply_message(max, [1, LOCK], {"k": 2})
+
+
+def test_the_way_in_local_classes() -> None:
+    class Local:
+        def __init__(self) -> None:
+            self.inner = [LOCK]
+
+    with pytest.raises(SerializationError) as caught:
+        serialize_object({"k": Local()})
+    assert caught.value.path == "obj['k'].inner[0]"
+
+
+# -- no data -----------------------------------------------------------------------------------------------
+
+
+class Secretive:
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+
+    def __reduce__(self) -> Any:
+        raise ValueError(f"the secret is {self.secret}")
+
+    def __repr__(self) -> str:
+        return self.secret
+
+
+SECRETS = [
+    Secretive("hunter2"),
+    {"k": Secretive("hunter2")},
+    [{"hunter2 stands in a value": 1}, "hunter2", LOCK],
+    Point("hunter2", LOCK),
+    functools.partial(Secretive("hunter2").__repr__, "hunter2"),
+    {Secretive("hunter2"): LOCK},
+    [b"hunter2" * 1000, LOCK],
+]
+
+
+@pytest.mark.parametrize("obj", SECRETS, ids=range(len(SECRETS)))
+def test_texts_hold_no_data(obj: Any) -> None:
+    with pytest.raises(SerializationError) as caught:
+        serialize_object(obj)
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value)
+
+
+def test_an_object_that_fails_by_itself_is_named() -> None:
+    with pytest.raises(SerializationError) as caught:
+        serialize_object({"k": [Secretive("x")]})
+    assert str(caught.value).startswith("obj['k'][0]: cannot pickle 'tests.test_errors.Secretive' object")
+    assert "ValueError" in str(caught.value)
+
+
+def test_long_keys_are_cut() -> None:
+    with pytest.raises(SerializationError) as caught:
+        serialize_object({"k" * 100_000: LOCK, b"l" * 100_000: 5})
+    assert len(str(caught.value)) < 300
+
+
+class Loud:
+    def __reduce__(self) -> Any:
+        return fail, ("hunter2",)
+
+
+def fail(secret: str) -> None:
+    raise ValueError(secret)
+
+
+def test_texts_about_messages_hold_no_data() -> None:
+    for obj in (Loud(), [Loud(), LARGE]):
+        with pytest.raises(DeserializationError) as caught:
+            deserialize_object(serialize_object(obj))
+        assert "hunter2" not in str(caught.value)
+        assert isinstance(caught.value.__cause__, ValueError)
+
+
+# -- messages that name what is not here -----------------------------------------------------------------------
+
+
+def test_a_class_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("was_here")
+    cls = type("Thing", (), {"__module__": "was_here"})
+    module.Thing = cls  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "was_here", module)
+    messages = [serialize_object(cls()), serialize_object([cls(), LARGE])]
+    monkeypatch.delitem(sys.modules, "was_here")
+    for frames in messages:
+        with pytest.raises(DeserializationError, match="was_here"):
+            deserialize_object(frames)
+    monkeypatch.setitem(sys.modules, "was_here", types.ModuleType("was_here"))
+    for frames in messages:
+        with pytest.raises(DeserializationError, match="Thing"):
+            deserialize_object(frames)
+
+
+# -- depth -------------------------------------------------------------------------------------------------
+
+
+def nested(depth: int, wrap: Any) -> Any:
+    obj: Any = None
+    for _ in range(depth):
+        obj = wrap(obj)
+    return obj
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda x: [x], lambda x: (x,), lambda x: {"k": x}, Point, lambda x: Plain(x=x)]
+)
+def test_what_is_nested_too_deeply_is_said_to_be(wrap: Any) -> None:
+    obj = nested(50_000, wrap)
+    try:
+        with pytest.raises(SerializationError, match="nested too deeply"):
+            serialize_object(obj)
+    finally:
+        while obj is not None:  # taken apart from above: 3.11 would overflow the stack
+            obj = obj[0] if isinstance(obj, list | tuple) else obj["k"] if isinstance(obj, dict) else obj.x
+
+
+def test_what_is_nested_within_reason_arrives() -> None:
+    for wrap in (lambda x: [x], lambda x: {"k": x}, lambda x: (x, 1)):
+        obj = nested(100, wrap)
+        assert deserialize_object(serialize_object([obj, LARGE]))[0][0] == obj
+
+
+def test_a_deep_message_is_read_or_refused_and_does_no_harm() -> None:
+    for opcodes in (b"]" * 100_000 + b"a" * 99_999, b")" * 1 + b"\x85" * 100_000, b"}" + b"\x85" * 50_000):
+        try:
+            obj, _ = deserialize_object([b"\x80\x05" + opcodes + b"."])
+        except DeserializationError:
+            continue
+        while isinstance(obj, list | tuple) and obj:
+            obj = obj[0]
+
+
+# -- the tree, and what stands behind an error -----------------------------------------------------------------
+
+
+def test_one_tree() -> None:
+    assert issubclass(SerializationError, CanningError)
+    assert issubclass(DeserializationError, CanningError)
+    assert issubclass(CannerError, SerializationError)
+    assert issubclass(UnresolvedReference, DeserializationError)
+    assert issubclass(UnresolvedReference, NameError)
+    assert not issubclass(SerializationError, DeserializationError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SerializationError("cannot", "obj[0]"),
+        SerializationError("cannot"),
+        CannerError("does not fit", "obj"),
+        DeserializationError("cut"),
+        UnresolvedReference("nowhere"),
+    ],
+    ids=repr,
+)
+def test_errors_travel(error: CanningError) -> None:
+    for got in (pickle.loads(pickle.dumps(error)), deserialize_object(serialize_object(error))[0]):
+        assert type(got) is type(error)
+        assert str(got) == str(error)
+        assert vars(got) == vars(error)
+
+
+class Interrupts:
+    def __reduce__(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_not_an_error_of_ours() -> None:
+    serializer = Serializer()
+    with pytest.raises(KeyboardInterrupt):
+        serializer.serialize_object([LARGE, Interrupts()])
+    assert len(serializer.serialize_object([LARGE])) == 2
+
+
+class ExitsOnArrival:
+    def __reduce__(self) -> Any:
+        return sys.exit, (3,)
+
+
+def test_an_exit_on_arrival_is_not_swallowed() -> None:
+    with pytest.raises(SystemExit):
+        deserialize_object(serialize_object(ExitsOnArrival()))
+
+
+class NoMemory:
+    def __reduce__(self) -> Any:
+        raise MemoryError
+
+
+def test_a_lack_of_memory_is_one() -> None:
+    with pytest.raises((MemoryError, SerializationError)):
+        serialize_object([NoMemory()])
+
+
+def test_finding_the_culprit_costs_nothing_while_all_goes_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> None:
+        raise AssertionError("nothing failed")
+
+    monkeypatch.setattr("canning.message.explain_failure", refuse)
+    serialize_object([LARGE, lambda: 1, Plain(x=LARGE[3:5]), b"x" * 5000])
+
+
+def test_the_culprit_is_not_found_twice_in_one_object() -> None:
+    """The search tries parts, and each part once."""
+    times = 0
+
+    class Counted:
+        def __reduce__(self) -> Any:
+            nonlocal times
+            times += 1
+            return int, ()
+
+    shared = [Counted() for _ in range(50)]
+    with pytest.raises(SerializationError):
+        serialize_object([shared, shared, shared, {"k": [shared, LOCK]}])
+    assert times < 50 * 30
+
+
+def test_versions_are_told() -> None:
+    assert canning.__version__.count(".") == 2

@@ -1,0 +1,235 @@
+"""One blob, one file: the same frames, each where memory of its kind should be."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import pickle
+import struct
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from canning import DeserializationError, Reference, SerializationError, dump, dumps, load, loads, serialize_object
+from canning.files import frames_of
+
+from .harness import assert_equal
+from .samples import Trace
+
+LARGE = np.arange(5000.0)
+OBJ = {"a": LARGE, "b": [b"x" * 2000, LARGE[10:20], np.ones((30, 40)).T], "c": "text"}
+
+
+def test_blobs() -> None:
+    blob = dumps(OBJ)
+    assert type(blob) is bytes
+    assert_equal(OBJ, loads(blob))
+    assert_equal(OBJ, loads(bytearray(blob)), writeable="same")
+    assert_equal(OBJ, loads(memoryview(blob)))
+    assert_equal(OBJ, loads(np.frombuffer(blob, np.uint8)))
+    assert len(blob) < sum(map(len, serialize_object(OBJ))) + 64 * 8
+
+
+def test_the_layout_of_a_blob_by_hand() -> None:
+    blob = dumps(OBJ)
+    frames = serialize_object(OBJ)
+    magic, count = struct.unpack_from("<8sQ", blob)
+    lengths = struct.unpack_from(f"<{count}Q", blob, 16)
+    assert magic == b"\x93CANNEDF"
+    assert lengths == tuple(map(len, frames))
+    at = 16 + 8 * count
+    for frame in frames:
+        at += -at % 64
+        assert blob[at : at + len(frame)] == bytes(frame)
+        at += len(frame)
+    assert not blob[at:].strip(b"\0")
+    assert len(blob) - at < 64
+
+
+def test_frames_of_a_blob_are_views_of_it() -> None:
+    blob = bytearray(dumps(OBJ))
+    frames = frames_of(blob)
+    assert [bytes(frame) for frame in frames] == [bytes(frame) for frame in serialize_object(OBJ)]
+    start = np.frombuffer(blob, np.uint8).ctypes.data
+    assert all((np.frombuffer(frame, np.uint8).ctypes.data - start) % 64 == 0 for frame in frames)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_plain_pickles_in_blobs_and_files(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "plain.pickle"
+    with path.open("wb") as file:
+        pickle.dump([1, LARGE], file, protocol)
+    assert_equal([1, LARGE], loads(path.read_bytes()))
+    assert_equal([1, LARGE], load(path))
+
+
+def test_a_namespace_and_options() -> None:
+    assert loads(dumps(Reference("x")), {"x": 5}) == 5
+    assert loads(dumps(LARGE), writable=True).flags.writeable
+    assert len(frames_of(dumps([b"x" * 100], buffer_threshold=50))) == 2
+
+
+# -- damage ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("obj", [5, [b"x" * 2000], np.arange(3)], ids=["plain", "bytes", "array"])
+def test_every_cut_is_noticed(obj: Any) -> None:
+    blob = dumps(obj)
+    whole = len(blob.rstrip(b"\0")) if not isinstance(obj, list) else 64 * (len(blob) // 64)
+    for length in range(min(whole, len(blob))):
+        if len(blob) - length < 64 and not blob[length:].strip(b"\0"):
+            continue  # padding behind the last frame
+        with pytest.raises(DeserializationError):
+            loads(blob[:length])
+
+
+BAD_BLOBS = [
+    (b"", "neither"),
+    (b"x", "neither"),
+    (b"\x93CANNED", "neither"),
+    (b"text that is no blob at all", "neither"),
+    (b"\x93CANNEDF" + struct.pack("<Q", 0), "cut|frames"),
+    (b"\x93CANNEDF" + struct.pack("<Q", 2**63), "cut|frames"),
+    (b"\x93CANNEDF" + struct.pack("<Q", 5) + bytes(30), "cut|frames"),
+    (b"\x93CANNEDF" + struct.pack("<QQ", 1, 2**63) + bytes(100), "cut"),
+    (b"\x93CANNEDF" + struct.pack("<QQ", 1, 0) + bytes(100), None),
+    (b"\x93CANNEDF" + struct.pack("<QQ", 1, 10) + bytes(100), None),
+    (b"\x80", None),
+    (b"\x80\x05", None),
+]
+
+
+@pytest.mark.parametrize(("blob", "text"), BAD_BLOBS, ids=range(len(BAD_BLOBS)))
+def test_what_is_no_blob(blob: bytes, text: str | None, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(blob)
+    with pytest.raises(DeserializationError, match=text):
+        loads(blob)
+    for mmap in (True, False):
+        with pytest.raises(DeserializationError):
+            load(tmp_path / "x", mmap=mmap)
+
+
+def test_more_than_one_object_is_refused() -> None:
+    from canning.files import _blob
+
+    blob = b"".join(_blob([*serialize_object(1), *serialize_object(2)]))
+    with pytest.raises(DeserializationError, match="frames more than one object"):
+        loads(blob)
+
+
+def test_damage_within_a_blob_is_noticed_before_anything_runs() -> None:
+    Trace.calls.clear()
+    blob = bytearray(dumps([Trace(), LARGE]))
+    blob[70] ^= 1
+    with pytest.raises(DeserializationError):
+        loads(blob)
+    assert Trace.calls == []
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [str, Path])
+def test_files(make: Any, tmp_path: Path) -> None:
+    path = make(tmp_path / "obj.canned")
+    dump(OBJ, path)
+    assert_equal(OBJ, load(path))
+    assert_equal(OBJ, load(path, mmap=False), writeable="same")
+    assert_equal(OBJ, load(path, writable=True), writeable="same")
+    assert os.listdir(tmp_path) == ["obj.canned"]
+    assert Path(path).read_bytes() == dumps(OBJ)
+
+
+def test_mapped_arrays_are_read_only_views_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "obj.canned"
+    dump([LARGE, LARGE[3:5]], path)
+    got = load(path)
+    assert not got[0].flags.writeable
+    assert np.shares_memory(got[0], got[1])
+    start = path.read_bytes().index(LARGE.tobytes())
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(np.float64(77).tobytes())
+    assert got[0][0] == 77
+
+
+def test_arrays_outlive_the_file_and_the_map(tmp_path: Path) -> None:
+    path = tmp_path / "obj.canned"
+    dump({"a": LARGE, "b": 5}, path)
+    array = load(path)["a"]
+    path.unlink()
+    gc.collect()
+    assert np.array_equal(array, LARGE)
+
+
+def test_references_in_files(tmp_path: Path) -> None:
+    dump([Reference("x")], tmp_path / "r")
+    assert load(tmp_path / "r", {"x": 5}) == [5]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        dump(5, tmp_path / "no folder" / "x")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for mmap in (True, False):
+        with pytest.raises(DeserializationError):
+            load(tmp_path / "empty", mmap=mmap)
+
+
+def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "obj.canned"
+    dump([1, LARGE], path)
+    with pytest.raises(SerializationError):
+        dump([2, threading.Lock()], path)
+    assert os.listdir(tmp_path) == ["obj.canned"]
+    assert load(path)[0] == 1
+
+    def fail(*args: Any) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="no room"):
+            dump([3, LARGE], path)
+    assert os.listdir(tmp_path) == ["obj.canned"]
+    assert load(path)[0] == 1
+    mapped = load(path)
+    dump([4, LARGE + 1], path)
+    assert mapped[1][0] == 0  # the old file lives as long as its map
+    assert load(path)[1][0] == 1
+
+
+def test_several_threads_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "obj.canned"
+    errors: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(20):
+                dump([number, np.full(2000, number)], path)
+                got = load(path)
+                assert (got[1] == got[0]).all()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert os.listdir(tmp_path) == ["obj.canned"]
+
+
+def test_open_files_are_not_paths() -> None:
+    with pytest.raises(TypeError):
+        dump(5, io.BytesIO())  # type: ignore[arg-type]
