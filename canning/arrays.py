@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .buffers import aligned_copy, flat
-from .canned import CannedObject, CannedParts, Namespace
+from .canned import CannedObject, CannedParts, Namespace, uncan_in
 from .dtypes import BY_NAME, Description, build
 from .layout import Array, Layout, distinct
 
@@ -99,7 +99,7 @@ class CannedObjects(CannedParts):
     def get_object(self, g: Namespace | None = None) -> Array:
         """Build the array with its elements."""
         array: Array = self.make(*self.parts)
-        fill_objects(array, (self.attributes["items"], self.attributes["readonly"]))
+        fill_objects(array, (uncan_in(self.attributes["items"], g), self.attributes["readonly"]))
         return array
 
 

@@ -80,12 +80,12 @@ class CannedParts(CannedObject):
     @property
     def buffers(self) -> list[Any]:
         """The buffers of all canned parts, one behind the other."""
-        return [buffer for part in canned_in(self.parts) for buffer in part.buffers]
+        return [buffer for part in canned_in((self.parts, self.attributes)) for buffer in part.buffers]
 
     @buffers.setter
     def buffers(self, buffers: list[Any]) -> None:
         rest = list(buffers)
-        for part in canned_in(self.parts):
+        for part in canned_in((self.parts, self.attributes)):
             count = len(part.buffers)
             part.buffers, rest = rest[:count], rest[count:]
 

@@ -14,22 +14,10 @@ from .canned import CannedObject
 from .errors import CannerError, DeserializationError
 
 _NEVER_ASKED: Final = frozenset(
-    [
-        "int",
-        "float",
-        "bool",
-        "str",
-        "bytes",
-        "bytearray",
-        "list",
-        "dict",
-        "tuple",
-        "set",
-        "frozenset",
-        "NoneType",
-        "type",
-        "function",
-    ]
+    (
+        *("int", "float", "bool", "str", "bytes", "bytearray", "list", "dict", "tuple", "set"),
+        *("frozenset", "NoneType", "type", "function"),
+    )
 )
 
 

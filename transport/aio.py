@@ -16,10 +16,8 @@ import zmq.asyncio
 from canning import Serializer
 
 from .checks import (
-    UNSET,
     Prefix,
     Trust,
-    Unset,
     check_count,
     check_flags,
     check_timeout,
@@ -79,7 +77,7 @@ async def send(
 async def recv(
     socket: zmq.asyncio.Socket,
     *,
-    trust: Trust | Unset = UNSET,
+    trust: Trust = "data",
     prefix: int = 0,
     many: bool = False,
     g: dict[str, Any] | None = None,
@@ -105,7 +103,7 @@ async def recv(
         if timeout is None or flags:
             raise
         raise recv_timeout(socket, timeout) from None
-    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer))
+    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer, trust))
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:

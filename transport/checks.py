@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import zmq
 
-from .errors import TransportError
-
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
-class Unset(enum.Enum):
-    """Tell an argument left out from every value that it could have."""
-
-    UNSET = "not given"
-
-
-UNSET: Final = Unset.UNSET
-
-Trust = Literal["code"]
+Trust = Literal["data", "code"]
 Prefix = bytes | Sequence[bytes]
 
 
-def check_trust(trust: Trust | Unset) -> None:
-    """Insist that the caller says what a message may do, before anything is received.
+def check_trust(trust: Trust) -> None:
+    """Insist on one of the two trusts, before anything is received.
 
     Raises:
-        TransportError: trust was left out.
-        ValueError: trust is something else than ``"code"``.
+        ValueError: trust is something else than ``"data"`` or ``"code"``.
     """
-    if trust == "code":
-        return
-    if trust is UNSET:
-        raise TransportError(
-            "recv was not told what a message may do here. The reader that takes data only is not part of "
-            'this version; pass trust="code" only if you trust whoever can send to this socket, '
-            "because reading such a message can run any code"
-        )
-    raise ValueError(f'trust must be "code", not {trust!r}')
+    if trust not in ("data", "code"):
+        raise ValueError(f'trust must be "data" or "code", not {trust!r}')
 
 
 def check_timeout(timeout: float | None) -> None:

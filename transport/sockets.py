@@ -12,10 +12,8 @@ import zmq.asyncio
 from canning import Serializer
 
 from .checks import (
-    UNSET,
     Prefix,
     Trust,
-    Unset,
     check_count,
     check_flags,
     check_timeout,
@@ -84,7 +82,7 @@ def send(
 def recv(
     socket: SocketLike,
     *,
-    trust: Trust | Unset = UNSET,
+    trust: Trust = "data",
     prefix: int = 0,
     many: bool = False,
     g: dict[str, Any] | None = None,
@@ -101,8 +99,10 @@ def recv(
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
-        trust: what a message may do here. ``"code"`` reads it as pickle does, which can run anything:
-            only if you trust whoever can send to this socket. There is no default yet.
+        trust: what a message may do here. ``"data"`` (default) reads plain data, arrays and what
+            `serializer` allows, and runs nothing. ``"code"`` reads it as pickle does, which can run
+            anything: only if you trust whoever can send to this socket. This decides, whatever trust
+            `serializer` has.
         prefix: number of frames before ours, as the identity that a ROUTER receives (1, or 2 from a REQ
             with its empty delimiter) or the topic of a SUB.
         many: return all objects of the message, in a list.
@@ -118,7 +118,7 @@ def recv(
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
     Raises:
-        TransportError: trust was left out; nothing was received.
+        ValueError: trust is neither of the two; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
         MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
         zmq.ZMQError: as pyzmq raises it.
@@ -141,7 +141,7 @@ def recv(
             frames = _retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), Deadline(timeout))
         except zmq.Again:
             raise recv_timeout(socket, timeout) from None
-    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer))
+    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer, trust))
 
 
 def _retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:

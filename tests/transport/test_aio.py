@@ -303,13 +303,14 @@ def test_garbage_and_then_a_good_message(endpoint: Endpoint) -> None:
     run(test())
 
 
-def test_trust_is_asked_for_before_anything_is_received(endpoint: Endpoint) -> None:
+def test_data_alone_is_read_by_default(endpoint: Endpoint) -> None:
     async def test() -> None:
         async with sockets(endpoint("tcp")) as (here, there):
-            await aio.send(here, "kept")
-            with pytest.raises(transport.TransportError, match="trust"):
+            await aio.send(here, len)
+            await aio.send(here, {"x": [1]})
+            with pytest.raises(transport.MessageError, match=r"builtins\.len"):
                 await aio.recv(there)
-            assert await receive(there) == "kept"
+            assert await aio.recv(there) == {"x": [1]}
 
     run(test())
 

@@ -15,7 +15,7 @@ import zmq.asyncio
 import canning
 import transport
 from tests.transport.helpers import LARGE, SCHEMES, Connect, Open
-from transport.framing import COPY_BELOW, OWN_UP_TO
+from transport.framing import COPY_BELOW, OWN_BELOW
 
 OBJECTS = [
     5,
@@ -66,7 +66,7 @@ def test_round_trip(connect: Connect, scheme: str, obj: Any, copy_threshold: int
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "ipc"])
-@pytest.mark.parametrize("nbytes", [8, 1024, OWN_UP_TO, OWN_UP_TO + 8, COPY_BELOW, LARGE])
+@pytest.mark.parametrize("nbytes", [8, 1024, OWN_BELOW - 8, OWN_BELOW, COPY_BELOW, LARGE])
 def test_arrays_arrive_writable_over_a_connection(connect: Connect, scheme: str, nbytes: int) -> None:
     here, there = connect(scheme)
     transport.send(here, np.zeros(nbytes // 8))
@@ -503,16 +503,26 @@ def test_what_cannot_be_sent_is_known_before_anything_goes(connect: Connect) -> 
 # -- trust
 
 
-def test_trust_is_asked_for_before_anything_is_received(connect: Connect) -> None:
+def test_data_alone_is_read_by_default(connect: Connect) -> None:
     here, there = connect()
-    transport.send(here, "kept")
-    with pytest.raises(transport.TransportError, match=r'trust="code" only if you trust'):
+    transport.send(here, len)
+    transport.send(here, {"x": np.arange(5000)})
+    with pytest.raises(transport.MessageError, match=r'builtins.len.*trust="code" only if you trust'):
         transport.recv(there)
-    assert receive(there) == "kept"
+    assert transport.recv(there)["x"].sum() == 12497500
 
 
-@pytest.mark.parametrize("trust", ["data", "CODE", None, True, ""])
-def test_there_is_one_trust(connect: Connect, trust: Any) -> None:
+def test_the_receiver_decides_on_trust_whatever_its_serializer_says(connect: Connect) -> None:
+    here, there = connect()
+    for _ in range(2):
+        transport.send(here, [len])
+    with pytest.raises(transport.MessageError):
+        transport.recv(there, serializer=canning.Serializer(trust="code"))
+    assert transport.recv(there, serializer=canning.Serializer(trust="data"), trust="code") == [len]
+
+
+@pytest.mark.parametrize("trust", ["CODE", None, True, ""])
+def test_there_are_two_trusts(connect: Connect, trust: Any) -> None:
     here, there = connect()
     transport.send(here, "kept")
     with pytest.raises(ValueError, match="trust"):
@@ -558,7 +568,7 @@ def test_inproc_cannot_change_the_senders_bytes(connect: Connect) -> None:
 
 def test_inproc_small_frames_never_alias(connect: Connect) -> None:
     here, there = connect("inproc")
-    x = np.zeros(OWN_UP_TO // 8)
+    x = np.zeros(OWN_BELOW // 8 - 1)
     transport.send(here, x, copy_threshold=0)
     arrived = receive(there)
     arrived += 1

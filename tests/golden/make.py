@@ -1,0 +1,152 @@
+"""Write the golden frames that are not there yet: ``python -m tests.golden.make``.
+
+What is there is never written again: it is what that version of the format wrote. Whoever wants to add an
+object adds it to `build`; whoever breaks a test here has broken messages that somebody kept.
+"""
+
+from __future__ import annotations
+
+import array as stdarray
+import collections
+import datetime
+import decimal
+import functools
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import canning
+from canning.files import _blob
+
+FOLDER = Path(__file__).parent / "v1"
+REGISTRY = canning.Registry()
+REGISTRY.register(
+    "fractions.Fraction", lambda f: [f.numerator, f.denominator], lambda state: __import__("fractions").Fraction(*state)
+)
+
+
+def build() -> dict[str, Any]:
+    """Make the objects: of builtins, the standard library and numpy, so that all can be imported anywhere."""
+    import fractions
+
+    large, matrix = np.arange(600.0), np.arange(1200.0).reshape(30, 40)
+    loop: list[Any] = [large]
+    loop.append(loop)
+    objects = np.empty((2, 2), object)
+    objects[:] = [[1, None], ["text", large]]
+    readonly = np.arange(300.0)
+    readonly.flags.writeable = False
+    nested = np.dtype([("x", ">f4"), ("y", [("a", "U3"), ("b", "?")], (2,))], align=True)
+    made = {
+        "atom": 5,
+        "plain": {"a": [1, -1, 10**30, 2.5, 1j, None, True, "größe", b"bytes", ...], (1, "t"): {2}, 3: frozenset("a")},
+        "text": "long text " * 500,
+        "bytes": b"x" * 2000,
+        "bytearray": bytearray(b"y" * 2000),
+        "bytes-70k": [b"\0" * 70_000, bytearray(70_000), "z" * 70_000],
+        "bytes-small": [b"x" * 1023, bytearray(b"y" * 10)],
+        "memoryview": [memoryview(b"x" * 2000), memoryview(matrix)[::2], memoryview(b"abcdef").cast("H", (1, 3))],
+        "array-stdlib": [stdarray.array("d", range(200)), stdarray.array("b", [1, 2])],
+        "pickle-buffer": [pickle.PickleBuffer(b"p" * 2000)],
+        "array": large,
+        "array-small": np.arange(5, dtype="i4"),
+        "array-0d": np.array(2.5),
+        "array-empty": [np.empty((0, 3)), np.empty((3, 0), "M8[s]")],
+        "array-fortran": np.asfortranarray(matrix),
+        "array-permuted": np.arange(1000, dtype="i2").reshape(10, 10, 10).transpose(1, 2, 0),
+        "array-reversed": [matrix[::-1, ::-1], large[:5][::-1]],
+        "array-readonly": [readonly, readonly[:5].copy()],
+        "array-broadcast": np.broadcast_to(large, (10, 600)),
+        "array-span": matrix[2:28, 1:38],
+        "array-gathered": [matrix[::3, ::3], np.arange(9000.0)[::9]],
+        "array-runs": np.arange(10_240, dtype="f8").reshape(5, 2048)[::2],
+        "array-dtypes": [np.arange(300).astype(code) for code in "bBhHiIlLefdgFDG"],
+        "array-big-endian": [np.arange(300).astype(code) for code in (">i4", ">f8", ">M8[us]")],
+        "array-dates": [np.arange(300).astype("M8[D]"), np.arange(300).astype("m8[25us]"), np.array("NaT", "M8")],
+        "array-text": [np.array(["ab", "größe"] * 100), np.array([b"ab", b""] * 500), np.zeros(300, "V5")],
+        "array-bool": np.arange(2000) % 3 == 0,
+        "array-structured": np.zeros(60, nested),
+        "array-titled": np.zeros(60, [(("title", "a"), "i4"), ("b", "f8")]),
+        "array-record": np.rec.array([(1, 2.5)] * 100, [("a", "i4"), ("b", "f8")]),
+        "array-objects": objects,
+        "array-masked": np.ma.masked_array(large, large % 2 == 0, fill_value=-1),
+        "dtypes": [np.dtype("f8"), nested, np.dtype("M8[7D]"), np.dtype("f8", metadata={"unit": "m"}), np.dtype("O")],
+        "scalars": [np.float32(1.5), np.int8(3), np.datetime64("2024-01-01"), np.str_("s"), np.bytes_(b"b"), np.void(b"v")],
+        "nested": {"a": [large, {"b": (b"x" * 3000, np.arange(3))}], "c": collections.OrderedDict(d=matrix.T)},
+        "shared": [large, large, large[100:400], large[::2], large[5:8]],
+        "shared-small": [(small := np.arange(20)), small[3:9], small[::-1]],
+        "cycle": loop,
+        "standard": [
+            datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
+            decimal.Decimal("1.10"),
+            collections.deque([1, large], maxlen=3),
+            functools.partial(divmod, 7),
+            collections.defaultdict(list, {"a": [1]}),
+        ],
+        "reference": canning.Reference("a.b[0]['c']"),
+        "canned": [canning.CannedBytes(b"c" * 2000)],
+        "prepickled": [canning.PrePickled({"a": large})] * 2,
+        "registered": [fractions.Fraction(1, 3)],
+    }
+    string = getattr(np.dtypes, "StringDType", None)
+    if string is not None:
+        made["array-strings"] = np.array(["a", "größe", "x" * 100], string())
+    return made
+
+
+def arrives(name: str, obj: Any) -> Any:
+    """Tell what an object arrives as; most arrive as themselves."""
+    if name == "canned":
+        return [b"c" * 2000]
+    if name == "prepickled":
+        return [{"a": np.arange(600.0)}] * 2
+    return obj
+
+
+def write(folder: Path) -> list[str]:
+    """Write what is not there; return the names."""
+    folder.mkdir(exist_ok=True)
+    serializer = canning.Serializer(registry=REGISTRY)
+    messages = {name: serializer.serialize_object(obj) for name, obj in build().items()}
+    messages["call"] = serializer.pack_apply_message(divmod, [np.arange(600.0)], {"key": b"k" * 2000})
+    written = []
+    for name, frames in messages.items():
+        path = folder / f"{name}.bin"
+        if not path.exists():
+            path.write_bytes(b"".join(_blob(frames)))
+            written.append(name)
+    return written
+
+
+def check(folder: Path) -> list[str]:
+    """Read all messages of a folder, and compare what arrives; return their names."""
+    from tests.harness import assert_equal
+
+    from canning.files import frames_of
+
+    serializer, made = canning.Serializer(registry=REGISTRY), build()
+    names = []
+    for path in sorted(folder.glob("*.bin")):
+        frames = frames_of(bytearray(path.read_bytes()))
+        if path.stem == "call":
+            f, args, kwargs = serializer.unpack_apply_message(frames)
+            assert (f, kwargs) == (divmod, {"key": b"k" * 2000})
+            assert_equal([np.arange(600.0)], list(args), writeable="same")
+        elif path.stem in made:
+            got, rest = serializer.deserialize_object(frames)
+            assert rest == []
+            try:
+                assert_equal(arrives(path.stem, made[path.stem]), got, writeable="same")
+            except Exception as error:
+                raise AssertionError(f"{path.name}: {error}") from error
+        else:
+            continue  # of a dtype that this numpy does not have
+        names.append(path.stem)
+    return names
+
+
+if __name__ == "__main__":
+    print("written:", ", ".join(write(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)) or "nothing new")

@@ -1,0 +1,27 @@
+"""Golden frames: what version 1 of the format wrote is read, whatever has changed since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .golden.make import FOLDER, build, check, write
+
+
+def test_every_object_has_its_golden_frames() -> None:
+    assert {path.stem for path in FOLDER.glob("*.bin")} >= {*build(), "call"}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.bin")), ids=lambda path: path.stem)
+def test_golden_frames_are_read(path: Path, tmp_path: Path) -> None:
+    if path.stem == "array-strings" and "array-strings" not in build():
+        pytest.skip("this numpy has no StringDType")
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert check(tmp_path) == [path.stem]
+
+
+def test_what_is_written_today_is_read_today(tmp_path: Path) -> None:
+    names = write(tmp_path)
+    assert sorted(check(tmp_path)) == sorted(names)
+    assert write(tmp_path) == []
