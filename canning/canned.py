@@ -147,30 +147,15 @@ class CannedMemoryView(CannedParts):
         return view.toreadonly() if readonly else view
 
 
-class CannedPartial(CannedObject):
-    """Stand for a `functools.partial`, its function and arguments canned one by one."""
+class CannedPartial(CannedParts):
+    """Stand for a `functools.partial`: function, arguments, keywords and attributes, canned one by one."""
 
-    def __init__(self, partial: functools.partial[Any], can: Callable[[Any], Any]) -> None:
-        self.func = can(partial.func)
-        self.args = tuple(can(arg) for arg in partial.args)
-        self.keywords = {name: can(value) for name, value in partial.keywords.items()}
-        self.attributes = dict(partial.__dict__)
-
-    @property
-    def buffers(self) -> list[Any]:  # type: ignore[override]
-        """The buffers of what is canned in it, one behind the other."""
-        parts = (self.func, *self.args, *self.keywords.values())
-        return [b for part in parts if isinstance(part, CannedObject) for b in part.buffers]
-
-    def get_object(self, g: Namespace | None = None) -> functools.partial[Any]:
-        """Build the partial of its parts."""
-        keywords = {name: uncan(value, g) for name, value in self.keywords.items()}
-        partial = functools.partial(uncan(self.func, g), *(uncan(arg, g) for arg in self.args), **keywords)
-        partial.__dict__.update(self.attributes)
+    @staticmethod
+    def make(func: Any, args: tuple[Any, ...], keywords: Any, attributes: Any) -> functools.partial[Any]:
+        """Make the partial of its parts."""
+        partial = functools.partial(func, *args, **keywords)
+        partial.__dict__.update(attributes)
         return partial
-
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
 
 
 class PrePickled:

@@ -131,6 +131,10 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
 
 def _state(obj: Any) -> Any:
     """Ask an object for its state as pickle would; its attributes where it has none to give."""
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        return {field.name: getattr(obj, field.name, None) for field in dataclasses.fields(obj)}
+    if isinstance(obj, np.ndarray):
+        return getattr(obj, "__dict__", None)
     try:
         reduced = obj.__reduce_ex__(5)
         if isinstance(reduced, tuple) and len(reduced) > 2 and reduced[2] is not None:
@@ -139,8 +143,6 @@ def _state(obj: Any) -> Any:
             return {f"<argument {number}>": arg for number, arg in enumerate(reduced[1])}
         return None
     except Exception:
-        if dataclasses.is_dataclass(obj):
-            return {field.name: getattr(obj, field.name, None) for field in dataclasses.fields(obj)}
         return getattr(obj, "__dict__", None)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap as mapping
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -99,9 +100,10 @@ def dump(obj: Any, path: str | os.PathLike[str], **options: Any) -> None:
     {'bias': [1, 2]}
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    part = Path(name)
     try:
-        with part.open("wb") as file:
+        with open(handle, "wb") as file:
             for piece in _blob(default_serializer.serialize_object(obj, **options)):
                 file.write(piece)
         part.replace(target)

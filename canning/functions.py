@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import functools
 import io
+import pickle
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -182,19 +183,27 @@ class CannedCode(CannedObject):
 
     def __init__(self, obj: Any) -> None:
         self.buffers = []
+        self.code = obj
         reduced = ByValuePickler(io.BytesIO(), {}).reducer_override(obj)
-        self.importable = obj if reduced is NotImplemented else None
         self.reduced = None if reduced is NotImplemented else reduced
 
     def get_object(self, g: Namespace | None = None) -> Any:
         """Build the class; the class itself where it can be imported."""
         if self.reduced is None:
-            return self.importable
+            return self.code
         make, parts, state, *_, fill = self.reduced
         obj = make(*parts)
         if state is not None:
             fill(obj, state)
         return obj
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return can_again, (type(self), cloudpickle.dumps(self.code, 5))
+
+
+def can_again(cls: type[CannedCode], pickled: bytes) -> CannedCode:
+    """Make a canned function or class of what was pickled on its own, by the standard library's pickle."""
+    return cls(pickle.loads(pickled))
 
 
 class CannedClass(CannedCode):
@@ -207,7 +216,7 @@ class CannedFunction(CannedCode):
     def get_object(self, g: Namespace | None = None) -> Any:
         """Build the function in the namespace `g`; the function itself where it can be imported."""
         if self.reduced is None:
-            return self.importable
+            return self.code
         _, (*parts, closure), (attributes, slots), *_ = self.reduced
         cells = None if closure is None else tuple(types.CellType() for _ in closure)
         code, module_globals, name, defaults = parts

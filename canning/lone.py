@@ -96,7 +96,7 @@ def read_lone(head: bytes | memoryview, frames: Sequence[Any], writable: bool) -
     kind, frame = _read_head(bytes(head)), frames[1]
     if kind is None:
         return None
-    memory = frame if len(frame) == kind.size else flat(frame)
+    memory = frame if hasattr(frame, "__len__") and len(frame) == kind.size else flat(frame)
     if len(memory) != kind.size:
         return None
     return make_bytes(memory) if kind.dtype is None else _make(kind, memory, writable), 2

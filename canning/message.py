@@ -20,7 +20,7 @@ from .errors import CanningError, DeserializationError
 from .functions import is_local
 from .lone import read_lone, serialize_lone
 from .packing import Packed, pack_buffers
-from .pickling import Plan, Writer, better_plan
+from .pickling import ARRAYS, NO_ARRAYS, Plan, Writer, better_plan
 from .reducers import Reducers
 from .registry import Registry, default_registry
 from .trust import DEFAULT_LIMITS, MESSAGES, Allowed, Limits
@@ -293,6 +293,10 @@ class Serializer:
             )
 
     def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
+        if bytes(head[-1:]) != b"." or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
+            raise DeserializationError(
+                f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
+            )
         taken = iter(frames[1:])
         obj, end = _guard(read_plain, head, taken)
         if end != len(head):  # what is left of a trailer, most likely

@@ -26,7 +26,6 @@ from .canned import (
     CannedMemoryView,
     CannedMessage,
     CannedObject,
-    CannedPartial,
     CannedParts,
     PrePickled,
     Reference,
@@ -138,7 +137,7 @@ class Reducers:
     def any_array(self, array: Array) -> Reduced:
         """Reduce an exact `numpy.ndarray` of any dtype, layout and owner."""
         dtype, flags = array.dtype, array.flags
-        if dtype.hasobject or dtype.kind == "T":
+        if dtype.hasobject or dtype.kind == "T" or dtype.type is None:
             return self._without_memory(array)
         readonly = () if flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
@@ -191,7 +190,7 @@ class Reducers:
             fortran = array.flags.fnc
             items = array.ravel(order="F" if fortran else "C").tolist()
             return CannedStrings, (describe(array.dtype), array.shape, items, fortran, readonly)
-        if array.dtype.names is not None or array.dtype.subdtype is not None or array.dtype.metadata:
+        if array.dtype.char != "O" or array.dtype.metadata:
             return array.__reduce_ex__(5)
         axes = None
         if not array.flags.c_contiguous:
@@ -236,6 +235,9 @@ class Reducers:
 
     def dtype(self, dtype: np.dtype[Any]) -> Reduced:
         """Reduce a dtype."""
+        kind: Any = dtype.type
+        if kind is None:  # a dtype that somebody is still experimenting with
+            return dtype.__reduce__()
         self.named = True
         return CannedDtype, (describe(dtype),)
 
@@ -273,7 +275,7 @@ class Reducers:
         cls: Any = type(canned)
         if cls.__module__.startswith("canning."):
             cls = f"{cls.__module__.removeprefix('canning.')}.{cls.__qualname__}"
-        made_of_parts = isinstance(canned, CannedParts | CannedPartial)
+        made_of_parts = isinstance(canned, CannedParts)
         return open_canned, (cls, state, *(() if made_of_parts else map(self._aside, canned.buffers)))
 
     def reference(self, reference: Reference) -> Reduced:

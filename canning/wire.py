@@ -91,15 +91,17 @@ def _tail(count: int) -> struct.Struct:
 def checksum(body: bytes | memoryview, tail: bytes | memoryview) -> int:
     """Sum frame 0: `body` is the pickle and the inline data, `tail` the rest up to the checksum.
 
-    CRC-32 of both; of a body of `FOLD` bytes or more, whole rows of 8192 bytes are first added up column
-    by column, as 1024 unsigned little-endian 64-bit numbers modulo 2**64, and the sums take their place.
+    CRC-32 of both; of a body of `FOLD` bytes or more, whole rows of 8192 bytes, each 1024 unsigned
+    little-endian 64-bit numbers, are first added up modulo 2**64: column by column, and each row in
+    itself. The sums take their place.
     """
     if len(body) < FOLD:
         return zlib.crc32(tail, zlib.crc32(body))
     rows = len(body) // _ROW
-    sums = np.add.reduce(np.frombuffer(body, "<u8", rows * _ROW // 8).reshape(rows, -1), axis=0)
-    rest = zlib.crc32(memoryview(body)[rows * _ROW :], zlib.crc32(sums.astype("<u8", copy=False)))
-    return zlib.crc32(tail, rest)
+    table = np.frombuffer(body, "<u8", rows * _ROW // 8).reshape(rows, -1)
+    sums = zlib.crc32(np.add.reduce(table, axis=0).astype("<u8", copy=False))
+    sums = zlib.crc32(np.add.reduce(table, axis=1).astype("<u8", copy=False), sums)
+    return zlib.crc32(tail, zlib.crc32(memoryview(body)[rows * _ROW :], sums))
 
 
 def pack(
@@ -197,8 +199,11 @@ def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
         raise DeserializationError(
             f"the message is cut: it has {trailer.frames} frames, of which {len(frames) + 1} are here"
         )
-    if tuple(map(len, frames)) == trailer.lengths:  # flat as they are: nine in ten of a microsecond each
-        return frames
+    try:
+        if tuple(map(len, frames)) == trailer.lengths:  # flat as they are: 0.9 µs saved for each
+            return frames
+    except TypeError:  # a PickleBuffer, say, which has no length
+        pass
     views = [flat(frame) for frame in frames]
     for number, (view, length) in enumerate(zip(views, trailer.lengths, strict=True), 1):
         if view.nbytes != length:

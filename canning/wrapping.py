@@ -43,7 +43,9 @@ def can(obj: Any, registry: Registry = default_registry) -> Any:
     if isinstance(obj, type) and is_local(obj):
         return CannedClass(obj)
     if type(obj) is functools.partial:
-        return CannedPartial(obj, can)
+        args = tuple(can(arg, registry) for arg in obj.args)
+        keywords = {name: can(value, registry) for name, value in obj.keywords.items()}
+        return CannedPartial(can(obj.func, registry), args, keywords, vars(obj))
     if type(obj) is types.CellType:
         return CannedCell(can(obj.cell_contents, registry))
     return _can_memory(obj, registry)

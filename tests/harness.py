@@ -30,7 +30,7 @@ Writeable = str
 """What is asked of an array's flag: "same" as in the source, or "at most" as in the source."""
 
 
-# -- depth: an object inside of others ------------------------------------------------------------------
+# -- depth: an object inside of others -------------------------------------------------------------------
 
 
 def in_object_array(obj: Any) -> Any:
@@ -231,7 +231,19 @@ def memory_of(obj: Any) -> Iterator[tuple[int, tuple[int, int]]]:
 
 # -- comparison ------------------------------------------------------------------------------------------
 
-ATOMS = (type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis), type(NotImplemented))
+ATOMS = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    range,
+    slice,
+    type(Ellipsis),
+    type(NotImplemented),
+)
 BY_IDENTITY = (type, types.BuiltinFunctionType, types.ModuleType, np.ufunc)
 WITHOUT_IDENTITY = (*ATOMS, tuple, frozenset, pickle.PickleBuffer, *BY_IDENTITY)
 
@@ -301,7 +313,7 @@ def compare_one(path: str, one: Any, other: Any, writeable: Writeable) -> None:
 
 
 def compare_array(path: str, one: Any, other: Any, writeable: Writeable) -> None:
-    """Compare two arrays: type, dtype, shape, order of axes, strides where they say something, flags, values."""
+    """Compare dtype, shape, order of axes, strides where they say something, flags and values."""
     compare_dtype(path, one.dtype, other.dtype)
     assert one.shape == other.shape, path
     assert other.flags.aligned, f"{path}: not aligned"
@@ -358,7 +370,9 @@ def same_values(one: Any, other: Any) -> bool:
 def compare_dtype(path: str, one: Any, other: Any) -> None:
     assert one == other, f"{path}: dtype {one} became {other}"
     assert type(other) in (type(one), type(known_by(one))), path
-    assert other.type in (one.type, known_by(one).type), f"{path}: dtype of {one.type} became one of {other.type}"
+    assert other.type in (one.type, known_by(one).type), (
+        f"{path}: dtype of {one.type} became one of {other.type}"
+    )
     assert one.str == other.str, path
     assert one.isalignedstruct == other.isalignedstruct, f"{path}: the flag 'align' of the dtype changed"
     assert dict(one.metadata or {}) == dict(other.metadata or {}), f"{path}: metadata of the dtype changed"
@@ -427,7 +441,9 @@ def children(obj: Any) -> list[tuple[str, Any]]:
         found += [(".__defaults__", obj.__defaults__), (".__kwdefaults__", obj.__kwdefaults__)]
     elif isinstance(obj, types.MethodType):
         found += [(".__self__", obj.__self__), (".__func__", obj.__func__)]
-    if isinstance(obj, (*ATOMS, *BY_IDENTITY, np.generic, np.dtype)) or type(obj).__module__.startswith("pandas"):
+    if isinstance(obj, (*ATOMS, *BY_IDENTITY, np.generic, np.dtype)) or type(obj).__module__.startswith(
+        "pandas"
+    ):
         return found
     attributes = dict(getattr(obj, "__dict__", {}))
     for cls in type(obj).__mro__:
@@ -435,7 +451,18 @@ def children(obj: Any) -> list[tuple[str, Any]]:
         for slot in (slots,) if isinstance(slots, str) else slots:
             if hasattr(obj, slot) and slot not in ("__dict__", "__weakref__"):
                 attributes[slot] = getattr(obj, slot)
-    hidden = "_mask _data _fill_value _hardmask _sharedmask _isfield _baseclass _basedict _optinfo _mmap".split()
+    hidden = [
+        "_mask",
+        "_data",
+        "_fill_value",
+        "_hardmask",
+        "_sharedmask",
+        "_isfield",
+        "_baseclass",
+        "_basedict",
+        "_optinfo",
+        "_mmap",
+    ]
     found += [(f".{name}", value) for name, value in attributes.items() if name not in hidden]
     return found
 

@@ -61,7 +61,9 @@ def test_memory_of_our_own_is_aligned_and_writable(nbytes: int) -> None:
     room[:] = 1
 
 
-@pytest.mark.parametrize("parts", [[], [b"abc"], [b"abc", b"", b"defg"], [b"x" * 5000, bytearray(b"y" * 70_000)]])
+@pytest.mark.parametrize(
+    "parts", [[], [b"abc"], [b"abc", b"", b"defg"], [b"x" * 5000, bytearray(b"y" * 70_000)]]
+)
 def test_copies_stand_one_behind_the_other(parts: list[Any]) -> None:
     copy = aligned_copy(*map(memoryview, parts))
     assert bytes(copy) == b"".join(parts)

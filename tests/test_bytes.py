@@ -75,7 +75,9 @@ def test_the_round_trip_of_each(kind: str, size: int) -> None:
     check_round_trip(KINDS[kind](data_of(size)))
 
 
-@pytest.mark.parametrize("kind", ["bytes", "bytearray", "memoryview", "array.array", "an object that offers a buffer"])
+@pytest.mark.parametrize(
+    "kind", ["bytes", "bytearray", "memoryview", "array.array", "an object that offers a buffer"]
+)
 @pytest.mark.parametrize("size", [1023, 1024, 5000])
 def test_ten_thousand_in_a_list(kind: str, size: int) -> None:
     count = 10_000 if size < 2000 else 2000
@@ -114,7 +116,7 @@ def test_other_thresholds(threshold: int) -> None:
 
 @pytest.mark.parametrize("size", [10, 1024, 5000, 65_536])
 def test_in_what_goes_by_value(size: int) -> None:
-    """Attributes of classes, defaults and globals of functions: code that is sent is looked into as data is."""
+    """Look into attributes of classes, defaults and closures of functions, as into all data."""
     data, more, last = data_of(size, 1), bytearray(data_of(size, 2)), data_of(size, 3)
 
     class Local:
@@ -139,7 +141,9 @@ def test_the_bytes_that_arrive_are_the_frame_itself() -> None:
 
 
 def test_a_bytearray_that_arrives_is_its_own() -> None:
-    frames = [bytearray(frame) for frame in serialize_object([bytearray(5000), bytearray(70_000), bytearray(10)])]
+    frames = [
+        bytearray(frame) for frame in serialize_object([bytearray(5000), bytearray(70_000), bytearray(10)])
+    ]
     got = deserialize_object(frames)[0]
     for one in got:
         one[0] = 1
@@ -273,7 +277,7 @@ def test_what_was_sent_can_grow_again_when_the_frames_are_gone() -> None:
         obj.append(1)
 
 
-# -- what looks like the pickler's own ---------------------------------------------------------------------
+# -- what looks like the pickler's own -------------------------------------------------------------------
 
 
 def pickles_within() -> dict[str, bytes]:
@@ -348,7 +352,14 @@ def test_large_objects_behind_few_opcodes(before: int, large: Any) -> None:
 def test_objects_around_the_limit_of_the_picklers_frames(near: int) -> None:
     """The pickler writes a frame whenever 64 KiB have come together: whatever stands there must arrive."""
     filler = ["x" * (65_536 - 40 + near)]
-    for tail in (b"m" * 1024, bytearray(b"n" * 2000), b"o" * 65_536, bytearray(65_536), "p" * 300, np.ones(200)):
+    for tail in (
+        b"m" * 1024,
+        bytearray(b"n" * 2000),
+        b"o" * 65_536,
+        bytearray(65_536),
+        "p" * 300,
+        np.ones(200),
+    ):
         obj = [filler, tail, filler, tail, [tail]]
         frames = serialize_object(obj)
         assert_equal(obj, deserialize_object([bytes(frame) for frame in frames])[0])
@@ -390,10 +401,16 @@ pieces = st.one_of(
     st.builds(data_of, st.integers(1000, 1100)),
     st.builds(data_of, st.sampled_from([65_530, 65_535, 65_536, 65_540])),
 )
-things = st.one_of(pieces, st.builds(bytearray, pieces), st.builds(lambda data: data.decode("latin-1"), pieces))
+things = st.one_of(
+    pieces, st.builds(bytearray, pieces), st.builds(lambda data: data.decode("latin-1"), pieces)
+)
 
 
-@given(items=st.lists(st.one_of(things, st.integers(), st.tuples(things), st.lists(things, max_size=3)), max_size=8))
+@given(
+    items=st.lists(
+        st.one_of(things, st.integers(), st.tuples(things), st.lists(things, max_size=3)), max_size=8
+    )
+)
 @settings(max_examples=120)
 def test_any_mixture_of_payloads(items: list[Any]) -> None:
     frames = serialize_object(items)

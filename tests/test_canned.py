@@ -150,7 +150,7 @@ def test_the_skeleton_of_a_structure_has_canned_objects_in_it() -> None:
         skeleton["b"][0].get_object()
 
 
-# -- memory ------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------------
 
 
 def test_buffers_of_canned_objects_are_the_objects_own_memory() -> None:
@@ -179,7 +179,7 @@ def test_g_reaches_canned_functions() -> None:
     assert uncan(can(functools.partial(f)), {"here": 6})() == 6
 
 
-# -- the session of the original notebook --------------------------------------------------------------------
+# -- the session of the original notebook ----------------------------------------------------------------
 
 
 def test_the_notebook_session_line_for_line() -> None:
@@ -222,7 +222,7 @@ def test_the_notebook_session_line_for_line() -> None:
         assert_equal(one, other, writeable="same")
 
 
-# -- prepared messages ---------------------------------------------------------------------------------------
+# -- prepared messages -----------------------------------------------------------------------------------
 
 
 def test_prepickled_objects_arrive_as_themselves() -> None:
@@ -260,7 +260,9 @@ def test_prepickled_small_nested_and_with_g() -> None:
         assert_equal(obj if not isinstance(obj, PrePickled) else [LARGE], got, writeable="at most")
     f = PrePickled(Reference("x"))
     assert deserialize_object(serialize_object([f]), {"x": 9})[0] == [9]
-    got = deserialize_object([bytes(frame) for frame in serialize_object([PrePickled(LARGE)])], writable=True)[0][0]
+    got = deserialize_object(
+        [bytes(frame) for frame in serialize_object([PrePickled(LARGE)])], writable=True
+    )[0][0]
     assert got.flags.writeable
 
 

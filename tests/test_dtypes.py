@@ -14,7 +14,7 @@ from canning.dtypes import build, describe
 from . import strategies
 from .harness import assert_equal, check_round_trip, compare_dtype
 from .samples import MyRecord
-from .strategies import FOREIGN, NUMBERS, UNITS, filled
+from .strategies import FOREIGN, GENERIC, NUMBERS, UNITS, filled, quiet
 
 NESTED = np.dtype([("x", ">f4"), ("y", [("a", "U3"), ("b", "?")])])
 
@@ -41,8 +41,7 @@ STRUCTURED = {
 ROWS: dict[str, np.dtype[Any]] = {
     **{f"{order}{code}": np.dtype(code).newbyteorder(order) for code in NUMBERS for order in "<>"},
     **{f"{kind}8[{unit}]": np.dtype(f"{kind}8[{unit}]") for kind in "mM" for unit in UNITS},
-    "M8": np.dtype("M8"),
-    "m8": np.dtype("m8"),
+    **{f"{dtype.kind}8": dtype for dtype in GENERIC},
     "M8[25us]": np.dtype("M8[25us]"),
     ">M8[3M]": np.dtype(">M8[3M]"),
     "S5": np.dtype("S5"),
@@ -108,10 +107,12 @@ SCALARS = [
     np.bytes_(b""),
     np.str_(""),
     np.void(b"abc"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "s"),
+    *quiet(lambda: np.datetime64("NaT")),
     np.datetime64("2024-02-29T12:00", "m"),
     np.datetime64(5, "25us"),
-    np.timedelta64(3),
+    np.timedelta64(3, "h"),
+    *quiet(lambda: np.timedelta64(3)),
     np.longlong(5),
     np.int64(5),
     np.intc(5),

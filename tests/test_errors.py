@@ -148,7 +148,7 @@ def test_the_way_in_sets_and_keys() -> None:
 
 
 def test_the_way_in_calls() -> None:
-    with pytest.raises(SerializationError, match="cannot pickle '_thread.lock' object"):
+    with pytest.raises(SerializationError, match=r"cannot pickle '_thread\.lock' object"):
         pack_apply_message(max, [1, LOCK], {"k": 2})
 
 
@@ -162,7 +162,7 @@ def test_the_way_in_local_classes() -> None:
     assert caught.value.path == "obj['k'].inner[0]"
 
 
-# -- no data -----------------------------------------------------------------------------------------------
+# -- no data ---------------------------------------------------------------------------------------------
 
 
 class Secretive:
@@ -225,7 +225,7 @@ def test_texts_about_messages_hold_no_data() -> None:
         assert isinstance(caught.value.__cause__, ValueError)
 
 
-# -- messages that name what is not here -----------------------------------------------------------------------
+# -- messages that name what is not here -----------------------------------------------------------------
 
 
 def test_a_class_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_class_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> N
             deserialize_object(frames)
 
 
-# -- depth -------------------------------------------------------------------------------------------------
+# -- depth -----------------------------------------------------------------------------------------------
 
 
 def nested(depth: int, wrap: Any) -> Any:
@@ -283,7 +283,7 @@ def test_a_deep_message_is_read_or_refused_and_does_no_harm() -> None:
             obj = obj[0]
 
 
-# -- the tree, and what stands behind an error -----------------------------------------------------------------
+# -- the tree, and what stands behind an error -----------------------------------------------------------
 
 
 def test_one_tree() -> None:

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from canning import DeserializationError, Reference, SerializationError, dump, dumps, load, loads, serialize_object
+from canning import (
+    DeserializationError,
+    Reference,
+    SerializationError,
+    dump,
+    dumps,
+    load,
+    loads,
+    serialize_object,
+)
 from canning.files import frames_of
 
 from .harness import assert_equal
@@ -73,7 +82,7 @@ def test_a_namespace_and_options() -> None:
     assert len(frames_of(dumps([b"x" * 100], buffer_threshold=50))) == 2
 
 
-# -- damage ------------------------------------------------------------------------------------------------
+# -- damage ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("obj", [5, [b"x" * 2000], np.arange(3)], ids=["plain", "bytes", "array"])
@@ -130,7 +139,7 @@ def test_damage_within_a_blob_is_noticed_before_anything_runs() -> None:
     assert Trace.calls == []
 
 
-# -- files -------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [str, Path])
@@ -185,7 +194,9 @@ def test_an_empty_file(tmp_path: Path) -> None:
             load(tmp_path / "empty", mmap=mmap)
 
 
-def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_when_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "obj.canned"
     dump([1, LARGE], path)
     with pytest.raises(SerializationError):

@@ -37,7 +37,10 @@ def readonly(array: Any) -> Any:
 DENSE = {
     "C": cube(20, 30),
     "F": np.asfortranarray(cube(20, 30)),
-    **{f"axes {order}": cube(7, 8, 9).transpose(order) for order in [(0, 2, 1), (1, 0, 2), (2, 0, 1), (1, 2, 0)]},
+    **{
+        f"axes {order}": cube(7, 8, 9).transpose(order)
+        for order in [(0, 2, 1), (1, 0, 2), (2, 0, 1), (1, 2, 0)]
+    },
     "reversed": cube(2000)[::-1],
     "reversed matrix": cube(40, 50)[::-1],
     "reversed in both": cube(40, 50)[::-1, ::-1],
@@ -200,7 +203,9 @@ def test_any_array_of_any_layout(array: Any) -> None:
 
 @given(array=strategies.arrays(), offset=st.integers(1, 8), threshold=st.sampled_from([1, 100, 10**6]))
 @settings(max_examples=150)
-def test_any_array_in_misaligned_frames_and_with_any_threshold(array: Any, offset: int, threshold: int) -> None:
+def test_any_array_in_misaligned_frames_and_with_any_threshold(
+    array: Any, offset: int, threshold: int
+) -> None:
     convert, _ = CARRIERS[f"{offset} past"]
     frames = serialize_object({"k": array}, buffer_threshold=threshold)
     assert_equal(array, deserialize_object([convert(frame) for frame in frames])[0]["k"], writeable="same")
@@ -226,7 +231,7 @@ def test_extents_and_plans(array: Any) -> None:
 def test_clusters_join_what_overlaps_and_nothing_else(places: list[tuple[int, int]]) -> None:
     extents = [(low, low + length) for low, length in places]
     groups = clusters(extents)
-    assert sorted(sum(groups, [])) == list(range(len(extents)))
+    assert sorted(number for group in groups for number in group) == list(range(len(extents)))
     covered = [set().union(*(range(*extents[number]) for number in group)) for group in groups]
     for number, one in enumerate(covered):
         assert one == set(range(min(one), max(one) + 1))

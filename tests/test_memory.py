@@ -141,7 +141,7 @@ def test_blobs_are_copied_once_and_files_are_not(tmp_path: Path) -> None:
     assert peak < 0.1 * MB
 
 
-# -- what is held ------------------------------------------------------------------------------------------
+# -- what is held ----------------------------------------------------------------------------------------
 
 
 class Frame(bytearray):

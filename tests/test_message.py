@@ -1,4 +1,4 @@
-"""Messages: objects and calls to frames and back, chained, split, in frames of every kind, by many threads."""
+"""Messages: objects and calls to frames and back; chained, split, in every kind of frame, by many threads."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ from .samples import (
     Pair,
     Plain,
     Point,
-    Slotted,
     SlotsAndDict,
+    Slotted,
     Stateful,
     Sum,
     Table,
     Trace,
     double,
+    give,
 )
 
 LARGE = np.arange(5000.0)
@@ -104,7 +105,9 @@ ORDINARY = {
     "ChainMap": collections.ChainMap({"a": 1}, {"b": 2}),
     "SimpleNamespace": types.SimpleNamespace(a=1, b=[2]),
     "date": datetime.date(2024, 2, 29),
-    "datetime": datetime.datetime(2024, 2, 29, 12, 30, 1, 5, tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
+    "datetime": datetime.datetime(
+        2024, 2, 29, 12, 30, 1, 5, tzinfo=datetime.timezone(datetime.timedelta(hours=2))
+    ),
     "zone": datetime.datetime(2024, 7, 1, fold=1, tzinfo=zoneinfo.ZoneInfo("UTC")),
     "time": datetime.time(12, 30),
     "timedelta": datetime.timedelta(days=5, microseconds=1),
@@ -137,7 +140,9 @@ ORDINARY = {
 
 @pytest.mark.parametrize("obj", ORDINARY.values(), ids=ORDINARY)
 def test_what_pickle_can(obj: Any) -> None:
-    check_round_trip(obj, same=as_pickle, depths=("itself", "list", "closure"), carriers=("bytes", "zmq.Frame"))
+    check_round_trip(
+        obj, same=as_pickle, depths=("itself", "list", "closure"), carriers=("bytes", "zmq.Frame")
+    )
     assert len(serialize_object(obj)) == 1
 
 
@@ -163,7 +168,15 @@ LARGER = {
     "namespace": types.SimpleNamespace(a=LARGE),
     "error": ValueError("text"),
     "named tuple": Pair(LARGE, [Pair(1)]),
-    "mixed": [LARGE, 5, "text", b"x" * 70_000, bytearray(2000), memoryview(b"y" * 3000), stdarray.array("d", range(500))],
+    "mixed": [
+        LARGE,
+        5,
+        "text",
+        b"x" * 70_000,
+        bytearray(2000),
+        memoryview(b"y" * 3000),
+        stdarray.array("d", range(500)),
+    ],
 }
 
 
@@ -176,7 +189,9 @@ def test_memory_in_what_pickle_can(obj: Any) -> None:
 def test_pandas() -> None:
     pd = pytest.importorskip("pandas")
     index = pd.date_range("2024-01-01", periods=2000, freq="h", tz="UTC")
-    numbers = pd.DataFrame({"a": np.arange(2000.0), "b": np.arange(2000), "c": np.arange(2000) % 2 == 0}, index=index)
+    numbers = pd.DataFrame(
+        {"a": np.arange(2000.0), "b": np.arange(2000), "c": np.arange(2000) % 2 == 0}, index=index
+    )
     texts = pd.DataFrame({"s": ["größe", None, "x"] * 700, "n": range(2100)})
     frames = {
         "numbers": numbers,
@@ -185,7 +200,9 @@ def test_pandas() -> None:
         "series": numbers["a"],
         "slice": numbers.iloc[100:1500:2],
         "several": {"k": [numbers, texts]},
-        "extension": pd.DataFrame({"i": pd.array([1, None, 3] * 500, dtype="Int64"), "p": pd.period_range("2024", periods=1500)}),
+        "extension": pd.DataFrame(
+            {"i": pd.array([1, None, 3] * 500, dtype="Int64"), "p": pd.period_range("2024", periods=1500)}
+        ),
         "index": index,
         "multi": numbers.set_index(["a", "b"]),
         "interval": pd.cut(pd.Series(range(300)), 5),
@@ -203,9 +220,19 @@ def test_pandas() -> None:
     check_uncopied(own, sent)
 
 
-# -- frames of every kind, chains, splits ------------------------------------------------------------------
+# -- frames of every kind, chains, splits ----------------------------------------------------------------
 
-CHAIN: list[Any] = [5, LARGE, {"a": [LARGE, b"x" * 5000]}, "text", b"y" * 70_000, [], np.arange(3), lambda: LARGE, None]
+CHAIN: list[Any] = [
+    5,
+    LARGE,
+    {"a": [LARGE, b"x" * 5000]},
+    "text",
+    b"y" * 70_000,
+    [],
+    np.arange(3),
+    lambda: LARGE,
+    None,
+]
 
 
 def chain() -> list[Any]:
@@ -259,20 +286,24 @@ def test_no_frames_give_an_error() -> None:
             deserialize_object(frames)
 
 
-@pytest.mark.parametrize("frames", [[5], ["text"], [None], [object()], [LARGE[::2]]], ids=lambda frames: type(frames[0]).__name__)
+@pytest.mark.parametrize(
+    "frames", [[5], ["text"], [None], [object()], [LARGE[::2]]], ids=lambda frames: type(frames[0]).__name__
+)
 def test_what_is_no_frame_is_said_to_be_none(frames: Any) -> None:
     with pytest.raises((TypeError, DeserializationError)):
         deserialize_object(frames)
 
 
-@pytest.mark.parametrize("frame", [b"", b"x", b"not a pickle at all", bytes(100), b"\x80\x05", b"."], ids=repr)
+@pytest.mark.parametrize(
+    "frame", [b"", b"x", b"not a pickle at all", bytes(100), b"\x80\x05", b"."], ids=repr
+)
 def test_what_is_no_message_is_said_to_be_none(frame: bytes) -> None:
     for convert in (bytes, bytearray, memoryview):
         with pytest.raises(DeserializationError):
             deserialize_object([convert(frame)])
 
 
-# -- plain pickles -------------------------------------------------------------------------------------------
+# -- plain pickles ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -303,7 +334,7 @@ def test_pickle_itself_reads_what_names_nothing_of_ours() -> None:
     assert pickle.loads(frame) == obj
 
 
-# -- calls -------------------------------------------------------------------------------------------------
+# -- calls -----------------------------------------------------------------------------------------------
 
 
 def test_calls() -> None:
@@ -344,7 +375,7 @@ NOT_CALLS = [
     serialize_object(5),
     [pickle.dumps((max, (), {}))],
     pack_apply_message(max, ()) + pack_apply_message(max, ()),
-    pack_apply_message(max, ()) + [b"more"],
+    [*pack_apply_message(max, ()), b"more"],
     serialize_object(LARGE),
 ]
 
@@ -363,7 +394,7 @@ def test_prepickled_parts_of_calls() -> None:
         assert_equal(LARGE, one)
 
 
-# -- options -----------------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------------
 
 
 def test_unknown_options_are_type_errors() -> None:
@@ -384,7 +415,8 @@ def test_unknown_options_are_type_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"pickler": "marshal"}, {"trust": "everyone"}, {"buffer_threshold": 0}, {"buffer_threshold": -5}]
+    "options",
+    [{"pickler": "marshal"}, {"trust": "everyone"}, {"buffer_threshold": 0}, {"buffer_threshold": -5}],
 )
 def test_options_that_make_no_sense_are_value_errors(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(options)))):
@@ -428,7 +460,7 @@ def test_all_that_is_promised_is_there() -> None:
         assert getattr(canning, name) is not None
 
 
-# -- one serializer, many messages ---------------------------------------------------------------------------
+# -- one serializer, many messages -----------------------------------------------------------------------
 
 
 def test_messages_do_not_depend_on_those_before() -> None:
@@ -444,7 +476,11 @@ def test_messages_do_not_depend_on_those_before() -> None:
 def test_a_failure_leaves_no_trace() -> None:
     serializer = Serializer()
     before = list(map(bytes, serializer.serialize_object([LARGE, b"x" * 5000])))
-    for bad in ([LARGE, threading.Lock()], [b"y" * 5000, b"z" * 70_000, threading.Lock()], [lambda: 1, threading.Lock()]):
+    for bad in (
+        [LARGE, threading.Lock()],
+        [b"y" * 5000, b"z" * 70_000, threading.Lock()],
+        [lambda: 1, threading.Lock()],
+    ):
         with pytest.raises(canning.SerializationError):
             serializer.serialize_object(bad)
     assert list(map(bytes, serializer.serialize_object([LARGE, b"x" * 5000]))) == before
@@ -469,7 +505,12 @@ def test_many_threads_on_one_serializer() -> None:
         try:
             for number in range(40):
                 array = np.full(2000, seed * 1000.0 + number)
-                objects = [array, {"a": array, "v": array[5:9], "n": seed}, [b"%d" % seed * 800, lambda: array], seed]
+                objects = [
+                    array,
+                    {"a": array, "v": array[5:9], "n": seed},
+                    [b"%d" % seed * 800, give(array)],
+                    seed,
+                ]
                 for obj in objects:
                     frames = [bytes(frame) for frame in serializer.serialize_object(obj)]
                     got = serializer.deserialize_object(frames)[0]

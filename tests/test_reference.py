@@ -45,7 +45,16 @@ FOUND = [
     ("self['a.b']", "dotted"),
     ("a.real", 5),
 ]
-MISSING = ["b", "model.nothing", "rows[5]", "rows[0]['nothing']", "a[0]", "model['name']", "rows.x", "__import__"]
+MISSING = [
+    "b",
+    "model.nothing",
+    "rows[5]",
+    "rows[0]['nothing']",
+    "a[0]",
+    "model['name']",
+    "rows.x",
+    "__import__",
+]
 MALFORMED = [
     "",
     " ",
@@ -76,7 +85,9 @@ MALFORMED = [
 def test_paths_that_lead_somewhere(path: str, expected: Any) -> None:
     assert Reference(path).get_object(G) == expected
     assert deserialize_object(serialize_object(Reference(path)), G)[0] == expected
-    assert deserialize_object(serialize_object([{"k": Reference(path)}, np.ones(500)]), G)[0][0]["k"] == expected
+    assert (
+        deserialize_object(serialize_object([{"k": Reference(path)}, np.ones(500)]), G)[0][0]["k"] == expected
+    )
 
 
 def test_what_arrives_is_the_receivers_own_object() -> None:
@@ -85,7 +96,7 @@ def test_what_arrives_is_the_receivers_own_object() -> None:
 
 @pytest.mark.parametrize("path", MISSING)
 def test_paths_that_lead_nowhere(path: str) -> None:
-    with pytest.raises(UnresolvedReference, match="not defined|leads nowhere"):
+    with pytest.raises(UnresolvedReference, match=r"not defined|leads nowhere"):
         Reference(path).get_object(G)
     with pytest.raises(NameError):
         deserialize_object(serialize_object([Reference(path)]), G)
@@ -145,7 +156,9 @@ def test_references_in_calls() -> None:
     frames = pack_apply_message(double, [Reference("rows[1][0]")])
     f, args, kwargs = unpack_apply_message(frames, G)
     assert f(*args, **kwargs) == 20
-    f, args, kwargs = unpack_apply_message(pack_apply_message(Reference("f"), [2], {"y": Reference("a")}), {**G, "f": max})
+    f, args, kwargs = unpack_apply_message(
+        pack_apply_message(Reference("f"), [2], {"y": Reference("a")}), {**G, "f": max}
+    )
     assert (f, args, kwargs) == (max, (2,), {"y": 5})
 
 

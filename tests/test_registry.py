@@ -1,4 +1,4 @@
-"""Who cans what: exact types, bases, names of types that nobody has imported yet; and what a canner may give."""
+"""Who cans what: exact types, bases, names of types not imported yet; and what a canner may give."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def through(serializer: Serializer, obj: Any) -> Any:
     return serializer.deserialize_object([bytearray(frame) for frame in serializer.serialize_object(obj)])[0]
 
 
-# -- finding -----------------------------------------------------------------------------------------------
+# -- finding ---------------------------------------------------------------------------------------------
 
 
 def test_without_a_registration_a_type_pickles_itself(serializer: Serializer) -> None:
@@ -151,7 +151,9 @@ def test_the_latest_registration_counts(registry: Registry, serializer: Serializ
     assert through(serializer, [Local()]) == [("by type", "first")]
     registry.register(Local, lambda obj: "second", lambda state: ("by type", state))
     assert through(serializer, [Local()]) == [("by type", "second")]
-    registry.register(canning.registry.dotted_name(Local), lambda obj: "third", lambda state: ("by name", state))
+    registry.register(
+        canning.registry.dotted_name(Local), lambda obj: "third", lambda state: ("by name", state)
+    )
     assert through(serializer, [Local()]) == [("by name", "third")]
 
 
@@ -186,7 +188,7 @@ def test_arrays_may_be_registered_too(registry: Registry, serializer: Serializer
     assert through(serializer, [np.arange(3)]) == [("numbers", [0, 1, 2])]
 
 
-# -- names of types that nobody has imported -----------------------------------------------------------------
+# -- names of types that nobody has imported -------------------------------------------------------------
 
 LAZY = """
 import sys
@@ -235,7 +237,7 @@ def test_pandas_by_its_public_name(default: Registry) -> None:
     assert deserialize_object(serialize_object([frame]))[0][0].equals(frame)
 
 
-# -- copies ------------------------------------------------------------------------------------------------
+# -- copies ----------------------------------------------------------------------------------------------
 
 
 def test_a_copy_goes_its_own_way(registry: Registry) -> None:
@@ -269,7 +271,7 @@ def test_the_module_has_the_methods_of_the_default(default: Registry) -> None:
     assert default.find(Signal) is None
 
 
-# -- canned objects of one's own -----------------------------------------------------------------------------
+# -- canned objects of one's own -------------------------------------------------------------------------
 
 
 def test_a_canner_may_give_a_canned_object(registry: Registry, serializer: Serializer) -> None:
@@ -318,7 +320,7 @@ def test_buffers_of_canned_objects(buffer: Any) -> None:
     assert deserialize_object(serialize_object({"k": Carrier(buffer)}))[0] == {"k": [expected, expected]}
 
 
-# -- what a canner must not do -------------------------------------------------------------------------------
+# -- what a canner must not do ---------------------------------------------------------------------------
 
 
 class NoList(CannedObject):
@@ -434,7 +436,7 @@ def test_both_sides_may_register_by_either_way() -> None:
     assert np.array_equal(got.samples, SIGNAL.samples)
 
 
-# -- threads -----------------------------------------------------------------------------------------------
+# -- threads ---------------------------------------------------------------------------------------------
 
 
 def test_registering_while_others_serialize() -> None:

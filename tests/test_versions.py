@@ -27,11 +27,13 @@ def others() -> dict[str, str]:
     found: dict[str, str] = {}
     for name in filter(None, map(shutil.which, filter(None, names))):
         try:
-            done = subprocess.run([name, "-c", NEEDED], capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(
+                [name, "-c", NEEDED], capture_output=True, text=True, timeout=30, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         version = done.stdout.strip()
-        if done.returncode == 0 and version != "%d.%d" % sys.version_info[:2]:
+        if done.returncode == 0 and version not in ("", f"{sys.version_info[0]}.{sys.version_info[1]}"):
             found.setdefault(version, name)
     return found
 
@@ -40,12 +42,14 @@ def others() -> dict[str, str]:
 def interpreters() -> dict[str, str]:
     found = others()
     if not found:
-        pytest.skip("no Python of another version with numpy and cloudpickle: name one in CANNING_OTHER_PYTHON")
+        pytest.skip(
+            "no Python of another version with numpy and cloudpickle: name one in CANNING_OTHER_PYTHON"
+        )
     return found
 
 
 def run(interpreter: str, call: str, folder: Path) -> list[str]:
-    code = f"import sys\nfrom pathlib import Path\nfrom tests.golden.make import check, write\nprint(*{call}(Path(sys.argv[1])))"
+    code = f"import sys, pathlib, tests.golden.make as m; print(*m.{call}(pathlib.Path(sys.argv[1])))"
     command = [interpreter, "-c", code, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -61,7 +65,9 @@ def test_what_another_version_writes_is_read_here(interpreters: dict[str, str], 
         assert len(check(folder)) > 30
 
 
-def test_what_is_written_here_is_read_by_another_version(interpreters: dict[str, str], tmp_path: Path) -> None:
+def test_what_is_written_here_is_read_by_another_version(
+    interpreters: dict[str, str], tmp_path: Path
+) -> None:
     assert len(write(tmp_path)) > 30
     for interpreter in interpreters.values():
         assert len(run(interpreter, "check", tmp_path)) > 30

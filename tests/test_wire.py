@@ -15,7 +15,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from canning import DeserializationError, PrePickled, deserialize_object, pack_apply_message, serialize_object, split
+from canning import (
+    DeserializationError,
+    PrePickled,
+    deserialize_object,
+    pack_apply_message,
+    serialize_object,
+    split,
+)
 from canning.wire import CALL, MAGIC, PLAIN, VERSION, parse
 
 from .harness import assert_equal
@@ -46,13 +53,13 @@ def messages() -> Any:
     return pytest.mark.parametrize("frames", [make() for make in MESSAGES.values()], ids=MESSAGES)
 
 
-# -- the trailer, read as the specification says ---------------------------------------------------------------
+# -- the trailer, read as the specification says ---------------------------------------------------------
 
 
 def read_by_hand(head: bytes) -> dict[str, Any]:
     """Read a trailer with nothing but `struct` and `zlib`."""
     size = struct.calcsize("<QIIII5sBHI8s")
-    length, frames, entries, outside, extension, stamp, flags, reserved, total, magic = struct.unpack(
+    length, frames, entries, outside, extension, stamp, flags, _, total, magic = struct.unpack(
         "<QIIII5sBHI8s", head[-size:]
     )
     assert magic == b"\x93CANNED\n"
@@ -134,7 +141,7 @@ def test_a_frame_without_a_trailer_is_a_plain_pickle() -> None:
     assert parse(b"short") is None
 
 
-# -- damage --------------------------------------------------------------------------------------------------
+# -- damage ----------------------------------------------------------------------------------------------
 
 
 def assert_refused(frames: list[Any], what: Any) -> None:
@@ -216,7 +223,14 @@ def test_frames_that_are_missing_or_of_another_length(frames: list[Any]) -> None
 
 def test_frames_that_change_places_or_come_twice() -> None:
     frames = serialize_object([b"a" * 2000, b"b" * 3000, LARGE])
-    for order in ([0, 2, 1, 3], [0, 3, 2, 1], [0, 1, 1, 2, 3], [0, 1, 2, 2, 3], [1, 0, 2, 3], [0, 0, 1, 2, 3]):
+    for order in (
+        [0, 2, 1, 3],
+        [0, 3, 2, 1],
+        [0, 1, 1, 2, 3],
+        [0, 1, 2, 2, 3],
+        [1, 0, 2, 3],
+        [0, 0, 1, 2, 3],
+    ):
         with pytest.raises(DeserializationError):
             deserialize_object([bytes(frames[number]) for number in order])
     assert_equal(deserialize_object(frames)[0], deserialize_object([*frames, b"more"])[0])
@@ -279,7 +293,7 @@ def test_nothing_runs_of_a_damaged_header(which: int, changes: list[Any]) -> Non
     assert Trace.calls == []
 
 
-# -- trailers that add up, and contradict themselves -----------------------------------------------------------
+# -- trailers that add up, and contradict themselves -----------------------------------------------------
 
 FOOTER = struct.Struct("<QIIII5sBHI8s")
 
@@ -335,7 +349,9 @@ FORGERIES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "fields"), [(row[0], row[2]) for row in FORGERIES], ids=[row[1] for row in FORGERIES])
+@pytest.mark.parametrize(
+    ("name", "fields"), [(row[0], row[2]) for row in FORGERIES], ids=[row[1] for row in FORGERIES]
+)
 def test_contradictions_are_refused_though_the_checksum_is_right(name: str, fields: dict[str, Any]) -> None:
     frames = MESSAGES[name]()
     head = forged(frames[0], **fields)
@@ -362,7 +378,10 @@ def test_another_version_says_so(version: int) -> None:
 def test_other_environments_are_read(stamp: bytes) -> None:
     for make in MESSAGES.values():
         head, *rest = make()
-        expected, got = deserialize_object([head, *rest])[0], deserialize_object([forged(head, stamp=stamp), *rest])[0]
+        expected, got = (
+            deserialize_object([head, *rest])[0],
+            deserialize_object([forged(head, stamp=stamp), *rest])[0],
+        )
         assert type(got) is type(expected)
 
 
@@ -371,7 +390,14 @@ def test_extensions_are_skipped() -> None:
         head, *rest = MESSAGES[name]()
         old = read_by_hand(head)
         body = head[: -FOOTER.size] + b"an extension of later days"
-        footer = (old["pickle_length"], old["frames"], len(old["table"] or ()), old["outside"], 26, old["stamp"])
+        footer = (
+            old["pickle_length"],
+            old["frames"],
+            len(old["table"] or ()),
+            old["outside"],
+            26,
+            old["stamp"],
+        )
         body += FOOTER.pack(*footer, old["flags"], 0, 0, MAGIC)[:-12]
         got = deserialize_object([body + struct.pack("<I", zlib.crc32(body)) + MAGIC, *rest])[0]
         if name == "call":

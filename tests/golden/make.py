@@ -24,7 +24,9 @@ from canning.files import _blob
 FOLDER = Path(__file__).parent / "v1"
 REGISTRY = canning.Registry()
 REGISTRY.register(
-    "fractions.Fraction", lambda f: [f.numerator, f.denominator], lambda state: __import__("fractions").Fraction(*state)
+    "fractions.Fraction",
+    lambda f: [f.numerator, f.denominator],
+    lambda state: __import__("fractions").Fraction(*state),
 )
 
 
@@ -42,13 +44,21 @@ def build() -> dict[str, Any]:
     nested = np.dtype([("x", ">f4"), ("y", [("a", "U3"), ("b", "?")], (2,))], align=True)
     made = {
         "atom": 5,
-        "plain": {"a": [1, -1, 10**30, 2.5, 1j, None, True, "größe", b"bytes", ...], (1, "t"): {2}, 3: frozenset("a")},
+        "plain": {
+            "a": [1, -1, 10**30, 2.5, 1j, None, True, "größe", b"bytes", ...],
+            (1, "t"): {2},
+            3: frozenset("a"),
+        },
         "text": "long text " * 500,
         "bytes": b"x" * 2000,
         "bytearray": bytearray(b"y" * 2000),
         "bytes-70k": [b"\0" * 70_000, bytearray(70_000), "z" * 70_000],
         "bytes-small": [b"x" * 1023, bytearray(b"y" * 10)],
-        "memoryview": [memoryview(b"x" * 2000), memoryview(matrix)[::2], memoryview(b"abcdef").cast("H", (1, 3))],
+        "memoryview": [
+            memoryview(b"x" * 2000),
+            memoryview(matrix)[::2],
+            memoryview(b"abcdef").cast("H", (1, 3)),
+        ],
         "array-stdlib": [stdarray.array("d", range(200)), stdarray.array("b", [1, 2])],
         "pickle-buffer": [pickle.PickleBuffer(b"p" * 2000)],
         "array": large,
@@ -65,7 +75,11 @@ def build() -> dict[str, Any]:
         "array-runs": np.arange(10_240, dtype="f8").reshape(5, 2048)[::2],
         "array-dtypes": [np.arange(300).astype(code) for code in "bBhHiIlLefdgFDG"],
         "array-big-endian": [np.arange(300).astype(code) for code in (">i4", ">f8", ">M8[us]")],
-        "array-dates": [np.arange(300).astype("M8[D]"), np.arange(300).astype("m8[25us]"), np.array("NaT", "M8")],
+        "array-dates": [
+            np.arange(300).astype("M8[D]"),
+            np.arange(300).astype("m8[25us]"),
+            np.array("NaT", "M8[s]"),
+        ],
         "array-text": [np.array(["ab", "größe"] * 100), np.array([b"ab", b""] * 500), np.zeros(300, "V5")],
         "array-bool": np.arange(2000) % 3 == 0,
         "array-structured": np.zeros(60, nested),
@@ -73,9 +87,25 @@ def build() -> dict[str, Any]:
         "array-record": np.rec.array([(1, 2.5)] * 100, [("a", "i4"), ("b", "f8")]),
         "array-objects": objects,
         "array-masked": np.ma.masked_array(large, large % 2 == 0, fill_value=-1),
-        "dtypes": [np.dtype("f8"), nested, np.dtype("M8[7D]"), np.dtype("f8", metadata={"unit": "m"}), np.dtype("O")],
-        "scalars": [np.float32(1.5), np.int8(3), np.datetime64("2024-01-01"), np.str_("s"), np.bytes_(b"b"), np.void(b"v")],
-        "nested": {"a": [large, {"b": (b"x" * 3000, np.arange(3))}], "c": collections.OrderedDict(d=matrix.T)},
+        "dtypes": [
+            np.dtype("f8"),
+            nested,
+            np.dtype("M8[7D]"),
+            np.dtype("f8", metadata={"unit": "m"}),
+            np.dtype("O"),
+        ],
+        "scalars": [
+            np.float32(1.5),
+            np.int8(3),
+            np.datetime64("2024-01-01"),
+            np.str_("s"),
+            np.bytes_(b"b"),
+            np.void(b"v"),
+        ],
+        "nested": {
+            "a": [large, {"b": (b"x" * 3000, np.arange(3))}],
+            "c": collections.OrderedDict(d=matrix.T),
+        },
         "shared": [large, large, large[100:400], large[::2], large[5:8]],
         "shared-small": [(small := np.arange(20)), small[3:9], small[::-1]],
         "cycle": loop,
@@ -123,9 +153,8 @@ def write(folder: Path) -> list[str]:
 
 def check(folder: Path) -> list[str]:
     """Read all messages of a folder, and compare what arrives; return their names."""
-    from tests.harness import assert_equal
-
     from canning.files import frames_of
+    from tests.harness import assert_equal
 
     serializer, made = canning.Serializer(registry=REGISTRY), build()
     names = []

@@ -33,8 +33,8 @@ def run_pytest(
 ) -> Outcomes:
     """Run pytest, without any configuration, in a folder that holds nothing but `links`.
 
-    The folder and the ones below it that `path` names are on the path of that Python and of those that it starts.
-    `stand_in` is the function of `standin` that all of them call first.
+    The folder and the ones below it that `path` names are on the path of that Python and of those that it
+    starts. `stand_in` is the function of `standin` that all of them call first.
     """
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
@@ -45,7 +45,8 @@ def run_pytest(
             (top / link).symlink_to(target)
         report = top / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
+        ours = ("COVERAGE_", "PYTEST_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         paths = os.pathsep.join([*(str(top / part) for part in path), str(top)])
         done = subprocess.run(
             [*command, f"--rootdir={top}", f"--junitxml={report}", *arguments],
@@ -62,7 +63,7 @@ def run_pytest(
 
 
 def _name(case: ElementTree.Element) -> str:
-    return f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+    return f"{case.get('classname')}::{case.get('name')}"
 
 
 def _outcome(case: ElementTree.Element) -> Outcome:
@@ -84,12 +85,12 @@ def report(plain: Outcomes, canned: Outcomes, not_ours: Mapping[str, str], *, wh
     """Print the two runs; return 1 where a test fails with canning alone, and `not_ours` does not say why."""
     for who, outcomes in ((whose, plain), ("canning", canned)):
         count = Counter(outcome.result for outcome in outcomes.values())
-        print(f"{who:>12}: " + ", ".join(f"{count[result]} {result}" for result in ("passed", "failed", "skipped")))
+        print(f"{who:>12}: {count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
     unknown = 0
     for name, outcome in sorted(canned.items()):
         if outcome.result != "failed":
             continue
-        if plain[name].result == "failed":
+        if name in plain and plain[name].result == "failed":
             print(f"  fails both ways  {name}: {outcome.reason}")
         elif (reason := known(name, not_ours)) is not None:
             print(f"  does not apply   {name}: {reason}")

@@ -32,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Protocol 2 is the same tests once more, and canning writes protocol 5 whatever it is asked for.
     chosen = ["-s", "tests/cloudpickle_test.py", "-k", "not Protocol2CloudPickleTest", *arguments]
     path = ["tests", "tests/cloudpickle_testpkg"]
-    runs = [run_pytest(chosen, links=links, stand_in=stand_in, path=path) for stand_in in (None, "as_cloudpickle")]
-    return report(*runs, NOT_OURS, whose="cloudpickle")
+    plain = run_pytest(chosen, links=links, stand_in=None, path=path)
+    canned = run_pytest(chosen, links=links, stand_in="as_cloudpickle", path=path)
+    return report(plain, canned, NOT_OURS, whose="cloudpickle")
 
 
 if __name__ == "__main__":

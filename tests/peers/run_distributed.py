@@ -2,9 +2,9 @@
 
     python -m tests.peers.run_distributed PATH_TO_CHECKOUT [arguments of pytest]
 
-They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/dask/distributed. What they try is the
-distributed that is installed, which should be of about the same age. What pandas, pyarrow and scipy are for is
-skipped where these are missing.
+They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/dask/distributed. What they try is
+the distributed that is installed, which should be of about the same age. What pandas, pyarrow and scipy are
+for is skipped where these are missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_OURS = {
     "test_dump_fileinfo": _REGISTERED,
     "test_nopickle_nested": _REGISTERED,
     "test_pickle_by_value_when_registered": "compares the bytes with those of pickle.dumps",
-    "test_pickle_empty[4]": "asserts that a copy by protocol 4 is read-only, and what was writable arrives writable",
+    "test_pickle_empty[4]": "asserts that memory is read-only that was writable",
     "test_pickle_empty[5]": "asserts that empty memory has a frame of its own",
     "test_pickle_numpy[5]": "asserts that frames have the format of their array, and ours are flat bytes",
 }
@@ -34,16 +34,17 @@ NOT_OURS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests both ways; return 1 where one fails with canning alone."""
-    parser = argparse.ArgumentParser(description="Run distributed's own tests of its protocol through canning.")
+    parser = argparse.ArgumentParser(description="Run distributed's own tests through canning.")
     parser.add_argument("checkout", type=Path, help="a clone of distributed")
     options, arguments = parser.parse_known_args(argv)
     tests = options.checkout.absolute() / "distributed" / "protocol" / "tests"
     if not tests.is_dir():
-        parser.error(f"{options.checkout} is no checkout of distributed: it has no distributed/protocol/tests")
+        parser.error(f"{options.checkout} is no checkout of distributed: {tests} is not there")
     links = {f"{name}.py": tests / f"{name}.py" for name in FILES}
     chosen = ["-m", "not slow", *arguments]
-    runs = [run_pytest(chosen, links=links, stand_in=stand_in) for stand_in in (None, "as_distributed")]
-    return report(*runs, NOT_OURS, whose="distributed")
+    plain = run_pytest(chosen, links=links, stand_in=None)
+    canned = run_pytest(chosen, links=links, stand_in="as_distributed")
+    return report(plain, canned, NOT_OURS, whose="distributed")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """canning under the names of other libraries' functions, for their tests to run through it.
 
-`checkouts.run_pytest` puts this file where the Python of a run, and those that its tests start, find it, with a
-``sitecustomize`` that calls one of the functions ``as_...``.
+`checkouts.run_pytest` puts this file where the Python of a run, and those that its tests start, find it, with
+a ``sitecustomize`` that calls one of the functions ``as_...``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ipyparallel's own tests of serializing and canning, from its wheel, with canning's names in the place of its own."""
+"""ipyparallel's own tests of serializing and canning, from its wheel, with our names in the place of its own."""
 
 from __future__ import annotations
 

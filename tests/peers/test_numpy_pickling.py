@@ -14,12 +14,12 @@ _SINGLE = "wants a copy of a dtype that there is only one of, and ours arrives a
 _LEGACY = "takes the bytes of pickle.dumps apart to make those of an old pandas"
 NOT_OURS = {
     # numpy
-    "test_datetime64_byteorder": "asserts that numpy's pickle changes the byte order; ours arrives as it went",
+    "test_datetime64_byteorder": "asserts that pickle changes the byte order, and ours stays",
     "test_non_contiguous_array": "asserts that numpy copies a slice; ours goes uncopied",
     "test_pickle_module": _BYTES,
     "test_signature_dtype_instances_allowed": _SINGLE,
     "test_structured_asarray_is_view": "asserts that a scalar made by pickle owns its memory; ours is a view",
-    "test_writeable_pickle": "asserts that bytes are the base of a writable array, which numpy's pickle allows itself",
+    "test_writeable_pickle": "asserts that the base of a writable array is bytes",
     # pandas
     "test_pickle_roundtrip": "compares the lengths of pickles, and a blob is padded",
     "test_read_pickle_legacy_timestamp_keeps_tz": _LEGACY,
@@ -30,7 +30,7 @@ NOT_OURS = {
 }
 """Tests that do not apply, by name, with the reason."""
 
-# pandas tries each pickle with every protocol, which are all the same here, and has data that is not in its wheel.
+# pandas tries each pickle with every protocol, which are all the same here; some of its data is not in its wheel.
 OPTIONS = {
     "numpy": [],
     "pandas": [
