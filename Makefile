@@ -58,7 +58,7 @@ notebooks: $(VENV)/.has-test
 
 .PHONY: bench
 bench: $(VENV)/.has-bench
-	$(RUN) -m tests.bench $(ARGS)
+	$(RUN) -m tests.bench $(or $(ARGS),--plots docs/bench)
 
 .PHONY: format
 format: $(VENV)/.has-dev

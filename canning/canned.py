@@ -87,7 +87,7 @@ class CannedParts(CannedObject):
         rest = list(buffers)
         for part in canned_in((self.parts, self.attributes)):
             count = len(part.buffers)
-            part.buffers, rest = rest[:count], rest[count:]
+            part.buffers, rest = (rest[:count] + [None] * count)[:count], rest[count:]
 
     def get_object(self, g: Namespace | None = None) -> Any:
         """Build the object of its parts."""

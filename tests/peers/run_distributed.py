@@ -2,9 +2,9 @@
 
     python -m tests.peers.run_distributed PATH_TO_CHECKOUT [arguments of pytest]
 
-They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/dask/distributed. What they try is
-the distributed that is installed, which should be of about the same age. What pandas, pyarrow and scipy are
-for is skipped where these are missing.
+They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/dask/distributed. What they try
+is the distributed that is installed, which should be of about the same age. What pandas, pyarrow and scipy
+are for is skipped where these are missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ipyparallel's own tests of serializing and canning, from its wheel, with our names in the place of its own."""
+"""ipyparallel's own tests of serializing and canning, from its wheel, with canning's names for its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ NOT_OURS = {
     "test_class_oldstyle": _CLASS,
 }
 """Tests that do not apply, by name, with the reason; ``test_class_travels`` is in their place."""
-
 
 OURS = (
     "CannedArray",
