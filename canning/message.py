@@ -10,33 +10,20 @@ from typing import Any, Final, Self
 import numpy as np
 from cloudpickle import list_registry_pickle_by_value
 
-from .buffers import Frame, flat
-from .building import Buffers, Builder, read, read_plain
+from .buffers import Frame
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
-from .data_builder import DataBuilder
 from .dilled import DillWriter
-from .errors import CanningError, DeserializationError
+from .errors import DeserializationError
 from .functions import is_local
-from .lone import read_lone, serialize_lone
+from .lone import serialize_lone
 from .packing import Packed, pack_buffers
-from .pickling import ARRAYS, NO_ARRAYS, Plan, Writer, better_plan
+from .pickling import Plan, Writer, better_plan
+from .reading import read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
-from .trust import DEFAULT_LIMITS, MESSAGES, Allowed, Limits
-from .wire import (
-    CALL,
-    FOOTER,
-    LONE,
-    PLAIN,
-    Trailer,
-    check_frames,
-    count_frames,
-    is_plain,
-    pack,
-    pack_plain,
-    parse,
-)
+from .trust import DEFAULT_LIMITS, Allowed, Limits
+from .wire import CALL, PLAIN, count_frames, pack, pack_plain
 
 OPTIONS: Final = ("registry", "pickler", "buffer_threshold", "writable", "trust", "allow", "limits")
 TRUSTS: Final = ("code", "data")
@@ -72,10 +59,10 @@ class Serializer:
     """
 
     __slots__ = (
-        "_allowed",
         "_frozen",
         "_writers",
         "allow",
+        "allowed",
         "buffer_threshold",
         "limits",
         "pickler",
@@ -108,7 +95,7 @@ class Serializer:
         self.trust = trust
         self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
         self.limits = limits
-        self._allowed = Allowed(self.allow)
+        self.allowed = Allowed(self.allow)
         self._writers: list[Writer | DillWriter] = []
         self._frozen = True
 
@@ -227,83 +214,8 @@ class Serializer:
         """
         if options:
             return self.evolve(**options).deserialize_object(frames, g)
-        obj, rest, _ = self._deserialize(frames if type(frames) is list else list(frames), g)
+        obj, rest, _ = read_message(self, frames if type(frames) is list else list(frames), g)
         return obj, rest
-
-    def _deserialize(self, frames: list[Any], g: Namespace | None) -> tuple[Any, list[Any], int]:
-        if not frames:
-            raise DeserializationError("there is no frame to read an object from")
-        head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
-        if self.trust == "data":
-            return self._read_data(head, frames)
-        if is_plain(head):
-            return _guard(pickle.loads, head), frames[1:], 0
-        if len(head) > FOOTER.size and head[-15] & LONE:
-            lone = _guard(read_lone, head, frames, self.writable)
-            if lone is not None:
-                return lone[0], frames[lone[1] :], 0
-        trailer = parse(head)
-        if trailer is None:
-            return *self._read_plain_pickle(head, frames), 0
-        if trailer.flags & PLAIN and trailer.frames == 1:
-            return _guard(pickle.loads, head), frames[1:], trailer.flags
-        parts = check_frames(trailer, frames[1 : trailer.frames])
-        buffers: Any = parts
-        outside = None
-        if trailer.table is not None or trailer.outside or self.writable:
-            buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=self.writable)
-            outside = buffers.outside()
-        builder = Builder(buffers, self.registry, g, self.deserialize_object)
-        return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
-
-    def _read_data(
-        self, head: bytes | memoryview, frames: list[Any], level: int = 0
-    ) -> tuple[Any, list[Any], int]:
-        if level > MESSAGES:
-            raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
-        self._check_size(frames)
-        trailer = parse(head)
-        if trailer is None:
-            trailer = Trailer(len(head), len(head), len(frames), (), None, len(frames) - 1, 0, b"")
-            parts = list(map(flat, frames[1:]))
-        else:
-            parts = list(map(flat, check_frames(trailer, frames[1 : trailer.frames])))
-        buffers = Buffers(trailer, flat(head), parts, writable=self.writable)
-
-        def read_within(within: list[Any]) -> Any:
-            obj, rest, _ = self._read_data(within[0], within, level + 1)
-            if rest:
-                raise DeserializationError("a message within the message that has frames behind it")
-            return obj
-
-        size = len(head) + sum(map(len, parts))
-        builder = DataBuilder(buffers, size, self.registry, self._allowed, self.limits, read_within)
-        obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
-        return obj, frames[trailer.frames :], trailer.flags
-
-    def _check_size(self, frames: list[Any]) -> None:
-        if len(frames) > self.limits.frames:
-            raise DeserializationError(
-                f"{len(frames)} frames: this reader's limit is frames={self.limits.frames}"
-            )
-        size = sum(flat(frame).nbytes for frame in frames)
-        if size > self.limits.message_bytes:
-            raise DeserializationError(
-                f"{size} bytes: this reader's limit is message_bytes={self.limits.message_bytes}"
-            )
-
-    def _read_plain_pickle(self, head: bytes | memoryview, frames: Sequence[Any]) -> tuple[Any, list[Any]]:
-        if bytes(head[-1:]) != b"." or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
-            raise DeserializationError(
-                f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
-            )
-        taken = iter(frames[1:])
-        obj, end = _guard(read_plain, head, taken)
-        if end != len(head):  # what is left of a trailer, most likely
-            raise DeserializationError(
-                f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
-            )
-        return obj, list(taken)
 
     # -- calls -------------------------------------------------------------------------------------
 
@@ -331,7 +243,7 @@ class Serializer:
         As `deserialize_object`, with the same trust. Raises `DeserializationError` for a message that
         is not one call.
         """
-        obj, rest, flags = self.evolve(**options)._deserialize(list(frames), g)
+        obj, rest, flags = read_message(self.evolve(**options), list(frames), g)
         if not flags & CALL or rest:
             raise DeserializationError(
                 f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
@@ -352,20 +264,6 @@ def _assemble(body: bytes, packed: Packed, reducers: Reducers, flags: int) -> li
         body = b"".join((body, *inline))
     outside = len(reducers.outside)
     return [pack(body, length, list(map(len, frames)), table, outside, flags), *frames]
-
-
-def _guard(load: Callable[..., Any], *args: Any) -> Any:
-    """Read a header; whatever goes wrong in it is the message's fault, and nothing is delivered."""
-    try:
-        return load(*args)
-    except (CanningError, MemoryError):
-        raise
-    except RecursionError as error:
-        raise DeserializationError("the message is nested too deeply to be read") from error
-    except Exception as error:
-        named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
-        what = f"{type(error).__name__}: {error}" if named else type(error).__name__
-        raise DeserializationError(f"the message cannot be read: {what}") from error
 
 
 def split(frames: Iterable[Any]) -> list[list[Any]]:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from .array_reducers import ShareAgain
 from .buffers import owner_of, span
 from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
-from .reducers import ShareAgain
 from .wire import Entry
 
 _PAIRS: Final = 20_000

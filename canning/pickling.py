@@ -27,9 +27,10 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
+from .array_reducers import ShareAgain, array_call
 from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local, reduce_cached
-from .reducers import Reducers, ShareAgain, array_call
+from .reducers import Reducers
 from .sink import DIRECT, Sink
 
 ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"

@@ -12,16 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import (
-    CannedDtype,
-    CannedMasked,
-    CannedObjects,
-    CannedScalar,
-    CannedStrings,
-    CannedSubclass,
-    fill_objects,
-)
-from .buffers import flat, owner_of, span
+from .array_reducers import ArrayReducers, Reduced
+from .buffers import flat
 from .canned import (
     CannedMemoryView,
     CannedMessage,
@@ -30,216 +22,16 @@ from .canned import (
     PrePickled,
     Reference,
     open_canned,
-    set_attributes,
 )
-from .dtypes import BY_DTYPE, describe
-from .layout import Array, Block, dense_bytes, extent, plan
+from .layout import dense_bytes
 from .registry import Canner, Registry, canned_state, default_registry
 
-Reduced = Any
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
-_MASKED_STATE: Final = frozenset(
-    ["_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"]
-)
 
 
-def array_call() -> None:
-    """Stand for `CannedArray` towards a pickler, which finds it in its memo from the start.
-
-    The class itself may be part of somebody's object, and then is looked up as any other.
-    """
-
-
-class ShareAgain(Exception):
-    """Ask for the message to be written again, since arrays of it turned out to share memory.
-
-    Attributes:
-        whole: keys of the blocks that must go with their whole extent.
-        apart: that they do not share any after all, though they have one owner.
-    """
-
-    def __init__(self, whole: frozenset[Any] = frozenset(), *, apart: bool = False) -> None:
-        self.whole = whole
-        self.apart = apart
-
-
-class Reducers:
-    """Collect the buffers of one message while its header is pickled.
-
-    Attributes:
-        entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
-        outside: pickle's own out-of-band buffers.
-        named: whether the header names anything of this package but `CannedArray`.
-        small: arrays that went into the header, by identity.
-        owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
-            until the first view comes. Most messages hold no views, and need not keep these.
-        views: whether two arrays look at memory of one owner.
-        share: whether small arrays are set aside as well, since they share memory.
-        apart: whether it is known that no arrays share memory.
-        whole: keys of sparse arrays that must go with their whole extent.
-    """
-
-    __slots__ = (
-        "apart",
-        "entries",
-        "named",
-        "outside",
-        "owners",
-        "registry",
-        "share",
-        "small",
-        "threshold",
-        "views",
-        "whole",
-    )
-
-    def __init__(self, registry: Registry, threshold: int) -> None:
-        self.registry = registry
-        self.threshold = threshold
-        self.entries: list[Any] = []
-        self.outside: list[memoryview] = []
-        self.small: dict[int, Array] = {}
-        self.reset()
-
-    def reset(self, *, share: bool = False, whole: frozenset[Any] = frozenset(), apart: bool = False) -> None:
-        """Forget the message before, and start one."""
-        self.entries.clear()
-        self.outside.clear()
-        self.small.clear()
-        self.named = False
-        self.owners: dict[int, bool] | None = None
-        self.views = share
-        self.share = share
-        self.apart = apart
-        self.whole = whole
-
-    @property
-    def used(self) -> bool:
-        """Tell whether any array went into the header."""
-        return bool(self.entries or self.small)
-
-    def array(self, array: Array) -> Reduced:
-        """Reduce an exact `numpy.ndarray`; this path is for what is common, `any_array` for the rest."""
-        dtype, flags = BY_DTYPE.get(id(array.dtype)), array.flags
-        if dtype is None or not (flags.c_contiguous and flags.writeable):
-            return self.any_array(array)
-        small = array.nbytes < self.threshold
-        if array.base is not None or self.owners is not None:
-            self._note_owner(array, small)
-        if small and not (self.share and array.size):
-            self.small[id(array)] = array
-            return array_call, (array.tobytes(), array.shape, dtype)
-        entries = self.entries
-        entries.append(array)
-        return array_call, (len(entries) - 1, array.shape, dtype)
-
-    def any_array(self, array: Array) -> Reduced:
-        """Reduce an exact `numpy.ndarray` of any dtype, layout and owner."""
-        dtype, flags = array.dtype, array.flags
-        if dtype.hasobject or dtype.kind == "T" or dtype.type is None:
-            return self._without_memory(array)
-        readonly = () if flags.writeable else (True,)
-        if array.size == 0 or dtype.itemsize == 0:
-            self.small[id(array)] = array
-            return array_call, (b"", array.shape, describe(dtype), None, *readonly)
-        entry: Array | Block = array
-        layout = None
-        if not flags.c_contiguous:
-            layout = (0, array.strides)
-            if not flags.f_contiguous:
-                entry, layout = plan(array, whole=self._is_whole(array))
-        small = entry.nbytes < self.threshold
-        self._note_owner(array, small)
-        rest: tuple[Any, ...] = (array.shape, describe(dtype))
-        if layout is not None or readonly:
-            rest += (layout, *readonly)
-        if small and not self.share:
-            self.small[id(array)] = array
-            return array_call, (small_bytes(entry), *rest)
-        self.entries.append(entry)
-        return array_call, (len(self.entries) - 1, *rest)
-
-    def _is_whole(self, array: Array) -> bool:
-        return bool(self.whole) and Block(*extent(array), array).key in self.whole
-
-    def _note_owner(self, array: Array, small: bool) -> None:
-        """Watch for memory that is in the message already: a small array may not be copied then."""
-        base = array.base
-        if self.share or self.apart or (self.owners is None and base is None):
-            return
-        self._note(base if type(base) is np.ndarray and base.base is None else owner_of(array), small)
-
-    def _note(self, owner: object, small: bool) -> None:
-        if self.owners is None:
-            self.owners = {id(owner_of(provider_of(entry))): False for entry in self.entries}
-            self.owners.update((id(owner_of(other)), True) for other in self.small.values())
-        before = self.owners.get(id(owner))
-        if before is None:
-            self.owners[id(owner)] = small
-        elif small or before:
-            raise ShareAgain
-        else:
-            self.views = True
-
-    def _without_memory(self, array: Array) -> Reduced:
-        """Reduce an array whose elements are objects, or strings in memory of numpy's own."""
-        self.named = True
-        readonly = not array.flags.writeable
-        if array.dtype.kind == "T":
-            fortran = array.flags.fnc
-            items = array.ravel(order="F" if fortran else "C").tolist()
-            return CannedStrings, (describe(array.dtype), array.shape, items, fortran, readonly)
-        if array.dtype.char != "O" or array.dtype.metadata:
-            return array.__reduce_ex__(5)
-        axes = None
-        if not array.flags.c_contiguous:
-            axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
-            items = array.transpose(axes).ravel().tolist()
-        else:
-            items = array.ravel().tolist()
-        return CannedObjects, (array.shape, axes), (items, readonly), None, None, fill_objects
-
-    def subclass(self, array: Array) -> Reduced:
-        """Reduce an instance of a subclass of `numpy.ndarray`."""
-        self.named = True
-        cls = type(array)
-        if pickles_as(cls, np.ma.MaskedArray):
-            return self._masked(array)
-        if not pickles_as(cls, np.ndarray):
-            return array.__reduce_ex__(5)
-        base = array.view(np.ndarray)
-        attributes = {} if issubclass(cls, np.memmap) else dict(getattr(array, "__dict__", {}))
-        if not attributes:
-            return CannedSubclass, (cls, base)
-        return CannedSubclass, (cls, base), attributes, None, None, set_attributes
-
-    def _masked(self, masked: Any) -> Reduced:
-        mask = None if masked._mask is np.ma.nomask else masked._mask
-        parts = (type(masked), masked._data, mask, masked._fill_value, masked._hardmask)
-        attributes = {name: value for name, value in vars(masked).items() if name not in _MASKED_STATE}
-        if masked._optinfo:
-            attributes["_optinfo"] = masked._optinfo
-        return CannedMasked, parts, attributes, None, None, set_attributes
-
-    def scalar(self, scalar: Any) -> Reduced:
-        """Reduce a numpy scalar."""
-        self.named = True
-        if isinstance(scalar, np.str_):
-            return CannedScalar, ("U", str(scalar))
-        if isinstance(scalar, np.bytes_):
-            return CannedScalar, ("S", bytes(scalar))
-        if scalar.dtype.hasobject:
-            return scalar.__reduce_ex__(5)
-        return CannedScalar, (describe(scalar.dtype), scalar.tobytes())
-
-    def dtype(self, dtype: np.dtype[Any]) -> Reduced:
-        """Reduce a dtype."""
-        kind: Any = dtype.type
-        if kind is None:  # a dtype that somebody is still experimenting with
-            return dtype.__reduce__()
-        self.named = True
-        return CannedDtype, (describe(dtype),)
+class Reducers(ArrayReducers):
+    """Add to the reducers of arrays those of all else that this package knows."""
 
     def memoryview(self, view: memoryview) -> Reduced:
         """Reduce a memoryview of any format, shape and layout."""
@@ -307,38 +99,6 @@ class Reducers:
             return CannedRegistered, (canner.name, state, cls)
 
         return reduce_registered
-
-    def outside_buffer(self, buffer: Any) -> bool:
-        """Take a buffer that an object's own ``__reduce_ex__(5)`` offers; True leaves it in the header."""
-        view: memoryview = buffer.raw()
-        if view.nbytes < self.threshold:
-            return True
-        if not self.share and not self.apart:
-            self._note(owner_of(view), small=False)
-        self.outside.append(view)
-        return False
-
-
-def pickles_as(cls: type, base: type) -> bool:
-    """Tell whether instances of `cls` pickle by the methods of `base`."""
-    return all(
-        getattr(cls, name, None) is getattr(base, name, None)
-        for name in ("__reduce__", "__reduce_ex__", "__setstate__", "__getstate__")
-    )
-
-
-def provider_of(entry: Any) -> Any:
-    """Give the object behind an entry that keeps its memory."""
-    return entry.array if isinstance(entry, Block) else entry
-
-
-def small_bytes(entry: Array | Block) -> bytes:
-    """Copy what is small: an array in C or Fortran order, or a block; a sparse one is compact already."""
-    if not isinstance(entry, Block):
-        return entry.tobytes("A")
-    if entry.pieces is not None:
-        return b"".join(entry.pieces)
-    return span(entry.low, entry.high, entry.array, readonly=True).tobytes()
 
 
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from .array_reducers import array_call
 from .arrays import CannedArray
 from .canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedParts
 from .functions import CannedClass, CannedFunction, is_local
 from .packing import pack_buffers
-from .reducers import CannedRegistered, Reducers, array_call
+from .reducers import CannedRegistered, Reducers
 from .registry import Registry, canned_state, default_registry
 
 

@@ -285,7 +285,7 @@ def compare_one(path: str, one: Any, other: Any, writeable: Writeable) -> None:
         return
     if not isinstance(one, np.generic | np.dtype):
         assert type(one) is type(other), f"{path}: {type(one)} became {type(other)}"
-    if isinstance(one, float) and type(one).__module__ != "numpy":
+    if isinstance(one, float | complex) and type(one).__module__ != "numpy":
         assert repr(one) == repr(other), path
     elif isinstance(one, np.ndarray):
         compare_array(path, one, other, writeable)

@@ -1,0 +1,130 @@
+"""Frames to object, by the trust that the reader chose."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from .buffers import flat
+from .building import Buffers, Builder, read, read_plain
+from .canned import Namespace
+from .data_builder import DataBuilder
+from .errors import CanningError, DeserializationError
+from .lone import read_lone
+from .pickling import ARRAYS, NO_ARRAYS
+from .registry import Registry
+from .trust import MESSAGES, Allowed, Limits
+from .wire import FOOTER, LONE, PLAIN, Trailer, check_frames, is_plain, parse
+
+Read = tuple[Any, list[Any], int]
+"""The object, the frames that are left, the flags of the message."""
+
+
+class Options(Protocol):
+    """What a `Serializer` says to a reader."""
+
+    registry: Registry
+    writable: bool
+    trust: str
+    allowed: Allowed
+    limits: Limits
+
+    def deserialize_object(
+        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
+    ) -> tuple[Any, list[Any]]:
+        """Read a message with these options."""
+        ...
+
+
+def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
+    """Read the first object of a message."""
+    if not frames:
+        raise DeserializationError("there is no frame to read an object from")
+    head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
+    if options.trust == "data":
+        return _read_data(options, head, frames, 0)
+    if is_plain(head):
+        return _guard(pickle.loads, head), frames[1:], 0
+    if len(head) > FOOTER.size and head[-15] & LONE:
+        lone = _guard(read_lone, head, frames, options.writable)
+        if lone is not None:
+            return lone[0], frames[lone[1] :], 0
+    return _read_code(options, head, frames, g)
+
+
+def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+    trailer = parse(head)
+    if trailer is None:
+        return _read_plain_pickle(head, frames)
+    if trailer.flags & PLAIN and trailer.frames == 1:
+        return _guard(pickle.loads, head), frames[1:], trailer.flags
+    parts = check_frames(trailer, frames[1 : trailer.frames])
+    buffers: Any = parts
+    outside = None
+    if trailer.table is not None or trailer.outside or options.writable:
+        buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
+        outside = buffers.outside()
+    builder = Builder(buffers, options.registry, g, options.deserialize_object)
+    return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
+
+
+def _read_plain_pickle(head: bytes | memoryview, frames: list[Any]) -> Read:
+    if bytes(head[-1:]) != b"." or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
+        raise DeserializationError(
+            f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
+        )
+    taken = iter(frames[1:])
+    obj, end = _guard(read_plain, head, taken)
+    if end != len(head):  # what is left of a trailer, most likely
+        raise DeserializationError(
+            f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
+        )
+    return obj, list(taken), 0
+
+
+def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], level: int) -> Read:
+    if level > MESSAGES:
+        raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
+    _check_size(frames, options.limits)
+    trailer = parse(head)
+    if trailer is None:
+        trailer = Trailer(len(head), len(head), len(frames), (), None, len(frames) - 1, 0, b"")
+        parts = list(map(flat, frames[1:]))
+    else:
+        parts = list(map(flat, check_frames(trailer, frames[1 : trailer.frames])))
+    buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
+
+    def read_within(within: list[Any]) -> Any:
+        obj, rest, _ = _read_data(options, within[0], within, level + 1)
+        if rest:
+            raise DeserializationError("a message within the message that has frames behind it")
+        return obj
+
+    size = len(head) + sum(map(len, parts))
+    builder = DataBuilder(buffers, size, options.registry, options.allowed, options.limits, read_within)
+    obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
+    return obj, frames[trailer.frames :], trailer.flags
+
+
+def _check_size(frames: list[Any], limits: Limits) -> None:
+    if len(frames) > limits.frames:
+        raise DeserializationError(f"{len(frames)} frames: this reader's limit is frames={limits.frames}")
+    size = sum(flat(frame).nbytes for frame in frames)
+    if size > limits.message_bytes:
+        limit = f"message_bytes={limits.message_bytes}"
+        raise DeserializationError(f"{size} bytes: this reader's limit is {limit}")
+
+
+def _guard(load: Callable[..., Any], *args: Any) -> Any:
+    """Read a header; whatever goes wrong in it is the message's fault, and nothing is delivered."""
+    try:
+        return load(*args)
+    except (CanningError, MemoryError):
+        raise
+    except RecursionError as error:
+        raise DeserializationError("the message is nested too deeply to be read") from error
+    except Exception as error:
+        named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
+        what = f"{type(error).__name__}: {error}" if named else type(error).__name__
+        raise DeserializationError(f"the message cannot be read: {what}") from error
