@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
@@ -16,6 +16,9 @@ from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
 from .trust import MESSAGES, Allowed, Limits
 from .wire import FOOTER, LONE, PLAIN, Trailer, check_frames, is_plain, parse
+
+_TINY: Final = 24
+"""Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
 
 Read = tuple[Any, list[Any], int]
 """The object, the frames that are left, the flags of the message."""
@@ -70,7 +73,8 @@ def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g:
 
 
 def _read_plain_pickle(head: bytes | memoryview, frames: list[Any]) -> Read:
-    if bytes(head[-1:]) != b"." or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
+    cut = len(head) > _TINY and bytes(head[-1:]) != b"."
+    if cut or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
         raise DeserializationError(
             f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
         )

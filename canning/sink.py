@@ -59,12 +59,12 @@ class Sink:
         self.threshold = threshold
         self.entries = entries
         self.chunks: list[bytes] = []
-        self.pickler: Any = None
         self.reset()
 
     def reset(self, *, watch: bool = True) -> None:
         """Start a header."""
         self.chunks.clear()
+        self.pickler: Any = None
         self.watch = watch and self.threshold < DIRECT
         self.suspicious = False
         self.unseen = False

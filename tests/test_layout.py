@@ -162,14 +162,14 @@ def test_what_is_small_goes_in_the_header(array: Any) -> None:
 
 
 @rows({**DENSE, **SLICED, **RUNS, **GATHERED, **SMALL})
-@pytest.mark.parametrize("offset", range(1, 8))
-def test_misaligned_frames_give_aligned_arrays_no_larger_than_what_came(array: Any, offset: int) -> None:
-    convert, _ = CARRIERS[f"{offset} past"]
-    got = deserialize_object([convert(frame) for frame in serialize_object(array)])[0]
-    assert_equal(array, got)
-    low, high = extent_of(got)
+def test_misaligned_frames_give_aligned_arrays_no_larger_than_what_came(array: Any) -> None:
     low_sent, high_sent = extent_of(array)
-    assert high - low <= high_sent - low_sent
+    for offset in range(1, 8):
+        convert, _ = CARRIERS[f"{offset} past"]
+        got = deserialize_object([convert(frame) for frame in serialize_object(array)])[0]
+        assert_equal(array, got)
+        low, high = extent_of(got)
+        assert high - low <= high_sent - low_sent
 
 
 def test_a_broadcast_array_costs_its_memory_and_not_its_shape() -> None:
@@ -194,7 +194,7 @@ def test_masked_order_of_objects(order: Any) -> None:
 
 
 @given(array=strategies.arrays())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_any_array_of_any_layout(array: Any) -> None:
     for sent in (array, [array]):
         got = deserialize_object([bytearray(frame) for frame in serialize_object(sent)])[0]
@@ -202,7 +202,7 @@ def test_any_array_of_any_layout(array: Any) -> None:
 
 
 @given(array=strategies.arrays(), offset=st.integers(1, 8), threshold=st.sampled_from([1, 100, 10**6]))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_array_in_misaligned_frames_and_with_any_threshold(
     array: Any, offset: int, threshold: int
 ) -> None:
