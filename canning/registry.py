@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,6 +56,7 @@ class Registry:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
         self.version = 0
@@ -92,24 +94,27 @@ class Registry:
         if name in _NEVER_ASKED:
             raise TypeError(f"{name} cannot be registered: the pickler sends it without asking anyone")
         canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan))
-        self._by_name[name] = canner
-        self._by_type = {cls: other for cls, other in self._by_type.items() if other.name != name}
-        if isinstance(type_or_name, type):
-            self._by_type[type_or_name] = canner
-        self._changed()
+        with self._lock:
+            self._by_name[name] = canner
+            self._by_type = {cls: other for cls, other in self._by_type.items() if other.name != name}
+            if isinstance(type_or_name, type):
+                self._by_type[type_or_name] = canner
+            self._changed()
 
     def unregister(self, type_or_name: type | str) -> None:
         """Forget a registration; raises `KeyError` where there is none."""
         name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
-        canner = self._by_name.pop(name)
-        self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
-        self._changed()
+        with self._lock:
+            canner = self._by_name.pop(name)
+            self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
+            self._changed()
 
     def copy(self) -> Registry:
         """Make a registry that knows the same and goes its own way from here."""
         other = Registry()
-        other._by_type = dict(self._by_type)
-        other._by_name = dict(self._by_name)
+        with self._lock:
+            other._by_type = dict(self._by_type)
+            other._by_name = dict(self._by_name)
         other._changed()
         return other
 
@@ -144,13 +149,14 @@ class Registry:
 
     def _resolve_names(self) -> None:
         """Find the types behind dotted names whose modules have been imported meanwhile."""
-        known = {id(canner) for canner in self._by_type.values()}
-        for name, canner in list(self._by_name.items()):
-            if id(canner) not in known:
-                module, _, attribute = name.rpartition(".")
-                found = getattr(sys.modules.get(module), attribute, None)
-                if isinstance(found, type):
-                    self._by_type[found] = canner
+        with self._lock:
+            known = {id(canner) for canner in self._by_type.values()}
+            for name, canner in self._by_name.items():
+                if id(canner) not in known:
+                    module, _, attribute = name.rpartition(".")
+                    found = getattr(sys.modules.get(module), attribute, None)
+                    if isinstance(found, type):
+                        self._by_type[found] = canner
 
 
 def dotted_name(cls: type) -> str:
