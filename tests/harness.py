@@ -98,6 +98,8 @@ CARRIERS: dict[str, tuple[Callable[[Any], Any], Writeable]] = {
     },
 }
 """How to make another kind of frame of one, and what is to be said of the flag of arrays in it."""
+KINDS = tuple(name for name in CARRIERS if name not in ("2 past", "5 past", "6 past", "7 past"))
+"""Those that every type is sent in; `test_layout` has the others."""
 
 
 # -- the harness -----------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ def check_round_trip(
     uncopied: bool = True,
     serializer: canning.Serializer = canning.default_serializer,
     depths: tuple[str, ...] = tuple(DEPTHS),
-    carriers: tuple[str, ...] = tuple(CARRIERS),
+    carriers: tuple[str, ...] = KINDS,
 ) -> None:
     """Send an object every way there is, and compare what arrives.
 
