@@ -25,8 +25,13 @@ _NAME: Final = 60
 
 def explain_failure(obj: Any, error: Exception, serializer: Any) -> SerializationError:
     """Make the error that names the culprit in `obj`, which `serializer` could not pickle."""
+    if isinstance(error, RecursionError) or "recursion" in str(error):
+        return SerializationError("nested too deeply to be pickled", "obj")
     search = _Search(serializer)
-    culprit, path, reason = search.run(obj, error)
+    try:
+        culprit, path, reason = search.run(obj, error)
+    except Exception:  # an object that cannot even be looked at
+        culprit, path, reason = obj, "obj", error
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
         return SerializationError("nested too deeply to be pickled", path)
     if isinstance(reason, SerializationError):

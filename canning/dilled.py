@@ -22,7 +22,11 @@ class DillWriter:
         """Pickle an object; raises what dill raises, and `ShareAgain`."""
         self.table.refresh()
         chunks: list[bytes] = []
-        _pickler_class()(chunks, self.reducers, self.table).dump(obj)
+        pickler = _pickler_class()(chunks, self.reducers, self.table)
+        try:
+            pickler.dump(obj)
+        finally:
+            vars(pickler).clear()  # it is its own file, and would live until garbage is collected
         chunks[0] = ARRAYS  # in the place of PROTO, which dill writes first
         return b"".join(chunks)
 
@@ -50,7 +54,7 @@ def _pickler_class() -> Any:
         }
 
         def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
-            self.write = chunks.append
+            self.write = lambda data: chunks.append(bytes(data))  # what it gives may be a view of its own
             super().__init__(self, protocol=5, buffer_callback=reducers.outside_buffer)
             self.dispatch_table = table
             self.reducers = reducers

@@ -20,6 +20,7 @@ import functools
 import operator
 import pickle
 import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -91,10 +92,12 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.ahead: list[type] = []
         self.registry = reducers.registry
         self.version = self.known = -1
+        self.theirs: dict[type, Callable[[Any], Any]] = {}
         self.own: dict[type, Callable[[Any], Any]] = {
             np.generic: reducers.scalar,
             np.dtype: reducers.dtype,
             memoryview: reducers.memoryview,
+            types.MethodType: reducers.method,
             stdarray.array: reducers.stdlib_array,
             CannedObject: reducers.canned,
             PrePickled: reducers.prepickled,
@@ -104,9 +107,13 @@ class Table(dict[type, Callable[[Any], Any]]):
     def refresh(self) -> None:
         """Forget what was found before somebody registered something."""
         version, known = self.registry.version, len(copyreg.dispatch_table)
-        if version != self.version or known != self.known or len(self) > _TYPES:
+        if version != self.version or known != self.known or len(self) > _TYPES or self._outdated():
             self.clear()
+            self.theirs.clear()
             self.version, self.known = version, known
+
+    def _outdated(self) -> bool:
+        return any(copyreg.dispatch_table.get(cls) is not found for cls, found in self.theirs.items())
 
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
         reducer = self._find(cls)
@@ -123,7 +130,9 @@ class Table(dict[type, Callable[[Any], Any]]):
     def _find(self, cls: type) -> Callable[[Any], Any]:
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
             return copyreg.dispatch_table[cls]
-        found: Callable[[Any], Any] | None = self._find_ours(cls) or copyreg.dispatch_table.get(cls)
+        found: Callable[[Any], Any] | None = self._find_ours(cls)
+        if found is None and cls in copyreg.dispatch_table:
+            found = self.theirs[cls] = copyreg.dispatch_table[cls]
         if found is None and self.by_value:
             found = _BY_VALUE.get(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:

@@ -7,6 +7,7 @@ pickler's private dispatch table: each takes an object and gives what ``__reduce
 from __future__ import annotations
 
 import array as stdarray
+import types
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -58,6 +59,23 @@ class Reducers(ArrayReducers):
             array.itemsize,
             np.frombuffer(memoryview(array).cast("B"), np.uint8),
         )
+
+    def method(self, method: types.MethodType) -> Reduced:
+        """Reduce a bound method: by name where its owner has this very function under it.
+
+        Left to itself pickle asks for the name alone, and may get another function: what ``super()`` gave,
+        or what is private, or was set under another name.
+        """
+        function, owner = method.__func__, method.__self__
+        name: str = getattr(function, "__name__", "")
+        if name not in getattr(owner, "__dict__", ()) or isinstance(owner, type):
+            for base in (owner if isinstance(owner, type) else type(owner)).__mro__:
+                if name in vars(base):
+                    found = vars(base)[name]
+                    if found is function or getattr(found, "__func__", None) is function:
+                        return getattr, (owner, name)
+                    break
+        return types.MethodType, (function, owner)
 
     def canned(self, canned: CannedObject) -> Reduced:
         """Reduce a canned object of any class: it arrives as the object that it stands for."""

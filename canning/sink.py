@@ -143,7 +143,7 @@ def holds_bytes(chunk: bytes, threshold: int) -> bool:
 
 
 def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
-    for at in _places(chunk, opcode):
+    for at in _places(chunk, opcode, threshold):
         start = at + 1 + width
         size = int.from_bytes(chunk[at + 1 : start], "little")
         if size >= threshold and chunk[start + size : start + size + 1] == b"\x94":
@@ -151,12 +151,14 @@ def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
     return False
 
 
-def _places(chunk: bytes, opcode: bytes) -> list[int]:
-    """List where an opcode seems to stand before a length under 64 KiB."""
+def _places(chunk: bytes, opcode: bytes, threshold: int) -> list[int]:
+    """List where an opcode seems to stand before a length from `threshold` up to 64 KiB."""
     if opcode == b"C" or len(chunk) < _LITTLE:
         return [found.start() for found in _OPCODES[opcode].finditer(chunk)]
     codes = np.frombuffer(chunk, np.uint8)
     found = np.flatnonzero(codes[:-5] == opcode[0])
     found = found[codes[found + 3] == 0]
-    places: list[int] = found[codes[found + 4] == 0].tolist()
+    found = found[codes[found + 4] == 0]
+    sizes = codes[found + 1] + codes[found + 2] * np.int64(256)
+    places: list[int] = found[sizes >= threshold].tolist()
     return places

@@ -371,3 +371,15 @@ def test_the_culprit_is_not_found_twice_in_one_object() -> None:
 
 def test_versions_are_told() -> None:
     assert canning.__version__.count(".") == 2
+
+
+def test_an_object_that_cannot_be_looked_at_gives_the_error_all_the_same() -> None:
+    class Closed(dict[str, int]):
+        def items(self) -> Any:
+            raise KeyError("no")
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            raise KeyError("no")
+
+    with pytest.raises(SerializationError, match="obj"):
+        serialize_object(Closed(a=1))

@@ -962,3 +962,46 @@ def test_large_memory_in_a_script_is_out_of_band(sent: Path) -> None:
         sizes = [len(frame) for frame in frames_of((sent / name).read_bytes())]
         assert sizes[1:] == [40_000], name
         assert sizes[0] < 6000, name
+
+
+class Loud:
+    def say(self) -> str:
+        return "loud"
+
+    def __secret(self) -> str:
+        return "secret"
+
+    def secret(self) -> Any:
+        return self.__secret
+
+    @classmethod
+    def make(cls) -> str:
+        return cls.__name__
+
+
+class Quiet(Loud):
+    def say(self) -> str:
+        return "quiet"
+
+    def of_base(self) -> Any:
+        return super().say
+
+
+def test_bound_methods_arrive_as_themselves() -> None:
+    quiet = Quiet()
+    obj = [quiet.say, quiet.of_base(), quiet.secret(), Quiet.make, quiet]
+    got = deserialize_object(serialize_object(obj))[0]
+    assert [method() for method in got[:4]] == ["quiet", "loud", "secret", "Quiet"]
+    assert got[0].__self__ is got[4]
+
+
+def test_a_replaced_copyreg_function_counts() -> None:
+    class Local:
+        pass
+
+    try:
+        for answer in ("first", "second"):
+            copyreg.pickle(Local, lambda obj, answer=answer: (str, (answer,)))
+            assert deserialize_object(serialize_object([Local()]))[0] == [answer]
+    finally:
+        copyreg.dispatch_table.pop(Local, None)
