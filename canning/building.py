@@ -189,7 +189,7 @@ _METHODS: Final = {
 class Reader(pickle.Unpickler):
     """The C unpickler, with live constructors where a header names canned objects.
 
-    Set `builder` before `load`; an ``__init__`` of our own would cost half as much again.
+    Set `builder` before `load`; an ``__init__`` of our own costs as much again.
     """
 
     builder: Builder

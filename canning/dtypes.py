@@ -25,8 +25,7 @@ _SIMPLE: Final = "?bhilqBHILQefdgFDG"
 BY_DTYPE: Final[dict[int, str]] = {id(np.dtype(c)): np.dtype(c).str for c in _SIMPLE}
 """Descriptions of numpy's own dtype instances, by identity: they live as long as numpy does.
 
-By identity, since the hash of a dtype takes four times as long, and an equal dtype with metadata
-would be mistaken for it.
+By identity, since a dtype with metadata is equal to the one without, and would be mistaken for it.
 """
 BY_NAME: Final[dict[Description, np.dtype[Any]]] = {
     np.dtype(c).str: np.dtype(np.dtype(c).str) for c in _SIMPLE
@@ -87,9 +86,15 @@ def build(description: Description) -> np.dtype[Any]:
 
 
 def _build_struct(itemsize: int, aligned: bool, record: bool, fields: Any) -> np.dtype[Any]:
+    built = [(name, title, offset, build(item)) for name, title, offset, item in fields]
+    return struct_of(itemsize, aligned, record, built)
+
+
+def struct_of(itemsize: int, aligned: bool, record: bool, fields: Any) -> np.dtype[Any]:
+    """Make a structured dtype of its fields, each a name, a title or None, an offset, a dtype."""
     layout: dict[str, Any] = {
         "names": [name for name, _, _, _ in fields],
-        "formats": [build(item) for _, _, _, item in fields],
+        "formats": [item for _, _, _, item in fields],
         "offsets": [offset for _, _, offset, _ in fields],
         "itemsize": itemsize,
     }

@@ -2,8 +2,8 @@
 
 It is the frame 0 that the long way gives too, but for opcodes which only serve a pickler, and where the
 memory has a frame of its own it depends on nothing but shape, dtype and strides: the next object of that
-kind finds it made. For an array of 1 MB this takes 2 µs at the sender and 3 at the reader in the place of
-22 and 19, beside 25 for ``pickle`` protocol 5; for one of 800 bytes, which is in the header, 6 and 8.
+kind finds it made. An array of 1 MB takes 4 µs at the sender and 6 at the reader this way, and 23 and 21 as
+the only item of a list; one of 800 bytes, which is in the header, 7 and 12 in the place of 21 and 21.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
 
 
 def overlap(entries: list[Any]) -> bool:
-    """Tell whether the extents of any two buffers overlap; 1 µs a buffer."""
+    """Tell whether the extents of any two buffers overlap; 5 µs a buffer."""
     extents = np.array([_extent_of(entry) for entry in entries])
     lows, highs = extents[np.argsort(extents[:, 0])].T
     return bool((lows[1:] < np.maximum.accumulate(highs)[:-1]).any())

@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import view_array
 from .buffers import flat
+from .dtypes import struct_of
 from .errors import DeserializationError
 from .layout import Array
 from .plain import check
@@ -81,20 +82,7 @@ def _struct(parts: tuple[Any, ...], depth: int) -> np.dtype[Any]:
         if offset < 0 or offset + item.itemsize > itemsize:
             raise DeserializationError("a field that lies outside its dtype")
         items.append((name, title, offset, item))
-    return _assemble(itemsize, aligned, record, items)
-
-
-def _assemble(itemsize: int, aligned: bool, record: bool, items: list[Any]) -> np.dtype[Any]:
-    layout: dict[str, Any] = {
-        "names": [name for name, _, _, _ in items],
-        "formats": [item for _, _, _, item in items],
-        "offsets": [offset for _, _, offset, _ in items],
-        "itemsize": itemsize,
-    }
-    if any(title is not None for _, title, _, _ in items):
-        layout["titles"] = [title for _, title, _, _ in items]
-    dtype: np.dtype[Any] = np.dtype(layout, align=aligned)  # type: ignore[call-overload]
-    return np.dtype((np.record, dtype)) if record else dtype
+    return struct_of(itemsize, aligned, record, items)
 
 
 def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:

@@ -13,8 +13,9 @@ DIRECT: Final = 64 * 1024
 """Bytes from which the C pickler hands an object on instead of copying it (`FRAME_SIZE_TARGET`)."""
 _FRAME: Final = 0x95
 _LENGTH: Final = struct.Struct("<Q")
-_LITTLE: Final = 8 * 1024
-"""Bytes of a chunk from which numpy finds opcodes faster than a regular expression."""
+_LITTLE: Final = 32 * 1024
+"""Bytes of a chunk up to which a regular expression finds opcodes faster than numpy: in 8 KB it took 6 µs,
+and numpy 36."""
 _OPCODES: Final = {
     b"C": re.compile(b"C"),
     b"B": re.compile(rb"(?s)B(?=..\0\0)"),
