@@ -104,7 +104,7 @@ def read_lone(head: bytes | memoryview, frames: Sequence[Any], writable: bool) -
 
 def _read_inline(head: bytes | memoryview) -> Any:
     trailer = parse(head)
-    if trailer is None or trailer.frames != 1:
+    if trailer is None or trailer.frames != 1 or trailer.extensions:
         return None
     start = len(_INLINE) + 4
     end = start + _SIZE.unpack_from(head, len(_INLINE))[0]
@@ -125,7 +125,7 @@ def _make(kind: Kind, memory: Any, writable: bool) -> Array:
 def _read_head(head: bytes) -> Kind | None:
     """Say what a frame 0 says; it is kept with all its bytes, and was checked as any other."""
     trailer = parse(head)
-    if trailer is None or trailer.frames != 2 or trailer.table is not None:
+    if trailer is None or trailer.frames != 2 or trailer.table is not None or trailer.extensions:
         return None
     return _kind_of(pickle.loads(head), trailer.lengths[0])
 

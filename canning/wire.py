@@ -36,6 +36,11 @@ BIG_ENDIAN: Final = 4
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
 _SEAL: Final = struct.Struct("<I8s")
 _ENTRY: Final = struct.Struct("<IIQQ")
+_EXTENSION: Final = struct.Struct("<HHI")
+OPTIONAL: Final = 0x8000
+"""Bit of an extension's tag: a reader that does not know it may go on without it."""
+KNOWN: Final[frozenset[int]] = frozenset()
+"""Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
 _NATIVE: Final = BIG_ENDIAN if sys.byteorder == "big" else 0
@@ -65,6 +70,7 @@ class Trailer(NamedTuple):
         flags: `PLAIN`, `CALL`, `BIG_ENDIAN`.
         stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
+        extensions: what else the writer says, by tag, in the order of the message.
     """
 
     pickle_length: int
@@ -75,6 +81,7 @@ class Trailer(NamedTuple):
     outside: int
     flags: int
     stamp: bytes
+    extensions: dict[int, bytes] = {}  # noqa: RUF012 - a NamedTuple's default, never written to
 
 
 @lru_cache(maxsize=256)
@@ -111,17 +118,26 @@ def pack(
     table: list[Entry] | None = None,
     outside: int = 0,
     flags: int = 0,
+    extensions: bytes = b"",
 ) -> bytes:
-    """Make frame 0 of a pickle with inline data behind it, and what the trailer is to say."""
-    count = len(lengths)
-    footer = (pickle_length, count + 1, len(table) if table else 0, outside, 0, _STAMP, flags | _NATIVE, 0)
-    if table is None:
+    """Make frame 0 of a pickle with inline data behind it, and what the trailer is to say.
+
+    `extensions` are those that `extension` has made, behind each other.
+    """
+    count, size, more = len(lengths), len(table) if table else 0, len(extensions)
+    footer = (pickle_length, count + 1, size, outside, more, _STAMP, flags | _NATIVE, 0)
+    if table is None and not more:
         tail = _tail(count).pack(*lengths, *footer)
     else:
-        entries = b"".join([_ENTRY.pack(*entry) for entry in table])
-        tail = _lengths(count).pack(*lengths) + entries + _tail(0).pack(*footer)
+        entries = b"".join([_ENTRY.pack(*entry) for entry in table or ()])
+        tail = b"".join((_lengths(count).pack(*lengths), entries, extensions, _tail(0).pack(*footer)))
     total = checksum(body, tail) if len(body) >= FOLD else zlib.crc32(tail, zlib.crc32(body))
     return b"".join((body, tail, _SEAL.pack(total, MAGIC)))
+
+
+def extension(tag: int, content: bytes) -> bytes:
+    """Make one extension of the trailer."""
+    return _EXTENSION.pack(tag, 0, len(content)) + content
 
 
 def pack_plain(body: bytes) -> bytes:
@@ -154,7 +170,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     at = len(head) - FOOTER.size
     if at < 0:
         return None
-    length, frames, size, outside, extension, stamp, flags, _, stated, magic = FOOTER.unpack_from(head, at)
+    length, frames, size, outside, more, stamp, flags, _, stated, magic = FOOTER.unpack_from(head, at)
     if magic != MAGIC:
         return None
     if stamp[4] != VERSION:
@@ -162,7 +178,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
             f"frame 0 is of version {stamp[4]} of the format, and this canning reads version {VERSION}: "
             "install the version of canning that the sender has"
         )
-    start = at - extension - size * _ENTRY.size - (frames - 1) * 8
+    start = at - more - size * _ENTRY.size - (frames - 1) * 8
     if not 0 < length <= start or frames < 1 or outside > (size or frames - 1):
         raise DeserializationError("frame 0 contradicts itself: its parts do not fit into it")
     whole = start < FOLD
@@ -174,7 +190,26 @@ def parse(head: bytes | memoryview) -> Trailer | None:
         behind = start + (frames - 1) * 8
         table = tuple(_ENTRY.iter_unpack(head[behind : behind + size * _ENTRY.size]))
         _check_table(table, lengths, start - length)
-    return Trailer(length, start, frames, lengths, table, outside, flags, stamp)
+    extensions = _parse_extensions(bytes(head[at - more : at])) if more else {}
+    return Trailer(length, start, frames, lengths, table, outside, flags, stamp, extensions)
+
+
+def _parse_extensions(block: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(block):
+        fits = at + _EXTENSION.size <= len(block)
+        tag, _, length = _EXTENSION.unpack_from(block, at) if fits else (0, 0, 0)
+        at += _EXTENSION.size + length
+        if not fits or at > len(block) or tag in found:
+            raise DeserializationError("frame 0 contradicts itself: its extensions do not fit into it")
+        if tag not in KNOWN and not tag & OPTIONAL:
+            raise DeserializationError(
+                f"frame 0 has extension {tag}, which this canning does not know: "
+                "install the version of canning that the sender has"
+            )
+        found[tag] = block[at - length : at]
+    return found
 
 
 def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int) -> None:

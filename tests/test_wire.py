@@ -76,6 +76,7 @@ def read_by_hand(head: bytes) -> dict[str, Any]:
         "outside": outside,
         "flags": flags,
         "stamp": stamp,
+        "extensions": {},
     }
 
 
@@ -385,22 +386,46 @@ def test_other_environments_are_read(stamp: bytes) -> None:
         assert type(got) is type(expected)
 
 
-def test_extensions_are_skipped() -> None:
-    for name in ("plain", "array", "views", "call"):
-        head, *rest = MESSAGES[name]()
-        old = read_by_hand(head)
-        body = head[: -FOOTER.size] + b"an extension of later days"
-        footer = (
-            old["pickle_length"],
-            old["frames"],
-            len(old["table"] or ()),
-            old["outside"],
-            26,
-            old["stamp"],
-        )
-        body += FOOTER.pack(*footer, old["flags"], 0, 0, MAGIC)[:-12]
-        got = deserialize_object([body + struct.pack("<I", zlib.crc32(body)) + MAGIC, *rest])[0]
-        if name == "call":
-            assert got[0] is double
-        else:
-            assert_equal(deserialize_object([head, *rest])[0], got)
+def extended(head: bytes, block: bytes) -> bytes:
+    """Put extensions in front of the footer, with a checksum that is right."""
+    old = read_by_hand(head)
+    entries = len(old["table"] or ())
+    footer = (old["pickle_length"], old["frames"], entries, old["outside"], len(block), old["stamp"])
+    body = head[: -FOOTER.size] + block + FOOTER.pack(*footer, old["flags"], 0, 0, MAGIC)[:-12]
+    return body + struct.pack("<I", zlib.crc32(body)) + MAGIC
+
+
+def of_tag(tag: int, content: bytes) -> bytes:
+    return struct.pack("<HHI", tag, 0, len(content)) + content
+
+
+@pytest.mark.parametrize("name", ["plain", "array", "views", "call"])
+def test_extensions_that_a_reader_can_do_without(name: str) -> None:
+    head, *rest = MESSAGES[name]()
+    block = of_tag(0x8765, b"of later days") + of_tag(0xFFFF, b"")
+    got = deserialize_object([extended(head, block), *rest])[0]
+    if name == "call":
+        assert got[0] is double
+    else:
+        assert_equal(deserialize_object([head, *rest])[0], got)
+    trailer = parse(extended(head, block))
+    assert trailer is not None
+    assert trailer.extensions == {0x8765: b"of later days", 0xFFFF: b""}
+
+
+BAD_EXTENSIONS = {
+    "unknown": (of_tag(0x7FFF, b"content"), "extension 32767"),
+    "twice": (of_tag(0x8765, b"") * 2, "contradicts"),
+    "cut": (of_tag(0x8765, b"content")[:-1], "contradicts"),
+    "cut before its length": (of_tag(0x8765, b"")[:5], "contradicts"),
+    "too long": (struct.pack("<HHI", 0x8765, 0, 2**32 - 1), "contradicts"),
+}
+
+
+@pytest.mark.parametrize("name", ["plain", "array", "views", "call"])
+@pytest.mark.parametrize(("block", "what"), BAD_EXTENSIONS.values(), ids=BAD_EXTENSIONS)
+def test_extensions_that_do_not_fit(name: str, block: bytes, what: str) -> None:
+    head, *rest = MESSAGES[name]()
+    for convert in (bytes, bytearray):
+        with pytest.raises(DeserializationError, match=what):
+            deserialize_object([convert(extended(head, block)), *rest])
