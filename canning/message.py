@@ -122,6 +122,12 @@ class Serializer:
         now = {name: getattr(self, name) for name in OPTIONS}
         return type(self)(**{**now, **options})
 
+    def __reduce__(self) -> Any:
+        """Travel as the options; the default one, and so ``canning.serialize_object``, by name."""
+        if self is default_serializer:
+            return "default_serializer"
+        return _serializer_of, (type(self), {name: getattr(self, name) for name in OPTIONS})
+
     # -- out ---------------------------------------------------------------------------------------
 
     def serialize_object(self, obj: Any, buffer_threshold: int | None = None, **options: Any) -> list[Frame]:
@@ -150,9 +156,9 @@ class Serializer:
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
         if kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays):
-            frames = serialize_lone(obj, self.buffer_threshold)
-            if frames is not None:
-                return frames
+            lone = serialize_lone(obj, self.buffer_threshold)
+            if lone is not None:
+                return lone
         try:
             writer: Writer | DillWriter = self._writers.pop()
         except IndexError:
@@ -161,7 +167,11 @@ class Serializer:
             body, packed = self._write(writer, obj)
         except Exception as error:
             raise explain_failure(obj, error, self) from error
-        frames = _assemble(body, packed, writer.reducers, flags)
+        reducers = writer.reducers
+        if packed is _NOTHING and not (flags or reducers.named or reducers.small):
+            frames: list[Frame] = [pack_plain(body)]
+        else:
+            frames = _assemble(body, packed, reducers, flags)
         writer.clear()
         self._writers.append(writer)
         return frames
@@ -175,10 +185,10 @@ class Serializer:
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
         plan = Plan(by_value=True) if self._goes_by_value(obj) else None
+        reducers = writer.reducers
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
-                reducers = writer.reducers
                 if not reducers.entries and not reducers.outside:
                     return body, _NOTHING
                 entries = reducers.entries + reducers.outside
@@ -253,12 +263,14 @@ class Serializer:
         return f, args, kwargs
 
 
+def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer:
+    return cls(**options)
+
+
 def _assemble(body: bytes, packed: Packed, reducers: Reducers, flags: int) -> list[Frame]:
     frames, table, inline = packed
     length = len(body)
     if not reducers.named and not reducers.used:
-        if not (frames or flags):
-            return [pack_plain(body)]
         flags |= PLAIN
     if inline:
         body = b"".join((body, *inline))

@@ -107,7 +107,8 @@ class Table(dict[type, Callable[[Any], Any]]):
     def refresh(self) -> None:
         """Forget what was found before somebody registered something."""
         version, known = self.registry.version, len(copyreg.dispatch_table)
-        if version != self.version or known != self.known or len(self) > _TYPES or self._outdated():
+        outdated = self.theirs and self._outdated()
+        if version != self.version or known != self.known or len(self) > _TYPES or outdated:
             self.clear()
             self.theirs.clear()
             self.version, self.known = version, known
@@ -218,6 +219,10 @@ class Writer:
         sink.pickler = pickler
         try:
             pickler.dump(obj)
+            if len(chunks) == 1 and len(chunks[0]) < sink.threshold:  # too small to hide anything
+                if self.main and pickler is self.pickler and _MAIN in chunks[0]:
+                    raise ByName
+                return (ARRAYS if self.reducers.used else NO_ARRAYS) + chunks[0][2:]
             sink.finish()
             if sink.suspicious or sink.unseen:
                 self._look_into_memo(pickler)
@@ -279,7 +284,7 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, ahead=error.objects, watch=False)
     if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
         return replace(plan, classes=[*plan.classes, error.cls])
-    if plan.by_value or not by_value or isinstance(error, MemoryError):
+    if plan.by_value or not by_value or not isinstance(error, CURABLE):
         raise error
     return replace(plan, by_value=True, classes=[])
 
@@ -309,6 +314,11 @@ class Ahead(Exception):
 
 class ByName(Exception):
     """Ask for `ByValuePickler`, since the header names something in ``__main__``."""
+
+
+CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
+"""What is raised where something can only go by value. Any other error is an object's own, and asking it
+once more would but run its methods twice."""
 
 
 def is_of_main(obj: Any) -> bool:

@@ -62,6 +62,12 @@ class Registry:
         self.version = 0
         self.overrides_arrays = False
 
+    def __reduce__(self) -> str:
+        """Travel by name, which only the default registry has: functions registered here stay here."""
+        if self is not default_registry:
+            raise TypeError("cannot pickle a Registry of your own: make it where it is needed")
+        return "default_registry"
+
     def register(
         self,
         type_or_name: type | str,

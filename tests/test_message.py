@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array as stdarray
 import collections
+import copy
 import datetime
 import decimal
 import fractions
@@ -25,6 +26,8 @@ import canning
 from canning import (
     DeserializationError,
     PrePickled,
+    Registry,
+    SerializationError,
     Serializer,
     deserialize_object,
     dumps,
@@ -34,6 +37,7 @@ from canning import (
     split,
     unpack_apply_message,
 )
+from canning.message import OPTIONS
 
 from .harness import CARRIERS, assert_equal, check_round_trip, check_uncopied
 from .samples import (
@@ -421,6 +425,37 @@ def test_unknown_options_are_type_errors() -> None:
 def test_options_that_make_no_sense_are_value_errors(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(options)))):
         Serializer(**options)
+
+
+def test_serializers_travel_as_their_options() -> None:
+    assert loads(dumps(canning.serialize_object)) == canning.serialize_object
+    assert loads(dumps(canning.default_serializer)) is canning.default_serializer
+    other = Serializer(buffer_threshold=77, allow={"some.Name"}, limits=canning.Limits(depth=9))
+    for got in (loads(dumps([other]))[0], pickle.loads(pickle.dumps(other)), copy.copy(other)):
+        assert [getattr(got, name) for name in OPTIONS] == [getattr(other, name) for name in OPTIONS]
+        assert got.registry is canning.default_registry
+    with pytest.raises(SerializationError, match="registry"):
+        dumps(Serializer(registry=Registry()))
+
+
+class Consumed:
+    """Gives its state away once, and then fails as nothing that travels by value does."""
+
+    asked = 0
+
+    def __reduce__(self) -> Any:
+        type(self).asked += 1
+        raise ValueError("gone")
+
+
+def test_what_fails_for_a_reason_of_its_own_is_not_tried_by_value() -> None:
+    asked = []
+    for pickler in ("pickle", "auto"):
+        Consumed.asked = 0
+        with pytest.raises(SerializationError, match="ValueError"):
+            serialize_object([Consumed()], pickler=pickler)
+        asked.append(Consumed.asked)
+    assert asked[0] == asked[1]
 
 
 def test_a_serializer_is_immutable() -> None:
