@@ -2,6 +2,7 @@
 #
 #   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
+#   make slow                 the tests that take long, which make test leaves out
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make bench                the benchmarks
 #   make format               let ruff rewrite what it can
@@ -39,9 +40,13 @@ demo: $(VENV)/.has-demo
 test: $(VENV)/.has-test
 	$(RUN) -m pytest $(COVERAGE) $(ARGS)
 
+.PHONY: slow
+slow: $(VENV)/.has-test
+	$(RUN) -m pytest -m slow $(ARGS)
+
 .PHONY: check
 check: COVERAGE = --cov --cov-report=term
-check: lint types test notebooks
+check: lint types test slow notebooks
 
 .PHONY: lint
 lint: $(VENV)/.has-dev

@@ -54,6 +54,7 @@ def run(package: str, tests: Path, stand_in: str | None) -> Outcomes:
     return run_pytest(["-p", "only_pickling", *OPTIONS[package], str(tests)], links=links, stand_in=stand_in)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["numpy", "pandas"])
 def test_pickling_tests_of(package: str) -> None:
     tests = where_tests_are(package)
