@@ -27,6 +27,7 @@ from .errors import (
 )
 from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
+from .inspection import Global, Report, ScanResult, inspect, scan
 from .message import (
     Serializer,
     default_serializer,
@@ -57,10 +58,13 @@ __all__ = [
     "CannerError",
     "CanningError",
     "DeserializationError",
+    "Global",
     "Limits",
     "PrePickled",
     "Reference",
     "Registry",
+    "Report",
+    "ScanResult",
     "SerializationError",
     "Serializer",
     "UnresolvedReference",
@@ -70,11 +74,13 @@ __all__ = [
     "deserialize_object",
     "dump",
     "dumps",
+    "inspect",
     "interactive",
     "load",
     "loads",
     "pack_apply_message",
     "register",
+    "scan",
     "serialize_object",
     "split",
     "uncan",

@@ -1,0 +1,122 @@
+"""What the opcodes that push scalars do to the stacks of a `PickleMachine`."""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from .nodes import LONG, SHORT, Break, blob, text
+
+if TYPE_CHECKING:
+    from .pickle_machine import PickleMachine
+
+Step = Callable[["PickleMachine", Any, int], None]
+_F64: Final = struct.Struct(">d")
+_DIGITS: Final = 4300
+"""Digits at which Python stops too."""
+
+
+def push(machine: PickleMachine, value: Any) -> None:
+    """Push a value."""
+    machine.stack.append(value)
+
+
+def constant(value: Any) -> Step:
+    """Make the step that pushes a constant."""
+    return lambda machine, argument, at: machine.stack.append(value)
+
+
+def unsigned(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push an unsigned int."""
+    push(machine, int.from_bytes(argument, "little"))
+
+
+def signed(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push a signed int of any length."""
+    if len(argument) > machine.limits.integer_bytes:
+        machine.flaws.append(f"byte {at}: an int of {len(argument)} bytes")
+        push(machine, blob("int", argument, machine.behind - len(argument)))
+    else:
+        push(machine, int.from_bytes(argument, "little", signed=True))
+
+
+def float_(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push a float."""
+    push(machine, _F64.unpack(argument)[0])
+
+
+def number(machine: PickleMachine, argument: bytes, at: int) -> None:
+    """Push the number that a line of INT, LONG or FLOAT says, or some number where it is hard to read."""
+    line = argument.strip()
+    if line in (b"00", b"01"):
+        push(machine, line == b"01")
+        return
+    if len(line) > _DIGITS:
+        machine.flaws.append(f"byte {at}: a number of {len(line)} digits")
+        line = b"0"
+    for read in (int, lambda digits: int(digits, 0), float):
+        try:
+            push(machine, read(line.removesuffix(b"L")))
+            return
+        except ValueError:
+            pass
+    raise Break("a number that is none")
+
+
+def remember(machine: PickleMachine, value: Any, size: int) -> None:
+    """Push a string or bytes object, and count a long one."""
+    push(machine, machine.note(value, size) if size >= LONG else value)
+
+
+def unicode(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push a string."""
+    remember(machine, text(argument, machine.behind - len(argument)), len(argument))
+
+
+def bytes_(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push a bytes object."""
+    short = len(argument) <= LONG * 2
+    remember(
+        machine,
+        bytes(argument) if short else blob("bytes", argument, machine.behind - len(argument)),
+        len(argument),
+    )
+
+
+def bytearray_(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Push a bytearray."""
+    node = machine.new("bytearray", at)
+    node.value = blob("bytes", argument, machine.behind - len(argument))
+
+
+def string(machine: PickleMachine, argument: Any, at: int) -> None:
+    """Decode a string of Python 2: latin-1, which leaves no byte out."""
+    raw = bytes(argument[:SHORT]) if len(argument) <= SHORT else None
+    push(
+        machine,
+        blob("str", argument, machine.behind - len(argument)) if raw is None else raw.decode("latin-1"),
+    )
+
+
+def quoted(machine: PickleMachine, argument: bytes, at: int) -> None:
+    """Push the string of STRING, which has quotes and escapes."""
+    line = argument.rstrip()
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise Break("a string without its quotes")
+    escaped(machine, line[1:-1], "unicode_escape", at)
+
+
+def raw_unicode(machine: PickleMachine, argument: bytes, at: int) -> None:
+    """Push the string of UNICODE."""
+    escaped(machine, argument, "raw_unicode_escape", at)
+
+
+def escaped(machine: PickleMachine, line: bytes, encoding: str, at: int) -> None:
+    """Push a string that has escapes in it."""
+    if len(line) > SHORT:
+        remember(machine, blob("str", memoryview(line), at), len(line))
+        return
+    decoded = codecs.escape_decode(line)[0].decode("latin-1") if encoding == "unicode_escape" else None
+    remember(machine, line.decode(encoding) if decoded is None else decoded, len(line))
