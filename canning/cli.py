@@ -7,6 +7,7 @@ needs when it runs, so that the help costs nothing and this package stays free o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from . import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return the exit code: 0, 1 for a failure, 2 for arguments that make no sense.
+    """Run one command, and return its exit code; 2 for arguments that make no sense.
 
     >>> main([])  # doctest: +ELLIPSIS
     usage: canning ...
@@ -26,11 +27,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    code: int = arguments.run(arguments)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .commands import add_inspect, add_scan
+
     parser = argparse.ArgumentParser(
         prog="canning",
         description="Any Python object to frames and back without copying its data, and over ZeroMQ.",
@@ -38,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"canning {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     _add_demo(commands)
+    add_inspect(commands)
+    add_scan(commands)
     return parser
 
 

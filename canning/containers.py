@@ -25,7 +25,8 @@ _TABLE: Final = 4 * 2**20
 """Bytes of a table of contents: those of some 50,000 members."""
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
 _NPY: Final = b"\x93NUMPY"
-_PICKLES: Final = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth", ".ckpt", ".npy", ".dill", ".canned")
+SUFFIXES: Final = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth", ".ckpt", ".npy", ".dill", ".canned")
+"""What the names of files end with that claim to be pickles, or to hold some."""
 _COMPRESSED: Final = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bz2"),
@@ -41,7 +42,6 @@ _CLOSED: Final = (
     (b"Rar!", "a rar archive"),
     (b"\x04\x22\x4d\x18", "compressed with lz4"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstandard"),
-    (b"\x89HDF\r\n", "an HDF5 file"),
 )
 
 
@@ -68,11 +68,12 @@ class Piece:
 class Unpacker:
     """Find what stands in a file.
 
-    `budget` is how many bytes may be unpacked; `kinds` collects what the file is, outermost first.
+    `budget` is how many bytes may be unpacked, `suffix` what the file's name ends with; `kinds` collects what the file is, outermost first.
     """
 
-    def __init__(self, budget: int = EXPANDED) -> None:
+    def __init__(self, budget: int = EXPANDED, suffix: str = "") -> None:
         self.budget = budget
+        self.suffix = suffix
         self.kinds: list[str] = []
         self.members = 0
 
@@ -114,7 +115,7 @@ class Unpacker:
             yield Piece(name, "blob", data)
         else:
             sure = head[:1] == b"\x80" and head[1:2] <= b"\5"
-            sure = sure or name.lower().endswith(_PICKLES) or bytes(data[-8:]) == HEADER
+            sure = sure or (name or self.suffix).lower().endswith(SUFFIXES) or bytes(data[-8:]) == HEADER
             yield Piece(name, "pickle", data, sure=sure)
             if b"PK\5\6" in bytes(data[-66_000:]):  # an archive may have anything in front of it
                 for piece in self._zip(data, name, level):
@@ -263,9 +264,10 @@ class _Window(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _TABLE:
+        end = len(self._data) if size < 0 else min(self._at + size, len(self._data))
+        if end - self._at > _TABLE:
             raise OSError("a table of contents that is too long")
-        piece = bytes(self._data[self._at : self._at + size])
+        piece = bytes(self._data[self._at : end])
         self._at += len(piece)
         return piece
 

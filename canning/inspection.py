@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from .buffers import flat
 from .containers import EXPANDED, Unpacker
 from .errors import DeserializationError
 from .known_names import purpose_of
@@ -18,6 +19,9 @@ from .parts import Part, parts_of_blob, parts_of_frames, parts_of_pickle
 from .sources import map_file
 from .trust import name_for_errors
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, worst
+
+UNKNOWN: Final = "no pickle"
+"""The kind of a file in which there is nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +183,12 @@ def inspect(source: Any, *, expanded: int = EXPANDED) -> Report:
         try:
             return _inspect_file(map_file(Path(source)), expanded, os.fspath(source))
         except DeserializationError as error:
-            return Report("file", 0, [], UNREADABLE, [str(error)])
+            return Report(UNKNOWN, 0, [], UNREADABLE, [str(error)])
     if isinstance(source, list | tuple):
-        frames = [memoryview(frame).cast("B") for frame in source]
+        frames = [flat(frame) for frame in source]
         parts = parts_of_frames(frames)
         return _report("canning message", sum(map(len, frames)), parts, [], [])
-    return _inspect_file(memoryview(source).cast("B"), expanded, "")
+    return _inspect_file(flat(source), expanded, "")
 
 
 def scan(source: Any, *, expanded: int = EXPANDED) -> ScanResult:
@@ -205,18 +209,17 @@ def scan(source: Any, *, expanded: int = EXPANDED) -> ScanResult:
 
 
 def _inspect_file(data: memoryview, expanded: int, name: str) -> Report:
-    unpacker = Unpacker(expanded)
+    unpacker = Unpacker(expanded, os.path.splitext(name)[1])
     parts: list[Part] = []
     flaws: list[str] = []
     harmless = 0
     suspicious: list[str] = []
-    member = os.path.splitext(name)[1]  # a suffix says what a file claims to be
     for piece in unpacker.pieces(data, ""):
         where = f"{name_for_errors('', piece.name)[1:]}: " if piece.name else ""
         if piece.kind == "blob":
             parts += parts_of_blob(piece)
         elif piece.kind == "pickle":
-            parts += parts_of_pickle(piece, member)
+            parts += parts_of_pickle(piece)
         elif piece.kind == "array":
             harmless += 1
         elif piece.kind == "code":
@@ -237,7 +240,7 @@ def _report(
     )
     reasons += suspicious + flaws
     if not verdicts:
-        reasons = ["neither a canning message nor a pickle, and nothing that holds one"]
+        kind, reasons = UNKNOWN, ["neither a canning message nor a pickle, and nothing that holds one"]
     notes = [part.say(note) for part in parts for note in part.notes]
     return Report(kind, nbytes, parts, worst(verdicts), reasons, notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -14,7 +15,7 @@ from .nodes import Blob, Named, Node
 from .outline import Line, Paths, outline
 from .pickle_machine import PickleMachine
 from .trust import MESSAGES, name_for_errors
-from .verdicts import NEEDS_CODE, UNREADABLE, judge
+from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
 from .wire import CALL, Trailer, check_frames, parse
 
 EXTENSIONS: Final[dict[int, str]] = {}
@@ -135,6 +136,15 @@ def _stamp(trailer: Trailer) -> Iterator[str]:
         yield f"{EXTENSIONS.get(tag, f'extension {tag}')}: {len(content)} bytes"
 
 
+def follow(data: memoryview, start: int) -> PickleMachine:
+    """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
+    machine = PickleMachine(data, start).run()
+    if machine.skipped:
+        for key, named in PickleMachine(data, start, wrappers=False).run().names.items():
+            machine.names.setdefault(key, named)
+    return machine
+
+
 def parts_of_frames(
     frames: list[memoryview], name: str = "", offsets: list[int] | None = None, level: int = 0
 ) -> list[Part]:
@@ -153,7 +163,7 @@ def parts_of_frames(
             wire = str(error)
         title = f"{name} message {len(parts) + 1}".strip() if at or count < len(frames) - at else name
         mine = frames[at : at + count]
-        machine = PickleMachine(mine[0]).run()
+        machine = follow(mine[0], 0)
         where = offsets[at : at + count] if offsets else None
         part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
         parts.append(part)
@@ -185,7 +195,7 @@ def parts_of_blob(piece: Piece) -> list[Part]:
     try:
         frames = frames_of(piece.data)
     except DeserializationError as error:
-        machine = PickleMachine(piece.data[len(piece.data) :]).run()
+        machine = follow(piece.data[:0], 0)
         return [Part(piece.name, machine, [piece.data], wire=str(error))]
     offsets, at = [], 16 + 8 * len(frames)
     for frame in frames:
@@ -193,12 +203,14 @@ def parts_of_blob(piece: Piece) -> list[Part]:
         offsets.append(at)
         at += frame.nbytes
     parts = parts_of_frames(frames, piece.name, offsets)
-    if parts[0].trailer is not None and parts[0].trailer.frames < len(frames):
-        parts[0].notes.append("the blob holds frames behind its object")
+    first = parts[0]
+    if first.trailer is not None and first.trailer.frames < len(frames) and first.verdict == CLEAN:
+        first.verdict = UNREADABLE
+        first.reasons.append("the blob holds frames behind its object")
     return parts
 
 
-def parts_of_pickle(piece: Piece, suffix: str) -> list[Part]:
+def parts_of_pickle(piece: Piece) -> list[Part]:
     """Follow the pickles that stand behind each other; none where what stands there is no pickle."""
     parts: list[Part] = []
     data, at = piece.data, 0
@@ -208,15 +220,16 @@ def parts_of_pickle(piece: Piece, suffix: str) -> list[Part]:
     except DeserializationError as error:
         trailer, wire = None, str(error)
     if trailer is not None or wire is not None:
-        return parts_of_frames([data], piece.name)
-    sure = piece.sure or (
-        not piece.name and suffix.lower() in (".pkl", ".pickle", ".joblib", ".p", ".pt", ".pth")
-    )
-    behind: PickleMachine | None = None
+        found = parts_of_frames([data], piece.name)
+        behind = follow(data, found[0].machine.at)
+        if _tells(behind):  # whoever loads twice from such a file
+            found.append(Part(f"{piece.name} behind its pickle".strip(), behind, [data[behind.start :]]))
+        return found
+    known = True
     while at < len(data) and len(parts) < _PICKLES:
-        machine = PickleMachine(data, at).run()
-        if not machine.stopped and not _tells(machine) and (parts or not sure):
-            behind = machine
+        machine = follow(data, at)
+        if not machine.stopped and not _tells(machine) and (parts or not piece.sure):
+            known = False
             break
         name = f"{piece.name} pickle {len(parts) + 1} at byte {at}".strip() if parts else piece.name
         parts.append(Part(name, machine, [data[at : machine.at]]))
@@ -224,16 +237,19 @@ def parts_of_pickle(piece: Piece, suffix: str) -> list[Part]:
         if not machine.stopped:
             break
     if parts and at < len(data) and parts[-1].machine.stopped:
-        _judge_rest(parts, len(data) - at, sure=sure, known=behind is not None)
-    elif not parts and sure:
-        parts = [Part(piece.name, PickleMachine(data).run(), [data])]
+        _judge_rest(parts, len(data) - at, sure=piece.sure, known=known)
+    elif not parts and piece.sure:
+        parts = [Part(piece.name, follow(data, 0), [data])]
     return parts
 
 
 def _tells(machine: PickleMachine) -> bool:
     """Tell whether a stream that breaks asks for what could be imported before it does."""
+    told = any(what != "name" for _, what in machine.acts)
     return any(
-        all(word.isidentifier() for word in named.dotted.split(".")) for named in machine.names.values()
+        all(word.isidentifier() for word in named.dotted.split("."))
+        and (told or named.module.partition(".")[0] in sys.stdlib_module_names)
+        for named in machine.names.values()
     )
 
 
@@ -244,7 +260,7 @@ def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> Non
     last = parts[-1]
     text = (
         f"{left:,} bytes stand behind its end, which are no pickle"
-        if known
+        if not known
         else "more pickles than are looked at"
     )
     if last.verdict == NEEDS_CODE:

@@ -11,6 +11,7 @@ Nothing is imported, called or copied; nothing recurses. Time and memory are lin
 from __future__ import annotations
 
 import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -141,8 +142,6 @@ class Stacks:
 
     def name(self, module: str, name: str, at: int) -> Node:
         """Push what a name stands for."""
-        from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-
         if self.protocol < 3:  # as the unpickler does with what Python 2 wrote
             module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         self.act(at, "name")

@@ -15,6 +15,7 @@ from .pickle_scalars import Step
 from .wrapped_arrays import skip_array
 
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
+_MADE: Final = frozenset(("call", "new", "persistent", "extension"))
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 
@@ -181,11 +182,18 @@ def _global(machine: PickleMachine, argument: Any, at: int) -> None:
 
 def _stack_global(machine: PickleMachine, argument: Any, at: int) -> None:
     name, module = machine.pop(), machine.pop()
-    parts = [f"a string of {part.nbytes} bytes" if type(part) is Blob else part for part in (module, name)]
+    parts = [_name_part(part) for part in (module, name)]
     if any(type(part) is not str for part in parts):
         machine.act(at, "name")
         raise Break("a name that is no string")
     machine.name(parts[0], parts[1], at)
+
+
+def _name_part(part: Any) -> Any:
+    """Give what can be said of a part of a name that is no short string."""
+    if type(part) is Blob:
+        return f"({part.kind} of {part.nbytes} bytes)"
+    return "(made by a call)" if type(part) is Node and part.kind in _MADE else part
 
 
 def _args_of(machine: PickleMachine) -> list[Any]:

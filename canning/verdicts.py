@@ -13,7 +13,7 @@ from .errors import CanningError
 from .known_names import purpose_of
 from .message import Serializer
 from .nodes import Node
-from .pickle_machine import DEEP, PickleMachine
+from .pickle_machine import PickleMachine
 from .plain import CONSTRUCTORS
 from .registry import Canner, Registry, default_registry
 from .trust import DEFAULT_LIMITS, name_for_errors
@@ -74,8 +74,11 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
     if complaint is None:
         return CLEAN, []
     acts = {what for _, what in machine.acts}
-    if acts and not (_only_safe(machine, acts) and not (machine.depth > DEEP and not machine.names)):
+    if acts and not _only_safe(machine, acts):
         return NEEDS_CODE, _reasons(machine, acts)
+    if acts and machine.legacy and not machine.broken and wire is None:
+        named = ", ".join(name_for_errors(*key) for key in list(machine.names)[:_SHOWN])
+        return NEEDS_CODE, [f"an old protocol of pickle, and it asks for {named or 'a buffer'}"]
     if machine.legacy and not machine.flaws and not machine.broken and not acts and wire is None:
         return CLEAN, []
     reasons = [machine.broken, *machine.flaws] if machine.broken or machine.flaws else []

@@ -1,0 +1,138 @@
+"""The commands ``inspect`` and ``scan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from .containers import SUFFIXES
+from .inspection import UNKNOWN, ScanResult, inspect, scan
+from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE
+
+CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2}
+"""Exit codes."""
+_REASONS: Final = 3
+
+
+def add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``inspect``."""
+    text = "show what a message, a pickle or a file of arrays holds, and run none of it"
+    parser = commands.add_parser("inspect", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="what canning, pickle, torch, joblib or numpy wrote"
+    )
+    parser.add_argument("--opcodes", action="store_true", help="list the opcodes too, and what comes of each")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run_inspect)
+
+
+def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``scan``."""
+    text = "tell files that are plain data from those that need code to be read"
+    parser = commands.add_parser(
+        "scan",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be read. In a "
+        "folder, all files at any depth are looked at, whatever their names are, and what is no pickle is "
+        "left out.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    parser.add_argument("--json", action="store_true", help="print JSON: a list with an object for each file")
+    parser.set_defaults(run=run_scan)
+
+
+def run_inspect(arguments: argparse.Namespace) -> int:
+    """Show one file."""
+    try:
+        report = inspect(arguments.file)
+    except OSError as error:
+        print(f"canning inspect: {_shown(arguments.file)}: {type(error).__name__}", file=sys.stderr)
+        return CODES[UNREADABLE]
+    if arguments.json:
+        print(json.dumps(report.to_dict(opcodes=arguments.opcodes), indent=1))
+        return CODES[report.verdict]
+    console = _console(sys.stdout)
+    if console is None:
+        print(report)
+    else:
+        console.print(report)
+    if arguments.opcodes:
+        print("\nOpcodes")
+        for line in report.opcodes():
+            print(line)
+    return CODES[report.verdict]
+
+
+def run_scan(arguments: argparse.Namespace) -> int:
+    """Judge files, and show the progress of it where somebody watches."""
+    counts = dict.fromkeys(CODES, 0)
+    found: list[dict[str, Any]] = []
+    left_out = 0
+    for path, named in _with_progress(list(_files(arguments.paths))):
+        result = scan(path)
+        if not named and result.kind == UNKNOWN and path.suffix.lower() not in SUFFIXES:
+            left_out += 1
+            continue
+        counts[result.verdict] += 1
+        if arguments.json:
+            found.append({"path": str(path), **result.to_dict()})
+        else:
+            print(_line(path, result))
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+    elif sum(counts.values()) != 1 or left_out:
+        total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        print(f"{total}" + (f"; {left_out} files that are no pickles were left out" if left_out else ""))
+    return next((CODES[verdict] for verdict in (NEEDS_CODE, UNREADABLE) if counts[verdict]), 0)
+
+
+def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
+    """Give the files to look at, and whether each was named; folders are gone through."""
+    for path in paths:
+        if not path.is_dir():
+            yield path, True
+            continue
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                if (Path(folder) / name).is_file():  # no pipe, no device
+                    yield Path(folder) / name, False
+
+
+def _line(path: Path, result: ScanResult) -> str:
+    reasons = "; ".join(result.reasons[:_REASONS])
+    more = len(result.reasons) - _REASONS
+    reasons += f"; and {more} more" if more > 0 else ""
+    return f"{result.verdict:<10}  {_shown(path)}" + (f": {reasons}" if reasons else "")
+
+
+def _shown(path: Path) -> str:
+    """Show a path: a file's name can hold anything, escape sequences too."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(path))
+
+
+def _console(stream: Any) -> Any:
+    """Give rich's console for a terminal; None without a terminal, or without rich."""
+    if not stream.isatty():
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(file=stream)
+
+
+def _with_progress(files: list[tuple[Path, bool]]) -> Iterator[tuple[Path, bool]]:
+    console = _console(sys.stderr) if len(files) > 1 else None
+    if console is None:
+        yield from files
+        return
+    from rich.progress import track
+
+    yield from track(files, description="scanning", console=console, transient=True)
