@@ -19,6 +19,8 @@ from .wire import MAGIC as HEADER
 
 EXPANDED: Final = 256 * 2**20
 """Bytes that compressed files and members of archives may become, all together."""
+_MEMORY: Final = 128 * 2**20
+"""Bytes that lzma may take for its dictionary."""
 _LEVELS: Final = 4
 _MEMBERS: Final = 100_000
 _TABLE: Final = 4 * 2**20
@@ -68,7 +70,8 @@ class Piece:
 class Unpacker:
     """Find what stands in a file.
 
-    `budget` is how many bytes may be unpacked, `suffix` what the file's name ends with; `kinds` collects what the file is, outermost first.
+    `budget` is how many bytes may be unpacked, `suffix` what the name of the file ends with; `kinds` collects
+    what the file is, outermost first.
     """
 
     def __init__(self, budget: int = EXPANDED, suffix: str = "") -> None:
@@ -86,6 +89,9 @@ class Unpacker:
         for magic, kind in _COMPRESSED:
             if head.startswith(magic):
                 content, flaw = self._expand(kind, data)
+                if content is None and kind not in ("zlib", "lzma"):  # of which two bytes are no proof
+                    yield Piece(name, "none", data, flaw)
+                    return
                 if content is not None:
                     self._say(level, kind)
                     yield from self.pieces(memoryview(content), name, level + 1)
@@ -139,8 +145,8 @@ class Unpacker:
             "zlib": lambda: zlib.decompressobj(15),
             "deflate": lambda: zlib.decompressobj(-15),
             "bz2": bz2.BZ2Decompressor,
-            "xz": lambda: lzma.LZMADecompressor(memlimit=self.budget),
-            "lzma": lambda: lzma.LZMADecompressor(memlimit=self.budget),
+            "xz": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
+            "lzma": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
         }
         out = bytearray()
         rest: Any = data

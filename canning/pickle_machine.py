@@ -15,7 +15,6 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
-from .errors import DeserializationError
 from .nodes import LONG, Break, Called, Named, Node, Text
 from .trust import DEFAULT_LIMITS, Limits
 
@@ -189,12 +188,12 @@ class PickleMachine(Stacks):
             self._loop(STEPS)
         except Break as error:
             self.broken = f"byte {self.at}: {error}"
-        except DeserializationError as error:
-            self.broken = f"byte {self.at}: {error}"
         except (IndexError, struct.error):
             self.broken = f"the stream breaks off at byte {self.at}"
         except UnicodeDecodeError:
             self.broken = f"byte {self.at}: text that is not in its encoding"
+        except Exception as error:  # a gap of ours, which shall not keep anybody from the rest of a report
+            self.broken = f"byte {self.at}: {type(error).__name__}"
         if self.depth > DEEP or len(self.marks) > DEEP:
             self.flaws.append(f"it is nested more than {DEEP} deep")
         return self

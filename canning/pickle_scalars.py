@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import re
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 Step = Callable[["PickleMachine", Any, int], None]
 _F64: Final = struct.Struct(">d")
+_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_LETTERS: Final = {
+    **{letter.encode(): letter.encode() for letter in "\\'\""},
+    **{b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"\n": b""},
+}
 _DIGITS: Final = 4300
 """Digits at which Python stops too."""
 
@@ -105,18 +110,26 @@ def quoted(machine: PickleMachine, argument: bytes, at: int) -> None:
     line = argument.rstrip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise Break("a string without its quotes")
-    escaped(machine, line[1:-1], "unicode_escape", at)
+    line = line[1:-1]
+    if len(line) > SHORT:
+        remember(machine, blob("str", memoryview(line), machine.behind), len(line))
+    else:
+        remember(machine, _ESCAPE.sub(_unescape, line).decode("latin-1"), len(line))
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    """Give what an escape in a string of bytes stands for."""
+    escape = found[1]
+    if escape[:1] == b"x":
+        return bytes([int(escape[1:], 16)])
+    if escape.isdigit():
+        return bytes([int(escape, 8) & 255])
+    return _LETTERS.get(escape, found[0])
 
 
 def raw_unicode(machine: PickleMachine, argument: bytes, at: int) -> None:
     """Push the string of UNICODE."""
-    escaped(machine, argument, "raw_unicode_escape", at)
-
-
-def escaped(machine: PickleMachine, line: bytes, encoding: str, at: int) -> None:
-    """Push a string that has escapes in it."""
-    if len(line) > SHORT:
-        remember(machine, blob("str", memoryview(line), at), len(line))
-        return
-    decoded = codecs.escape_decode(line)[0].decode("latin-1") if encoding == "unicode_escape" else None
-    remember(machine, line.decode(encoding) if decoded is None else decoded, len(line))
+    if len(argument) > SHORT:
+        remember(machine, blob("str", memoryview(argument), machine.behind), len(argument))
+    else:
+        remember(machine, argument.decode("raw_unicode_escape"), len(argument))

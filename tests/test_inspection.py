@@ -1,0 +1,532 @@
+"""What a source holds, told without running it; and what slips past others must not slip past this."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pickle
+import pickletools
+import random
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning import inspect, scan
+from canning.nodes import Node
+from canning.pickle_machine import PickleMachine
+from canning.pickle_steps import STEPS
+
+from .pickle_streams import ATTACKS, BREAKING, BY_OPCODE, COMMAND, JOBLIB, TORCH, Spy
+
+LARGE = np.arange(1000.0)
+EVIL = COMMAND + b"."
+
+
+def follow(stream: bytes) -> PickleMachine:
+    return PickleMachine(memoryview(stream)).run()
+
+
+# -- following pickles ---------------------------------------------------------------------------------
+
+
+def spy(stream: bytes) -> tuple[Spy, Exception | None]:
+    spy = Spy(stream)
+    try:
+        spy.load()
+    except Exception as error:
+        return spy, error
+    return spy, None
+
+
+def test_every_opcode_has_a_step_and_a_stream() -> None:
+    opcodes = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+    assert set(STEPS) == set(opcodes.values())
+    assert set(BY_OPCODE) == set(opcodes)
+    assert all(bytes([opcodes[name]]) in stream for name, stream in BY_OPCODE.items())
+
+
+@pytest.mark.parametrize("name", BY_OPCODE)
+def test_opcodes_as_the_unpickler_takes_them(name: str) -> None:
+    machine = follow(BY_OPCODE[name])
+    unpickler, error = spy(BY_OPCODE[name])
+    if not name.startswith("EXT"):  # of which none is registered
+        assert error is None
+    assert machine.broken is None
+    assert machine.stopped
+    assert list(machine.names) == unpickler.names
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_where_the_unpickler_stops(name: str) -> None:
+    assert spy(BREAKING[name])[1] is not None
+    machine = follow(BREAKING[name])
+    assert machine.broken
+    assert not machine.stopped
+    assert scan(b"\x80\x04" + BREAKING[name]).verdict != "clean"
+
+
+@pytest.mark.parametrize("stream", [*BY_OPCODE.values(), *BREAKING.values()])
+def test_streams_that_break_off_anywhere(stream: bytes) -> None:
+    for end in range(len(stream)):
+        assert follow(stream[:end]).broken
+        assert scan(stream[:end]).verdict != "clean"
+
+
+def mutated(seed: int) -> bytes:
+    """Make a stream that an unpickler follows for a while, with something wrong in it."""
+    rng = random.Random(seed)
+    streams = [stream[:-1] for name, stream in BY_OPCODE.items() if name != "BYTEARRAY8"]
+    stream = bytearray(b"".join(rng.choices(streams, k=rng.randrange(1, 8))) + b".")
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(len(stream))
+        match rng.randrange(3):
+            case 0:
+                stream[at] = rng.choice(list(STEPS))
+            case 1:
+                del stream[at]
+            case _:
+                stream.insert(at, rng.choice(list(STEPS)))
+    # To an index of four bytes the unpickler's memo grows, and of a bytearray that is cut it complains aloud.
+    return bytes(stream).replace(b"r", b"q").replace(b"\x96", b"C")
+
+
+def test_against_the_c_unpickler() -> None:
+    agreed = 0
+    for seed in range(4000):
+        stream = mutated(seed)
+        machine, (unpickler, error) = follow(stream), spy(stream)
+        asked = list(dict.fromkeys(unpickler.names))
+        assert list(machine.names)[: len(asked)] == asked, stream
+        assert not unpickler.persistent or any(what == "persistent" for _, what in machine.acts), stream
+        if asked or unpickler.persistent:
+            assert scan(b"\x80\x04" + stream).verdict == "needs code", stream
+        agreed += error is None and machine.broken is None
+        assert error is not None or machine.broken is None, (stream, machine.broken)
+    assert agreed > 100
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_plain_data_of_every_protocol(protocol: int) -> None:
+    obj = [1, -2, 2**70, 1.5, "é", "s" * 5000, None, True, {"a": (1, 2, 3, 4)}, [], (), {}]
+    stream = pickle.dumps(obj, protocol)
+    assert scan(stream).verdict == "clean"
+    assert scan(pickletools.optimize(stream)).verdict == "clean"
+    assert inspect(stream).tree.text == "list, 12 items"
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_code_of_every_protocol(protocol: int) -> None:
+    report = inspect(pickle.dumps({"f": [print]}, protocol))
+    assert report.verdict == "needs code"
+    (found,) = report.globals
+    assert (found.module, found.name, found.path) == ("builtins", "print", "obj['f'][0]")
+
+
+def test_what_the_reader_of_plain_data_takes_is_clean() -> None:
+    import datetime
+    import uuid
+
+    for obj in (LARGE, {"a": LARGE[::2], "b": datetime.datetime(2020, 1, 1)}, uuid.uuid4(), np.float32(1)):
+        assert scan(canning.serialize_object(obj)).verdict == "clean"
+        assert scan(canning.dumps(obj)).verdict == "clean"
+
+
+# -- attacks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_need_code(name: str) -> None:
+    for stream in (ATTACKS[name], b"\x80\x04" + ATTACKS[name]):
+        result = scan(stream)
+        assert result.verdict == "needs code", result
+        assert result.reasons
+        assert inspect(stream).verdict == "needs code"
+
+
+WATCHED = """
+import sys
+from canning import inspect, scan
+from tests.pickle_streams import ATTACKS, BREAKING, BY_OPCODE, JOBLIB, TORCH
+from tests.test_inspection import packed
+def look(source):
+    scan(source)
+    report = inspect(source)
+    str(report), report._repr_html_(), report.to_dict(opcodes=True), report.__rich__()
+sources = [*ATTACKS.values(), *BREAKING.values(), *BY_OPCODE.values(), JOBLIB, TORCH]
+sources += [archive for stream in ATTACKS.values() for archive in packed(stream).values()]
+for source in (sources[0], *packed(b"N.").values(), JOBLIB):
+    look(source)
+events = []
+sys.addaudithook(lambda event, args: events.append((event, args)))
+for source in sources:
+    look(source)
+quiet = ("object.__getattr__", "sys._getframe", "gc.", "array.__new__", "code.__new__", "builtins.id")
+print([event for event in events if not event[0].startswith(quiet)])
+"""
+
+
+def test_nothing_is_imported_opened_or_run() -> None:
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", WATCHED]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_messages_whose_frame_0_runs_something() -> None:
+    from canning.wire import pack
+
+    body = COMMAND + b"."
+    head = pack(body, len(body), [])
+    assert scan([head]).verdict == "needs code"
+    assert scan([head[:-20] + b"\0" + head[-19:]]).verdict == "needs code"  # its checksum is wrong
+    assert scan([head, b"more"]).verdict == "needs code"
+    assert scan(head).verdict == "needs code"
+    body = b"N." + COMMAND + b"."
+    assert scan(pack(body, 2, [])).verdict == "needs code"  # to whom loads twice
+
+
+def test_messages_within_messages() -> None:
+    inner = canning.PrePickled([print])
+    report = inspect(canning.serialize_object({"a": canning.PrePickled({"q": LARGE}), "b": inner}))
+    assert report.verdict == "needs code"
+    assert ("print", "obj[0]") in [(each.name, each.path) for each in report.globals]
+    assert len(report.parts) == 3
+
+
+def test_damaged_messages_are_unreadable() -> None:
+    frames = canning.serialize_object({"a": LARGE, "b": np.ones(500)})
+    for damaged in (frames[:-1], [frames[0], frames[2], frames[1]], [frames[0][:-9] + b"x" * 9], []):
+        assert scan(damaged).verdict == "unreadable"
+        assert scan(damaged).reasons
+    blob = canning.dumps(LARGE)
+    assert scan(blob[:-900]).verdict == "unreadable"
+    assert scan(b"").verdict == "unreadable"
+    assert scan(b"\x80").verdict == "unreadable"
+
+
+def test_what_is_behind_a_pickle() -> None:
+    stream = pickle.dumps([1])
+    assert scan(stream + stream).verdict == "clean"
+    assert scan(stream + b"\xff garbage").verdict == "unreadable"
+    assert len(inspect(stream * 3).parts) == 3
+
+
+def test_limits_of_what_is_clean() -> None:
+    deep = b"\x80\x02" + b"]" * 3000 + b"a" * 2999 + b"."
+    assert scan(deep).verdict == "unreadable"
+    assert scan(b"\x80\x02Nr\xff\xff\xff\x7f.").verdict == "unreadable"
+    assert scan(b"\x8b\xff\xff\0\0" + b"1" * 65535 + b".").verdict == "unreadable"
+    assert scan(b"I" + b"1" * 5000 + b"\n.").verdict == "unreadable"
+    assert "nested" in scan(deep).reasons[0]
+
+
+def test_long_streams_of_nothing_end() -> None:
+    machine = PickleMachine(memoryview(b"]" * 1000), limits=canning.Limits(nodes=400)).run()
+    assert machine.broken
+    assert len(machine.stack) == 100
+    machine = PickleMachine(memoryview(b"N" * 1000), limits=canning.Limits(nodes=400)).run()
+    assert "400 opcodes" in str(machine.broken)
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def in_zip(stream: bytes, name: str = "archive/data.pkl", method: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr(name, stream)
+        archive.writestr("archive/data/0", bytes(40))
+        archive.writestr("archive/version", "3\n")
+    return file.getvalue()
+
+
+def in_tar(stream: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        info = tarfile.TarInfo("pickle")
+        info.size = len(stream)
+        archive.addfile(info, io.BytesIO(stream))
+    return file.getvalue()
+
+
+def packed(stream: bytes) -> dict[str, bytes]:
+    """Give the files in which a pickle may come."""
+    return {
+        "gzip": gzip.compress(stream),
+        "zlib": zlib.compress(stream),
+        "bz2": bz2.compress(stream),
+        "xz": lzma.compress(stream),
+        "lzma": lzma.compress(stream, lzma.FORMAT_ALONE),
+        "zip": in_zip(stream),
+        "deflated": in_zip(stream, "whatever.txt", zipfile.ZIP_DEFLATED),
+        "bz2 in zip": in_zip(stream, "x", zipfile.ZIP_BZIP2),
+        "tar": in_tar(stream),
+        "gzip in zip": in_zip(gzip.compress(stream)),
+        "tar in gzip": gzip.compress(in_tar(stream)),
+        "behind something": stream[:0] + b"\0" * 100 + in_zip(stream),
+    }
+
+
+@pytest.mark.parametrize("kind", packed(b""))
+def test_packed_files(kind: str) -> None:
+    assert scan(packed(EVIL)[kind]).verdict == "needs code"
+    assert scan(packed(pickle.dumps([1, 2, 3]))[kind]).verdict == "clean"
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zlib", "bz2", "xz", "lzma"])
+def test_bombs_and_cut_files(kind: str) -> None:
+    stream = pickle.dumps(bytes(3_000_000))
+    result = scan(packed(stream)[kind], expanded=1_000_000)
+    assert result.verdict == "unreadable"
+    assert scan(packed(stream)[kind]).verdict == "clean"
+    noise = random.Random(1).randbytes(5000)
+    cut = packed(pickle.dumps([noise]))[kind][:-1000]
+    assert scan(cut).verdict == "unreadable"
+    first = EVIL + noise * 500
+    # What could be unpacked is looked at.
+    assert scan(packed(first)[kind], expanded=1_100_000).verdict == "needs code"
+    assert scan(packed(first)[kind][:1000]).verdict != "clean"
+
+
+def test_streams_behind_each_other_in_one_file() -> None:
+    clean = pickle.dumps([1])
+    for pack in (gzip.compress, bz2.compress, lzma.compress):
+        assert scan(pack(clean) + pack(EVIL)).verdict == "needs code"
+
+
+def test_archives_whose_flags_and_names_lie() -> None:
+    archive = bytearray(in_zip(EVIL))
+    struct.pack_into("<H", archive, 6, 1)  # says that it is encrypted
+    assert scan(bytes(archive)).verdict == "needs code"
+    archive = bytearray(in_zip(EVIL))
+    struct.pack_into("<I", archive, 14, 0xDEADBEEF)  # a checksum that is wrong
+    archive[30:33] = b"xyz"  # another name than in the table of contents
+    assert scan(bytes(archive)).verdict == "needs code"
+    assert scan(in_zip(EVIL)[:-30]).verdict == "needs code"  # no table of contents
+    assert scan(in_zip(pickle.dumps(1))[:-30]).verdict == "unreadable"
+    archive = bytearray(in_zip(pickle.dumps([1])))
+    struct.pack_into("<H", archive, 8, 8)  # says that it is packed, and the table that it is not
+    assert scan(bytes(archive)).verdict == "unreadable"
+
+
+def test_what_is_two_things_at_once() -> None:
+    tar = bytearray(in_tar(pickle.dumps([1])))
+    tar[: len(EVIL)] = EVIL  # where the name of the first member stands
+    assert scan(bytes(tar)).verdict == "needs code"
+    assert scan(pickle.dumps([1]) + in_zip(EVIL)).verdict == "needs code"
+    assert scan(EVIL + in_zip(pickle.dumps([1]))).verdict == "needs code"
+
+
+def test_archives_within_archives_end() -> None:
+    stream = pickle.dumps([1])
+    for _ in range(10):
+        stream = gzip.compress(stream)
+    result = scan(stream)
+    assert result.verdict == "unreadable"
+    assert "deep" in result.reasons[0]
+
+
+@pytest.mark.parametrize("magic", [b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"])
+def test_what_is_not_looked_into(magic: bytes) -> None:
+    result = scan(magic + EVIL)
+    assert result.verdict == "unreadable"
+    assert "not looked into" in result.reasons[0]
+
+
+def saved(obj: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, obj, **options)
+    return file.getvalue()
+
+
+def test_numpy_files() -> None:
+    assert scan(saved(LARGE)).verdict == "clean"
+    assert scan(saved(np.zeros(3, [("colour", "f8")]))).verdict == "clean"
+    result = scan(saved(np.array([1, "a"], object)))
+    assert result.verdict == "needs code"
+    assert any(each.name == "_reconstruct" for each in result.globals)
+    file = io.BytesIO()
+    np.savez_compressed(file, a=LARGE, b=np.arange(3))
+    assert scan(file.getvalue()).verdict == "clean"
+    np.savez(file, a=LARGE, b=np.array([{}], object))
+    assert scan(file.getvalue()).verdict == "needs code"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'descr': '|O'}"  # the last one counts
+    assert scan(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + EVIL).verdict == "needs code"
+
+
+def test_joblib_files() -> None:
+    report = inspect(JOBLIB)
+    assert [line.text for line in report.tree.children] == ["array f8 (4,), by joblib", "int 3"]
+    assert report.verdict == "needs code"
+    assert not report.notes
+    # Memory that joblib jumps over, and pickle does not.
+    hidden = bytearray(JOBLIB)
+    memory = bytes(np.arange(4.0))
+    at = hidden.find(memory)
+    padding = hidden[at - JOBLIB[at - 1 : at][0] - 1] if hidden[at - 1] == 0xFF else 0
+    start = at - 1 - padding if padding else at
+    hidden[at : at + 32] = (b"0" + EVIL).ljust(32, b"\0")
+    assert start <= at
+    names = {each.name for each in inspect(bytes(hidden)).globals}
+    assert "NumpyArrayWrapper" in names
+
+
+def test_torch_files() -> None:
+    report = inspect(in_zip(TORCH))
+    assert report.verdict == "needs code"
+    assert report.kind == "zip archive"
+    assert not any(each.dangerous for each in report.globals)
+    assert "memory of a torch tensor, 10 items, FloatStorage, in member '0'" in str(report)
+    script = in_zip(b"def f(): pass", "model/code/__torch__.py")
+    assert scan(script).verdict == "needs code"
+
+
+def test_paths(tmp_path: Path) -> None:
+    path = tmp_path / "a.canned"
+    canning.dump({"x": LARGE}, path)
+    assert inspect(path).verdict == inspect(str(path)).verdict == "clean"
+    header, memory = inspect(path).frames
+    assert header.at == 64
+    assert memory.at is not None
+    assert path.read_bytes()[memory.at : memory.at + memory.nbytes] == LARGE.tobytes()
+    (tmp_path / "empty").touch()
+    assert scan(tmp_path / "empty").verdict == "unreadable"
+    assert scan(tmp_path).verdict == "unreadable"
+    assert scan(tmp_path / "missing").verdict == "unreadable"
+    with pytest.raises(FileNotFoundError):
+        inspect(tmp_path / "missing")
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "mkfifo"), reason="this system has no named pipes")
+def test_pipes_do_not_make_it_wait(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    assert scan(tmp_path / "pipe").reasons == ("it is no regular file",)
+
+
+# -- what a report says --------------------------------------------------------------------------------
+
+
+def test_the_report_of_a_message() -> None:
+    share = 3
+    obj = {"a": LARGE, "part": LARGE[10:400], "twice": [np.ones(500), np.ones(500)], "f": lambda: share}
+    report = inspect(canning.serialize_object(obj))
+    texts = {line.label: line.text for line in report.tree.children}
+    assert texts["['a']"] == "array <f8 (1000,), 8,000 bytes in frame 1"
+    assert texts["['part']"] == "array <f8 (390,), 3,120 bytes in frame 1 at 80"
+    assert [(row.number, row.nbytes) for row in report.frames][1:] == [(1, 8000), (2, 4000), (3, 4000)]
+    assert report.frames[1].used_by == ["obj['a']", "obj['part']"]
+    assert [(same.paths, same.nbytes) for same in report.shared] == [(["obj['a']", "obj['part']"], 3120)]
+    assert [(same.paths, same.nbytes) for same in report.duplicates] == [
+        (["obj['twice'][0]", "obj['twice'][1]"], 4000)
+    ]
+    assert report.savings["memory sent more than once"] == 4000
+    assert report.verdict == "needs code"
+    by_name = {each.name: each for each in report.globals}
+    assert by_name["make_function"].path == "obj['f']"
+    assert by_name["make_function"].purpose.startswith("a function by value")
+    assert by_name["CannedArray"].use == "called with 3 arguments, 4 times in all"
+
+
+def test_savings_in_a_pickle() -> None:
+    text = "".join(["long " * 20])
+    other = "".join(["long ", *["long "] * 19])
+    stream = pickle.dumps([text, other, "short", "short" + ""], 4)
+    savings = inspect(stream).savings
+    assert savings["long strings and bytes written out again"] == 100
+    saved = savings["memo entries that nothing reads"]
+    frame = 0 if len(pickletools.optimize(stream)) <= len(stream) - saved else 9
+    assert len(pickletools.optimize(stream)) == len(stream) - saved + frame
+
+
+def test_paths_to_what_is_asked_for() -> None:
+    class Layer:
+        def __init__(self) -> None:
+            self.f = [print]
+
+    Layer.__qualname__ = "Layer"
+    globals()["Layer"] = Layer
+    try:
+        stream = pickle.dumps({"model": Layer(), ("a", 1): {len}})
+    finally:
+        del globals()["Layer"]
+    found = {each.name: each.path for each in inspect(stream).globals}
+    assert found == {"Layer": "obj['model']", "print": "obj['model'].f[0]", "len": "obj[tuple]{0}"}
+
+
+def test_shared_and_circular_objects() -> None:
+    shared = [1]
+    obj: list[Any] = [shared, shared]
+    obj.append(obj)
+    texts = [line.text for line in inspect(pickle.dumps(obj)).tree.children]
+    assert texts == ["list, 1 item of int", "the same as obj[0]", "the same as obj"]
+
+
+def test_opcodes_with_what_comes_of_them() -> None:
+    lines = list(inspect(EVIL).opcodes())
+    assert lines[0].split() == ["0", "GLOBAL", "'os'", "'system'", "#", "the", "name", "os.system"]
+    assert lines[4].strip().endswith("REDUCE  # what os.system gives")
+    assert list(inspect(EVIL[:-1]).opcodes())[-1].startswith("-- breaks")
+    for stream in (*BY_OPCODE.values(), *BREAKING.values()):
+        machine = follow(stream)
+        assert [
+            step for step in inspect(b"\x80\x04" + stream).opcodes() if "--" not in step
+        ] or machine.broken
+
+
+def test_text_of_strangers_is_shown_harmlessly() -> None:
+    hostile = "\x1b[31m<script>[bold]\n"
+    stream = pickle.dumps({hostile: [hostile, hostile.encode()]}) + b"c" + b"a\x1b[31m<b>\nb<i>\x07\n."
+    report = inspect(stream)
+    page = report._repr_html_()
+    assert "<script>" not in page
+    assert "<b>" not in page.split("</b>", 1)[1]
+    for text in (str(report), page, json.dumps(report.to_dict(opcodes=True), ensure_ascii=False)):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+
+
+def test_the_same_in_json_text_and_rich() -> None:
+    rich = pytest.importorskip("rich.console", reason="rich is in the extra demo")
+    report = inspect(canning.serialize_object({"a": LARGE, "f": print, "[bold]": 1}))
+    data = json.loads(json.dumps(report.to_dict()))
+    assert data["verdict"] == "needs code"
+    assert data["globals"][0]["name"] == "print"
+    file = io.StringIO()
+    rich.Console(file=file, width=200).print(report)
+    for text in (str(report), file.getvalue(), report._repr_html_()):
+        assert "array &lt;f8 (1000,)" in text or "array <f8 (1000,)" in text
+        assert "builtins.print" in text
+        assert "[bold]" in text
+
+
+def test_deep_and_wide_trees_are_cut() -> None:
+    wide = inspect(pickle.dumps([[number] for number in range(10_000)]))
+    assert len(wide.tree.children) == 51
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    report = inspect(pickle.dumps(deep))
+    assert len(str(report)) < 20_000
+    report = inspect(b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".")
+    assert report.verdict == "unreadable"
+    assert str(report)
+    assert report._repr_html_()
+
+
+def test_nodes_are_small() -> None:
+    assert not hasattr(Node("list", 0), "__dict__")
