@@ -21,6 +21,7 @@ EXPANDED: Final = 256 * 2**20
 """Bytes that compressed files and members of archives may become, all together."""
 _MEMORY: Final = 128 * 2**20
 """Bytes that lzma may take for its dictionary."""
+_STEP: Final = 2**20
 _LEVELS: Final = 4
 _MEMBERS: Final = 100_000
 _TABLE: Final = 4 * 2**20
@@ -134,7 +135,7 @@ class Unpacker:
 
     # -- compression -----------------------------------------------------------------------------------
 
-    def _expand(self, kind: str, data: memoryview) -> tuple[bytes | None, str | None]:
+    def _expand(self, kind: str, data: memoryview) -> tuple[bytearray | None, str | None]:
         """Unpack as much as there is, and as the budget allows; say what is wrong where it ends early."""
         import bz2
         import lzma
@@ -155,34 +156,33 @@ class Unpacker:
                 tool = make[kind]()
                 rest = self._stream(tool, rest, out)
                 if rest is None:
-                    return bytes(out), f"it unpacks to more than {len(out)} bytes, which are looked at here"
+                    return out, f"it unpacks to more than {len(out)} bytes, which are looked at here"
                 if not tool.eof:
-                    return bytes(out), "its compressed data breaks off"
-                if kind in ("deflate", "zlib"):
+                    return out, "its compressed data breaks off"
+                if kind == "deflate":
                     break
         except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError):
-            return (bytes(out) if out else None), "its compressed data is damaged"
-        return bytes(out), None
+            return (out or None), "its compressed data is damaged"
+        return out, None
 
     def _stream(self, tool: Any, data: Any, out: bytearray) -> Any:
         """Unpack one stream; give what stands behind it, or None where the budget is used up."""
-        at, step = 0, 1 << 20
-        pending: Any = data[:step]
-        while not tool.eof:
-            piece = tool.decompress(pending, 1 << 20)
+        fed = 4096  # little at first: what follows a short stream is copied with it
+        pending: Any = data[:fed]
+        while True:
+            piece = tool.decompress(pending, max(1, min(_STEP, self.budget + 1)))
             self.budget -= len(piece)
+            out += piece
             if self.budget < 0:
                 return None
-            out += piece
             if tool.eof:
-                break
+                return data[min(len(data), fed) - len(tool.unused_data) :]
             pending = getattr(tool, "unconsumed_tail", b"")
             if not pending and getattr(tool, "needs_input", True):
-                at += step
-                pending = data[at : at + step]
+                pending = data[fed : fed + min(fed, _STEP)]
+                fed += len(pending)
                 if not len(pending) and not piece:
                     return b""
-        return data[min(len(data), at + step) - len(tool.unused_data) :]
 
     # -- archives --------------------------------------------------------------------------------------
 
@@ -195,9 +195,12 @@ class Unpacker:
         listed, flaw = _listed(data)
         if flaw is not None:
             yield Piece(name, "none", data, flaw)
+        looked_at = 0
         for start, packed, method, member in listed:
-            if not self._count():
-                yield Piece(name, "none", data, f"an archive of more than {_MEMBERS} members")
+            looked_at += packed
+            if not self._count() or looked_at > len(data):
+                what = f"more than {_MEMBERS} members" if looked_at <= len(data) else "members that overlap"
+                yield Piece(name, "none", data, f"an archive of {what}")
                 return
             path = f"{name}!{member}" if name else member
             content, damage = self._member(data, start, packed, method)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .layout import clusters
-from .nodes import Blob
+from .nodes import Blob, size_of
 from .wire import Entry, Trailer
 
 _WORTH: Final = 1024
@@ -77,6 +77,12 @@ class Memory:
             return f"{size} in frame {first}, which is not here"
         part = "" if length == self.frames[first].nbytes else f" at {offset:,}"
         return f"{size} in frame {first}{part}"
+
+    def size(self, source: int | bytes | Blob) -> int:
+        """Count the bytes of what `content` gives, and some for the trouble."""
+        if type(source) is not int:
+            return 64 + (size_of(source) or 0)
+        return 64 + (self.entries[source][3] if 0 <= source < len(self.entries) else 0)
 
     def content(self, source: int | bytes | Blob) -> memoryview | None:
         """Give the memory of a buffer, by its number, or bytes themselves; None where it is not here."""
@@ -158,8 +164,8 @@ class Memory:
 def users_of(machine: Any, paths: Any) -> dict[int, list[str]]:
     """Find, for each buffer, what of the object is made of it."""
     users: dict[int, list[str]] = {}
-    for node, _ in machine.calls:
-        sources = (node.items or [])[1:]
+    for node in machine.calls:
+        sources = node.args[:_USERS]
         if node.target in (("canning.arrays", "CannedArray"), ("canning.canned", "CannedBytes")):
             sources = sources[:1]
         elif node.target != ("canning.canned", "CannedMessage"):

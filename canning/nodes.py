@@ -40,7 +40,8 @@ class Node:
         kind: ``list``, ``tuple``, ``dict``, ``set``, ``frozenset``, ``bytearray``, ``name``, ``call``,
             ``new``, ``persistent``, ``extension``, ``buffer``.
         at: the offset of its opcode.
-        items: what it holds; keys and values in turns, or the target of a call and its arguments.
+        items: what it holds; keys and values in turns; of a call its target, the tuple of its arguments, and
+            maybe keywords.
         more: what is appended to, or set in, what a call gave; `pairs` tells whether keys and values.
         states: what BUILD sets.
         value: a `Named` for a name, what stands for a persistent id, the number of a buffer.
@@ -58,6 +59,12 @@ class Node:
         self.states: list[Any] | None = None
         self.value: Any = None
         self.depth = 0
+
+    @property
+    def args(self) -> list[Any]:
+        """The arguments of a call, as far as they are known; not to be changed."""
+        holder = self.items[1] if self.kind in ("call", "new") and self.items else None
+        return (holder.items or []) if type(holder) is Node and holder.kind == "tuple" else []
 
     @property
     def target(self) -> tuple[str, str] | None:
@@ -93,13 +100,6 @@ class Named:
         self.calls += 1
         if self.place is None:
             self.place, self.arguments = node, arguments
-
-
-class Called(NamedTuple):
-    """A call, and what is called."""
-
-    node: Node
-    target: Any
 
 
 def text(raw: memoryview, at: int) -> str | Blob:

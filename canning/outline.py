@@ -16,6 +16,8 @@ _SHOWN: Final = 40
 _WIDTH: Final = 50
 """Parts of one container that are shown."""
 _LINES: Final = 3000
+_LOOKED_AT: Final = 1000
+"""Items of a container up to which it is said of what they are."""
 _STEPS: Final = 40
 """Steps of a path that are shown."""
 _SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
@@ -87,10 +89,7 @@ def parts_of(node: Node, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
     elif node.kind == "dict":
         yield from _pairs(items, steps)
     elif node.kind in ("call", "new"):
-        if items and type(items[0]) is Node:
-            yield ("" if steps else ".function"), items[0]
-        for number, value in enumerate(items[1:]):
-            yield f".args[{number}]", value
+        yield from _call(node, steps)
     elif node.kind == "persistent":
         yield from ((".id", value) for value in items)
     for state in node.states or ():
@@ -100,6 +99,17 @@ def parts_of(node: Node, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
             yield from _pairs(node.more, steps)
         else:
             yield from ((f"[{number}]", value) for number, value in enumerate(node.more))
+
+
+def _call(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
+    items = node.items or []
+    if type(items[0]) is Node:
+        yield ("" if steps else ".function"), items[0]
+    if steps or not node.args:
+        yield ".args", items[1]
+    else:
+        yield from ((f".args[{number}]", value) for number, value in enumerate(node.args))
+    yield from ((".keywords", value) for value in items[2:])
 
 
 def _pairs(items: Any, steps: bool) -> Iterator[tuple[str, Any]]:
@@ -168,7 +178,7 @@ def describe(node: Any, where: Where) -> str:
         return _describe_persistent(node)
     items = node.items or []
     count = len(items) // 2 if node.kind == "dict" else len(items)
-    kinds = {type(item) for item in items}
+    kinds = {type(item) for item in items} if count <= _LOOKED_AT else set()
     what = (
         f" of {type(items[0]).__name__}" if count and len(kinds) == 1 and kinds <= set(_SCALARS[:5]) else ""
     )
@@ -188,13 +198,12 @@ def _describe_persistent(node: Node) -> str:
 
 
 def _describe_call(node: Node, where: Where) -> str:
-    target, items = node.target, node.items or []
+    target, args = node.target, node.args
     if is_code(node):
-        code = [shown_value(items[12]), _plain(items[9]).strip("()")]
+        code = [shown_value(args[11]), _plain(args[8]).strip("()")]
         return f"code of {code[0]}" + (f", which asks for {code[1]}" if code[1] else "")
     if target is None:
         return f"what a {'call of' if node.kind == 'call' else 'class, '} something that was made gives"
-    args = items[1:]
     if target == ("canning.arrays", "CannedArray") and len(args) >= 3:
         readonly = ", read-only" if len(args) > 4 and args[4] is True else ""
         strides = ", strided" if len(args) > 3 and args[3] is not None else ""
@@ -222,10 +231,9 @@ def _describe_call(node: Node, where: Where) -> str:
 
 def is_code(node: Node) -> bool:
     """Tell whether a call makes a code object, as cloudpickle has it."""
-    items = node.items or []
-    if node.kind != "call" or len(items) < 17 or type(items[7]) not in (bytes, Blob):
+    if node.kind != "call" or len(node.args) < 16 or type(node.args[6]) not in (bytes, Blob):
         return False
-    maker = items[0]
+    maker = node.items[0] if node.items else None
     return type(maker) is Node and (
         (maker.kind == "call" and (maker.target or ("", ""))[1] == "_builtin_type")
         or node.target == ("types", "CodeType")
@@ -240,7 +248,11 @@ def _plain(value: Any) -> str:
             if type(value) is str and value.isprintable() and len(value) < _SHOWN
             else shown_value(value)
         )
-    if value.kind == "tuple" and all(type(item) is not Node for item in value.items or ()):
+    if (
+        value.kind == "tuple"
+        and len(value.items or ()) < _LOOKED_AT
+        and all(type(item) is not Node for item in value.items or ())
+    ):
         items = ", ".join(shown_value(item) for item in (value.items or [])[:32])
         return f"({items},)" if len(value.items or ()) == 1 else f"({items})"
     return f"({value.kind})"
@@ -268,12 +280,10 @@ def outline(root: Any, where: Where) -> Line:
                 line.children.append(Line("…", "and more"))
                 break
             lines += 1
-            below = Line(step, describe(value, where))
+            known = seen.get(id(value)) if type(value) is Node else None
+            below = Line(step, describe(value, where) if known is None else f"the same as {known}")
             line.children.append(below)
-            if type(value) is Node:
-                if id(value) in seen:
-                    below.text = f"the same as {seen[id(value)]}"
-                    continue
+            if type(value) is Node and known is None:
                 seen[id(value)] = (path + step)[-200:]
                 rest.append((below, value, (path + step)[-200:]))
     return top
@@ -292,5 +302,5 @@ def _worth_opening(node: Node) -> bool:
         return False
     items = node.items or []
     if node.kind in ("list", "tuple", "set", "frozenset") and len(items) > 8:
-        return any(type(item) is Node for item in items)
+        return any(type(item) is Node for item in items)  # once for each container that is shown
     return True

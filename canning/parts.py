@@ -23,7 +23,7 @@ EXTENSIONS: Final[dict[int, str]] = {}
 _PICKLES: Final = 10_000
 """Pickles behind each other in one file that are looked at."""
 _WITHIN: Final = 1000
-"""Messages within one message that are looked at."""
+"""Messages within one message that are looked at, and frames of one of them."""
 
 
 class Part:
@@ -146,9 +146,14 @@ def follow(data: memoryview, start: int) -> PickleMachine:
 
 
 def parts_of_frames(
-    frames: list[memoryview], name: str = "", offsets: list[int] | None = None, level: int = 0
+    frames: list[memoryview],
+    name: str = "",
+    offsets: list[int] | None = None,
+    level: int = 0,
+    budget: list[int] | None = None,
 ) -> list[Part]:
     """Follow a message, or a chain of them, and the messages within."""
+    budget = [4 * sum(map(len, frames)) + (1 << 20)] if budget is None else budget
     parts: list[Part] = []
     at = 0
     while at < len(frames):
@@ -168,25 +173,26 @@ def parts_of_frames(
         part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
         parts.append(part)
         if level < MESSAGES:
-            parts += _within(part, level)
+            parts += _within(part, level, budget)
         at += count
     return parts
 
 
-def _within(part: Part, level: int) -> list[Part]:
-    """Follow the messages that a message holds."""
+def _within(part: Part, level: int, budget: list[int]) -> list[Part]:
+    """Follow the messages that a message holds, as long as they are no larger than what arrived."""
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
-    for node, _ in part.machine.calls:
-        if node.target == ("canning.canned", "CannedMessage") and len(seen) < _WITHIN // (10**level):
-            sources = tuple(source for source in (node.items or [])[1:] if type(source) in (int, bytes, Blob))
-            if sources and sources not in seen:
-                seen.add(sources)
-                frames = [part.memory.content(source) for source in sources]
-                name = f"{part.name} within {part.paths.of(node) or ''}".strip()
-                found += parts_of_frames(
-                    [frame for frame in frames if frame is not None], name, None, level + 1
-                )
+    calls = [node for node in part.machine.calls if node.target == ("canning.canned", "CannedMessage")]
+    for node in calls[:_WITHIN]:
+        sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
+        size = sum(part.memory.size(source) for source in sources)
+        if sources and sources not in seen and budget[0] >= size:
+            seen.add(sources)
+            budget[0] -= size
+            frames = [part.memory.content(source) for source in sources]
+            name = f"{part.name} within {part.paths.of(node) or ''}".strip()
+            here = [frame for frame in frames if frame is not None]
+            found += parts_of_frames(here, name, None, level + 1, budget)
     return found
 
 
@@ -245,7 +251,7 @@ def parts_of_pickle(piece: Piece) -> list[Part]:
 
 def _tells(machine: PickleMachine) -> bool:
     """Tell whether a stream that breaks asks for what could be imported before it does."""
-    told = any(what != "name" for _, what in machine.acts)
+    told = any(what != "name" for what in machine.acts)
     return any(
         all(word.isidentifier() for word in named.dotted.split("."))
         and (told or named.module.partition(".")[0] in sys.stdlib_module_names)

@@ -15,15 +15,16 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
-from .nodes import LONG, Break, Called, Named, Node, Text
+from .nodes import LONG, Break, Named, Node, Text
 from .trust import DEFAULT_LIMITS, Limits
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _F64: Final = struct.Struct(">d")
 _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
-_NODES: Final = 4
-"""Of this many values that the limits allow, one may be a container, call or name: some 100 bytes each."""
+_NODES: Final = 8
+"""Of this many values that the limits allow, one may be a container, call or name: some 300 bytes each."""
+_FLAWS: Final = 20
 DEEP: Final = 400
 """Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
 
@@ -39,7 +40,8 @@ class Stacks:
         behind: where the argument of the opcode at hand ends.
         stack, marks, memo: pickle's; the memo holds what was stored under each index.
         names: what was asked for by name, by module and name.
-        acts: places at which the unpickler would do more than build plain data, with a word for each.
+        acts: what the unpickler would do besides building plain data, a word for each, and where first.
+        calls: what is called, or made an instance of.
         flaws: what is wrong with the stream, though the unpickler may go on.
         broken: why the unpickler would stop without an object; None where it would not.
         legacy: whether the stream has opcodes that the reader of plain data does not know.
@@ -59,8 +61,8 @@ class Stacks:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         self.names: dict[tuple[str, str], Named] = {}
-        self.acts: list[tuple[int, str]] = []
-        self.calls: list[Called] = []
+        self.acts: dict[str, int] = {}
+        self.calls: list[Node] = []
         self.flaws: list[str] = []
         self.broken: str | None = None
         self.legacy = False
@@ -128,15 +130,20 @@ class Stacks:
 
     def act(self, at: int, what: str) -> None:
         """Note that the unpickler would do something here."""
-        self.acts.append((at, what))
+        self.acts.setdefault(what, at)
 
-    def call(self, kind: str, at: int, target: Any, args: list[Any]) -> Node:
-        """Push what a call gives."""
+    def flaw(self, at: int, what: str) -> None:
+        """Note what is wrong with the stream."""
+        if len(self.flaws) < _FLAWS:
+            self.flaws.append(f"byte {at}: {what}")
+
+    def call(self, kind: str, at: int, target: Any, args: Any, *keywords: Any) -> Node:
+        """Push what a call gives; `args` may be that of many calls, and is not copied."""
         self.act(at, kind)
-        node = self.new(kind, at, [target, *args])
-        self.calls.append(Called(node, target))
+        node = self.new(kind, at, [target, args, *keywords])
+        self.calls.append(node)
         if type(target) is Node and target.kind == "name":
-            target.value.called(node, len(args))
+            target.value.called(node, len(node.args))
         return node
 
     def name(self, module: str, name: str, at: int) -> Node:

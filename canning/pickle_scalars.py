@@ -17,7 +17,14 @@ _F64: Final = struct.Struct(">d")
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _LETTERS: Final = {
     **{letter.encode(): letter.encode() for letter in "\\'\""},
-    **{b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"\n": b""},
+    b"n": b"\n",
+    b"t": b"\t",
+    b"r": b"\r",
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"v": b"\v",
+    b"\n": b"",
 }
 _DIGITS: Final = 4300
 """Digits at which Python stops too."""
@@ -41,7 +48,7 @@ def unsigned(machine: PickleMachine, argument: Any, at: int) -> None:
 def signed(machine: PickleMachine, argument: Any, at: int) -> None:
     """Push a signed int of any length."""
     if len(argument) > machine.limits.integer_bytes:
-        machine.flaws.append(f"byte {at}: an int of {len(argument)} bytes")
+        machine.flaw(at, f"an int of {len(argument)} bytes")
         push(machine, blob("int", argument, machine.behind - len(argument)))
     else:
         push(machine, int.from_bytes(argument, "little", signed=True))
@@ -59,7 +66,7 @@ def number(machine: PickleMachine, argument: bytes, at: int) -> None:
         push(machine, line == b"01")
         return
     if len(line) > _DIGITS:
-        machine.flaws.append(f"byte {at}: a number of {len(line)} digits")
+        machine.flaw(at, f"a number of {len(line)} digits")
         line = b"0"
     for read in (int, lambda digits: int(digits, 0), float):
         try:

@@ -29,14 +29,14 @@ def _frame(machine: PickleMachine, argument: Any, at: int) -> None:
     length = int.from_bytes(argument, "little")
     left = len(machine.data) - at - 9
     if length > left:  # the unpickler stops here; a lenient one may not
-        machine.flaws.append(f"byte {at}: a frame of {length} bytes, where {left} are left")
+        machine.flaw(at, f"a frame of {length} bytes, where {left} are left")
 
 
 def _stop(machine: PickleMachine, argument: Any, at: int) -> None:
     machine.root = machine.pop()
     machine.stopped = True
     if machine.stack or machine.marks:
-        machine.flaws.append("something unfinished is left at its end")
+        machine.flaw(at, "something unfinished is left at its end")
 
 
 # -- containers ----------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def _fill(machine: PickleMachine, items: list[Any], kinds: tuple[str, ...], at: 
         raise Break("adds to something that holds nothing")
     pairs = "dict" in kinds
     if pairs and any(type(key) is Node and key.kind in _UNHASHABLE for key in items[::2]):
-        machine.flaws.append(f"byte {at}: a key that is none")
+        machine.flaw(at, "a key that is none")
     if target.kind in kinds:
         target.items = target.items if target.items is not None else []
         target.items += items
@@ -152,7 +152,7 @@ def _put(machine: PickleMachine, argument: Any, at: int) -> None:
     if index < 0:
         raise Break("stores in the memo under a negative number")
     if index > len(machine.data):
-        machine.flaws.append(f"byte {at}: memo entry {index}, for which the unpickler makes room")
+        machine.flaw(at, f"memo entry {index}, for which the unpickler makes room")
     machine.memo[index] = machine.top()
     if size > 1:
         machine.stored[index] = size
@@ -196,41 +196,35 @@ def _name_part(part: Any) -> Any:
     return "(made by a call)" if type(part) is Node and part.kind in _MADE else part
 
 
-def _args_of(machine: PickleMachine) -> list[Any]:
-    args = machine.pop()
-    if type(args) is Node and args.kind == "tuple":
-        return args.items or []
-    return [args]  # what a call made may be a tuple all the same
-
-
 def _reduce(machine: PickleMachine, argument: Any, at: int) -> None:
-    args = _args_of(machine)
+    args = machine.pop()
     machine.call("call", at, machine.pop(), args)
 
 
 def _new_object(machine: PickleMachine, argument: Any, at: int) -> None:
-    args = _args_of(machine)
+    args = machine.pop()
     machine.call("new", at, machine.pop(), args)
 
 
 def _new_object_ex(machine: PickleMachine, argument: Any, at: int) -> None:
-    keywords = machine.pop()
-    args = _args_of(machine)
-    machine.call("new", at, machine.pop(), [*args, keywords])
+    keywords, args = machine.pop(), machine.pop()
+    machine.call("new", at, machine.pop(), args, keywords)
 
 
 def _instance(machine: PickleMachine, argument: Any, at: int) -> None:
-    args = machine.items()
+    args = machine.new("tuple", at, machine.items())
     target = machine.name(*_names(argument), at)
-    machine.stack.pop()
+    del machine.stack[-2:]
     machine.call("call", at, target, args)
 
 
 def _object(machine: PickleMachine, argument: Any, at: int) -> None:
-    items = machine.items()
-    if not items:
+    target, *rest = machine.items() or [None]
+    if target is None:
         raise Break("an instance of nothing")
-    machine.call("call", at, items[0], items[1:])
+    args = machine.new("tuple", at, rest)
+    machine.stack.pop()
+    machine.call("call", at, target, args)
 
 
 def _build(machine: PickleMachine, argument: Any, at: int) -> None:

@@ -12,7 +12,6 @@ from .data_reader import CLASSES
 from .errors import CanningError
 from .known_names import purpose_of
 from .message import Serializer
-from .nodes import Node
 from .pickle_machine import PickleMachine
 from .plain import CONSTRUCTORS
 from .registry import Canner, Registry, default_registry
@@ -73,7 +72,7 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
     complaint = wire or _refusal(frames)
     if complaint is None:
         return CLEAN, []
-    acts = {what for _, what in machine.acts}
+    acts = set(machine.acts)
     if acts and not _only_safe(machine, acts):
         return NEEDS_CODE, _reasons(machine, acts)
     if acts and machine.legacy and not machine.broken and wire is None:
@@ -102,10 +101,7 @@ def _only_safe(machine: PickleMachine, acts: set[str]) -> bool:
         key in _SAFE or key in CLASSES for key in machine.names
     ):
         return False
-    return all(
-        type(target) is Node and target.kind == "name" and (target.value.module, target.value.name) in _SAFE
-        for _, target in machine.calls
-    )
+    return all(node.target in _SAFE for node in machine.calls)
 
 
 def _reasons(machine: PickleMachine, acts: set[str]) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .nodes import Break, Node
 
 if TYPE_CHECKING:
     from .pickle_machine import PickleMachine
+
+
+_STATE: Final = 64
+"""Keys and values of a state that are looked at."""
 
 
 def skip_array(machine: PickleMachine, wrapper: Node, at: int) -> None:
@@ -34,7 +38,7 @@ def _behind_pickle(machine: PickleMachine, at: int) -> int:
     within = type(machine)(machine.data, at, limits=machine.limits, wrappers=False).run()
     for key, named in within.names.items():
         machine.names.setdefault(key, named)
-    machine.acts += within.acts
+    machine.acts |= within.acts
     machine.flaws += within.flaws
     if within.broken:
         raise Break(within.broken)
@@ -47,7 +51,9 @@ def state_of(node: Node) -> dict[Any, Any]:
     if type(state) is not Node or state.kind != "dict" or not state.items:
         return {}
     return {
-        key: value for key, value in zip(state.items[::2], state.items[1::2], strict=True) if type(key) is str
+        key: value
+        for key, value in zip(state.items[:_STATE:2], state.items[1:_STATE:2], strict=False)
+        if type(key) is str
     }
 
 
@@ -55,7 +61,7 @@ def dtype_of(node: Any) -> str | None:
     """Tell the code of a dtype that was pickled by numpy: ``f8``, ``U5``; None for others."""
     if type(node) is not Node or node.target != ("numpy", "dtype"):
         return None
-    code = node.items[1] if node.items and len(node.items) > 1 else None
+    code = node.args[0] if node.args else None
     if type(code) is not str or not code[:1].isalpha() or len(code) > 20:
         return None
     if code[1:].isascii() and code[1:].isdigit():

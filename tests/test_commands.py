@@ -1,0 +1,131 @@
+"""The commands `inspect` and `scan`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import canning
+from canning.cli import main
+
+from .pickle_streams import ATTACKS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    canning.dump({"x": np.arange(1000.0)}, tmp_path / "arrays.canned")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "notes.txt").write_text("config\nnames\n")
+    (tmp_path / "deeper" / "empty").touch()
+    (tmp_path / "deeper" / "old.pkl").write_bytes(pickle.dumps([1, 2], 0))
+    return tmp_path
+
+
+def test_scan_of_what_is_clean(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", str(folder / "arrays.canned")]) == 0
+    assert capsys.readouterr().out == f"clean       {folder / 'arrays.canned'}\n"
+    assert main(["scan", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["clean", "clean"]
+    assert lines[-1] == "2 clean, 0 needs code, 0 unreadable; 2 files that are no pickles were left out"
+
+
+def test_scan_of_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = folder / "deeper" / "picture.png"
+    evil.write_bytes(ATTACKS["plain"])
+    assert main(["scan", str(folder)]) == 1
+    assert "needs code  " + str(evil) + ": dangerous: os.system" in capsys.readouterr().out
+    evil.unlink()
+    (folder / "broken.pkl").write_bytes(b"\x80\x04N")
+    assert main(["scan", str(folder)]) == 2
+    assert "broken.pkl: the stream breaks off at byte 3" in capsys.readouterr().out
+    assert main(["scan", str(folder / "deeper" / "notes.txt")]) == 2
+    assert main(["scan", str(folder / "missing")]) == 2
+
+
+def test_scan_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "evil").write_bytes(ATTACKS["behind another"])
+    assert main(["scan", "--json", str(folder)]) == 1
+    found = {Path(each["path"]).name: each for each in json.loads(capsys.readouterr().out)}
+    assert {name: each["verdict"] for name, each in found.items()} == {
+        "arrays.canned": "clean",
+        "evil": "needs code",
+        "old.pkl": "clean",
+    }
+    (asked,) = found["evil"]["globals"]
+    assert (asked["module"], asked["name"], asked["dangerous"]) == ("os", "system", True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_scan_passes_pipes_by(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(folder / "pipe.pkl")
+    assert main(["scan", str(folder)]) == 0
+
+
+def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(folder / "arrays.canned")]) == 0
+    text = capsys.readouterr().out
+    assert "['x']: array <f8 (1000,), 8,000 bytes in frame 1" in text
+    assert "Opcodes" not in text
+    assert main(["inspect", "--opcodes", str(folder / "arrays.canned")]) == 0
+    assert "# array <f8 (1000,), 8,000 bytes in frame 1" in capsys.readouterr().out
+    assert main(["inspect", "--json", "--opcodes", str(folder / "arrays.canned")]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["verdict"] == "clean"
+    assert data["opcodes"][-1].split()[1] == "STOP"
+    assert main(["inspect", str(folder / "missing")]) == 2
+    assert "FileNotFoundError" in capsys.readouterr().err
+
+
+def test_names_of_files_are_shown_harmlessly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "\x1b[31m.pkl").write_bytes(pickle.dumps(1))
+    assert main(["scan", str(tmp_path)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_who_reads_only_the_first_lines(folder: Path) -> None:
+    command = [sys.executable, "-m", "canning", "inspect", "--opcodes", str(folder / "many.pkl")]
+    (folder / "many.pkl").write_bytes(pickle.dumps(list(range(20_000))))
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1]
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        ran.stdout.readline()
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+        assert ran.wait(30) == 1
+
+
+def test_progress_and_colours_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rich = pytest.importorskip("rich", reason="rich is in the extra demo")
+    assert rich is not None
+    from canning import commands
+
+    class Terminal:
+        text = ""
+
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            self.text += text
+            return len(text)
+
+        def flush(self) -> None:
+            pass
+
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    console = commands._console(terminal)
+    console.print("text")
+    assert "text" in terminal.text
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert commands._console(terminal) is None
