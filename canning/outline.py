@@ -248,13 +248,10 @@ def _plain(value: Any) -> str:
             if type(value) is str and value.isprintable() and len(value) < _SHOWN
             else shown_value(value)
         )
-    if (
-        value.kind == "tuple"
-        and len(value.items or ()) < _LOOKED_AT
-        and all(type(item) is not Node for item in value.items or ())
-    ):
-        items = ", ".join(shown_value(item) for item in (value.items or [])[:32])
-        return f"({items},)" if len(value.items or ()) == 1 else f"({items})"
+    parts = value.items or []
+    if value.kind == "tuple" and len(parts) <= 32 and all(type(item) is not Node for item in parts):
+        items = ", ".join(map(shown_value, parts))
+        return f"({items},)" if len(parts) == 1 else f"({items})"
     return f"({value.kind})"
 
 
@@ -302,5 +299,5 @@ def _worth_opening(node: Node) -> bool:
         return False
     items = node.items or []
     if node.kind in ("list", "tuple", "set", "frozenset") and len(items) > 8:
-        return any(type(item) is Node for item in items)  # once for each container that is shown
+        return any(type(item) is Node for item in items)
     return True

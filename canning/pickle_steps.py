@@ -162,7 +162,7 @@ def _index(argument: Any) -> int:
     if type(argument) is not bytes:
         return int.from_bytes(argument, "little")
     try:
-        return int(argument[:64])
+        return int(argument)
     except ValueError:
         raise Break("an index of the memo that is none") from None
 

@@ -38,6 +38,10 @@ _SAFE: Final = frozenset(
     )
 )
 """What may be called with any arguments: at worst it raises."""
+_READ: Final = _SAFE.union(
+    CLASSES, (("canning.canned", "set_attributes"), ("canning.reducers", "CannedRegistered"))
+)
+"""What the reader of plain data knows."""
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",
     "extension": "asks for what copyreg has under an extension code",
@@ -70,9 +74,11 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
     `wire` says what is wrong with its trailer or frames, where something is.
     """
     complaint = wire or _refusal(frames)
-    if complaint is None:
-        return CLEAN, []
     acts = set(machine.acts)
+    if complaint is None and not machine.broken and all(key in _READ for key in machine.names):
+        return CLEAN, []
+    if complaint is None:  # the reader and the machine read two things, so a third may do so too
+        return NEEDS_CODE, ["it can be read in two ways", *_reasons(machine, acts)]
     if acts and not _only_safe(machine, acts):
         return NEEDS_CODE, _reasons(machine, acts)
     if acts and machine.legacy and not machine.broken and wire is None:
