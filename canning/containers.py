@@ -156,7 +156,7 @@ class Unpacker:
                 tool = make[kind]()
                 rest = self._stream(tool, rest, out)
                 if rest is None:
-                    return out, f"it unpacks to more than {len(out)} bytes, which are looked at here"
+                    return out, "it unpacks to more bytes than are looked at: expanded= allows for more"
                 if not tool.eof:
                     return out, "its compressed data breaks off"
                 if kind == "deflate":

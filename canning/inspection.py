@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ class ScanResult:
         return {"verdict": self.verdict, "kind": self.kind, "reasons": list(self.reasons), "globals": found}
 
 
-@dataclass(slots=True)
+@dataclass
 class Report:
     """What a source holds. `str` and rich show it; so does a notebook.
 
@@ -97,7 +98,7 @@ class Report:
     reasons: list[str]
     notes: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def tree(self) -> Line:
         """The skeleton of the object, or of all objects."""
         lines = [part.tree for part in self.parts]
@@ -110,7 +111,7 @@ class Report:
         """The frames of the messages, in their order."""
         return [row for part in self.parts for row in part.rows]
 
-    @property
+    @cached_property
     def globals(self) -> list[Global]:
         """What is asked for by name, what is dangerous first."""
         found = [_global_of(part, named) for part in self.parts for named in part.names()]

@@ -15,6 +15,10 @@ class Break(Exception):
     """Say that the unpickler would stop here, and why."""
 
 
+class Limit(Break):
+    """Say that a limit of this reader ends it, where the unpickler may go on."""
+
+
 class Blob(NamedTuple):
     """A long string or bytes object: what it is, where its content starts, its bytes, and their digest."""
 

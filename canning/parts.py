@@ -234,7 +234,8 @@ def parts_of_pickle(piece: Piece) -> list[Part]:
     known = True
     while at < len(data) and len(parts) < _PICKLES:
         machine = follow(data, at)
-        if not machine.stopped and not _tells(machine) and (parts or not piece.sure):
+        told = machine.stopped or machine.limited or _tells(machine)
+        if not told and (parts or not piece.sure):
             known = False
             break
         name = f"{piece.name} pickle {len(parts) + 1} at byte {at}".strip() if parts else piece.name
@@ -260,7 +261,7 @@ def _tells(machine: PickleMachine) -> bool:
 
 
 def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> None:
-    if not sure and all(not part.machine.acts for part in parts):
+    if not sure and not known and all(not part.machine.acts for part in parts):
         parts.clear()
         return
     last = parts[-1]

@@ -15,7 +15,7 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
-from .nodes import LONG, Break, Named, Node, Text
+from .nodes import LONG, Break, Limit, Named, Node, Text
 from .trust import DEFAULT_LIMITS, Limits
 
 _U16: Final = struct.Struct("<H")
@@ -44,6 +44,7 @@ class Stacks:
         calls: what is called, or made an instance of.
         flaws: what is wrong with the stream, though the unpickler may go on.
         broken: why the unpickler would stop without an object; None where it would not.
+        limited: whether it was a limit of ours that ended it.
         legacy: whether the stream has opcodes that the reader of plain data does not know.
         root: the node of the object, where the stream reaches STOP.
         depth: how deep containers stand in containers.
@@ -65,6 +66,7 @@ class Stacks:
         self.calls: list[Node] = []
         self.flaws: list[str] = []
         self.broken: str | None = None
+        self.limited = False
         self.legacy = False
         self.stopped = False
         self.root: Any = None
@@ -106,7 +108,7 @@ class Stacks:
         """Push a node."""
         self.nodes += 1
         if self.nodes > self.limits.nodes // _NODES:
-            raise Break(f"more containers, names and calls than {self.limits.nodes // _NODES}")
+            raise Limit(f"more containers, names and calls than {self.limits.nodes // _NODES}")
         node = Node(kind, at, items)
         if items:
             self.sink(node, items)
@@ -195,6 +197,7 @@ class PickleMachine(Stacks):
             self._loop(STEPS)
         except Break as error:
             self.broken = f"byte {self.at}: {error}"
+            self.limited = isinstance(error, Limit)
         except (IndexError, struct.error):
             self.broken = f"the stream breaks off at byte {self.at}"
         except UnicodeDecodeError:
@@ -215,7 +218,7 @@ class PickleMachine(Stacks):
             code = data[at]
             left -= 1
             if left < 0:
-                raise Break(f"more than {self.limits.nodes} opcodes")
+                raise Limit(f"more than {self.limits.nodes} opcodes")
             if trace is None:  # what long lists consist of, in place
                 if code == 0x4B:  # BININT1
                     push(data[at + 1])
