@@ -38,6 +38,7 @@ class Stacks:
     Attributes:
         data, start, at: the stream, where in it the pickle starts, how far it was followed.
         behind: where the argument of the opcode at hand ends.
+        edge: where the last frame ends.
         stack, marks, memo: pickle's; the memo holds what was stored under each index.
         names: what was asked for by name, by module and name.
         acts: what the unpickler would do besides building plain data, a word for each, and where first.
@@ -57,6 +58,7 @@ class Stacks:
         self.start = self.at = start
         self.limits = limits
         self.behind = start
+        self.edge = 0
         self.protocol = 0
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -212,9 +214,13 @@ class PickleMachine(Stacks):
         data, size, trace = self.data, len(self.data), self.trace
         stack, memo, left = self.stack, self.memo, self.limits.nodes
         push, fetched = stack.append, self.fetched
-        at = self.at
+        at, edge = self.at, size + 1
         while not self.stopped:
             self.at = at
+            if at >= edge:
+                if at > edge:  # of a file, the C unpickler drops what is left of the frame
+                    self.act(at, "frames")
+                edge = size + 1
             code = data[at]
             left -= 1
             if left < 0:
@@ -258,8 +264,12 @@ class PickleMachine(Stacks):
             self.behind = at
             self.legacy |= legacy
             step(self, argument, self.at)
+            if code == 0x95:  # FRAME
+                if edge <= size:
+                    self.act(self.at, "frames")
+                edge = self.edge
             if self.skipped and self.skipped[-1][0] == at:
-                at = self.skipped[-1][1]
+                at, edge = self.skipped[-1][1], size + 1
             if trace is not None:
                 trace(self, self.at, code, argument)
         self.at = at

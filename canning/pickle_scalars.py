@@ -74,7 +74,8 @@ def number(machine: PickleMachine, argument: bytes, at: int) -> None:
             return
         except ValueError:
             pass
-    raise Break("a number that is none")
+    machine.flaw(at, "a number that is none")  # the unpickler stops at some of these, and not at all
+    push(machine, 0)
 
 
 def remember(machine: PickleMachine, value: Any, size: int) -> None:

@@ -28,6 +28,7 @@ def _proto(machine: PickleMachine, argument: Any, at: int) -> None:
 def _frame(machine: PickleMachine, argument: Any, at: int) -> None:
     length = int.from_bytes(argument, "little")
     left = len(machine.data) - at - 9
+    machine.edge = at + 9 + length
     if length > left:  # the unpickler stops here; a lenient one may not
         machine.flaw(at, f"a frame of {length} bytes, where {left} are left")
 

@@ -51,6 +51,7 @@ _ACTS: Final = {
     "call": "calls what it made",
     "new": "makes an instance of what it made",
     "name": "asks for a name",
+    "frames": "has frames that end within opcodes: who reads it from a file reads something else",
 }
 
 
@@ -75,10 +76,16 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
     """
     complaint = wire or _refusal(frames)
     acts = set(machine.acts)
-    if complaint is None and not machine.broken and all(key in _READ for key in machine.names):
+    agreed = (
+        not machine.broken
+        and not machine.flaws
+        and "frames" not in acts
+        and all(key in _READ for key in machine.names)
+    )
+    if complaint is None and agreed:
         return CLEAN, []
     if complaint is None:  # the reader and the machine read two things, so a third may do so too
-        return NEEDS_CODE, ["it can be read in two ways", *_reasons(machine, acts)]
+        return NEEDS_CODE, ["it can be read in two ways", *machine.flaws, *_reasons(machine, acts)]
     if acts and not _only_safe(machine, acts):
         return NEEDS_CODE, _reasons(machine, acts)
     if acts and machine.legacy and not machine.broken and wire is None:

@@ -113,6 +113,10 @@ ATTACKS: dict[str, bytes] = {
     "behind another": pickle.dumps([1], 4) + COMMAND + b".",
     "popped": COMMAND + b"0N.",
     "no frame": b"\x80\x04\x95" + b"\xff" * 7 + b"\0" + COMMAND + b".",
+    # Of a file, the unpickler drops what a frame has left when an opcode goes beyond its end.
+    "across a frame": b"\x80\x04\x95\x02\0\0\0\0\0\0\0U\x1a" + (COMMAND + b".").ljust(26, b"N") + b".",
+    "a frame in a frame": b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x95\1\0\0\0\0\0\0\0NN0.",
+    "data across a frame": b"\x80\x04\x95\x02\0\0\0\0\0\0\0\x8c\4abcd.",
     "names from the memo": b"\x80\x04\x8c\x06system\x94\x8c\2os\x94h\1h\0\x93\x8c\4true\x85R.",
     "names put late": b"\x80\x04\x8c\2osq\xc8\x8c\x06systemq\xc90h\xc8h\xc9\x93\x8c\4true\x85R.",
     "names written twice": b"\x80\x04\x8c\2os\x8c\2os0\x8c\x06system\x93\x8c\4true\x85R.",
