@@ -19,6 +19,7 @@ from .canned import (
     uncan,
 )
 from .errors import (
+    AuthenticationError,
     CannerError,
     CanningError,
     DeserializationError,
@@ -37,6 +38,7 @@ from .message import (
     unpack_apply_message,
 )
 from .registry import Registry, default_registry
+from .secret import InsecureKeyWarning, Key, new_key
 from .trust import Limits
 from .wrapping import can
 
@@ -46,6 +48,7 @@ register = default_registry.register
 unregister = default_registry.unregister
 
 __all__ = [
+    "AuthenticationError",
     "CannedArray",
     "CannedBytes",
     "CannedCell",
@@ -57,6 +60,8 @@ __all__ = [
     "CannerError",
     "CanningError",
     "DeserializationError",
+    "InsecureKeyWarning",
+    "Key",
     "Limits",
     "PrePickled",
     "Reference",
@@ -73,6 +78,7 @@ __all__ = [
     "interactive",
     "load",
     "loads",
+    "new_key",
     "pack_apply_message",
     "register",
     "serialize_object",
