@@ -165,6 +165,18 @@ class Serializer:
         frames = list(obj.frames) if type(obj) is PrePickled else self._serialize(obj, 0)
         return frames if self.key is None else sign(frames, self.key)
 
+    def serialize_chain(self, objects: Iterable[Any], extensions: bytes = b"") -> list[Frame]:
+        """Turn objects into frames behind each other; with a key, one signature covers them all.
+
+        So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
+        could; `transport` sends and receives them so. `extensions` go into the first header, which must be
+        signed to have some.
+        """
+        frames: list[Frame] = []
+        for obj in objects:
+            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0)
+        return frames if self.key is None else sign(frames, self.key, extensions)
+
     def _serialize(self, obj: Any, flags: int) -> list[Frame]:
         kind = type(obj)
         if kind in _ATOMS:
