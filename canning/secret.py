@@ -154,16 +154,20 @@ def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
 
 def read_secret(path: str | os.PathLike[str]) -> bytes:
     """Read a file of up to `LONGEST` bytes (one more of a longer one), and warn where it is not private."""
-    try:
-        with open(path, "rb") as file:
-            exposed = _exposure(os.fstat(file.fileno()))
-            content = file.read(LONGEST + 1)
-    except OSError as error:
-        # The text of an OSError names the file, and a str may be a key that was meant to be bytes.
-        raise type(error)(error.errno, f"{error.strerror}: {shown(path)}") from None
+    content, exposed = read_file(path)
     if exposed:
         warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
     return content
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str | None]:
+    """Read a file as `read_secret` does, and say what makes it not private, None where nothing does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LONGEST + 1), _exposure(os.fstat(file.fileno()))
+    except OSError as error:
+        # The text of an OSError names the file, and a str may be a key that was meant to be bytes.
+        raise type(error)(error.errno, f"{error.strerror}: {shown(path)}") from None
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -223,8 +223,7 @@ class Conversation:
             self.refused += 1
             # A REP has to answer whatever came, and who was forgotten should know.
             if self._kind == zmq.REP or isinstance(error, UnknownSession):
-                notice = Note(REFUSED, self._sessions.id, *([] if note is None else [note.sender]))
-                yield Push(self._control(prefix, notice), control=True)
+                yield Push(self._control(prefix, self._sessions.refusal(note)), control=True)
             if isinstance(error, MessageError):
                 raise
             raise refused(frames, prefix, error) from error
@@ -251,8 +250,7 @@ class Conversation:
                 self._changed()
             elif self._kind == zmq.REQ:
                 raise AuthenticationError("it answers nothing that was asked")
-        elif note.receiver == self._sessions.id or self._kind == zmq.REQ:
-            self._sessions.forget(place)
+        elif self._sessions.forget(place, note) or self._kind == zmq.REQ:
             raise PeerRefused(f"the other side of {self!r} did not read the last message: send it again")
         return None
 

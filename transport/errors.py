@@ -38,7 +38,7 @@ class RefusedMessage(MessageError, AuthenticationError):
 
 
 class PeerRefused(TransportError):
-    """Say that the other side of a channel did not read the last message: send it again.
+    """Say that the other side of a channel has not read what was sent of late: send it again.
 
     It began anew since, or has forgotten this session; the next message makes another one.
     """

@@ -98,7 +98,7 @@ class Sessions:
     def __init__(self, limit: int) -> None:
         self.id = secrets.token_bytes(16)
         self.limit = limit
-        self._issued = 0
+        self._issued = secrets.randbits(62)  # so that no number is that of a channel before this one
         self._open: dict[int, None] = {}  # numbers given out that nobody has used yet, oldest first
         self._seen: dict[int, int] = {}  # number to counter, least recently used first
         self._hellos: dict[bytes, int] = {}  # place to the number in a HELLO without an answer
@@ -123,9 +123,19 @@ class Sessions:
         """Make the note of the next message; `route.counter` has to be set to its counter when it went."""
         return Note(DATA, self.id, route.peer, route.number, route.reply, route.counter + 1)
 
-    def forget(self, place: bytes) -> None:
-        """Forget the route to a place: the other side knows it no more."""
-        self._places.pop(place, None)
+    def refusal(self, note: Note | None) -> Note:
+        """Make the note which says that a message was not read; None for one that nobody knows who sent."""
+        if note is None:
+            return Note(REFUSED, self.id)
+        return Note(REFUSED, self.id, note.sender, note.number)
+
+    def forget(self, place: bytes, refusal: Note) -> bool:
+        """Forget the route to a place where a refusal is about that; False where it is not."""
+        route = self._places.get(place)
+        if route is None or (refusal.receiver, refusal.number) != (self.id, route.number):
+            return False
+        del self._places[place]
+        return True
 
     # -- to receive
 
