@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ __all__ = ["Certificate", "Guard", "connect", "load_certificate", "new_certifica
 _LINE: Final = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([\x21-\x7e]{40})"\s*$', re.MULTILINE)
 _DOMAIN: Final = "canning"
 """What the sockets and their authenticator call each other."""
+_ATTEMPTS: Final = 10
+_MOMENT: Final = 0.01
+"""Seconds between attempts to start an authenticator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,23 +214,33 @@ def connect(socket: Any, address: str, *, certificate: CertificateLike, server: 
 
 
 def _authenticator(context: zmq.Context[Any]) -> Any:
-    authenticator: Any
+    """Start an authenticator; one that has just stopped takes a moment to make room for it."""
+    for last in (False,) * _ATTEMPTS + (True,):
+        authenticator = _new_authenticator(context)
+        try:
+            authenticator.start()
+        except zmq.ZMQError as error:
+            authenticator.stop()
+            if error.errno != zmq.EADDRINUSE:
+                raise
+            if last:
+                raise TransportError(
+                    "this context has an authenticator already: use its Guard.bind, or another context"
+                ) from error
+            time.sleep(_MOMENT)
+        else:
+            break
+    return authenticator
+
+
+def _new_authenticator(context: zmq.Context[Any]) -> Any:
     if isinstance(context, zmq.asyncio.Context):
         from zmq.auth.asyncio import AsyncioAuthenticator
 
-        authenticator = AsyncioAuthenticator(context)
-    else:
-        from zmq.auth.thread import ThreadAuthenticator
+        return AsyncioAuthenticator(context)
+    from zmq.auth.thread import ThreadAuthenticator
 
-        authenticator = ThreadAuthenticator(context)
-    try:
-        authenticator.start()
-    except zmq.ZMQError as error:
-        authenticator.stop()
-        raise TransportError(
-            "this context has an authenticator already: use its Guard.bind, or another context"
-        ) from error
-    return authenticator
+    return ThreadAuthenticator(context)
 
 
 def _certificate(given: CertificateLike) -> Certificate:
