@@ -121,11 +121,6 @@ class Serializer:
             options["key"] = self.key  # a Key shows nothing of itself
         return f"Serializer({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        if self.key is not None:
-            raise SerializationError("a Serializer with a key cannot be sent: make it where it is used")
-        return super().__reduce_ex__(protocol)
-
     def evolve(self, **options: Any) -> Self:
         """Make a serializer with other options; raises `TypeError` for one that there is not.
 
@@ -139,6 +134,8 @@ class Serializer:
 
     def __reduce__(self) -> Any:
         """Travel as the options; the default one, and so ``canning.serialize_object``, by name."""
+        if self.key is not None:
+            raise SerializationError("a Serializer with a key cannot be sent: make it where it is used")
         if self is default_serializer:
             return "default_serializer"
         return _serializer_of, (type(self), {name: getattr(self, name) for name in OPTIONS})

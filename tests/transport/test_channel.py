@@ -194,6 +194,19 @@ def test_question_and_answer(connect: Connect, scheme: str, types: tuple[str, st
     assert (here.lost, there.lost, here.refused, there.refused) == (0, 0, 0, 0)
 
 
+def test_prefixes_of_unlike_sockets(connect: Connect) -> None:
+    router, request = connect("tcp", zmq.ROUTER, zmq.REQ)
+    there, here = Channel(router, key=KEY, prefix=2), Channel(request, key=KEY)
+    with echoing(there):
+        here.send(1, timeout=10)
+        assert here.recv(timeout=10) == 1
+    reply, dealer = connect("tcp", zmq.REP, zmq.DEALER)
+    there, here = Channel(reply, key=KEY), Channel(dealer, key=KEY, prefix=1)
+    with echoing(there):
+        here.send(1, prefix=b"", timeout=10)
+        assert here.recv(timeout=10) == ([b""], 1)
+
+
 def test_a_router_and_a_rep_have_several_peers(open_socket: Open) -> None:
     for server_kind, kind in ((zmq.ROUTER, zmq.DEALER), (zmq.REP, zmq.REQ)):
         socket = open_socket(server_kind)
