@@ -28,6 +28,7 @@ from canning import (
     Serializer,
     new_key,
 )
+from canning.signing import verify
 from canning.wire import FOOTER, SIGNATURE, SIGNED, pack, parse
 
 from .harness import assert_equal
@@ -305,6 +306,14 @@ def test_a_signed_message_within_an_unsigned_one_is_not_signed() -> None:
     assert SIGNER.deserialize_object(signed)[0] == 1
     refused(canning.serialize_object(PrePickled(1, SIGNER)))
     refused([b"", *signed])
+
+
+def test_the_header_is_read_where_it_cannot_be_changed() -> None:
+    frames = SIGNER.serialize_object(["checked"])
+    shared = bytearray(frames[0])
+    checked = verify([shared], SIGNER.key or ())
+    shared[:] = bytes(len(shared))
+    assert checked == frames
 
 
 def test_memory_that_changed_before_it_was_read() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -174,7 +175,7 @@ class Channel(Conversation):
         self._view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
         self._order = asyncio.Lock()
         self._news = asyncio.Event()
-        self._taken: list[list[zmq.Frame]] = []  # what came for a call that was cancelled at that moment
+        self._taken: deque[list[zmq.Frame]] = deque()
 
     async def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
         """Send objects as one message under one signature.
@@ -228,23 +229,35 @@ class Channel(Conversation):
         await _retry(self.socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None))
 
     async def _pull(self, step: Pull) -> list[zmq.Frame] | None:
-        """Receive a message, or hear that another call has received what this one waits for."""
-        if self._taken:
-            return self._taken.pop(0)
+        """Receive a message, or hear that another call has received what this one waits for.
+
+        Messages go through a queue, so that calls which wait at the same time see to them in their order,
+        and one that came in the very moment in which its call was cancelled is there for the next.
+        """
+        if not self._taken:
+            await self._wait_for_news(step.seconds)
+        return self._taken.popleft() if self._taken else None
+
+    async def _wait_for_news(self, seconds: float | None) -> None:
         message = asyncio.ensure_future(
-            _retry(self.socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK), Deadline(None))
+            _retry(
+                self.socket,
+                zmq.POLLIN,
+                lambda view: self._taken.append(pull(view, zmq.NOBLOCK)),
+                Deadline(None),
+            )
         )
         news = asyncio.ensure_future(self._news.wait())
-        returned = False
         try:
-            await asyncio.wait((message, news), timeout=step.seconds, return_when=asyncio.FIRST_COMPLETED)
-            returned = True
+            await asyncio.wait((message, news), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._changed()
+            raise
         finally:
             news.cancel()
-            # This call may have been cancelled in the very moment in which its message came.
-            if not message.cancel() and not returned and message.exception() is None:
-                self._taken.append(message.result())
-        return message.result() if message.done() else None
+            message.cancel()
+        if message.done():
+            message.result()  # raises what the socket has raised
 
     def _changed(self) -> None:
         self._news.set()

@@ -25,6 +25,7 @@ from transport import (
     RefusedMessage,
     TransportError,
     TransportTimeout,
+    conversation,
     fake_pair,
 )
 from transport.sessions import Arrivals, Note, Sessions, UnknownSession
@@ -424,6 +425,19 @@ def test_garbage_and_messages_while_the_first_one_waits() -> None:
     assert here.refused == 1
 
 
+def test_what_comes_while_the_first_one_waits_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "AGAIN", 1000.0)
+    ends = fake_pair()
+    here, there = (Channel(end, key=KEY) for end in ends)
+    sender = threading.Thread(target=here.send, args=("from here",))
+    sender.start()
+    ends[1].recv_multipart()  # the HELLO is lost: what comes from there has to do
+    there.send("from there", timeout=10)
+    sender.join(10)
+    assert here.recv(timeout=0) == "from there"
+    assert there.recv(timeout=10) == "from here"
+
+
 def test_a_rep_goes_on_after_garbage(connect: Connect) -> None:
     server, client = connect("tcp", zmq.REP, zmq.REQ)
     channel = Channel(server, key=KEY)
@@ -591,6 +605,8 @@ def test_sessions_are_bounded_and_forgotten_ones_stay_closed() -> None:
         route = peer.route(b"")
         assert route is not None
         notes.append(peer.data(route))
+        with pytest.raises(UnknownSession):
+            here.accept(notes[-1]._replace(receiver=peer.id))
         assert here.accept(notes[-1]) == 0
         here.learn(peer.id, notes[-1])
     for note in notes:
@@ -727,7 +743,8 @@ def test_asyncio_question_and_answer(types: tuple[str, str]) -> None:
     run_pair(main, (getattr(zmq, types[0]), getattr(zmq, types[1])))
 
 
-def test_asyncio_both_sides_send_and_receive_at_once() -> None:
+def test_asyncio_both_sides_send_and_receive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "AGAIN", 1000.0)  # so that whoever is not woken waits for ever
     count = 50
 
     async def main(here: Any, there: Any) -> None:
@@ -738,6 +755,21 @@ def test_asyncio_both_sides_send_and_receive_at_once() -> None:
         got = await asyncio.gather(receive(here), receive(there), *sends)
         assert got[0] == got[1] == [*range(count)]
         assert (here.lost, there.lost, here.refused, there.refused) == (0, 0, 0, 0)
+
+    run_pair(main)
+
+
+def test_asyncio_one_call_receives_what_another_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "AGAIN", 1000.0)
+
+    async def main(here: Any, there: Any) -> None:
+        waiting = asyncio.create_task(here.recv())
+        await asyncio.sleep(0.05)
+        sending = asyncio.create_task(here.send(1))
+        assert await there.recv(timeout=5) == 1
+        await sending
+        await there.send(2)
+        assert await waiting == 2
 
     run_pair(main)
 
