@@ -31,6 +31,7 @@ def test_codec(tmp_path: Path) -> None:
         assert result["cells"]["pickle5"]["value"] > 0
 
 
+@pytest.mark.slow
 def test_signing(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     ran = bench("signing", "--quick", "--only", "sign-1MB,check-100B", "--json", file)
