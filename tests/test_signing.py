@@ -26,6 +26,7 @@ from canning import (
     PrePickled,
     SerializationError,
     Serializer,
+    lone,
     new_key,
 )
 from canning.signing import verify
@@ -314,6 +315,14 @@ def test_the_header_is_read_where_it_cannot_be_changed() -> None:
     checked = verify([shared], SIGNER.key or ())
     shared[:] = bytes(len(shared))
     assert checked == frames
+
+
+def test_signed_headers_are_not_kept() -> None:
+    """Each is another one, and would push those out that are seen again."""
+    kept = lone._read_head.cache_info().misses
+    for _ in range(3):
+        SIGNER.deserialize_object(SIGNER.serialize_object(LARGE))
+    assert lone._read_head.cache_info().misses == kept
 
 
 def test_memory_that_changed_before_it_was_read() -> None:
