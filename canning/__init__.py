@@ -19,6 +19,7 @@ from .canned import (
     uncan,
 )
 from .errors import (
+    AuthenticationError,
     CannerError,
     CanningError,
     DeserializationError,
@@ -38,6 +39,7 @@ from .message import (
     unpack_apply_message,
 )
 from .registry import Registry, default_registry
+from .secret import InsecureKeyWarning, Key, new_key
 from .trust import Limits
 from .wrapping import can
 
@@ -47,6 +49,7 @@ register = default_registry.register
 unregister = default_registry.unregister
 
 __all__ = [
+    "AuthenticationError",
     "CannedArray",
     "CannedBytes",
     "CannedCell",
@@ -59,6 +62,8 @@ __all__ = [
     "CanningError",
     "DeserializationError",
     "Global",
+    "InsecureKeyWarning",
+    "Key",
     "Limits",
     "PrePickled",
     "Reference",
@@ -78,6 +83,7 @@ __all__ = [
     "interactive",
     "load",
     "loads",
+    "new_key",
     "pack_apply_message",
     "register",
     "scan",

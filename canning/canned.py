@@ -162,8 +162,9 @@ class PrePickled:
     """Serialize an object once, to be sent many times.
 
     Wherever it stands in a message, on its own or at any depth, the object itself arrives. Its frames
-    look at the object's memory as it is: changes to arrays show in what is sent later. `serializer` is
-    the default one where none is given.
+    look at the object's memory as it is: changes to arrays show in what is sent later, and so they are
+    signed when they are sent, by the serializer that sends them. `serializer` is the default one where none
+    is given.
 
     >>> from canning import deserialize_object, serialize_object
     >>> ready = PrePickled({"step": 1})
@@ -176,7 +177,8 @@ class PrePickled:
     def __init__(self, obj: Any, serializer: Any = None) -> None:
         from .message import default_serializer  # which needs this module to be there first
 
-        self.frames: list[Frame] = (serializer or default_serializer).serialize_object(obj)
+        made = default_serializer if serializer is None else serializer.evolve(key=None)
+        self.frames: list[Frame] = made.serialize_object(obj)
 
 
 class CannedMessage(CannedObject):

@@ -30,5 +30,9 @@ class DeserializationError(CanningError):
     """Say that a message from the other side cannot be read; nothing of it was delivered."""
 
 
+class AuthenticationError(DeserializationError):
+    """Say that a message is not signed with a key of the reader's; nothing of it was read."""
+
+
 class UnresolvedReference(DeserializationError, NameError):
     """Say that a `Reference` names nothing in the namespace that it was looked up in."""

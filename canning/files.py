@@ -118,11 +118,12 @@ def load(
     """Build the object that `dump` or `pickle.dump` put into a file.
 
     With `mmap` arrays are read-only views of the mapped file, which stays mapped as long as one of them
-    lives, and only the pages that are touched are read. As with pickle, **whoever wrote the file can run
-    any code here.**
+    lives, and only the pages that are touched are read. With a key the file is not mapped but read: what
+    was checked must not change afterwards. As with pickle, **whoever wrote the file can run any code
+    here**; with a key, whoever has the key.
     """
     with Path(path).open("rb") as file:
-        if not mmap:
+        if not mmap or options.get("key") is not None:
             return loads(bytearray(file.read()), g, **options)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)

@@ -14,7 +14,7 @@ from .buffers import Frame
 from .canned import Namespace, PrePickled
 from .culprit import explain_failure
 from .dilled import DillWriter
-from .errors import DeserializationError
+from .errors import DeserializationError, SerializationError
 from .functions import is_local
 from .lone import serialize_lone
 from .packing import Packed, pack_buffers
@@ -22,10 +22,12 @@ from .pickling import Plan, Writer, better_plan
 from .reading import read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
+from .secret import KeyOption, as_keys
+from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits
 from .wire import CALL, PLAIN, count_frames, pack, pack_plain
 
-OPTIONS: Final = ("registry", "pickler", "buffer_threshold", "writable", "trust", "allow", "limits")
+OPTIONS: Final = ("registry", "pickler", "buffer_threshold", "writable", "trust", "allow", "limits", "key")
 TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
@@ -52,6 +54,9 @@ class Serializer:
         allow: classes, or their dotted names, that a message may make under ``trust="data"``, field by
             field: dataclasses, attrs classes, named tuples, enums. None by default.
         limits: what a message may ask for under ``trust="data"``, a `Limits`.
+        key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
+            of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
+            keys the first signs, and each is accepted. None by default.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([b"x" * 200]))
@@ -64,6 +69,7 @@ class Serializer:
         "allow",
         "allowed",
         "buffer_threshold",
+        "key",
         "limits",
         "pickler",
         "registry",
@@ -81,6 +87,7 @@ class Serializer:
         trust: str = "code",
         allow: Iterable[type | str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        key: KeyOption = None,
     ) -> None:
         if pickler not in PICKLERS:
             raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
@@ -96,6 +103,7 @@ class Serializer:
         self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
         self.limits = limits
         self.allowed = Allowed(self.allow)
+        self.key = as_keys(key)
         self._writers: list[Writer | DillWriter] = []
         self._frozen = True
 
@@ -109,6 +117,8 @@ class Serializer:
 
     def __repr__(self) -> str:
         options = {name: getattr(self, name) for name in OPTIONS[1:5]}
+        if self.key is not None:
+            options["key"] = self.key  # a Key shows nothing of itself
         return f"Serializer({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
     def evolve(self, **options: Any) -> Self:
@@ -124,6 +134,8 @@ class Serializer:
 
     def __reduce__(self) -> Any:
         """Travel as the options; the default one, and so ``canning.serialize_object``, by name."""
+        if self.key is not None:
+            raise SerializationError("a Serializer with a key cannot be sent: make it where it is used")
         if self is default_serializer:
             return "default_serializer"
         return _serializer_of, (type(self), {name: getattr(self, name) for name in OPTIONS})
@@ -147,9 +159,20 @@ class Serializer:
             options["buffer_threshold"] = buffer_threshold
         if options:
             return self.evolve(**options).serialize_object(obj)
-        if type(obj) is PrePickled:
-            return list(obj.frames)
-        return self._serialize(obj, 0)
+        frames = list(obj.frames) if type(obj) is PrePickled else self._serialize(obj, 0)
+        return frames if self.key is None else sign(frames, self.key)
+
+    def serialize_chain(self, objects: Iterable[Any], extensions: bytes = b"") -> list[Frame]:
+        """Turn objects into frames behind each other; with a key, one signature covers them all.
+
+        So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
+        could; `transport` sends and receives them so. `extensions` go into the first header, which must be
+        signed to have some.
+        """
+        frames: list[Frame] = []
+        for obj in objects:
+            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0)
+        return frames if self.key is None else sign(frames, self.key, extensions)
 
     def _serialize(self, obj: Any, flags: int) -> list[Frame]:
         kind = type(obj)
@@ -216,7 +239,8 @@ class Serializer:
         trailer is read as a plain pickle.
 
         The C unpickler reads the header: **whoever wrote the message can run any code here.** Raises
-        `DeserializationError` where the message is damaged or names what is not here.
+        `DeserializationError` where the message is damaged or names what is not here, and with a key
+        `AuthenticationError` where it is not signed with it.
 
         >>> obj, rest = deserialize_object(serialize_object([1, 2]) + serialize_object("next"))
         >>> obj, len(rest)
@@ -243,7 +267,8 @@ class Serializer:
         4
         """
         serializer = self.evolve(**options)
-        return serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL)
+        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL)
+        return frames if serializer.key is None else sign(frames, serializer.key)
 
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any

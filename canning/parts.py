@@ -16,9 +16,12 @@ from .outline import Line, Paths, outline
 from .pickle_machine import PickleMachine
 from .trust import MESSAGES, name_for_errors
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
-from .wire import CALL, Trailer, check_frames, parse
+from .wire import CALL, CHANNEL, SIGNATURE, Trailer, check_frames, parse
 
-EXTENSIONS: Final[dict[int, str]] = {}
+EXTENSIONS: Final[dict[int, str]] = {
+    SIGNATURE: "signed (not checked: no key)",
+    CHANNEL: "a message of a channel",
+}
 """What the extensions of the trailer are, by tag."""
 _PICKLES: Final = 10_000
 """Pickles behind each other in one file that are looked at."""

@@ -14,8 +14,10 @@ from .errors import CanningError, DeserializationError
 from .lone import read_lone
 from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
+from .secret import Keys
+from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .wire import FOOTER, LONE, PLAIN, Trailer, check_frames, is_plain, parse
+from .wire import FOOTER, LONE, PLAIN, SIGNED, Trailer, check_frames, is_plain, parse
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -32,6 +34,7 @@ class Options(Protocol):
     trust: str
     allowed: Allowed
     limits: Limits
+    key: Keys | None
 
     def deserialize_object(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
@@ -44,12 +47,19 @@ def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Re
     """Read the first object of a message."""
     if not frames:
         raise DeserializationError("there is no frame to read an object from")
+    if options.key is not None:
+        frames = verify(frames, options.key)
+    return read_verified(options, frames, g)
+
+
+def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> Read:
+    """Read the first object of a message whose signature was checked, or that needs none."""
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
         return _read_data(options, head, frames, 0)
     if is_plain(head):
         return _guard(pickle.loads, head), frames[1:], 0
-    if len(head) > FOOTER.size and head[-15] & LONE:
+    if len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE:  # a signed one is never seen twice
         lone = _guard(read_lone, head, frames, options.writable)
         if lone is not None:
             return lone[0], frames[lone[1] :], 0
@@ -68,8 +78,15 @@ def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g:
     if trailer.table is not None or trailer.outside or options.writable:
         buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
         outside = buffers.outside()
-    builder = Builder(buffers, options.registry, g, options.deserialize_object)
+    builder = Builder(buffers, options.registry, g, _reader_within(options))
     return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
+
+
+def _reader_within(options: Options) -> Callable[..., Any]:
+    """Give what reads a message that stands within another one, whose signature is for both."""
+    if options.key is None:
+        return options.deserialize_object
+    return lambda frames, g: read_verified(options, frames, g)[:2]
 
 
 def _read_plain_pickle(head: bytes | memoryview, frames: list[Any]) -> Read:

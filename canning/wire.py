@@ -32,6 +32,8 @@ LONE: Final = 8
 small stands in the pickle."""
 BIG_ENDIAN: Final = 4
 """Flag: written on a big-endian machine."""
+SIGNED: Final = 16
+"""Flag: the last extension is a signature."""
 
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
 _SEAL: Final = struct.Struct("<I8s")
@@ -39,7 +41,11 @@ _ENTRY: Final = struct.Struct("<IIQQ")
 _EXTENSION: Final = struct.Struct("<HHI")
 OPTIONAL: Final = 0x8000
 """Bit of an extension's tag: a reader that does not know it may go on without it."""
-KNOWN: Final[frozenset[int]] = frozenset()
+SIGNATURE: Final = OPTIONAL | 1
+"""Tag: the code that authenticates all frames; see `canning.signing`."""
+CHANNEL: Final = OPTIONAL | 2
+"""Tag: which message of which conversation this is; see `transport.Channel`."""
+KNOWN: Final = frozenset((SIGNATURE, CHANNEL))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
@@ -67,7 +73,7 @@ class Trailer(NamedTuple):
         lengths: the bytes of each frame behind frame 0.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
-        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`.
+        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`.
         stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
         extensions: what else the writer says, by tag, in the order of the message.
@@ -138,6 +144,28 @@ def pack(
 def extension(tag: int, content: bytes) -> bytes:
     """Make one extension of the trailer."""
     return _EXTENSION.pack(tag, 0, len(content)) + content
+
+
+def extend(head: bytes, extensions: bytes, flags: int, missing: int) -> tuple[bytes, bytes, int]:
+    """Add extensions and flags to frame 0, and give it in parts, of which `seal` makes one again.
+
+    The parts: all up to the footer, the footer up to the checksum, and where in the first the lengths
+    start. The last extension may lack so many `missing` bytes, to be added to the first part.
+    """
+    at = len(head) - FOOTER.size
+    *sizes, more, stamp, now, reserved, _, _ = FOOTER.unpack_from(head, at)
+    start = at - more - sizes[2] * _ENTRY.size - (sizes[1] - 1) * 8
+    footer = _tail(0).pack(*sizes, more + len(extensions) + missing, stamp, now | flags, reserved)
+    return head[:at] + extensions, footer, start
+
+
+def seal(front: bytes, footer: bytes, start: int) -> bytes:
+    """Put frame 0 together, with the checksum of what is there now."""
+    if start < FOLD:
+        total = zlib.crc32(footer, zlib.crc32(front))
+    else:
+        total = checksum(memoryview(front)[:start], front[start:] + footer)
+    return b"".join((front, footer, _SEAL.pack(total, MAGIC)))
 
 
 def pack_plain(body: bytes) -> bytes:

@@ -31,6 +31,16 @@ def test_codec(tmp_path: Path) -> None:
         assert result["cells"]["pickle5"]["value"] > 0
 
 
+@pytest.mark.slow
+def test_signing(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    ran = bench("signing", "--quick", "--only", "sign-1MB,check-100B", "--json", file)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    results = json.loads(file.read_text())["results"]
+    assert [result["name"] for result in results] == ["check-100B", "sign-1MB"]
+    assert [len(result["verdicts"]) for result in results] == [0, 1]
+
+
 def test_unknown_row() -> None:
     ran = bench("codec", "--only", "no_such_row")
     assert ran.returncode == 2

@@ -10,13 +10,17 @@
 from __future__ import annotations
 
 from . import aio
-from .errors import MessageError, TransportError, TransportTimeout
+from .channel import Channel
+from .errors import MessageError, PeerRefused, RefusedMessage, TransportError, TransportTimeout
 from .fake import fake_pair
 from .sockets import recv, send
 from .tracker import Tracker
 
 __all__ = [
+    "Channel",
     "MessageError",
+    "PeerRefused",
+    "RefusedMessage",
     "Tracker",
     "TransportError",
     "TransportTimeout",

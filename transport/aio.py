@@ -7,6 +7,8 @@ be cancelled. So a cancelled call has moved nothing, and the next one finds the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,22 +16,22 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
+from canning.secret import KeyOption
 
 from .checks import (
     Prefix,
     Trust,
-    check_count,
     check_flags,
     check_timeout,
-    check_trust,
 )
-from .framing import COPY_BELOW, Reading, pack, unpack
+from .conversation import Conversation, Pull, Push, Steps
+from .framing import COPY_BELOW, pack, reading, unpack
 from .multipart import SocketLike, pull, push
 from .sockets import recv_timeout, send_timeout
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
 
-__all__ = ["recv", "send", "wait"]
+__all__ = ["Channel", "recv", "send", "wait"]
 
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ async def send(
     *more: Any,
     prefix: Prefix = (),
     serializer: Serializer | None = None,
+    key: KeyOption = None,
     timeout: float | None = None,
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
@@ -63,7 +66,7 @@ async def send(
     _check_asyncio(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
-    parts, tracker = pack((obj, *more), prefix, serializer, copy_threshold)
+    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold)
     limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
     try:
         await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))
@@ -77,13 +80,14 @@ async def send(
 async def recv(
     socket: zmq.asyncio.Socket,
     *,
-    trust: Trust = "data",
+    trust: Trust | None = None,
     prefix: int = 0,
     many: bool = False,
     g: dict[str, Any] | None = None,
     writable: bool = False,
     alias: bool = False,
     serializer: Serializer | None = None,
+    key: KeyOption = None,
     timeout: float | None = None,
     flags: int = 0,
 ) -> Any:
@@ -91,11 +95,19 @@ async def recv(
 
     Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
     """
-    check_trust(trust)
     _check_asyncio(socket, "recv")
+    how = reading(
+        trust=trust,
+        prefix=prefix,
+        many=many,
+        g=g,
+        writable=writable,
+        alias=alias,
+        serializer=serializer,
+        key=key,
+    )
     check_timeout(timeout)
     check_flags(flags)
-    check_count(prefix)
     limit = _limit(socket, timeout, flags, zmq.RCVTIMEO)
     try:
         frames = await _retry(socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK), Deadline(limit))
@@ -103,7 +115,7 @@ async def recv(
         if timeout is None or flags:
             raise
         raise recv_timeout(socket, timeout) from None
-    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer, trust))
+    return unpack(frames, how)
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:
@@ -132,6 +144,124 @@ async def wait(tracker: Tracker, timeout: float | None = None) -> None:
     except TimeoutError:
         # Raises if the memory is in use still.
         tracker.wait(timeout=0)
+
+
+class Channel(Conversation):
+    """Send and receive signed objects, each once and in order: `transport.Channel`, awaited.
+
+    Arguments, attributes and errors are those of `transport.Channel`. Tasks may send and receive at the
+    same time; messages go in the order in which `send` was called.
+
+    >>> import asyncio, canning, zmq.asyncio
+    >>> from transport import aio
+    >>> async def main():
+    ...     key = canning.new_key()
+    ...     with zmq.asyncio.Context() as context:
+    ...         with context.socket(zmq.PAIR) as here, context.socket(zmq.PAIR) as there:
+    ...             here.bind("inproc://channel")
+    ...             there.connect("inproc://channel")
+    ...             sending = asyncio.create_task(aio.Channel(here, key=key).send([1, 2, 3], timeout=10))
+    ...             received = await aio.Channel(there, key=key).recv(timeout=10)
+    ...             await wait(await sending)
+    ...             return received
+    >>> asyncio.run(main())
+    [1, 2, 3]
+    """
+
+    def __init__(self, socket: zmq.asyncio.Socket, **options: Any) -> None:
+        if not isinstance(socket, zmq.asyncio.Socket):
+            raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.Channel(...)")
+        super().__init__(socket, **options)
+        self._view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
+        self._order = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._taken: deque[list[zmq.Frame]] = deque()
+
+    async def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
+        """Send objects as one message under one signature.
+
+        Cancelled while it waits, it has sent no object.
+        """
+        check_timeout(timeout)
+        try:
+            async with asyncio.timeout(timeout), self._order:
+                tracker: Tracker = await self._run(self._sending((obj, *more), prefix))
+        except TimeoutError:
+            raise send_timeout(self.socket, timeout or 0.0) from None
+        return tracker
+
+    async def recv(
+        self,
+        *,
+        many: bool = False,
+        g: dict[str, Any] | None = None,
+        writable: bool = False,
+        alias: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Receive the object of one message.
+
+        Cancelled while it waits, it has taken nothing.
+        """
+        check_timeout(timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._run(self._receiving(self._reading(many, g, writable, alias)))
+        except TimeoutError:
+            raise recv_timeout(self.socket, timeout or 0.0) from None
+
+    async def _run(self, steps: Steps) -> Any:
+        """Take the steps of a conversation."""
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as done:
+                return done.value
+            result = await (self._push(step) if isinstance(step, Push) else self._pull(step))
+
+    async def _push(self, step: Push) -> None:
+        parts = step.parts
+        if step.control:
+            with contextlib.suppress(zmq.ZMQError):  # whoever asked is gone, or takes no answer
+                push(self._view, parts, zmq.NOBLOCK)
+            return
+        await _retry(self.socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None))
+
+    async def _pull(self, step: Pull) -> list[zmq.Frame] | None:
+        """Receive a message, or hear that another call has received what this one waits for.
+
+        Messages go through a queue, so that calls which wait at the same time see to them in their order,
+        and one that came in the very moment in which its call was cancelled is there for the next.
+        """
+        if not self._taken:
+            await self._wait_for_news(step.seconds)
+        return self._taken.popleft() if self._taken else None
+
+    async def _wait_for_news(self, seconds: float | None) -> None:
+        message = asyncio.ensure_future(
+            _retry(
+                self.socket,
+                zmq.POLLIN,
+                lambda view: self._taken.append(pull(view, zmq.NOBLOCK)),
+                Deadline(None),
+            )
+        )
+        news = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait((message, news), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._changed()
+            raise
+        finally:
+            news.cancel()
+            message.cancel()
+        if message.done():
+            message.result()  # raises what the socket has raised
+
+    def _changed(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
 
 async def _retry(

@@ -15,13 +15,13 @@ Trust = Literal["data", "code"]
 Prefix = bytes | Sequence[bytes]
 
 
-def check_trust(trust: Trust) -> None:
-    """Insist on one of the two trusts, before anything is received.
+def check_trust(trust: Trust | None) -> None:
+    """Insist on one of the two trusts or None, before anything is received.
 
     Raises:
         ValueError: trust is something else than ``"data"`` or ``"code"``.
     """
-    if trust not in ("data", "code"):
+    if trust not in ("data", "code", None):
         raise ValueError(f'trust must be "data" or "code", not {trust!r}')
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from canning.errors import CanningError, DeserializationError
+from canning.errors import AuthenticationError, CanningError, DeserializationError
 
 
 class TransportError(CanningError):
@@ -31,3 +31,14 @@ class MessageError(TransportError, DeserializationError):
         super().__init__(reason)
         self.frames = list(frames)
         self.prefix = list(prefix)
+
+
+class RefusedMessage(MessageError, AuthenticationError):
+    """Say that a message came which nobody with the key meant for here and now; nothing of it was read."""
+
+
+class PeerRefused(TransportError):
+    """Say that the other side of a channel has not read what was sent of late: send it again.
+
+    It began anew since, or has forgotten this session; the next message makes another one.
+    """

@@ -8,10 +8,13 @@ from typing import Any, Final, NamedTuple
 import zmq
 
 from canning import Serializer, default_serializer, split
-from canning.errors import CanningError
+from canning.errors import AuthenticationError, CanningError
+from canning.reading import read_verified
+from canning.secret import KeyOption
+from canning.signing import verify
 
-from .checks import Prefix, Trust, prefix_frames
-from .errors import MessageError
+from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
+from .errors import MessageError, RefusedMessage
 from .tracker import DONE, Tracker
 
 Frame = bytes | bytearray | memoryview
@@ -48,31 +51,70 @@ class Outgoing(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How the receiver wants its objects."""
+    """How the receiver wants its objects; `reading` makes one of what it asks for."""
 
+    reader: Serializer
     prefix: int = 0
     many: bool = False
     g: dict[str, Any] | None = None
-    writable: bool = False
     alias: bool = False
-    serializer: Serializer | None = None
-    trust: Trust = "data"
+
+
+def reading(
+    *,
+    trust: Trust | None,
+    prefix: int,
+    many: bool,
+    g: dict[str, Any] | None,
+    writable: bool,
+    alias: bool,
+    serializer: Serializer | None,
+    key: KeyOption,
+) -> Reading:
+    """Check what the receiver asks for, before anything is received.
+
+    Raises:
+        ValueError: trust is not one of the two, a key is none, or prefix is negative.
+    """
+    check_trust(trust)
+    check_count(prefix)
+    return Reading(_reader(trust, writable, serializer, key), prefix, many, g, alias)
+
+
+def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
+    if key is not None:
+        serializer = (serializer or default_serializer).evolve(key=key)
+    if serializer is None:
+        reader = _READERS[trust or "data"]
+    else:
+        reader = serializer
+        trust = trust or ("data" if reader.key is None else reader.trust)  # type: ignore[assignment]
+    if reader.trust != (trust or "data") or (writable and not reader.writable):
+        return reader.evolve(trust=trust or "data", writable=writable or reader.writable)
+    return reader
+
+
+_READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
 
 
 def pack(
-    objects: Sequence[Any], prefix: Prefix, serializer: Serializer | None, copy_threshold: int
+    objects: Sequence[Any],
+    prefix: Prefix,
+    serializer: Serializer | None,
+    key: KeyOption,
+    copy_threshold: int,
+    extensions: bytes = b"",
 ) -> Outgoing:
-    """Make one message of prefix frames and objects.
+    """Make one message of prefix frames and objects, and sign the objects where there is a key.
 
     Raises:
         SerializationError: an object cannot be sent.
         TypeError: a prefix frame is not bytes.
     """
     leading = prefix_frames(prefix) if prefix or prefix == b"" else []
-    serialize = (serializer or default_serializer).serialize_object
-    frames: list[Any] = serialize(objects[0])
-    for obj in objects[1:]:
-        frames += serialize(obj)
+    if key is not None:
+        serializer = (serializer or default_serializer).evolve(key=key)
+    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
@@ -101,11 +143,45 @@ def unpack(received: Sequence[Received], how: Reading) -> Any:
     Raises:
         MessageError: the frames do not hold what how asks for.
     """
-    count = how.prefix
-    if not count:
-        return _read(own(received, how.alias), [], how)
-    prefix = [frame.bytes for frame in received[:count]]
-    return prefix, _read(own(received[count:], how.alias), prefix, how)
+    frames, prefix = take(received, how.prefix, how.alias)
+    if how.reader.key is not None:
+        frames = authenticate(frames, prefix, how.reader)
+    obj = read(frames, prefix, how)
+    return (prefix, obj) if how.prefix else obj
+
+
+def take(received: Sequence[Received], count: int, alias: bool = False) -> tuple[list[Frame], list[bytes]]:
+    """Part the frames of objects from `count` prefix frames, and make them our own.
+
+    Raises:
+        MessageError: there are no more frames than that.
+    """
+    prefix = [frame.bytes for frame in received[:count]] if count else []
+    frames = own(received[count:] if count else received, alias)
+    if not frames:
+        raise MessageError(
+            f"the message has {len(prefix)} frames, and prefix={count} leaves none for an object",
+            frames,
+            prefix,
+        )
+    return frames, prefix
+
+
+def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -> list[Frame]:
+    """Check that one signature covers all frames; frame 0 becomes memory that nobody else can change.
+
+    Raises:
+        RefusedMessage: it does not.
+    """
+    try:
+        return verify(frames, reader.key or (), chained=True)
+    except AuthenticationError as error:
+        raise refused(frames, prefix, error) from error
+
+
+def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError) -> RefusedMessage:
+    """Make the error for a message that nobody with the key meant for here and now."""
+    return RefusedMessage(f"the message ({_describe(frames)}) is refused: {error}", frames, prefix)
 
 
 def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
@@ -135,13 +211,12 @@ def _from_this_process(frame: zmq.Frame) -> bool:
     return False
 
 
-def _read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
-    if not frames:
-        raise MessageError(
-            f"the message has {len(prefix)} frames, and prefix={how.prefix} leaves none for an object",
-            frames,
-            prefix,
-        )
+def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
+    """Read the object or the objects of a message whose signature, where one is needed, was checked.
+
+    Raises:
+        MessageError: the frames do not hold what how asks for.
+    """
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:
@@ -164,25 +239,14 @@ def _read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
 
 
 def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:
-    reader = _reader(how)
     if not how.many:
-        return reader.deserialize_object(frames, how.g)
+        return read_verified(how.reader, frames, how.g)[:2]
     objects = []
     rest: list[Any] = frames
     while rest:
-        obj, rest = reader.deserialize_object(rest, how.g)
+        obj, rest, _ = read_verified(how.reader, rest, how.g)
         objects.append(obj)
     return objects, rest
-
-
-def _reader(how: Reading) -> Serializer:
-    reader = how.serializer or _READERS[how.trust]
-    if reader.trust != how.trust or (how.writable and not reader.writable):
-        return reader.evolve(trust=how.trust, writable=how.writable or reader.writable)
-    return reader
-
-
-_READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
 
 
 def _count(frames: list[Frame]) -> str:

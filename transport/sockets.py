@@ -10,17 +10,16 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
+from canning.secret import KeyOption
 
 from .checks import (
     Prefix,
     Trust,
-    check_count,
     check_flags,
     check_timeout,
-    check_trust,
 )
 from .errors import TransportTimeout
-from .framing import COPY_BELOW, Reading, pack, unpack
+from .framing import COPY_BELOW, pack, reading, unpack
 from .multipart import SocketLike, pull, push
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
@@ -34,6 +33,7 @@ def send(
     *more: Any,
     prefix: Prefix = (),
     serializer: Serializer | None = None,
+    key: KeyOption = None,
     timeout: float | None = None,
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
@@ -46,6 +46,8 @@ def send(
         *more: further objects of the same message; the receiver passes ``many=True``.
         prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
         serializer: how objects become frames; the default one of ``canning`` if None.
+        key: signs the message: `bytes` of 16 or more, or the path of a file that holds them. None sends it
+            as `serializer` says, unsigned by default. A serializer that is made once saves time.
         timeout: seconds to wait for room in the queue or for a peer; None waits as the socket is set
             (``SNDTIMEO``), 0 tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
@@ -68,12 +70,12 @@ def send(
     _check_blocking(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
-    parts, tracker = pack((obj, *more), prefix, serializer, copy_threshold)
+    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold)
     if timeout is None or flags:
         push(socket, parts, flags)
         return tracker
     try:
-        _retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
+        retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
     except zmq.Again:
         raise send_timeout(socket, timeout) from None
     return tracker
@@ -82,13 +84,14 @@ def send(
 def recv(
     socket: SocketLike,
     *,
-    trust: Trust = "data",
+    trust: Trust | None = None,
     prefix: int = 0,
     many: bool = False,
     g: dict[str, Any] | None = None,
     writable: bool = False,
     alias: bool = False,
     serializer: Serializer | None = None,
+    key: KeyOption = None,
     timeout: float | None = None,
     flags: int = 0,
 ) -> Any:
@@ -99,10 +102,11 @@ def recv(
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
-        trust: what a message may do here. ``"data"`` (default) reads plain data, arrays and what
-            `serializer` allows, and runs nothing. ``"code"`` reads it as pickle does, which can run
-            anything: only if you trust whoever can send to this socket. This decides, whatever trust
-            `serializer` has.
+        trust: what a message may do here. ``"data"`` reads plain data, arrays and what `serializer`
+            allows, and runs nothing. ``"code"`` reads it as pickle does, which can run anything: only if
+            you trust whoever can send to this socket, or with a key, whoever has the key. This decides,
+            whatever trust `serializer` has. None (default) is ``"data"`` without a key; **with a key**,
+            `serializer`'s own or `key`, it is the trust of the serializer, which is ``"code"`` by default.
         prefix: number of frames before ours, as the identity that a ROUTER receives (1, or 2 from a REQ
             with its empty delimiter) or the topic of a SUB.
         many: return all objects of the message, in a list.
@@ -110,6 +114,9 @@ def recv(
         writable: copy what would be read-only.
         alias: over ``inproc://``, give writable arrays on the sender's own memory.
         serializer: how frames become objects; the default one of ``canning`` if None.
+        key: refuses whatever is not signed with it, before anything is read; the whole message must be
+            under one signature, as `send` makes it. None is the key of `serializer`, which has none by
+            default. A message that was recorded is accepted again: `Channel` refuses that.
         timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
@@ -118,9 +125,10 @@ def recv(
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
     Raises:
-        ValueError: trust is neither of the two; nothing was received.
+        ValueError: trust is neither of the two, or a key is none; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
         MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
+        RefusedMessage: such a `MessageError`, for a message that is not signed with the key.
         zmq.ZMQError: as pyzmq raises it.
 
     >>> from transport import fake_pair, send
@@ -129,22 +137,30 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
-    check_trust(trust)
     _check_blocking(socket, "recv")
+    how = reading(
+        trust=trust,
+        prefix=prefix,
+        many=many,
+        g=g,
+        writable=writable,
+        alias=alias,
+        serializer=serializer,
+        key=key,
+    )
     check_timeout(timeout)
     check_flags(flags)
-    check_count(prefix)
     if timeout is None or flags:
         frames = pull(socket, flags)
     else:
         try:
-            frames = _retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), Deadline(timeout))
+            frames = retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), Deadline(timeout))
         except zmq.Again:
             raise recv_timeout(socket, timeout) from None
-    return unpack(frames, Reading(prefix, many, g, writable, alias, serializer, trust))
+    return unpack(frames, how)
 
 
-def _retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:
+def retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:
     """Attempt until it works.
 
     Raises:

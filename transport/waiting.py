@@ -33,3 +33,9 @@ class Deadline:
         """Give the time left as a poll takes it: rounded up, so that no loop over it spins; a day at most."""
         left = min(self._at - time.monotonic(), _LONGEST_POLL)
         return max(0, math.ceil(left * 1000))
+
+    def within(self, seconds: float | None) -> Deadline:
+        """Give the moment that is so many seconds away, or this one where it comes first."""
+        other = Deadline(seconds)
+        other._at = min(other._at, self._at)
+        return other

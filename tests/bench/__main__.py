@@ -1,4 +1,4 @@
-"""The command line: ``python -m tests.bench [codec|wire|memory ...]``."""
+"""The command line: ``python -m tests.bench [codec|wire|memory|signing ...]``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from . import codec, machine, memory, plots, report, wire
+from . import codec, machine, memory, plots, report, signing, wire
 from .links import LINKS
 from .peers import PEERS, available
 from .timing import FULL, QUICK
 
-SUITES: Final = {"codec": codec.NAMES, "wire": wire.NAMES, "memory": memory.NAMES}
+SUITES: Final = {"codec": codec.NAMES, "wire": wire.NAMES, "memory": memory.NAMES, "signing": signing.NAMES}
 PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS)))
 
 
@@ -65,6 +65,8 @@ def measure(
                 found.results += codec.run(rows, peers, effort, status.update)
             elif suite == "wire":
                 found.results += wire.run(rows, others, effort, status.update)
+            elif suite == "signing":
+                found.results += signing.run(rows, effort, status.update)
             else:
                 found.results += memory.run(rows, list(peers), effort, status.update)
             if not found.of(suite):

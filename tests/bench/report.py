@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .links import RAW
 from .results import OURS, Cell, Result, Verdict, show_ratio, show_seconds
+from .signing import HASH
 from .workloads import PICKLE
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ TITLES: Final = {
     "codec": "Round trips in one process",
     "wire": "Process to process on one host, until the receiver has read it",
     "memory": "Peak memory, as multiples of the data's size",
+    "signing": "Signing a message and checking it, beside the bare hash over the same bytes",
 }
-_REFERENCE: Final = {"codec": PICKLE, "wire": RAW}
+_REFERENCE: Final = {"codec": PICKLE, "wire": RAW, "signing": HASH}
 _CHANGED: Final = "≠"
 _NOTE: Final = f"{_CHANGED}: what came back is not what was sent; not counted as best peer."
 
@@ -93,7 +95,7 @@ def _show(suite: str, result: Result, name: str) -> str:
     if cell.value is None:
         return cell.problem.partition(":")[0]
     number = f"{cell.value:.2f}" if suite == "memory" else show_seconds(cell.value)
-    if suite == "wire" and result.nbytes >= 10**6:
+    if suite in ("wire", "signing") and result.nbytes >= 10**6:
         number += f"\n{result.nbytes / cell.value / 1e9:.1f} GB/s"
     return f"{_CHANGED} {number}" if cell.problem else number
 

@@ -1,0 +1,270 @@
+"""What a channel does on any socket, as steps that the blocking and the asyncio channel take each in its way.
+
+A generator here yields what it wants of the socket, `Push` or `Pull`, and gets what came of it; so there is
+one protocol, and nothing here waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator
+from typing import Any, Final, NamedTuple
+
+import zmq
+
+from canning import Serializer, default_serializer
+from canning.errors import AuthenticationError
+from canning.secret import KeyOption, as_keys
+from canning.wire import CHANNEL, extension, parse
+
+from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
+from .errors import MessageError, PeerRefused, TransportError
+from .framing import COPY_BELOW, Frame, Outgoing, Reading, authenticate, pack, read, reading, refused, take
+from .sessions import (
+    CAST,
+    DATA,
+    HELLO,
+    REFUSED,
+    WELCOME,
+    Arrivals,
+    Note,
+    Sessions,
+    UnknownSession,
+    unpack_note,
+)
+
+BOTH_WAYS: Final = frozenset((zmq.PAIR, zmq.DEALER, zmq.ROUTER, zmq.REQ, zmq.REP))
+SENDERS: Final = frozenset((zmq.PUSH, zmq.PUB, zmq.XPUB))
+RECEIVERS: Final = frozenset((zmq.PULL, zmq.SUB, zmq.XSUB))
+_EITHER: Final = frozenset((HELLO, WELCOME, DATA, REFUSED))
+_EXPECTED: Final = {
+    int(zmq.REQ): frozenset((WELCOME, DATA, REFUSED)),
+    int(zmq.REP): frozenset((HELLO, DATA)),
+    **{int(kind): frozenset((CAST,)) for kind in RECEIVERS},
+}
+"""Kinds of messages that may come to a type of socket."""
+AGAIN: Final = 1.0
+"""Seconds after which a HELLO without an answer is sent again."""
+WAITING: Final = 1000
+"""Messages that may come in while a HELLO waits for its answer."""
+
+
+class Push(NamedTuple):
+    """Send parts as one message; a `control` message at once or not at all, whatever the socket says."""
+
+    parts: list[Any]
+    control: bool = False
+
+
+class Pull(NamedTuple):
+    """Receive a message, or None where none came in so many seconds, or something else has changed."""
+
+    seconds: float | None = None
+
+
+class Arrived(NamedTuple):
+    """A message that was accepted, and not read yet."""
+
+    frames: list[Frame]
+    prefix: list[bytes]
+
+
+Steps = Generator[Push | Pull, Any, Any]
+
+
+class Conversation:
+    """Be the base of both channels: who signs, who remembers, what is sent and what is accepted.
+
+    Attributes:
+        lost: messages that were sent to here and did not come, as far as later ones have shown.
+        refused: messages that were refused, those among them that came while a HELLO waited.
+    """
+
+    def __init__(
+        self,
+        socket: Any,
+        *,
+        key: KeyOption = None,
+        serializer: Serializer | None = None,
+        trust: Trust | None = None,
+        prefix: int | None = None,
+        max_age: float = 60.0,
+        not_before: float | None = None,
+        sessions: int = 10_000,
+    ) -> None:
+        check_trust(trust)
+        made = serializer or default_serializer
+        keys = as_keys(key) or made.key
+        if keys is None:
+            raise ValueError("a channel needs a key: pass key=, or a serializer that has one")
+        if sessions < 1 or not max_age > 0:
+            raise ValueError("sessions and max_age must be positive numbers")
+        self.socket = socket
+        self._kind = int(socket.get(zmq.TYPE))
+        if self._kind not in BOTH_WAYS | SENDERS | RECEIVERS:
+            raise ValueError(f"{socket!r} is of a type that channels are not made for")
+        self._expected = _EXPECTED.get(self._kind, _EITHER)
+        self._prefix = (1 if self._kind == zmq.ROUTER else 0) if prefix is None else prefix
+        check_count(self._prefix)
+        if self._kind == zmq.ROUTER and not self._prefix:
+            raise ValueError(
+                f"{socket!r} receives the identity of a peer first: prefix=0 leaves no room for it"
+            )
+        # A key of their own: what channels send is no message of `transport.send`, and the reverse.
+        own = tuple(each.derive(b"channel") for each in keys)
+        self._serializer = made.evolve(key=own, trust=trust or made.trust)
+        self._sessions = Sessions(sessions)
+        start = time.time() if not_before is None else not_before
+        self._arrivals = Arrivals(sessions, max_age, start)
+        self._sent = 0
+        self._inbox: deque[Arrived] = deque()
+        self.lost = 0
+        self.refused = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self.socket!r}>"
+
+    # -- to send
+
+    def _sending(self, objects: tuple[Any, ...], prefix: Prefix) -> Steps:
+        """Send objects, and return the tracker; before the first, agree with the other side."""
+        if self._kind in RECEIVERS:
+            raise TransportError(f"{self!r} only receives")
+        leading = prefix_frames(prefix)
+        if self._kind in SENDERS:
+            note = Note(CAST, self._sessions.id, counter=self._sent + 1, time=time.time_ns())
+            message = self._pack(objects, leading, note)
+            yield Push(message.parts)
+            self._sent += 1
+            return message.tracker
+        place = self._place(leading)
+        yield from self._agreeing(place, leading)
+        route = self._sessions.route(place)
+        assert route is not None
+        message = self._pack(objects, leading, self._sessions.data(route))
+        yield Push(message.parts)
+        route.counter += 1
+        return message.tracker
+
+    def _agreeing(self, place: bytes, prefix: list[bytes]) -> Steps:
+        """Say HELLO until it is known who is there, and keep what else comes meanwhile."""
+        lockstep = self._kind == zmq.REQ
+        while self._sessions.route(place) is None:
+            if self._kind == zmq.REP:
+                raise TransportError(f"{self!r} has no request to answer")
+            yield Push(self._control(prefix, self._sessions.hello(place)))
+            until = time.monotonic() + AGAIN
+            while self._sessions.route(place) is None:
+                left = until - time.monotonic()
+                received = yield Pull(None if lockstep else max(0.0, left))
+                if received is not None:
+                    yield from self._keeping(received)
+                if lockstep or left <= 0:
+                    break
+
+    def _keeping(self, received: list[zmq.Frame]) -> Steps:
+        """Take in a message that came in place of an answer."""
+        try:
+            arrived = yield from self._taking(received)
+        except (MessageError, PeerRefused):
+            return
+        if arrived is not None:
+            if len(self._inbox) >= WAITING:
+                raise TransportError(
+                    f"{WAITING} messages have come to {self!r}: receive them before you send"
+                )
+            self._inbox.append(arrived)
+            self._changed()
+
+    def _pack(self, objects: tuple[Any, ...], prefix: list[bytes], note: Note) -> Outgoing:
+        return pack(objects, prefix, self._serializer, None, COPY_BELOW, extension(CHANNEL, note.pack()))
+
+    def _control(self, prefix: list[bytes], note: Note) -> list[Any]:
+        return self._pack((None,), prefix, note).parts
+
+    def _place(self, prefix: list[bytes]) -> bytes:
+        """Name who is sent to: only a ROUTER has several, the first frame says which."""
+        if self._kind != zmq.ROUTER:
+            return b""
+        if not prefix:
+            raise ValueError(f"{self!r} needs the identity of a peer: pass prefix=")
+        return prefix[0]
+
+    # -- to receive
+
+    def _receiving(self, how: Reading) -> Steps:
+        """Receive a message that was meant for here and now, and read it."""
+        if self._kind in SENDERS:
+            raise TransportError(f"{self!r} only sends")
+        arrived = None
+        while arrived is None:
+            if self._inbox:
+                arrived = self._inbox.popleft()
+                break
+            received = yield Pull()
+            if received is not None:
+                arrived = yield from self._taking(received)
+        obj = read(arrived.frames, arrived.prefix, how)
+        return (arrived.prefix, obj) if how.prefix else obj
+
+    def _taking(self, received: list[zmq.Frame]) -> Steps:
+        """Check a message, answer it where it is a HELLO; return what arrived, None where it was no data."""
+        frames: list[Frame] = []
+        prefix: list[bytes] = []
+        note = None
+        try:
+            frames, prefix = take(received, self._prefix)
+            frames = authenticate(frames, prefix, self._serializer)
+            trailer = parse(bytes(frames[0]))
+            note = unpack_note(None if trailer is None else trailer.extensions.get(CHANNEL))
+            return (yield from self._obeying(note, frames, prefix))
+        except (AuthenticationError, MessageError) as error:
+            self.refused += 1
+            # A REP has to answer whatever came, and who was forgotten should know.
+            if self._kind == zmq.REP or isinstance(error, UnknownSession):
+                yield Push(self._control(prefix, self._sessions.refusal(note)), control=True)
+            if isinstance(error, MessageError):
+                raise
+            raise refused(frames, prefix, error) from error
+
+    def _obeying(self, note: Note, frames: list[Frame], prefix: list[bytes]) -> Steps:
+        """Do what a message asks for that somebody with the key has sent, if it is for here and now."""
+        if note.sender == self._sessions.id:
+            raise AuthenticationError("it is one of this channel's own, sent back")
+        if note.kind not in self._expected:
+            raise AuthenticationError("it is of a kind that does not come to a socket of this type")
+        if note.kind == CAST:
+            self.lost += self._arrivals.accept(note)
+            return Arrived(frames, prefix)
+        place = self._place(prefix)
+        if note.kind == DATA:
+            self.lost += self._sessions.accept(note)
+            self._sessions.learn(place, note)
+            self._changed()
+            return Arrived(frames, prefix)
+        if note.kind == HELLO:
+            yield Push(self._control(prefix, self._sessions.welcome(note)), control=True)
+        elif note.kind == WELCOME:
+            if self._sessions.answered(place, note):
+                self._changed()
+            elif self._kind == zmq.REQ:
+                raise AuthenticationError("it answers nothing that was asked")
+        elif self._sessions.forget(place, note) or self._kind == zmq.REQ:
+            raise PeerRefused(f"the other side of {self!r} did not read the last message: send it again")
+        return None
+
+    def _reading(self, many: bool, g: dict[str, Any] | None, writable: bool, alias: bool) -> Reading:
+        return reading(
+            trust=None,
+            prefix=self._prefix,
+            many=many,
+            g=g,
+            writable=writable,
+            alias=alias,
+            serializer=self._serializer,
+            key=None,
+        )
+
+    def _changed(self) -> None:
+        """Hear that what another call waits for may have come."""

@@ -1,0 +1,270 @@
+"""CURVE on a socket in one call each: who may connect is known by a key, and the line is encrypted.
+
+A certificate is a pair of keys. `new_certificate` keeps it in two files: ``server.key``, which never leaves
+the user, and ``server.key.pub`` for the other side. They are of the form that ``zmq.auth`` reads and writes.
+
+    guard = serve(socket, "tcp://*:5555", certificate="server.key", clients=["alice.key.pub"])
+    connect(socket, "tcp://server:5555", certificate="alice.key", server="server.key.pub")
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final
+
+import zmq
+import zmq.asyncio
+
+from canning.secret import InsecureKeyWarning, read_file, shown, write_secret
+
+from .errors import TransportError
+
+__all__ = ["Certificate", "Guard", "connect", "load_certificate", "new_certificate", "serve"]
+
+_LINE: Final = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([\x21-\x7e]{40})"\s*$', re.MULTILINE)
+_DOMAIN: Final = "canning"
+"""What the sockets and their authenticator call each other."""
+_ATTEMPTS: Final = 10
+_MOMENT: Final = 0.01
+"""Seconds between attempts to start an authenticator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Hold a public key and, of one's own, the secret key; both 40 characters in Z85.
+
+    >>> Certificate(b"p" * 40, b"s" * 40)
+    Certificate(public=b'pppppppppppppppppppppppppppppppppppppppp')
+    """
+
+    public: bytes
+    secret: bytes | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> Any:
+        if self.secret is not None:
+            raise TypeError("a certificate with a secret key cannot be sent: send Certificate(public)")
+        return Certificate, (self.public,)
+
+
+CertificateLike = Certificate | str | os.PathLike[str]
+"""A certificate, or the path of the file that it is in."""
+
+
+def new_certificate(path: str | os.PathLike[str]) -> Certificate:
+    """Make a certificate, and keep it in `path`, for the user alone, and its public key in ``path.pub``.
+
+    Raises:
+        FileExistsError: one of the files is there already.
+        TransportError: this libzmq was built without CURVE.
+    """
+    _check_curve()
+    public, secret = zmq.curve_keypair()
+    name = os.fspath(path)
+    with open(f"{name}.pub", "xb") as file:
+        file.write(b'curve\n    public-key = "%b"\n' % public)
+    try:
+        write_secret(name, b'curve\n    public-key = "%b"\n    secret-key = "%b"\n' % (public, secret))
+    except BaseException:
+        os.unlink(f"{name}.pub")
+        raise
+    return Certificate(public, secret)
+
+
+def load_certificate(path: str | os.PathLike[str]) -> Certificate:
+    """Load a certificate from a file, its secret key too where that is in it.
+
+    Warns with `InsecureKeyWarning` where others can read a secret key, or replace it.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no certificate.
+    """
+    content, exposed = read_file(path)
+    keys = {found[1]: found[2] for found in _LINE.finditer(content)}
+    if b"public" not in keys:
+        raise ValueError(f"{shown(path)} is no certificate: new_certificate makes one")
+    if b"secret" in keys and exposed:
+        warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
+    return Certificate(keys[b"public"], keys.get(b"secret"))
+
+
+class Guard:
+    """Let those clients connect to some sockets of one context whose public keys are known, and nobody else.
+
+    A context has room for one; it works in a thread of its own, or for asyncio sockets in the running loop.
+    When it has stopped, nobody new gets in.
+
+    Args:
+        context: that of the sockets.
+        certificate: the server's, with its secret key.
+        clients: certificates of those who may connect; their public keys suffice.
+
+    Raises:
+        TransportError: the context has an authenticator already, or this libzmq no CURVE.
+        ValueError: the certificate has no secret key.
+    """
+
+    def __init__(
+        self, context: zmq.Context[Any], certificate: CertificateLike, clients: Iterable[CertificateLike]
+    ) -> None:
+        _check_curve()
+        self._own = _own(certificate)
+        self._allowed = {_certificate(client).public for client in clients}
+        self._authenticator = _authenticator(context)
+        self._authenticator.configure_curve_callback(_DOMAIN, self)
+
+    def bind(self, socket: Any, address: str) -> None:
+        """Set CURVE up on a socket that is neither bound nor connected, and bind it.
+
+        Raises:
+            ValueError: it is, or the address is one of ``inproc://``, where there is no CURVE.
+        """
+        _check_fresh(socket, address)
+        socket.curve_server = True
+        socket.curve_publickey, socket.curve_secretkey = self._own.public, self._own.secret
+        socket.zap_domain = _DOMAIN.encode()
+        # Without this, libzmq lets everybody in while no authenticator runs.
+        socket.zap_enforce_domain = True
+        socket.bind(address)
+
+    def allow(self, client: CertificateLike) -> None:
+        """Let one more client connect from now on."""
+        self._allowed = self._allowed | {_certificate(client).public}
+
+    def deny(self, client: CertificateLike) -> None:
+        """Let a client connect no more; connections that it has stay."""
+        self._allowed = self._allowed - {_certificate(client).public}
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Tell whether a client may connect; this is what ``zmq.auth`` asks."""
+        return key in self._allowed
+
+    def stop(self) -> None:
+        """Stop: who is connected stays, and nobody else gets in."""
+        self._authenticator.stop()
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Guard that knows {len(self._allowed)} clients>"
+
+
+def serve(
+    socket: Any, address: str, *, certificate: CertificateLike, clients: Iterable[CertificateLike]
+) -> Guard:
+    """Bind a socket to which only known clients can connect, over encrypted connections.
+
+    Args:
+        socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, neither bound nor connected yet.
+        address: where to bind it, ``tcp://`` or ``ipc://``.
+        certificate: the server's own, or the path of its file.
+        clients: those who may connect, or the paths of the files with their public keys.
+
+    Returns:
+        Who guards the socket. Keep it, and stop it before the context is closed; `Guard.bind` binds
+        further sockets of the same context.
+
+    Raises:
+        TransportError: the context has an authenticator already, or this libzmq no CURVE.
+        ValueError: the socket is in use already, the address is one of ``inproc://``, or a certificate is
+            none.
+    """
+    _check_fresh(socket, address)
+    guard = Guard(socket.context, certificate, clients)
+    try:
+        guard.bind(socket, address)
+    except BaseException:
+        guard.stop()
+        raise
+    return guard
+
+
+def connect(socket: Any, address: str, *, certificate: CertificateLike, server: CertificateLike) -> None:
+    """Connect a socket to a server that is known by its public key, over an encrypted connection.
+
+    Args:
+        socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, neither bound nor connected yet.
+        address: where the server is, ``tcp://`` or ``ipc://``.
+        certificate: one's own, or the path of its file; the server must know its public key.
+        server: the server's, or the path of the file with its public key.
+
+    Raises:
+        TransportError: this libzmq was built without CURVE.
+        ValueError: the socket is in use already, the address is one of ``inproc://``, or a certificate is
+            none.
+    """
+    _check_curve()
+    _check_fresh(socket, address)
+    own = _own(certificate)
+    socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
+    socket.curve_serverkey = _certificate(server).public
+    socket.connect(address)
+
+
+def _authenticator(context: zmq.Context[Any]) -> Any:
+    """Start an authenticator; one that has just stopped takes a moment to make room for it."""
+    for last in (False,) * _ATTEMPTS + (True,):
+        authenticator = _new_authenticator(context)
+        try:
+            authenticator.start()
+        except zmq.ZMQError as error:
+            authenticator.stop()
+            if error.errno != zmq.EADDRINUSE:
+                raise
+            if last:
+                raise TransportError(
+                    "this context has an authenticator already: use its Guard.bind, or another context"
+                ) from error
+            time.sleep(_MOMENT)
+        else:
+            break
+    return authenticator
+
+
+def _new_authenticator(context: zmq.Context[Any]) -> Any:
+    if isinstance(context, zmq.asyncio.Context):
+        from zmq.auth.asyncio import AsyncioAuthenticator
+
+        return AsyncioAuthenticator(context)
+    from zmq.auth.thread import ThreadAuthenticator
+
+    return ThreadAuthenticator(context)
+
+
+def _certificate(given: CertificateLike) -> Certificate:
+    return given if isinstance(given, Certificate) else load_certificate(given)
+
+
+def _own(given: CertificateLike) -> Certificate:
+    certificate = _certificate(given)
+    if certificate.secret is None:
+        raise ValueError("a certificate of one's own needs its secret key: this one is the .pub for others")
+    return certificate
+
+
+def _check_curve() -> None:
+    if not zmq.has("curve"):
+        raise TransportError(
+            "this libzmq was built without CURVE: install a pyzmq wheel, or build with libsodium"
+        )
+
+
+def _check_fresh(socket: Any, address: str) -> None:
+    if socket.get(zmq.LAST_ENDPOINT):
+        raise ValueError(f"{socket!r} is bound or connected already, and CURVE has to be set up before")
+    if not address.startswith(("tcp://", "ipc://")):
+        raise ValueError(
+            f"there is CURVE on tcp:// and ipc:// only, and not on {address.partition(':')[0]}://"
+        )
