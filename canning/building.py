@@ -8,6 +8,7 @@ import operator
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,8 @@ from .wire import Trailer
 
 _SAFE: Final = 16
 """Bytes to which shared memory is aligned before arrays look at it: the strictest of numpy's dtypes."""
+_PINNED: Final = 4
+"""A buffer is copied out of a frame that holds others too, and is at least so many times its size."""
 
 
 class Buffers:
@@ -45,7 +48,8 @@ class Buffers:
         self.writable = writable
         self.table = trailer.table
         self._own: dict[int, memoryview] = {}
-        self._inline: dict[int, tuple[memoryview, int]] | None = None
+        self._inline: dict[int, memoryview] | None = None
+        self._kept: dict[int, memoryview] | None = None
 
     def __getitem__(self, number: int) -> memoryview:
         if self.table is None:
@@ -55,7 +59,10 @@ class Buffers:
             return self._joined(number)
         if first == 0:
             return self._from_inline(number)
-        return self._shared(first)[offset : offset + length]
+        if self._kept is None:
+            self._kept = self._copy_small()
+        kept = self._kept.get(number)
+        return self._shared(first)[offset : offset + length] if kept is None else kept
 
     def outside(self) -> Iterator[memoryview]:
         """Give pickle's own out-of-band buffers, which are the last ones."""
@@ -89,20 +96,48 @@ class Buffers:
         return self._own[key]
 
     def _from_inline(self, number: int) -> memoryview:
-        """Copy inline data out of frame 0, arrays that share memory together and others apart."""
-        assert self.table is not None
+        """Copy inline data out of frame 0."""
         if self._inline is None:
-            self._inline = {}
+            assert self.table is not None
             numbers = [n for n, entry in enumerate(self.table) if entry[0] == 0]
-            extents = [(self.table[n][2], self.table[n][2] + self.table[n][3]) for n in numbers]
-            start = self.trailer.pickle_length
-            for group in clusters(extents):
-                low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
-                copy = memoryview(bytearray(self.head[start + low : start + high]))
-                self._inline.update({numbers[i]: (copy, low) for i in group})
-        copy, low = self._inline[number]
-        _, _, offset, length = self.table[number]
-        return copy[offset - low : offset - low + length]
+            inline = self.head[self.trailer.pickle_length :]
+            self._inline = self._copied_out(numbers, inline, len(inline))
+        return self._inline[number]
+
+    def _copy_small(self) -> dict[int, memoryview]:
+        """Copy small buffers out of frames that hold several, so that one of them does not keep them all."""
+        assert self.table is not None
+        within: dict[int, list[int]] = {}
+        for number, (first, count, _, _) in enumerate(self.table):
+            if first and count == 1:
+                within.setdefault(first, []).append(number)
+        kept: dict[int, memoryview] = {}
+        for first, numbers in within.items():
+            if len(numbers) > 1:
+                frame = self.frames[first - 1]
+                kept.update(self._copied_out(numbers, frame, len(frame) // _PINNED))
+        return kept
+
+    def _copied_out(self, numbers: list[int], memory: memoryview, most: int) -> dict[int, memoryview]:
+        """Copy buffers out of memory that holds several; those that share some of it together, others apart.
+
+        What takes more than `most` bytes stays where it is.
+        """
+        assert self.table is not None
+        entries = [self.table[number] for number in numbers]
+        extents = [(offset, offset + length) for _, _, offset, length in entries]
+        copies: dict[int, memoryview] = {}
+        if all(one[1] <= two[0] for one, two in pairwise(extents)):  # as joined frames are
+            for number, (low, high) in zip(numbers, extents, strict=True):
+                if high - low <= most:
+                    copies[number] = memoryview(bytearray(memory[low:high]))
+            return copies
+        for group in clusters(extents):
+            low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
+            if high - low <= most:
+                copy = memoryview(bytearray(memory[low:high]))
+                copies.update({numbers[i]: copy[extents[i][0] - low : extents[i][1] - low] for i in group})
+        return copies
 
 
 class Builder:

@@ -17,7 +17,7 @@ from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
 from .functions import is_local
 from .lone import serialize_lone
-from .packing import Packed, pack_buffers
+from .packing import Packed, join_small, pack_buffers
 from .pickling import Plan, Writer, better_plan
 from .reading import read_message
 from .reducers import Reducers
@@ -162,19 +162,22 @@ class Serializer:
         frames = list(obj.frames) if type(obj) is PrePickled else self._serialize(obj, 0)
         return frames if self.key is None else sign(frames, self.key)
 
-    def serialize_chain(self, objects: Iterable[Any], extensions: bytes = b"") -> list[Frame]:
+    def serialize_chain(
+        self, objects: Iterable[Any], extensions: bytes = b"", join_below: int = 0
+    ) -> list[Frame]:
         """Turn objects into frames behind each other; with a key, one signature covers them all.
 
         So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
         could; `transport` sends and receives them so. `extensions` go into the first header, which must be
-        signed to have some.
+        signed to have some. Buffers of less than `join_below` bytes are copied into common frames, where
+        there are several: a frame each costs more than that on its way.
         """
         frames: list[Frame] = []
         for obj in objects:
-            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0)
+            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0, join_below)
         return frames if self.key is None else sign(frames, self.key, extensions)
 
-    def _serialize(self, obj: Any, flags: int) -> list[Frame]:
+    def _serialize(self, obj: Any, flags: int, join_below: int = 0) -> list[Frame]:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
@@ -194,6 +197,8 @@ class Serializer:
         if packed is _NOTHING and not (flags or reducers.named or reducers.small):
             frames: list[Frame] = [pack_plain(body)]
         else:
+            if join_below:
+                packed = join_small(packed, join_below)
             frames = _assemble(body, packed, reducers, flags)
         writer.clear()
         self._writers.append(writer)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .array_reducers import ShareAgain
-from .buffers import owner_of, span
+from .buffers import ALIGNMENT, owner_of, span
 from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
 from .wire import Entry
 
@@ -15,6 +15,11 @@ _PAIRS: Final = 20_000
 """Pairs of sparse arrays that are tested for a common byte, some 3 µs each; what lies beyond is taken
 as not sharing, unless it is the same slice."""
 
+_FEW: Final = 4
+"""Small frames from which on they are joined."""
+_JOINED: Final = 1024 * 1024
+"""Bytes of a joined frame, at most, so that it is copied within a cache."""
+_PADDING: Final = bytes(ALIGNMENT)
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
 """The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
@@ -43,6 +48,42 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
         table.append((len(frames) + 1, len(pieces), 0, sum(piece.nbytes for piece in pieces)))
         frames += pieces
     return frames, None if len(frames) == len(entries) else table, []
+
+
+def join_small(packed: Packed, below: int) -> Packed:
+    """Put frames of less than `below` bytes into common ones, each at a multiple of 64 bytes; a copy.
+
+    Messages whose buffers share memory, and such with few small ones, stay as they are.
+    """
+    frames, table, inline = packed
+    small = [frame for frame in frames if frame.nbytes < below]
+    if table is not None or len(small) < _FEW:
+        return packed
+    joined: list[memoryview] = []
+    room: list[Any] = []
+    entries: list[Entry] = []
+    at = number = 0
+    for frame in frames:
+        size = frame.nbytes
+        if size >= below:
+            joined.append(frame)
+            entries.append((len(joined), 1, 0, size))
+            continue
+        if not room or at + size > _JOINED:
+            joined.append(frame)  # whose place the joined frame takes
+            _fill(joined, number, room)
+            number, room, at = len(joined), [], 0
+        entries.append((number, 1, at, size))
+        padding = -size % ALIGNMENT
+        room += (frame, _PADDING[:padding])
+        at += size + padding
+    _fill(joined, number, room)
+    return joined, entries, inline
+
+
+def _fill(frames: list[memoryview], number: int, room: list[Any]) -> None:
+    if room:
+        frames[number - 1] = memoryview(b"".join(room))
 
 
 def overlap(entries: list[Any]) -> bool:

@@ -114,7 +114,7 @@ def pack(
     leading = prefix_frames(prefix) if prefix or prefix == b"" else []
     if key is not None:
         serializer = (serializer or default_serializer).evolve(key=key)
-    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions)
+    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions, OWN_BELOW)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
