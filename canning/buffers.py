@@ -82,6 +82,20 @@ def aligned_copy(*views: memoryview) -> memoryview:
     return memoryview(room)
 
 
+def joined_already(views: list[memoryview]) -> memoryview | None:
+    """View flat views of one array as one, where each begins where the one before ends; else None."""
+    owner = views[0].obj
+    if not isinstance(owner, np.ndarray) or any(view.obj is not owner for view in views):
+        return None
+    whole = memoryview(owner).cast("B")
+    start = at = address(views[0]) - address(whole)
+    for view in views:
+        if view.nbytes and address(view) - address(whole) != at:
+            return None
+        at += view.nbytes
+    return whole[start:at]
+
+
 def owner_of(obj: Any) -> object:
     """Follow the bases of an array, and the objects behind memoryviews, to who owns the memory."""
     while True:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from .arrays import make_array
-from .buffers import address, aligned_copy
+from .buffers import address, aligned_copy, joined_already
 from .canned import (
     CannedObject,
     CannedParts,
@@ -83,7 +83,9 @@ class Buffers:
         if number not in self._own:
             assert self.table is not None
             first, count, _, _ = self.table[number]
-            self._own[number] = aligned_copy(*self.frames[first - 1 : first - 1 + count])
+            parts = self.frames[first - 1 : first - 1 + count]
+            side_by_side = joined_already(parts)
+            self._own[number] = aligned_copy(*parts) if side_by_side is None else side_by_side
         return self._own[number]
 
     def _shared(self, first: int) -> memoryview:

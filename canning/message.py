@@ -17,7 +17,7 @@ from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
 from .functions import is_local
 from .lone import serialize_lone
-from .packing import Packed, join_small, pack_buffers
+from .packing import LARGE, Packed, pack_buffers
 from .pickling import Plan, Writer, better_plan
 from .reading import read_message
 from .reducers import Reducers
@@ -32,6 +32,7 @@ TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
+Arrange = Callable[[Packed], Packed]
 _NOTHING: Final[Packed] = ([], None, [])
 
 
@@ -163,27 +164,26 @@ class Serializer:
         return frames if self.key is None else sign(frames, self.key)
 
     def serialize_chain(
-        self, objects: Iterable[Any], extensions: bytes = b"", join_below: int = 0
+        self, objects: Iterable[Any], extensions: bytes = b"", arrange: Arrange | None = None
     ) -> list[Frame]:
         """Turn objects into frames behind each other; with a key, one signature covers them all.
 
         So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
         could; `transport` sends and receives them so. `extensions` go into the first header, which must be
-        signed to have some. Buffers of less than `join_below` bytes are copied into common frames, where
-        there are several: a frame each costs more than that on its way.
+        signed to have some. `arrange` may lay an object's frames out anew, as `packing.join_small` does.
         """
         frames: list[Frame] = []
         for obj in objects:
-            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0, join_below)
+            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0, arrange)
         return frames if self.key is None else sign(frames, self.key, extensions)
 
-    def _serialize(self, obj: Any, flags: int, join_below: int = 0) -> list[Frame]:
+    def _serialize(self, obj: Any, flags: int, arrange: Arrange | None = None) -> list[Frame]:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
         if kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays):
             lone = serialize_lone(obj, self.buffer_threshold)
-            if lone is not None:
+            if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
                 return lone
         try:
             writer: Writer | DillWriter = self._writers.pop()
@@ -197,8 +197,8 @@ class Serializer:
         if packed is _NOTHING and not (flags or reducers.named or reducers.small):
             frames: list[Frame] = [pack_plain(body)]
         else:
-            if join_below:
-                packed = join_small(packed, join_below)
+            if arrange is not None and packed[0]:
+                packed = arrange(packed)
             frames = _assemble(body, packed, reducers, flags)
         writer.clear()
         self._writers.append(writer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,11 @@ _FEW: Final = 4
 _JOINED: Final = 1024 * 1024
 """Bytes of a joined frame, at most, so that it is copied within a cache."""
 _PADDING: Final = bytes(ALIGNMENT)
+
+LARGE: Final = 8 * 1024 * 1024
+"""Bytes from which a frame is cut into parts, where that is asked for."""
+PART: Final = 1024 * 1024
+"""Bytes of such a part: they stay in a cache from the socket to where they are joined."""
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
 """The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
@@ -79,6 +85,33 @@ def join_small(packed: Packed, below: int) -> Packed:
         at += size + padding
     _fill(joined, number, room)
     return joined, entries, inline
+
+
+def split_large(packed: Packed) -> Packed:
+    """Cut frames of `LARGE` bytes and more into parts of `PART` bytes; nothing is copied.
+
+    Their readers join them. A frame at which several buffers look stays whole.
+    """
+    frames, table, inline = packed
+    entries = table or [(number, 1, 0, frame.nbytes) for number, frame in enumerate(frames, 1)]
+    lookers = Counter(entry[0] for entry in entries)
+    parts: list[memoryview] = []
+    places: list[tuple[int, int]] = []
+    for number, frame in enumerate(frames, 1):
+        cut = range(0, frame.nbytes, PART)
+        whole = frame.nbytes < LARGE or lookers[number] != 1
+        places.append((len(parts) + 1, 1 if whole else len(cut)))
+        parts += [frame] if whole else [frame[at : at + PART] for at in cut]
+    moved: list[Entry] = []
+    for first, count, offset, length in entries:
+        place, pieces = places[first - 1] if first else (0, 1)
+        if count > 1:  # runs
+            last, more = places[first + count - 2]
+            pieces = last + more - place
+        elif pieces > 1 and length != frames[first - 1].nbytes:
+            return packed  # it looks at a part of a frame that nothing else looks at
+        moved.append((place, pieces, offset, length))
+    return parts, moved, inline
 
 
 def _fill(frames: list[memoryview], number: int, room: list[Any]) -> None:

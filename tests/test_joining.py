@@ -10,12 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canning import default_serializer, deserialize_object, new_key
+from canning.packing import Packed, join_small
 from transport import fake_pair, recv, send
 
 from .harness import assert_equal
 from .strategies import objects
 
 BELOW = 16 * 1024
+
+
+def join(packed: Packed) -> Packed:
+    return join_small(packed, BELOW)
+
+
 LISTS: dict[str, tuple[Any, int]] = {
     # object, frames with frame 0
     "of 10 kB": ([np.arange(1250.0) + n for n in range(256)], 4),
@@ -33,7 +40,7 @@ LISTS: dict[str, tuple[Any, int]] = {
 @pytest.mark.parametrize("name", LISTS)
 def test_lists(name: str, trust: str) -> None:
     obj, count = LISTS[name]
-    frames = default_serializer.serialize_chain([obj], join_below=BELOW)
+    frames = default_serializer.serialize_chain([obj], arrange=join)
     if name != "read-only":
         assert len(frames) == count
     got, rest = deserialize_object([bytes(frame) for frame in frames], trust=trust)
@@ -45,14 +52,14 @@ def test_lists(name: str, trust: str) -> None:
 @given(st.lists(objects(), min_size=4, max_size=8), st.sampled_from([100, 1000]))
 def test_any_object(obj: list[Any], threshold: int) -> None:
     serializer = default_serializer.evolve(buffer_threshold=threshold)
-    frames = serializer.serialize_chain([obj, "next"], join_below=BELOW)
+    frames = serializer.serialize_chain([obj, "next"], arrange=join)
     got, rest = deserialize_object(frames)
     assert_equal(obj, got)
     assert deserialize_object(rest)[0] == "next"
 
 
 def test_what_is_kept_does_not_keep_the_joined_frame() -> None:
-    frames = default_serializer.serialize_chain([LISTS["of 10 kB"][0]], join_below=BELOW)
+    frames = default_serializer.serialize_chain([LISTS["of 10 kB"][0]], arrange=join)
     [head, *joined] = [bytearray(frame) for frame in frames]
     kept = deserialize_object([head, *joined])[0][77]
     assert not any(np.shares_memory(kept, np.frombuffer(frame, np.uint8)) for frame in joined)

@@ -66,7 +66,7 @@ async def send(
     _check_asyncio(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
-    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold)
+    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
     limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
     try:
         await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))

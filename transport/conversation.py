@@ -178,7 +178,8 @@ class Conversation:
             self._changed()
 
     def _pack(self, objects: tuple[Any, ...], prefix: list[bytes], note: Note) -> Outgoing:
-        return pack(objects, prefix, self._serializer, None, COPY_BELOW, extension(CHANNEL, note.pack()))
+        extensions = extension(CHANNEL, note.pack())
+        return pack(objects, prefix, self._serializer, None, COPY_BELOW, extensions, self.socket)
 
     def _control(self, prefix: list[bytes], note: Note) -> list[Any]:
         return self._pack((None,), prefix, note).parts

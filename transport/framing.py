@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -9,12 +10,14 @@ import zmq
 
 from canning import Serializer, default_serializer, split
 from canning.errors import AuthenticationError, CanningError
+from canning.packing import LARGE, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
 from canning.signing import verify
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, RefusedMessage
+from .parts import join_parts
 from .tracker import DONE, Tracker
 
 Frame = bytes | bytearray | memoryview
@@ -104,6 +107,7 @@ def pack(
     key: KeyOption,
     copy_threshold: int,
     extensions: bytes = b"",
+    socket: Any = None,
 ) -> Outgoing:
     """Make one message of prefix frames and objects, and sign the objects where there is a key.
 
@@ -114,13 +118,27 @@ def pack(
     leading = prefix_frames(prefix) if prefix or prefix == b"" else []
     if key is not None:
         serializer = (serializer or default_serializer).evolve(key=key)
-    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions, OWN_BELOW)
+
+    def arrange(packed: Packed) -> Packed:
+        return for_socket(packed, socket)
+
+    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions, arrange)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
     if max(sizes) < copy_threshold:
         return Outgoing([*leading, *frames] if leading else frames, DONE)
     return _share(leading, frames, copy_threshold)
+
+
+def for_socket(packed: Packed, socket: Any) -> Packed:
+    """Lay the frames of a message out for the way that they will take."""
+    packed = join_small(packed, OWN_BELOW)
+    if socket is not None and any(frame.nbytes >= LARGE for frame in packed[0]):
+        with contextlib.suppress(zmq.ZMQError):  # a socket that has no endpoint
+            if socket.get(zmq.LAST_ENDPOINT).startswith(b"tcp"):
+                return split_large(packed)
+    return packed
 
 
 def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outgoing:
@@ -137,7 +155,7 @@ def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outg
     return Outgoing(parts, Tracker(views))
 
 
-def unpack(received: Sequence[Received], how: Reading) -> Any:
+def unpack(received: list[Received], how: Reading) -> Any:
     """Read what `transport.recv` returns out of the frames of one message.
 
     Raises:
@@ -150,7 +168,7 @@ def unpack(received: Sequence[Received], how: Reading) -> Any:
     return (prefix, obj) if how.prefix else obj
 
 
-def take(received: Sequence[Received], count: int, alias: bool = False) -> tuple[list[Frame], list[bytes]]:
+def take(received: list[Received], count: int, alias: bool = False) -> tuple[list[Frame], list[bytes]]:
     """Part the frames of objects from `count` prefix frames, and make them our own.
 
     Raises:
@@ -158,6 +176,7 @@ def take(received: Sequence[Received], count: int, alias: bool = False) -> tuple
     """
     prefix = [frame.bytes for frame in received[:count]] if count else []
     frames = own(received[count:] if count else received, alias)
+    received.clear()  # so that a part is free when it has been joined
     if not frames:
         raise MessageError(
             f"the message has {len(prefix)} frames, and prefix={count} leaves none for an object",
@@ -217,6 +236,8 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     Raises:
         MessageError: the frames do not hold what how asks for.
     """
+    if len(frames) > 2:
+        join_parts(frames)
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:

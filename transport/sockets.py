@@ -70,7 +70,7 @@ def send(
     _check_blocking(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
-    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold)
+    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
     if timeout is None or flags:
         push(socket, parts, flags)
         return tracker
