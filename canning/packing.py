@@ -22,7 +22,7 @@ _JOINED: Final = 1024 * 1024
 """Bytes of a joined frame, at most, so that it is copied within a cache."""
 _PADDING: Final = bytes(ALIGNMENT)
 
-LARGE: Final = 8 * 1024 * 1024
+LARGE: Final = 64 * 1024 * 1024
 """Bytes from which a frame is cut into parts, where that is asked for."""
 PART: Final = 1024 * 1024
 """Bytes of such a part: they stay in a cache from the socket to where they are joined."""

@@ -13,6 +13,7 @@ from . import aio
 from .channel import Channel
 from .errors import MessageError, PeerRefused, RefusedMessage, TransportError, TransportTimeout
 from .fake import fake_pair
+from .pool import Pool, PoolStats
 from .sockets import recv, send
 from .tracker import Tracker
 
@@ -20,6 +21,8 @@ __all__ = [
     "Channel",
     "MessageError",
     "PeerRefused",
+    "Pool",
+    "PoolStats",
     "RefusedMessage",
     "Tracker",
     "TransportError",

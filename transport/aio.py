@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy.typing as npt
 import zmq
 import zmq.asyncio
 
@@ -27,6 +28,7 @@ from .checks import (
 from .conversation import Conversation, Pull, Push, Steps
 from .framing import COPY_BELOW, pack, reading, unpack
 from .multipart import SocketLike, pull, push
+from .pool import Pool
 from .sockets import recv_timeout, send_timeout
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
@@ -88,6 +90,8 @@ async def recv(
     alias: bool = False,
     serializer: Serializer | None = None,
     key: KeyOption = None,
+    into: npt.NDArray[Any] | None = None,
+    pool: Pool | None = None,
     timeout: float | None = None,
     flags: int = 0,
 ) -> Any:
@@ -105,6 +109,8 @@ async def recv(
         alias=alias,
         serializer=serializer,
         key=key,
+        into=into,
+        pool=pool,
     )
     check_timeout(timeout)
     check_flags(flags)

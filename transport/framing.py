@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import zmq
 
 from canning import Serializer, default_serializer, split
@@ -17,7 +18,8 @@ from canning.signing import verify
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, RefusedMessage
-from .parts import join_parts
+from .parts import Array, allocator, check_into, fill, join_parts
+from .pool import Pool
 from .tracker import DONE, Tracker
 
 Frame = bytes | bytearray | memoryview
@@ -61,6 +63,8 @@ class Reading(NamedTuple):
     many: bool = False
     g: dict[str, Any] | None = None
     alias: bool = False
+    into: Array | None = None
+    pool: Pool | None = None
 
 
 def reading(
@@ -73,6 +77,8 @@ def reading(
     alias: bool,
     serializer: Serializer | None,
     key: KeyOption,
+    into: Array | None = None,
+    pool: Pool | None = None,
 ) -> Reading:
     """Check what the receiver asks for, before anything is received.
 
@@ -81,7 +87,9 @@ def reading(
     """
     check_trust(trust)
     check_count(prefix)
-    return Reading(_reader(trust, writable, serializer, key), prefix, many, g, alias)
+    if into is not None:
+        check_into(into, many)
+    return Reading(_reader(trust, writable, serializer, key), prefix, many, g, alias, into, pool)
 
 
 def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
@@ -237,7 +245,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
         MessageError: the frames do not hold what how asks for.
     """
     if len(frames) > 2:
-        join_parts(frames)
+        join_parts(frames, allocator(how.into, how.pool))
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:
@@ -256,7 +264,17 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
             frames,
             prefix,
         )
-    return obj
+    if how.into is None:
+        return obj
+    if not fill(how.into, obj):
+        what = f"{obj.dtype} {obj.shape}" if isinstance(obj, np.ndarray) else type(obj).__name__
+        raise MessageError(
+            f"into= is an array of {how.into.dtype} {how.into.shape}, and the message holds {what}; "
+            "its frames are in .frames of this error",
+            frames,
+            prefix,
+        )
+    return how.into
 
 
 def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:

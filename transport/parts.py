@@ -9,12 +9,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from canning.buffers import aligned_empty, flat
 from canning.errors import DeserializationError
 from canning.wire import Trailer, parse
 
+from .pool import Pool
+
 Allocate = Callable[[int], Any]
 """Give writable memory of so many bytes."""
+Array = npt.NDArray[Any]
+
+
+def check_into(into: Array, many: bool) -> None:
+    """Insist on an array that can be received into."""
+    if not isinstance(into, np.ndarray):
+        raise TypeError(f"into={type(into).__name__} is no numpy.ndarray")
+    if many:
+        raise ValueError("into= takes the array of one object, and many=True asks for all of them")
+    if not into.flags.writeable or into.dtype.hasobject or into.dtype.kind == "T":
+        raise ValueError(f"into= is an array of {into.dtype} that cannot be received into, or read-only")
+
+
+def allocator(into: Array | None, pool: Pool | None) -> Allocate:
+    """Say where the parts of buffers are to be joined."""
+    allocate = aligned_empty if pool is None else pool.allocate
+    if into is None or not into.flags.forc or not into.nbytes:
+        return allocate
+    memory = into.reshape(-1, order="A").view(np.uint8)
+    return lambda size: memory if size == memory.nbytes else allocate(size)
+
+
+def fill(into: Array, obj: Any) -> bool:
+    """Put a received array where it is wanted, unless it is there already; False where it does not fit."""
+    if not isinstance(obj, np.ndarray) or obj.dtype != into.dtype or obj.shape != into.shape:
+        return False
+    where, there = obj.__array_interface__, into.__array_interface__
+    if where["data"] != there["data"] or obj.strides != into.strides:
+        np.copyto(into, obj)
+    return True
 
 
 def join_parts(received: list[Any], allocate: Allocate = aligned_empty) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy.typing as npt
 import zmq
 import zmq.asyncio
 
@@ -21,6 +22,7 @@ from .checks import (
 from .errors import TransportTimeout
 from .framing import COPY_BELOW, pack, reading, unpack
 from .multipart import SocketLike, pull, push
+from .pool import Pool
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
 
@@ -92,6 +94,8 @@ def recv(
     alias: bool = False,
     serializer: Serializer | None = None,
     key: KeyOption = None,
+    into: npt.NDArray[Any] | None = None,
+    pool: Pool | None = None,
     timeout: float | None = None,
     flags: int = 0,
 ) -> Any:
@@ -117,6 +121,9 @@ def recv(
         key: refuses whatever is not signed with it, before anything is read; the whole message must be
             under one signature, as `send` makes it. None is the key of `serializer`, which has none by
             default. A message that was recorded is accepted again: `Channel` refuses that.
+        into: an array to receive the array of the message into, of the same dtype and shape; it is returned.
+            Whatever goes wrong, its contents may have changed.
+        pool: where the memory of large arrays comes from, to be used again when they are gone.
         timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
@@ -147,6 +154,8 @@ def recv(
         alias=alias,
         serializer=serializer,
         key=key,
+        into=into,
+        pool=pool,
     )
     check_timeout(timeout)
     check_flags(flags)

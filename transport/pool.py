@@ -1,0 +1,134 @@
+"""Buffers that are used again: memory that the system need not hand out anew, page by page."""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+from canning.buffers import ByteArray, aligned_empty, span
+
+_GRAIN: Final = 1024 * 1024
+"""Bytes of which blocks are multiples, so that messages of about one size share them."""
+_SIZE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+class PoolStats(NamedTuple):
+    """What a pool holds, in bytes, and how often it had what was asked for."""
+
+    capacity: int
+    in_use: int
+    free: int
+    hits: int
+    misses: int
+
+
+class Pool:
+    """Keep the buffers that large messages arrive in, and use each again when its last view is gone.
+
+    Give it to `transport.recv`. It serves messages that come in parts: what is sent over ``tcp://`` in
+    buffers of `canning.packing.LARGE` bytes and more, and slices that come in runs. Threads may share it.
+
+    Args:
+        capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. What is asked for
+            beyond that is memory of its own, as without a pool.
+
+    >>> import numpy as np
+    >>> pool = Pool("64 MiB")
+    >>> lease = pool.allocate(5_000_000)
+    >>> pool.stats().in_use
+    5242880
+    >>> del lease
+    >>> pool.stats().free
+    5242880
+    """
+
+    def __init__(self, capacity: int | str = "256MiB") -> None:
+        self.capacity = size_of(capacity)
+        self._lock = threading.Lock()
+        self._free: list[ByteArray] = []  # the one used last is the last, and the warmest
+        self._out: dict[int, tuple[weakref.ref[ByteArray], ByteArray]] = {}
+        self._returned: deque[int] = deque()  # filled wherever the last view of a buffer ends
+        self._hits = self._misses = 0
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        return f"Pool(capacity={stats.capacity:,}, in_use={stats.in_use:,}, free={stats.free:,})"
+
+    def allocate(self, nbytes: int) -> ByteArray:
+        """Give a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
+        size = -(-nbytes // _GRAIN) * _GRAIN
+        with self._lock:
+            self._take_back()
+            block = self._found(size)
+            if block is None:
+                self._misses += 1
+                if not self._make_room(size):
+                    return aligned_empty(nbytes)
+                block = aligned_empty(size)
+            else:
+                self._hits += 1
+            lease = _lease(block, nbytes)
+            number, returned = id(block), self._returned
+            self._out[number] = weakref.ref(lease, lambda _: returned.append(number)), block
+            return lease
+
+    def stats(self) -> PoolStats:
+        """Tell what the pool holds."""
+        with self._lock:
+            self._take_back()
+            return PoolStats(self.capacity, self._in_use(), self._unused(), self._hits, self._misses)
+
+    def _in_use(self) -> int:
+        return sum(block.nbytes for _, block in self._out.values())
+
+    def _unused(self) -> int:
+        return sum(block.nbytes for block in self._free)
+
+    def _take_back(self) -> None:
+        while self._returned:
+            self._free.append(self._out.pop(self._returned.popleft())[1])
+
+    def _found(self, size: int) -> ByteArray | None:
+        """Take the free block of that size that was used last, or one up to a quarter larger."""
+        for index in range(len(self._free) - 1, -1, -1):
+            if size <= self._free[index].nbytes <= size + size // 4:
+                return self._free.pop(index)
+        return None
+
+    def _make_room(self, size: int) -> bool:
+        """Give up free blocks until another one fits, the one first that was not used for longest."""
+        room = self.capacity - self._in_use() - size
+        if room < 0:
+            return False
+        while self._unused() > room:
+            self._free.pop(0)
+        return True
+
+
+def _lease(block: ByteArray, nbytes: int) -> ByteArray:
+    """View a block by an array that all views of it keep.
+
+    Of a slice they would keep the block alone: numpy looks through arrays for the one at the end.
+    """
+    low = block.__array_interface__["data"][0]
+    lease: Any = span(low, low + nbytes, block, readonly=False).obj
+    return lease  # type: ignore[no-any-return]
+
+
+def size_of(size: Any) -> int:
+    """Read a number of bytes, as 1000, ``"64 MB"`` or ``"1GiB"``; raises `ValueError` for anything else.
+
+    >>> size_of("64 MB"), size_of("1GiB"), size_of(1000)
+    (64000000, 1073741824, 1000)
+    """
+    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if found is not None:
+        number, unit, binary = found.groups()
+        size = int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.lower()])
+    if not isinstance(size, int) or size <= 0:
+        raise ValueError(f"{size!r} is no number of bytes above 0, as 1000, '64 MB' or '1GiB'")
+    return size
