@@ -8,6 +8,7 @@ import decimal
 import enum
 import fractions
 import pathlib
+import types
 import uuid
 from typing import Any, Final
 
@@ -24,11 +25,11 @@ _COLLISIONS: Final = 64
 """Keys of one container that may have the same hash; honest data has two or three."""
 _KEYS: Final = frozenset(
     (
-        *(str, bytes, bool, float, type(None), int, complex, range, uuid.UUID),
+        *(str, bytes, bool, float, type(None), int, complex, range, uuid.UUID, tuple, frozenset),
         *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction),
     )
 )
-_KEY_BASES: Final = (np.generic, np.dtype, pathlib.PurePath, enum.Enum)
+_KEY_BASES: Final = (np.generic, np.dtype, pathlib.PurePath)
 
 
 class KeyGuard:
@@ -73,13 +74,25 @@ def weigh(key: Any, limits: Limits) -> int:
         kind = type(item)
         if kind in (tuple, frozenset) or kind_of_tuple(kind):
             rest.extend((part, depth + 1) for part in item)
-        elif kind not in _KEYS and not isinstance(item, _KEY_BASES):
+        if not may_be_key(kind):
             raise DeserializationError(f"a key of type {kind.__name__}")
         if weight + len(rest) > limits.key_weight or depth > limits.depth:
             raise DeserializationError(
                 f"a key heavier than this reader's limit, key_weight={limits.key_weight}"
             )
     return weight
+
+
+def may_be_key(kind: type) -> bool:
+    """Tell whether instances are hashed and compared by code that is known."""
+    if kind in _KEYS or issubclass(kind, _KEY_BASES):
+        return True
+    if not issubclass(kind, enum.Enum) and not kind_of_tuple(kind):
+        return False
+    return all(
+        isinstance(method, types.WrapperDescriptorType) or method is enum.Enum.__hash__
+        for method in (kind.__hash__, kind.__eq__)  # an allowed class may have its own
+    )
 
 
 def kind_of_tuple(kind: type) -> bool:

@@ -289,6 +289,8 @@ class Serializer:
                 f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
                 "read it with deserialize_object"
             )
+        if type(obj) is not tuple or list(map(type, obj[1:])) != [tuple, dict]:
+            raise DeserializationError("this message says that it is a call, and holds something else")
         f, args, kwargs = obj
         return f, args, kwargs
 

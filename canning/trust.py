@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
+import types
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -98,7 +99,10 @@ class Allowed:
                 raise DeserializationError(
                     f"{name_for_errors(module, name)} is allowed, but not imported here"
                 )
-            cls = self._names[dotted] = _checked(found)
+            try:
+                cls = self._names[dotted] = _checked(found)
+            except TypeError as error:
+                raise DeserializationError(str(error)) from None
         return cls
 
 
@@ -108,7 +112,19 @@ def _checked(cls: type) -> type:
             f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is none; "
             "register it with data=True and a decoder of plain data"
         )
+    for name in field_names(cls) if kind_of(cls) == "fields" else ():
+        if _runs_code(cls, name):
+            raise TypeError(
+                f"allow= takes classes whose fields are plain: {dotted_name(cls)}.{name} is a descriptor, "
+                "and a message that sets it would run its code"
+            )
     return cls
+
+
+def _runs_code(cls: type, name: str) -> bool:
+    """Tell whether the class has something of its own that is called when an attribute is set."""
+    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__") and not isinstance(found, types.MemberDescriptorType)
 
 
 def kind_of(cls: type) -> str | None:

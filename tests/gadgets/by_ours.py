@@ -1,0 +1,122 @@
+"""Attacks by names that messages of this package, or of numpy, have reason to hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from canning.wire import pack
+
+from .assembly import CODE, FIRED, Call, Ground, Made, Name, assemble
+from .by_chain import CODE_OBJECT
+from .by_structure import P5, VICTIMS, new, raw, victim
+from .gadget import FILE, RINGS, SHELL, Gadget, call, does, nested, rows
+
+INNER: Final = nested(Call("builtins:eval", CODE))
+ARRAY: Final = Call("canning.arrays:CannedArray", bytes(8), (1,), "<f8")
+MAKE: Final = Call("canning.functions:make_function", CODE_OBJECT, {}, "f", None, None)
+GLOBALS: Final = ({}, {"__globals__": {"ALLOWED": 1}, "__closure__": None})
+STRUCT: Final = ("struct", 8, False, False, (("a", None, 0, "<f8"),))
+
+
+def _within(ground: Ground) -> bytes:
+    body = assemble(Call("canning.canned:CannedMessage", INNER), ground)
+    return pack(body, len(body), [])
+
+
+CANNED: Final = rows(
+    "the names of this package's own messages",
+    call("canning.canned:open_canned", victim("Opened"), {}, by="code"),
+    does(
+        "canning.canned.open_canned with a method in the state",
+        Call("canning.canned:open_canned", victim("Opened"), {"get_object": RINGS}),
+        by="code",
+    ),
+    does("canning.functions.make_function, called", Call(MAKE), by="code"),
+    call("canning.functions:fill_function", victim("fire"), GLOBALS, fires="state:victims", by="code"),
+    call("canning.reducers:CannedRegistered", f"{VICTIMS}.Registered", [1], None, by="code"),
+    call("canning.arrays:CannedSubclass", victim("Copied"), ARRAY, by="code"),
+    call("canning.arrays:CannedMasked", victim("Copied"), ARRAY, None, None, False, by="code"),
+    call("canning.canned:set_attributes", Name("os:path"), {"canning": 1}, fires="state:os.path", by="code"),
+    call("canning.canned:CannedMessage", INNER, by="code"),
+    does(
+        "canning.canned.CannedMessage in itself",
+        Call("canning.canned:CannedMessage", Made(_within)),
+        by="code",
+    ),
+    call("canning.arrays:CannedDtype", ("named", "gadget_marker", "x"), by="code"),
+    does(
+        "canning.arrays.CannedDtype of a class",
+        Call("canning.arrays:CannedDtype", ("typed", STRUCT, "gadget_marker", "x")),
+        by="code",
+    ),
+    does(
+        "canning.arrays.CannedArray of a dtype of a class",
+        Call("canning.arrays:CannedArray", bytes(8), (1,), ("named", "gadget_marker", "x")),
+        by="code",
+    ),
+    does(
+        "canning.arrays.CannedScalar of a dtype of a class",
+        Call("canning.arrays:CannedScalar", ("named", "gadget_marker", "x"), bytes(8)),
+        by="code",
+    ),
+    does(
+        "canning.building, importlib.import_module",
+        Call("canning.building:importlib.import_module", "gadget_marker"),
+    ),
+    does("canning.building, pickle.loads", Call("canning.building:pickle.loads", INNER)),
+    does("canning.files, os.system", Call("canning.files:os.system", SHELL), FILE),
+    does("canning.trust, sys.audit", Call("canning.trust:sys.audit", FIRED)),
+    does("canning.functions, builtins.eval", Call("canning.functions:builtins.eval", CODE)),
+    does("canning.arrays, np.testing.runstring", Call("canning.arrays:np.testing.runstring", CODE, {})),
+    call("canning:loads", INNER),
+    call("canning:deserialize_object", [INNER]),
+    call("canning:load", "$LAID/attack.pkl"),
+    call("canning:dump", 1, "$MARK", fires=FILE),
+    does(
+        "the namespace of a script",
+        raw(P5, Name("__builtin__:__main__"), "gadget", 1, b"s."),
+        "state:main",
+        by="code",
+    ),
+)
+
+NUMPY: Final = rows(
+    "the names of numpy's own pickles",
+    call("numpy._core.multiarray:_reconstruct", victim("Copied"), (0,), b"b"),
+    call("numpy.core.multiarray:_reconstruct", victim("Copied"), (0,), b"b"),
+    call("numpy.ma.core:_mareconstruct", Name("numpy.ma:MaskedArray"), victim("Copied"), (0,), "b"),
+    does("numpy.ndarray.view", Call("numpy:ndarray.view", Call("numpy:zeros", 1), victim("Copied"))),
+    does(
+        "numpy.ndarray.dumps",
+        Call("pickle:loads", Call("numpy:ndarray.tobytes", Call("numpy:frombuffer", INNER, "u1"))),
+    ),
+    does("numpy.recarray, NEWOBJ", raw(P5, victim("Copied"), ((1,),), b"\x81.")),
+)
+
+ALLOWED: Final = rows(
+    "classes that the reader allows, with code wherever a class can have any",
+    does("a dataclass, NEWOBJ", raw(P5, new("Point"), {"x": 1, "y": 2}, b"b."), plain=True),
+    does("a dataclass, its slots", raw(P5, new("Point"), (None, {"x": 1, "y": 2}), b"b."), plain=True),
+    does("a dataclass, called", Call(f"{VICTIMS}:Point", 1, 2)),
+    does("a dataclass as a key", raw(P5, b"}", new("Point"), {"x": 1, "y": 2}, b"bK\x01s.")),
+    does("a dataclass by NEWOBJ_EX", raw(P5, victim("Point"), b")}\x92.")),
+    does("a dataclass whose field is a descriptor", raw(P5, new("Proper"), (None, {"x": 1}), b"b.")),
+    does(
+        "a dataclass, its class altered",
+        raw(P5, victim("Point"), (None, {"canning": 1}), b"b."),
+    ),
+    does("a named tuple, NEWOBJ", raw(P5, new("Pair", 1, 2), b"."), plain=True),
+    does("a named tuple, called", Call(f"{VICTIMS}:Pair", 1, 2)),
+    does("a named tuple as a key", raw(P5, b"}", new("Pair", 1, 2), b"K\x01s.")),
+    does("a named tuple in a key", raw(P5, b"}", new("Pair", 1, 2), b"\x85K\x01s.")),
+    does("an enum of a value that it has not", Call(f"{VICTIMS}:Colour", 3)),
+    does("an enum as a key", raw(P5, b"}", Call(f"{VICTIMS}:Colour", 1), b"K\x01s.")),
+    does("an enum in a set", raw(P5, b"\x8f(", Call(f"{VICTIMS}:Colour", 1), b"\x90.")),
+    does(
+        "an enum, its class altered",
+        raw(P5, victim("Colour"), (None, {"canning": 1}), b"b."),
+        "state:victims",
+    ),
+)
+
+ALL: Final[list[Gadget]] = [*CANNED, *NUMPY, *ALLOWED]
