@@ -73,7 +73,7 @@ MEMORY: Final = rows(
     ),
     call("builtins:bytearray", BIG, fires=LOAD),
     call("builtins:list", Call("builtins:range", BIG), fires=LOAD),
-    call("builtins:list", Call("itertools:repeat", 0), fires=LOAD),
+    does("builtins.list of itertools.repeat", Call("builtins:list", Call("itertools:repeat", 0)), LOAD),
     call("operator:mul", "x", BIG, fires=LOAD),
     call("operator:lshift", 1, BIG * 8, fires=LOAD),
     call("builtins:str.format", "{:>9999999999}", 1, fires=LOAD),

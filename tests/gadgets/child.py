@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,74 +155,103 @@ def offer(body: bytes, data: canning.Serializer) -> dict[str, str]:
 # -- a process for each ----------------------------------------------------------------------------------
 
 
-def run(
-    gadget: Gadget, ground: Ground, work: Callable[[], Any], seconds: float, wait: bool
-) -> dict[str, Any]:
-    """Do work in a forked process under watch and limits; say what was seen of it."""
+def run(gadget: Gadget, ground: Ground, body: bytes) -> dict[str, Any]:
+    """Read an attack with what it is meant for, in a forked process; say what was seen of it."""
+    limit = SECONDS if gadget.fires == LOAD else ENOUGH
+    started = time.monotonic()
+    said, code, _ = forked(lambda: [_control(gadget, ground, body, limit)])
+    victim = ground.laid / "victim"
+    return {
+        "name": gadget.name,
+        "died": code,
+        "silent": not said,
+        "seconds": time.monotonic() - started,
+        FILE: os.path.lexists(ground.mark),
+        GONE: not victim.exists() or victim.read_text() != "victim",
+        **(said[0] if said else {"events": {}, "changed": []}),
+    }
+
+
+def forked(work: Callable[[], Iterable[dict[str, Any]]]) -> tuple[list[dict[str, Any]], int, int]:
+    """Do work in a forked process; give what it said, how it ended, and the memory it took in kB."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if not pid:
         os.close(ours)
         with contextlib.suppress(BaseException):
-            _forked(gadget, ground, work, seconds, wait, theirs)
+            pid = os.getpid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(nothing, number)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            for said in work():
+                if os.getpid() == pid:  # not an attack's own child
+                    os.write(theirs, json.dumps(said).encode() + b"\n")
         os._exit(0)
     os.close(theirs)
-    started = time.monotonic()
     with open(ours, "rb") as pipe:
-        said = pipe.read()
+        lines = pipe.read().split(b"\n")[:-1]
     _, status, used = os.wait4(pid, 0)
-    seen: dict[str, Any] = json.loads(said) if said.endswith(b"}") else {"events": {}, "changed": []}
-    code = os.waitstatus_to_exitcode(status)
-    return {
-        "name": gadget.name,
-        "died": code if code or not said else 0,
-        "silent": not said,
-        "seconds": time.monotonic() - started,
-        "rss": used.ru_maxrss,
-        FILE: os.path.lexists(ground.mark),
-        GONE: (ground.laid / "victim").read_text() != "victim" if (ground.laid / "victim").exists() else True,
-        **seen,
-    }
+    return list(map(json.loads, lines)), os.waitstatus_to_exitcode(status), used.ru_maxrss
 
 
-def _forked(
-    gadget: Gadget, ground: Ground, work: Callable[[], Any], seconds: float, wait: bool, pipe: int
-) -> None:
-    pid, events = os.getpid(), dict[str, int]()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
-    if not wait or gadget.fires == LOAD:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    before, watching = snapshot(), True
+def limit_memory() -> None:
+    """Leave this process half a gigabyte more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
+
+
+def listen() -> dict[str, int]:
+    """Count audit events from here on, of all but ``id()``, which harms nobody."""
+    events: dict[str, int] = {}
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if watching and event != "builtins.id":
+        if event != "builtins.id":
             events[event] = events.get(event, 0) + 1
 
     sys.addaudithook(hook)
-    outcome: Any = "value"
+    return events
+
+
+def _control(gadget: Gadget, ground: Ground, body: bytes, seconds: float) -> dict[str, Any]:
+    if gadget.fires == LOAD:
+        limit_memory()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    look: Callable[[], dict[str, Any]] = snapshot if gadget.fires.startswith("state:") else dict
+    before = look()
+    events, outcome = listen(), "value"
     try:
-        outcome = work()
+        attack(gadget, body)
     except BaseException as error:
         outcome = type(error).__name__
-    finally:
-        gc.collect()
-    if wait:
-        _wait(gadget, ground, events)
-    watching = False
-    changed = differences(before, snapshot())
-    if os.getpid() == pid:
-        changed += ["exit"] if outcome == "SystemExit" else []
-        said = {
-            "events": events,
-            "changed": changed,
-            "outcome": outcome if wait is False else str(outcome)[:99],
+    gc.collect()
+    _wait(gadget, ground, events)
+    events = dict(events)
+    changed = differences(before, look()) + (["exit"] if outcome == "SystemExit" else [])
+    return {"events": events, "changed": changed, "outcome": outcome}
+
+
+def offers(bodies: list[tuple[Gadget, Ground, bytes]], data: canning.Serializer) -> Iterator[dict[str, Any]]:
+    """Hand attacks to what reads for strangers, one after the other; say what was seen of each."""
+    limit_memory()
+    events, after = listen(), snapshot()
+    for gadget, ground, body in bodies:
+        signal.setitimer(signal.ITIMER_REAL, ENOUGH)
+        before = after
+        events.clear()
+        started = time.monotonic()
+        outcome = offer(body, data)
+        took, seen = time.monotonic() - started, dict(events)
+        after = snapshot()
+        yield {
+            "name": gadget.name,
+            "outcome": outcome,
+            "seconds": took,
+            "events": seen,
+            "changed": differences(before, after),
+            FILE: os.path.lexists(ground.mark),
+            GONE: (ground.laid / "victim").read_text() != "victim",
         }
-        os.write(pipe, json.dumps(said).encode())
 
 
 def _wait(gadget: Gadget, ground: Ground, events: dict[str, int]) -> None:
@@ -285,19 +314,37 @@ def main(kind: str, folder: Path) -> None:
     warm_up(data)
     gc.collect()
     gc.freeze()
-    for number, gadget in enumerate(GADGETS):
-        ground = Ground(folder, folder / f"mark-{number}")
-        lay_victims(folder)
-        body = gadget.pickle(ground)
-        if kind == "offer":
-            seen = run(gadget, ground, lambda body=body: offer(body, data), ENOUGH, wait=False)  # type: ignore[misc]
-        elif missing(gadget) or sys.version_info >= gadget.below:
-            seen = {"name": gadget.name, "needs": missing(gadget) or f"Python before {gadget.below}"}
+    grounds = [Ground(folder, folder / f"mark-{number}") for number in range(len(GADGETS))]
+    bodies = [
+        (gadget, ground, gadget.pickle(ground)) for gadget, ground in zip(GADGETS, grounds, strict=True)
+    ]
+    lay_victims(folder)
+    for said in controls(bodies) if kind == "control" else all_offers(bodies, data):
+        print(json.dumps(said), flush=True)
+
+
+def controls(bodies: list[tuple[Gadget, Ground, bytes]]) -> Iterator[dict[str, Any]]:
+    """Show of each attack that it works, where it can."""
+    for gadget, ground, body in bodies:
+        lay_victims(ground.laid)
+        if missing(gadget) or sys.version_info >= gadget.below:
+            yield {"name": gadget.name, "needs": missing(gadget) or f"Python before {gadget.below}"}
         else:
-            seconds = SECONDS if gadget.fires == LOAD else ENOUGH
-            seen = run(gadget, ground, lambda g=gadget, b=body: attack(g, b) and None, seconds, wait=True)  # type: ignore[misc]
-            seen["fired"] = fired(gadget, seen)
-        print(json.dumps(seen), flush=True)
+            seen = run(gadget, ground, body)
+            yield {**seen, "fired": fired(gadget, seen)}
+
+
+def all_offers(
+    bodies: list[tuple[Gadget, Ground, bytes]], data: canning.Serializer
+) -> Iterator[dict[str, Any]]:
+    """Hand all attacks over; a process that dies of one is followed by one for those behind it."""
+    while bodies:
+        said, code, rss = forked(lambda rest=bodies: offers(rest, data))  # type: ignore[misc]
+        yield from ({**seen, "rss": rss, "died": 0} for seen in said)
+        bodies = bodies[len(said) :]
+        if bodies:
+            yield {"name": bodies[0][0].name, "died": code or "in silence"}
+            bodies = bodies[1:]
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def snapshot() -> dict[str, Any]:
         "atexit": atexit._ncallbacks(),  # type: ignore[attr-defined]
         "gc": (gc.isenabled(), gc.get_threshold()),
         "registries": (len(copyreg.dispatch_table), dict(copyreg._extension_registry)),  # type: ignore[attr-defined]
-        "warnings": len(warnings.filters),
+        "warnings": str(warnings.filters[:3]),
         "decimal": str(decimal.getcontext()),
         "numpy": np.geterr(),
         "random": hash(random.getstate()),
