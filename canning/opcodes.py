@@ -119,6 +119,8 @@ class StackMachine:
     def _finish(self) -> Any:
         if len(self.stack) != 1 or self.marks:
             raise DeserializationError("the header ends with something unfinished")
+        if self.at != len(self.data):
+            raise DeserializationError(f"{len(self.data) - self.at} bytes stand behind the header's pickle")
         self._no_tokens(self.stack)
         return self.stack[0]
 

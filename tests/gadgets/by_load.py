@@ -9,17 +9,18 @@ from .assembly import Call, Name
 from .by_structure import P5, raw
 from .gadget import CRASH, LOAD, Gadget, call, does, method, rows
 
-DEEP: Final = 300_000
+DEEP: Final = 30_000
+"""Enough for the stack of 1 MB that attacks get; a main thread's 8 MB take some 200,000."""
 BIG: Final = 1 << 33
 _PRIME: Final = (1 << 61) - 1
 DOUBLED: Final = b"K\x01\x85\x940" + b"".join(b"h%ch%c\x86\x940" % (n, n) for n in range(60))
 """Leaves a tuple of 2**60 values in memo entry 60."""
 ONE_HASH: Final = b"".join(
-    b"\x8a\x0c" + (_PRIME * n).to_bytes(12, "little", signed=True) + b"N" for n in range(1, 30_000)
+    b"\x8a\x0c" + (_PRIME * n).to_bytes(12, "little", signed=True) + b"N" for n in range(1, 12_000)
 )
 PAIRS: Final = b"".join(
     b"(" + b"".join(b"J" + struct.pack("<i", -1 - (number >> bit & 1)) for bit in range(14)) + b"tN"
-    for number in range(16_000)
+    for number in range(6000)
 )
 """Tuples of -1 and -2, which have one hash."""
 

@@ -35,11 +35,14 @@ from .table import GADGETS
 from .victims import ALLOWED, Proper, Registered, fire
 from .watch import differences, snapshot
 
-SECONDS: Final = 0.4
+SECONDS: Final = 0.3
 """What a control may take before it counts as endless."""
 ENOUGH: Final = 10.0
 """What anything else may take."""
 MEMORY: Final = 1 << 29
+STACK: Final = 1 << 20
+LONG: Final = 20_000
+"""Bytes of an attack from which it is looked at once only."""
 
 SLOW: Final = (
     *("pandas", "idlelib.pyshell", "idlelib.autocomplete", "idlelib.run", "numpy.f2py", "dill", "joblib"),
@@ -120,7 +123,8 @@ def surfaces(body: bytes, data: canning.Serializer) -> Iterator[tuple[str, Surfa
         look = getattr(canning, name, None)
         if look is not None:
             yield name, lambda look=look: told(look([head]))  # type: ignore[misc]
-            yield f"{name} of a pickle", lambda look=look: told(look([body]))  # type: ignore[misc]
+            if len(body) < LONG:
+                yield f"{name} of a pickle", lambda look=look: told(look([body]))  # type: ignore[misc]
 
 
 def told(report: Any) -> Any:
@@ -184,6 +188,7 @@ def forked(work: Callable[[], Iterable[dict[str, Any]]]) -> tuple[list[dict[str,
             for number in (0, 1, 2):
                 os.dup2(nothing, number)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_STACK, (STACK, STACK))
             for said in work():
                 if os.getpid() == pid:  # not an attack's own child
                     os.write(theirs, json.dumps(said).encode() + b"\n")
@@ -295,6 +300,7 @@ def warm_up(data: canning.Serializer) -> None:
         good,
         b"\x80\x05cos\nsystem\n.",
         b"x" * 99,
+        b"Vx\n.",
         b"",
     ):
         offer(bytes(body), data)

@@ -31,7 +31,7 @@ class Gadget:
         below: the first version of Python on which it works no longer, or works otherwise.
         by: what reads it for the positive control: ``"pickle"``; ``"stream"``: pickle, as often as there is
             a pickle in it; ``"code"``: this package with ``trust="code"``.
-        holds: what it looks like to readers of plain data: whether it may be a value to them.
+        plain: whether readers of plain data may take it for a value: all of it is allowed.
     """
 
     name: str
