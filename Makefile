@@ -4,6 +4,7 @@
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
 #   make slow                 the tests that take long, which make test leaves out
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
+#   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
 #   make format               let ruff rewrite what it can
 #   make clean                remove environments and caches
@@ -60,6 +61,10 @@ types: $(VENV)/.has-dev
 .PHONY: notebooks
 notebooks: $(VENV)/.has-test
 	$(RUN) -m pytest --nbmake --nbmake-timeout=120 notebooks
+
+.PHONY: fuzz
+fuzz: $(VENV)/.has-test
+	$(RUN) -m tests.fuzz $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.has-bench

@@ -12,7 +12,6 @@ import fractions
 import os
 import pathlib
 import pickle
-import random
 import struct
 import sys
 import uuid
@@ -23,7 +22,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, Limits, Registry, Serializer
-from canning.wire import pack
+from canning.wire import CALL, pack
 
 DATA = Serializer(trust="data")
 MATRIX = np.arange(6000.0).reshape(60, 100)
@@ -247,6 +246,58 @@ def test_allow_takes_only_classes_of_fields() -> None:
         Serializer(allow=[3])  # type: ignore[list-item]
 
 
+class Shy:
+    def __set__(self, obj: Any, value: Any) -> None:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+
+@dataclasses.dataclass
+class Proper:
+    x: Any = Shy()
+
+
+def test_allow_takes_no_fields_that_run_code() -> None:
+    with pytest.raises(TypeError, match=r"Proper\.x is a descriptor"):
+        Serializer(allow=[Proper])
+    name = f"{Proper.__module__}.Proper"
+    body = b"\x80\x05" + op_text(Proper.__module__) + op_text("Proper") + b"\x93)\x81."
+    with pytest.raises(DeserializationError, match="descriptor"):
+        Serializer(trust="data", allow=[name]).deserialize_object([body])
+
+
+class Odd(enum.Enum):
+    ONE = 1
+
+    def __hash__(self) -> int:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+
+def test_allowed_classes_with_a_hash_of_their_own_are_no_keys() -> None:
+    reader = Serializer(trust="data", allow=[Colour, Odd, Pair])
+    obj = {Colour.RED: 1, Pair(1, Colour.BLUE): 2}
+    assert reader.deserialize_object(canning.serialize_object(obj))[0] == obj
+    odd = op_text(Odd.__module__) + op_text("Odd") + b"\x93K\x01\x85R"
+    assert reader.deserialize_object([b"\x80\x05" + odd + b"."])[0] is Odd.ONE
+    with pytest.raises(DeserializationError, match="a key of type Odd"):
+        reader.deserialize_object([b"\x80\x05}" + odd + b"K\x01s."])
+
+
+@pytest.mark.parametrize("obj", [1, (1, 2), (1, (), [], 4), (max, [], {})], ids=repr)
+@pytest.mark.parametrize("trust", ["code", "data"])
+def test_what_only_says_that_it_is_a_call_is_refused(obj: Any, trust: str) -> None:
+    body = pickle.dumps(obj, 5)
+    with pytest.raises(DeserializationError):
+        canning.unpack_apply_message([pack(body, len(body), [], flags=CALL)], trust=trust)
+
+
+def test_bytes_behind_the_pickle_are_refused() -> None:
+    for body in (pickle.dumps([1], 5) * 2, pickle.dumps([1], 5) + b"x."):
+        with pytest.raises(DeserializationError, match="behind"):
+            DATA.deserialize_object([body])
+        with pytest.raises(DeserializationError, match="behind"):
+            DATA.deserialize_object([pack(body, len(body), [])])
+
+
 def test_an_allowed_name_that_is_not_imported_is_not_imported() -> None:
     body = b"\x80\x05cxmlrpc.server\nThing\n)\x81."
     with pytest.raises(DeserializationError, match="not imported"):
@@ -273,7 +324,7 @@ def call(module: str, name: str, args: bytes) -> bytes:
     return op_text(module) + op_text(name) + b"\x93" + args + b"R"
 
 
-LAUGHS = b"".join(b"(" + b"h" + bytes([n]) + b"h" + bytes([n]) + b"t\x94" for n in range(60))
+LAUGHS = b"".join(b"h%ch%c\x86\x940" % (n, n) for n in range(60))
 COLLIDE = b"".join(
     b"(" + b"".join(b"J" + struct.pack("<i", -1 - (number >> bit & 1)) for bit in range(12)) + b"t\x94K\x01"
     for number in range(1000)
@@ -281,7 +332,7 @@ COLLIDE = b"".join(
 BIG = 2**61 - 1
 HOSTILE = {
     "deep tuples as a key": b"}" + b")" + b"\x85" * 100_000 + b"K\x01s.",
-    "a key of 2**60 values": b"}" + b"K\x01\x85\x94" + LAUGHS + b"K\x01s.",
+    "a key of 2**60 values": b"K\x01\x85\x940" + LAUGHS + b"}h\x3cK\x01s.",
     "keys of one hash": b"}(" + COLLIDE + b"u.",
     "ints of one hash": b"}("
     + b"".join(b"\x8a\x0c" + (BIG * n).to_bytes(12, "little", signed=True) + b"N" for n in range(1, 2000))
@@ -391,41 +442,3 @@ def test_memory_is_not_copied_again_and_again() -> None:
     payload = bytes(1 << 20)
     with pytest.raises(DeserializationError, match="copies"):
         DATA.deserialize_object([pack(body, len(body), [len(payload)]), payload])
-
-
-@pytest.mark.timeout(100)
-def test_mutated_headers_end_in_a_value_or_an_error() -> None:
-    """Each mutant has a checksum that fits, so that all of it reaches the reader."""
-    rng = random.Random(20)
-    bodies = []
-    for obj in PLAIN:
-        head, *frames = canning.serialize_object([obj, {"k": obj}] if obj.__hash__ else [obj])
-        end = struct.unpack_from("<Q", head, len(head) - 44)[0]
-        if end < 3000:
-            bodies.append((bytearray(head[:end]), [bytes(frame) for frame in frames]))
-    outcomes: collections.Counter[str] = collections.Counter()
-    for _ in range(15_000):
-        body, frames = rng.choice(bodies)
-        mutant = bytearray(body)
-        for _ in range(rng.choice((1, 1, 2, 4))):
-            kind, at = rng.random(), rng.randrange(2, len(mutant))
-            if kind < 0.5:
-                mutant[at] = rng.randrange(256)
-            elif kind < 0.7:
-                mutant[at] ^= 1 << rng.randrange(8)
-            elif kind < 0.85:
-                del mutant[at : at + rng.randrange(1, 5)]
-            else:
-                other = rng.choice(bodies)[0]
-                start = rng.randrange(len(other))
-                mutant[at:at] = other[start : start + rng.randrange(1, 20)]
-            if len(mutant) < 4:
-                break
-        head = pack(bytes(mutant), len(mutant), [len(frame) for frame in frames])
-        try:
-            DATA.deserialize_object([head, *frames])
-            outcomes["value"] += 1
-        except DeserializationError:
-            outcomes["error"] += 1
-    assert outcomes["value"] > 100
-    assert outcomes["error"] > 100

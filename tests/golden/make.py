@@ -11,8 +11,10 @@ import collections
 import datetime
 import decimal
 import functools
+import pathlib
 import pickle
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,43 @@ def build() -> dict[str, Any]:
         "canned": [canning.CannedBytes(b"c" * 2000)],
         "prepickled": [canning.PrePickled({"a": large})] * 2,
         "registered": [fractions.Fraction(1, 3)],
+        "containers": [
+            [],
+            (),
+            {},
+            set(),
+            frozenset(),
+            [[[1]]],
+            ((), ((),)),
+            {"a": {1: {2: [3]}}},
+            {(1, (2,)): 3},
+        ],
+        "integers": [0, 1, 255, 256, 65_535, 65_536, 2**31, -(2**31), 2**63, -(2**63), 2**2000],
+        "floats": [0.0, -0.0, 1.5, float("inf"), 5e-324, 1e308, complex(1, -2)],
+        "dates": [
+            datetime.date(1, 1, 1),
+            datetime.time(23, 59, 59, 999_999, fold=1),
+            datetime.timedelta(-1, 2, 3),
+            datetime.timezone(datetime.timedelta(hours=1), "name"),
+        ],
+        "keys": {
+            datetime.date(2024, 1, 1): 1,
+            (1, ("a", 2.5)): 2,
+            uuid.UUID(int=7): 3,
+            range(3): 4,
+            decimal.Decimal(1): 5,
+            np.float64(2.5): 6,
+            None: 7,
+        },
+        "names": [
+            uuid.UUID(int=2**127),
+            pathlib.PurePosixPath("a/b"),
+            range(9, 1, -2),
+            slice(None, 3),
+            collections.OrderedDict(b=1, a=2),
+        ],
+        "texts": ["", "\ud800", "\0", "s" * 255, "s" * 256, "größe" * 99, b"", b"\n.", bytearray(b"")],
+        "twice": [text := ["x" * 30], text, (text, text), {"a": text}],
     }
     string = getattr(np.dtypes, "StringDType", None)
     if string is not None:
