@@ -109,6 +109,7 @@ def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], le
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
     _check_size(frames, options.limits)
     trailer = parse(head)
+    plain = trailer is None
     if trailer is None:
         trailer = Trailer(len(head), len(head), len(frames), (), None, len(frames) - 1, 0, b"")
         parts = list(map(flat, frames[1:]))
@@ -124,8 +125,10 @@ def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], le
 
     size = len(head) + sum(map(len, parts))
     builder = DataBuilder(buffers, size, options.registry, options.allowed, options.limits, read_within)
-    obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
-    return obj, frames[trailer.frames :], trailer.flags
+    outside = buffers.outside()
+    obj = builder.read(bytes(head[: trailer.pickle_length]), outside)
+    left = len(list(outside)) if plain else 0  # a plain pickle does not say how many are its own
+    return obj, frames[trailer.frames - left :], trailer.flags
 
 
 def _check_size(frames: list[Any], limits: Limits) -> None:

@@ -116,7 +116,9 @@ async def recv(
     check_flags(flags)
     limit = _limit(socket, timeout, flags, zmq.RCVTIMEO)
     try:
-        frames = await _retry(socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK), Deadline(limit))
+        frames = await _retry(
+            socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK, how.most), Deadline(limit)
+        )
     except zmq.Again:
         if timeout is None or flags:
             raise

@@ -66,6 +66,11 @@ class Reading(NamedTuple):
     into: Array | None = None
     pool: Pool | None = None
 
+    @property
+    def most(self) -> int | None:
+        """Tell how many frames a message may have: a stranger's only so many."""
+        return None if self.reader.trust == "code" else self.prefix + self.reader.limits.frames
+
 
 def reading(
     *,

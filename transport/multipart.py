@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import zmq
 
 from .checks import NOBLOCK
+from .errors import MessageError
 
 SNDMORE: Final = int(zmq.SNDMORE)
 
@@ -78,10 +79,11 @@ def _abandon(socket: SocketLike, ended: bool) -> None:
             socket.send(b"", NOBLOCK)
 
 
-def pull(socket: SocketLike, flags: int) -> list[zmq.Frame]:
+def pull(socket: SocketLike, flags: int, most: int | None = None) -> list[zmq.Frame]:
     """Receive one message, its frames uncopied.
 
     Raises:
+        MessageError: it has more than `most` frames; all were taken from the socket, and none kept.
         zmq.Again: there is none now.
     """
     frame = socket.recv(flags, copy=False)
@@ -89,4 +91,19 @@ def pull(socket: SocketLike, flags: int) -> list[zmq.Frame]:
     while frame.more:
         frame = socket.recv(0, copy=False)
         frames.append(frame)
+        if len(frames) == most and frame.more:
+            frames.clear()
+            raise MessageError(
+                f"the message has {most + _drop(socket)} frames, and at most {most} are taken from "
+                "strangers: none was kept; see canning.Limits",
+                [],
+            )
     return frames
+
+
+def _drop(socket: SocketLike) -> int:
+    """Take what is left of a message, and keep none of it; tell how many frames that was."""
+    count = 1
+    while socket.recv(0, copy=False).more:
+        count += 1
+    return count

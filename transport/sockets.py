@@ -160,10 +160,12 @@ def recv(
     check_timeout(timeout)
     check_flags(flags)
     if timeout is None or flags:
-        frames = pull(socket, flags)
+        frames = pull(socket, flags, how.most)
     else:
         try:
-            frames = retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), Deadline(timeout))
+            frames = retry(
+                socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), Deadline(timeout)
+            )
         except zmq.Again:
             raise recv_timeout(socket, timeout) from None
     return unpack(frames, how)

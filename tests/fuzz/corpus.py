@@ -133,15 +133,41 @@ def plain() -> list[Message]:
         "numbers": [0, -1, 255, 65_536, 2**40, -(2**200), 1.5, 1j, True, None],
         "texts": ["", "é", "s" * 300, "\ud800", b"", b"x" * 300, bytearray(b"q")],
         "containers": [[], (), {}, set(), frozenset({1}), [[[1]]], (1, (2, (3, 4, 5, 6))), {"a": {1: {2}}}],
-        "dates": [dt.datetime(2020, 1, 2, tzinfo=dt.UTC), dt.date(1, 1, 1), dt.time(1, 2), dt.timedelta(1, 2, 3)],
+        "dates": [
+            dt.datetime(2020, 1, 2, tzinfo=dt.UTC),
+            dt.date(1, 1, 1),
+            dt.time(1, 2),
+            dt.timedelta(1, 2, 3),
+        ],
         "zones": dt.datetime(2020, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=1), "name")),
-        "exact": [decimal.Decimal("-1.5e10"), fractions.Fraction(-1, 3), uuid.UUID(int=5), range(1, 9, 2), slice(1)],
+        "exact": [
+            decimal.Decimal("-1.5e10"),
+            fractions.Fraction(-1, 3),
+            uuid.UUID(int=5),
+            range(1, 9, 2),
+            slice(1),
+        ],
         "ordered": [collections.OrderedDict(b=1), collections.deque([1], 5), pathlib.PurePosixPath("a/b")],
-        "keys": {dt.date(2020, 1, 1): 1, (1, ("a", 2.5)): 2, uuid.UUID(int=1): 3, range(3): 4, np.float64(2): 5},
+        "keys": {
+            dt.date(2020, 1, 1): 1,
+            (1, ("a", 2.5)): 2,
+            uuid.UUID(int=1): 3,
+            range(3): 4,
+            np.float64(2): 5,
+        },
         "arrays": [grid, grid.T, grid[::2, ::3], grid[3], np.arange(3), np.zeros((0, 3)), np.array(5.0)],
-        "dtypes": [np.zeros(3, "M8[25s]"), np.zeros(3, ">f4"), np.zeros(2, "U5"), np.dtype("f4"), np.float32(2)],
+        "dtypes": [
+            np.zeros(3, "M8[25s]"),
+            np.zeros(3, ">f4"),
+            np.zeros(2, "U5"),
+            np.dtype("f4"),
+            np.float32(2),
+        ],
         "structs": np.zeros(30, [("a", "i4"), (("t", "b"), "f8", (2,)), ("c", [("d", "S3")])]),
-        "records": [np.rec.array([(1, 2.0)], dtype=[("x", "i4"), ("y", "f8")]), np.zeros((1, 2)).view(np.matrix)],
+        "records": [
+            np.rec.array([(1, 2.0)], dtype=[("x", "i4"), ("y", "f8")]),
+            np.zeros((1, 2)).view(np.matrix),
+        ],
         "masked": np.ma.array([1.0, 2.0], mask=[True, False], fill_value=3),
         "views": [memoryview(grid), memoryview(b"abc"), array.array("d", [1, 2])],
         "overlapping": [grid, grid[2:9], grid[5:]],
@@ -149,7 +175,7 @@ def plain() -> list[Message]:
         "registered": [Celsius(3.5)],
         "prepickled": [canning.PrePickled([1, grid])] * 2,
         "shared": [shared := [1], shared, {"a": shared}],
-    }  # fmt: skip
+    }
     loop: list[Any] = [1]
     loop.append({"self": loop})
     made["loop"] = loop
