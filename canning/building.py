@@ -7,7 +7,7 @@ import io
 import operator
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -40,13 +40,14 @@ class Buffers:
     """Give the buffers of one message by number, as its table says; joined or copied where they must be."""
 
     def __init__(
-        self, trailer: Trailer, head: memoryview, frames: list[memoryview], *, writable: bool
+        self, trailer: Trailer, head: memoryview, frames: Sequence[memoryview], *, writable: bool
     ) -> None:
         self.trailer = trailer
         self.head = head
         self.frames = frames
         self.writable = writable
         self.table = trailer.table
+        self.given = 0  # of pickle's own buffers
         self._own: dict[int, memoryview] = {}
         self._inline: dict[int, memoryview] | None = None
         self._kept: dict[int, memoryview] | None = None
@@ -67,6 +68,7 @@ class Buffers:
     def outside(self) -> Iterator[memoryview]:
         """Give pickle's own out-of-band buffers, which are the last ones."""
         for number in range(len(self) - self.trailer.outside, len(self)):
+            self.given += 1
             buffer = self[number]
             yield buffer if address(buffer) % 8 == 0 else aligned_copy(buffer)
 

@@ -51,6 +51,7 @@ class DataBuilder:
         deserialize: Callable[[list[Any]], Any],
     ) -> None:
         self.buffers = buffers
+        self.count = len(buffers)
         self.size = size
         self.registry = registry
         self.allowed = allowed
@@ -67,31 +68,32 @@ class DataBuilder:
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
         self.budget = (1 << 20) + 64 * len(data) + 2 * self.size
-        return DataReader(data, self.constructors(), self.allowed, self.limits, outside).read()
+        reader = DataReader(data, self.constructor, self.allowed, self.limits, outside, self.plain_array)
+        return reader.read()
 
-    def constructors(self) -> dict[tuple[str, str], Callable[..., Any]]:
-        """List what a header may call."""
-        return {
-            ("canning.arrays", "CannedArray"): self.array,
-            ("canning.arrays", "CannedStrings"): self.strings,
-            ("canning.arrays", "CannedSubclass"): subclass,
-            ("canning.arrays", "CannedMasked"): masked,
-            ("canning.arrays", "CannedScalar"): scalar,
-            ("canning.arrays", "CannedDtype"): dtype,
-            ("canning.canned", "CannedBytes"): self.bytes,
-            ("canning.canned", "CannedMemoryView"): view,
-            ("canning.canned", "CannedMessage"): self.message,
-            ("canning.canned", "set_attributes"): set_attributes,
-            ("canning.reducers", "CannedRegistered"): self.registered,
-            ("canning.reducers", "make_stdlib_array"): stdlib_array,
-        }
+    def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
+        """Give what a header calls by a name of ours, if it may."""
+        found = CALLED.get((module, name))
+        if isinstance(found, str):
+            method: Callable[..., Any] = getattr(self, found)
+            return method
+        return found
 
     def _memory(self, source: Any) -> Any:
         if type(source) is bytes:
             return source
-        if type(source) is not int or not 0 <= source < len(self.buffers):
+        if type(source) is not int or not 0 <= source < self.count:
             raise DeserializationError("a buffer that the message does not have")
         return self.buffers[source]
+
+    def plain_array(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Build an array in C order over a whole buffer: what most arrays are."""
+        if not 0 <= number < self.count:
+            raise DeserializationError("a buffer that the message does not have")
+        array = plain_array(self.buffers[number], shape, dtype)
+        if array.flags.aligned:
+            return array
+        return self.array(number, shape, dtype.str)
 
     def array(self, *args: Any) -> Any:
         """Build an array."""
@@ -226,3 +228,20 @@ def stdlib_array(*args: Any) -> Any:
     made = stdarray.array(typecode)
     made.frombytes(memory)
     return made
+
+
+CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
+    ("canning.arrays", "CannedArray"): "array",
+    ("canning.arrays", "CannedStrings"): "strings",
+    ("canning.arrays", "CannedSubclass"): subclass,
+    ("canning.arrays", "CannedMasked"): masked,
+    ("canning.arrays", "CannedScalar"): scalar,
+    ("canning.arrays", "CannedDtype"): dtype,
+    ("canning.canned", "CannedBytes"): "bytes",
+    ("canning.canned", "CannedMemoryView"): view,
+    ("canning.canned", "CannedMessage"): "message",
+    ("canning.canned", "set_attributes"): set_attributes,
+    ("canning.reducers", "CannedRegistered"): "registered",
+    ("canning.reducers", "make_stdlib_array"): stdlib_array,
+}
+"""What a header may call of ours: functions, and methods of `DataBuilder` by name."""

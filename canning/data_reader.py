@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from .errors import DeserializationError
+from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
 from .plain import CONSTRUCTORS, set_uuid
@@ -45,22 +46,25 @@ class DataReader(StackMachine):
 
     Args:
         data: the header, up to and with STOP.
-        constructors: what may be asked for by name besides `CONSTRUCTORS`.
+        constructor: gives what may be asked for by name besides `CONSTRUCTORS`.
         allowed: classes that may be made field by field.
         limits: bounds.
         outside: pickle's own out-of-band buffers.
+        plain_array: makes arrays that are read in one step.
     """
 
     def __init__(
         self,
         data: bytes,
-        constructors: dict[tuple[str, str], Callable[..., Any]],
+        constructor: Callable[[str, str], Callable[..., Any] | None],
         allowed: Allowed,
         limits: Limits,
         outside: Iterator[memoryview],
+        plain_array: MakeArray | None = None,
     ) -> None:
         super().__init__(data, limits, outside)
-        self.constructors = constructors
+        self.constructor = constructor
+        self.plain_array = plain_array
         self.allowed = allowed
         self.keys = KeyGuard(limits, len(data))
         self.unbuilt: dict[int, Any] = {}
@@ -196,9 +200,9 @@ class DataReader(StackMachine):
         self._push_name(module, name)
 
     def _push_name(self, module: str, name: str) -> None:
-        make = CONSTRUCTORS.get((module, name)) or self.constructors.get((module, name))
+        make = CONSTRUCTORS.get((module, name)) or self.constructor(module, name)
         if make is not None:
-            found = Name(make, None)
+            found = Name(make, None, self.plain_array if name == "CannedArray" else None)
         elif (module, name) in CLASSES:
             found = Name(None, CLASSES[module, name])
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple
 
 from .errors import CanningError, DeserializationError
+from .fused import ArrayCalls, MakeArray
 from .trust import Limits, refuse
 
 _U16: Final = struct.Struct("<H")
@@ -25,6 +26,7 @@ class Name(NamedTuple):
 
     make: Callable[..., Any] | None
     cls: type | None
+    array: MakeArray | None = None
 
 
 class Arguments(list[Any]):
@@ -58,6 +60,7 @@ class StackMachine:
         self.memo: list[Any] = []
         self.named = False
         self.depths: dict[int, int] = {}
+        self.arrays = ArrayCalls(data)
 
     def read(self) -> Any:
         """Read the object; raises `DeserializationError` for whatever is not plain data in good order."""
@@ -100,8 +103,14 @@ class StackMachine:
                 push(str(data[at + 1 : end], "utf-8", "surrogatepass"))
                 at = end
             elif code == 0x68:  # BINGET
-                push(memo[data[at]])
+                item = memo[data[at]]
                 at += 1
+                push(item)
+                if type(item) is Name and item.array is not None:
+                    found = self.arrays.read(at, memo, item.array)
+                    if found is not None:
+                        stack[-1], at = found
+                        nodes += 6
             elif code == 0x2E:  # STOP
                 self.at = at
                 return self._finish()

@@ -22,6 +22,7 @@ _UNITS: Final = "generic|Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as"
 _SIMPLE: Final = re.compile(
     rf"\|b1|[|<>](i1|u1)|[<>]([iu][248]|f(2|4|8|12|16)|c(8|16|24|32))|[|<>][SUV]\d{{1,9}}|[<>][mM]8(\[(\d{{1,9}})?({_UNITS})\])?"
 )
+_LENGTH: Final = 1 << 62
 _FIELDS: Final = 10_000
 _NESTING: Final = 32
 _ITEM: Final = 2**31 - 1
@@ -103,7 +104,7 @@ def checked_shape(shape: Any) -> Shape:
     if type(shape) is not tuple or len(shape) > 32:
         raise DeserializationError("a shape that is none, or has too many axes")
     for length in shape:
-        if type(length) is not int or not 0 <= length < 1 << 62:
+        if type(length) is not int or not 0 <= length < _LENGTH:
             raise DeserializationError("a shape with something else than lengths")
     return shape
 

@@ -107,14 +107,19 @@ def _read_plain_pickle(head: bytes | memoryview, frames: list[Any]) -> Read:
 def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], level: int) -> Read:
     if level > MESSAGES:
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
-    _check_size(frames, options.limits)
+    limits, size = options.limits, len(head)
+    if len(frames) > limits.frames:
+        raise DeserializationError(f"{len(frames)} frames: this reader's limit is frames={limits.frames}")
     trailer = parse(head)
     plain = trailer is None
+    parts: Sequence[memoryview]
     if trailer is None:
-        trailer = Trailer(len(head), len(head), len(frames), (), None, len(frames) - 1, 0, b"")
-        parts = list(map(flat, frames[1:]))
+        trailer = Trailer(size, size, len(frames), (), None, len(frames) - 1, 0, b"")
+        parts = _Following(frames)
     else:
         parts = list(map(flat, check_frames(trailer, frames[1 : trailer.frames])))
+        size += sum(map(len, parts))
+    _check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
 
     def read_within(within: list[Any]) -> Any:
@@ -123,18 +128,29 @@ def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], le
             raise DeserializationError("a message within the message that has frames behind it")
         return obj
 
-    size = len(head) + sum(map(len, parts))
     builder = DataBuilder(buffers, size, options.registry, options.allowed, options.limits, read_within)
-    outside = buffers.outside()
-    obj = builder.read(bytes(head[: trailer.pickle_length]), outside)
-    left = len(list(outside)) if plain else 0  # a plain pickle does not say how many are its own
-    return obj, frames[trailer.frames - left :], trailer.flags
+    obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
+    taken = trailer.frames
+    if plain:  # it does not say how many frames are its own
+        taken = 1 + buffers.given
+        _check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
+    return obj, frames[taken:], trailer.flags
 
 
-def _check_size(frames: list[Any], limits: Limits) -> None:
-    if len(frames) > limits.frames:
-        raise DeserializationError(f"{len(frames)} frames: this reader's limit is frames={limits.frames}")
-    size = sum(flat(frame).nbytes for frame in frames)
+class _Following(Sequence[memoryview]):
+    """View the frames behind a plain pickle when they are asked for: there may be many, and few its own."""
+
+    def __init__(self, frames: list[Any]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return flat(self._frames[number + 1])
+
+
+def _check_size(size: int, limits: Limits) -> None:
     if size > limits.message_bytes:
         limit = f"message_bytes={limits.message_bytes}"
         raise DeserializationError(f"{size} bytes: this reader's limit is {limit}")
