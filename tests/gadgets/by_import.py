@@ -77,7 +77,7 @@ IMPORTS: Final = rows(
     does(
         "pip.main",
         Call("pip._internal.cli.main:main", ["--version"]),
-        "state:modules",
+        "open",
         "CVE-2025-1716",
         needs=("pip",),
     ),
