@@ -163,9 +163,7 @@ def recv(
         frames = pull(socket, flags, how.most)
     else:
         try:
-            frames = retry(
-                socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), Deadline(timeout)
-            )
+            frames = retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), Deadline(timeout))
         except zmq.Again:
             raise recv_timeout(socket, timeout) from None
     return unpack(frames, how)

@@ -95,8 +95,12 @@ def touch(value: Any) -> None:
         item = rest.pop()
         count += 1
         if isinstance(item, np.ndarray):
-            if item.size:
-                item[(0,) * item.ndim], item[(-1,) * item.ndim]
+            memory = np.asarray(item)
+            if memory.size:  # as bytes: text need not be text, which numpy tells who looks at an element
+                (
+                    memory[(slice(1),) * memory.ndim].tobytes(),
+                    memory[(slice(-1, None),) * memory.ndim].tobytes(),
+                )
         elif type(item) in (list, tuple, set, frozenset):
             rest += list(item)[:100]
         elif type(item) is dict:
