@@ -85,7 +85,7 @@ class Buffers:
         if number not in self._own:
             assert self.table is not None
             first, count, _, _ = self.table[number]
-            parts = self.frames[first - 1 : first - 1 + count]
+            parts = list(self.frames[first - 1 : first - 1 + count])
             side_by_side = joined_already(parts)
             self._own[number] = aligned_copy(*parts) if side_by_side is None else side_by_side
         return self._own[number]

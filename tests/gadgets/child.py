@@ -25,14 +25,13 @@ from typing import Any, Final
 import numpy as np
 
 import canning
-import transport
-from canning.files import _blob
-from canning.wire import CALL, pack
+from canning.wire import pack
 
 from .assembly import CODE, FIRED, Call, Ground, assemble
 from .gadget import CRASH, FILE, GONE, LOAD, Gadget
+from .offers import offer, reader
 from .table import GADGETS
-from .victims import ALLOWED, Proper, Registered, fire
+from .victims import Registered, fire
 from .watch import differences, snapshot
 
 SECONDS: Final = 0.3
@@ -41,8 +40,6 @@ ENOUGH: Final = 10.0
 """What anything else may take."""
 MEMORY: Final = 1 << 29
 STACK: Final = 1 << 20
-LONG: Final = 20_000
-"""Bytes of an attack from which it is looked at once only."""
 
 SLOW: Final = (
     *("pandas", "idlelib.pyshell", "idlelib.autocomplete", "idlelib.run", "numpy.f2py", "dill", "joblib"),
@@ -60,8 +57,6 @@ SLOW: Final = (
     ),
 )
 """What controls would import one by one: once is enough."""
-
-Surface = Callable[[], Any]
 
 
 def lay(folder: Path) -> None:
@@ -97,63 +92,6 @@ def attack(gadget: Gadget, body: bytes) -> Any:
         file = io.BytesIO(body)
         return [pickle.load(file) for _ in range(2)]
     return pickle.loads(body)
-
-
-def reader() -> canning.Serializer:
-    """Make the reader for strangers: one that allows some classes, as applications do."""
-    return canning.Serializer(trust="data", allow=(*ALLOWED, f"{Proper.__module__}.Proper"))
-
-
-def surfaces(body: bytes, data: canning.Serializer) -> Iterator[tuple[str, Surface]]:
-    """Give all that a stranger's bytes may be handed to."""
-    head = pack(body, len(body), [])
-    options: dict[str, Any] = {"trust": "data", "allow": data.allow}
-    within = assemble(Call("canning.canned:CannedMessage", body), Ground(Path(), Path()))
-    yield "a pickle", lambda: data.deserialize_object([body])
-    yield "frames", lambda: data.deserialize_object([head])
-    yield "frames, writable", lambda: data.deserialize_object([bytearray(head)], writable=True)
-    yield "a call", lambda: data.unpack_apply_message([pack(body, len(body), [], flags=CALL)])
-    yield "within", lambda: data.deserialize_object([pack(within, len(within), [])])
-    yield "loads of a pickle", lambda: canning.loads(body, **options)
-    yield "loads of a blob", lambda: canning.loads(b"".join(_blob([head])), **options)
-    yield "split", lambda: canning.split([head, body])
-    yield "recv", lambda: receive([head], data)
-    yield "recv of a pickle", lambda: receive([body], data)
-    for name in ("inspect", "scan"):
-        look = getattr(canning, name, None)
-        if look is not None:
-            yield name, lambda look=look: told(look([head]))  # type: ignore[misc]
-            if len(body) < LONG:
-                yield f"{name} of a pickle", lambda look=look: told(look([body]))  # type: ignore[misc]
-
-
-def told(report: Any) -> Any:
-    """Have a report say all that it has to say."""
-    str(report)
-    return getattr(report, "verdict", "value")
-
-
-def receive(frames: list[bytes], data: canning.Serializer) -> Any:
-    """Receive frames from somebody else."""
-    here, there = transport.fake_pair()
-    here.send_multipart(frames)
-    return transport.recv(there, serializer=data, timeout=5)
-
-
-def offer(body: bytes, data: canning.Serializer) -> dict[str, str]:
-    """Hand an attack to all surfaces; say how each took it."""
-    taken = {}
-    for name, surface in surfaces(body, data):
-        try:
-            value = surface()
-            taken[name] = value if isinstance(value, str) and "scan" in name else "value"
-            del value
-        except canning.DeserializationError:
-            taken[name] = "DeserializationError"
-        except BaseException as error:
-            taken[name] = f"{type(error).__name__}: {error}"[:200]
-        gc.collect()
-    return taken
 
 
 # -- a process for each ----------------------------------------------------------------------------------
