@@ -18,6 +18,7 @@ from .canned import (
     Reference,
     uncan,
 )
+from .codecs import Codec, Codecs, default_codecs
 from .errors import (
     AuthenticationError,
     CannerError,
@@ -35,9 +36,9 @@ from .message import (
     deserialize_object,
     pack_apply_message,
     serialize_object,
-    split,
     unpack_apply_message,
 )
+from .reading import split
 from .registry import Registry, default_registry
 from .secret import InsecureKeyWarning, Key, new_key
 from .trust import Limits
@@ -47,6 +48,8 @@ __version__ = "0.1.0"
 
 register = default_registry.register
 unregister = default_registry.unregister
+register_codec = default_codecs.register
+unregister_codec = default_codecs.unregister
 
 __all__ = [
     "AuthenticationError",
@@ -60,6 +63,8 @@ __all__ = [
     "CannedPartial",
     "CannerError",
     "CanningError",
+    "Codec",
+    "Codecs",
     "DeserializationError",
     "Global",
     "InsecureKeyWarning",
@@ -74,6 +79,7 @@ __all__ = [
     "Serializer",
     "UnresolvedReference",
     "can",
+    "default_codecs",
     "default_registry",
     "default_serializer",
     "deserialize_object",
@@ -86,10 +92,12 @@ __all__ = [
     "new_key",
     "pack_apply_message",
     "register",
+    "register_codec",
     "scan",
     "serialize_object",
     "split",
     "uncan",
     "unpack_apply_message",
     "unregister",
+    "unregister_codec",
 ]

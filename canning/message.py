@@ -12,6 +12,7 @@ from cloudpickle import list_registry_pickle_by_value
 
 from .buffers import Frame
 from .canned import Namespace, PrePickled
+from .codecs import CODECS, Codec, Codecs, codec_of, default_codecs, encode
 from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
@@ -25,9 +26,20 @@ from .registry import Registry, default_registry
 from .secret import KeyOption, as_keys
 from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits
-from .wire import CALL, PLAIN, count_frames, pack, pack_plain
+from .wire import CALL, PLAIN, extension, pack, pack_plain
 
-OPTIONS: Final = ("registry", "pickler", "buffer_threshold", "writable", "trust", "allow", "limits", "key")
+OPTIONS: Final = (
+    "registry",
+    "pickler",
+    "buffer_threshold",
+    "writable",
+    "trust",
+    "allow",
+    "limits",
+    "key",
+    "codec",
+    "codecs",
+)
 TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
@@ -58,6 +70,9 @@ class Serializer:
         key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
             of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
             keys the first signs, and each is accepted. None by default.
+        codec: what frames go through on their way out, a `Codec` or the id of a registered one; messages
+            that it has encoded are read too. None by default.
+        codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([b"x" * 200]))
@@ -70,6 +85,8 @@ class Serializer:
         "allow",
         "allowed",
         "buffer_threshold",
+        "codec",
+        "codecs",
         "key",
         "limits",
         "pickler",
@@ -89,6 +106,8 @@ class Serializer:
         allow: Iterable[type | str] = (),
         limits: Limits = DEFAULT_LIMITS,
         key: KeyOption = None,
+        codec: Codec | str | None = None,
+        codecs: Codecs = default_codecs,
     ) -> None:
         if pickler not in PICKLERS:
             raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
@@ -105,6 +124,8 @@ class Serializer:
         self.limits = limits
         self.allowed = Allowed(self.allow)
         self.key = as_keys(key)
+        self.codec = codec_of(codec, codecs)
+        self.codecs = codecs
         self._writers: list[Writer | DillWriter] = []
         self._frozen = True
 
@@ -181,7 +202,9 @@ class Serializer:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
-        if kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays):
+        if self.codec is None and (
+            kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays)
+        ):
             lone = serialize_lone(obj, self.buffer_threshold)
             if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
                 return lone
@@ -199,7 +222,7 @@ class Serializer:
         else:
             if arrange is not None and packed[0]:
                 packed = arrange(packed)
-            frames = _assemble(body, packed, reducers, flags)
+            frames = _assemble(body, packed, reducers, flags, self.codec)
         writer.clear()
         self._writers.append(writer)
         return frames
@@ -299,7 +322,9 @@ def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer
     return cls(**options)
 
 
-def _assemble(body: bytes, packed: Packed, reducers: Reducers, flags: int) -> list[Frame]:
+def _assemble(
+    body: bytes, packed: Packed, reducers: Reducers, flags: int, codec: Codec | None
+) -> list[Frame]:
     frames, table, inline = packed
     length = len(body)
     if not reducers.named and not reducers.used:
@@ -307,28 +332,11 @@ def _assemble(body: bytes, packed: Packed, reducers: Reducers, flags: int) -> li
     if inline:
         body = b"".join((body, *inline))
     outside = len(reducers.outside)
-    return [pack(body, length, list(map(len, frames)), table, outside, flags), *frames]
-
-
-def split(frames: Iterable[Any]) -> list[list[Any]]:
-    """Cut a chained message into its objects' frames, and unpickle nothing.
-
-    Raises `DeserializationError` where the message ends in the middle of an object.
-
-    >>> [len(part) for part in split(serialize_object(1) + serialize_object([b"x" * 2000]))]
-    [1, 2]
-    """
-    rest = list(frames)
-    parts = []
-    while rest:
-        count = count_frames(rest[0])
-        if count > len(rest):
-            raise DeserializationError(
-                f"the message is cut: it has {count} frames, of which {len(rest)} are here"
-            )
-        parts.append(rest[:count])
-        rest = rest[count:]
-    return parts
+    extensions = b""
+    if codec is not None:
+        frames, said = encode(codec, frames)
+        extensions = extension(CODECS, said) if said else b""
+    return [pack(body, length, list(map(len, frames)), table, outside, flags, extensions), *frames]
 
 
 default_serializer: Final = Serializer()

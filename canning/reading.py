@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
+from .codecs import CODECS, Codec, Codecs, decode, decoded_lengths
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
 from .lone import read_lone
@@ -17,7 +18,7 @@ from .registry import Registry
 from .secret import Keys
 from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .wire import FOOTER, LONE, PLAIN, SIGNED, Trailer, check_frames, is_plain, parse
+from .wire import FOOTER, LONE, PLAIN, SIGNED, Trailer, check_frames, count_frames, is_plain, parse
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -35,6 +36,8 @@ class Options(Protocol):
     allowed: Allowed
     limits: Limits
     key: Keys | None
+    codec: Codec | None
+    codecs: Codecs
 
     def deserialize_object(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
@@ -72,7 +75,7 @@ def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g:
         return _read_plain_pickle(head, frames)
     if trailer.flags & PLAIN and trailer.frames == 1:
         return _guard(pickle.loads, head), frames[1:], trailer.flags
-    parts = check_frames(trailer, frames[1 : trailer.frames])
+    parts = _decode(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
     buffers: Any = parts
     outside = None
     if trailer.table is not None or trailer.outside or options.writable:
@@ -117,7 +120,9 @@ def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], le
         trailer = Trailer(size, size, len(frames), (), None, len(frames) - 1, 0, b"")
         parts = _Following(frames)
     else:
-        parts = list(map(flat, check_frames(trailer, frames[1 : trailer.frames])))
+        found = check_frames(trailer, frames[1 : trailer.frames])
+        _check_size(size + _extent(trailer), limits)
+        parts = list(map(flat, _decode(options, trailer, found)))
         size += sum(map(len, parts))
     _check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
@@ -150,6 +155,18 @@ class _Following(Sequence[memoryview]):
         return flat(self._frames[number + 1])
 
 
+def _decode(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
+    content = trailer.extensions.get(CODECS)
+    if content is None:
+        return parts
+    return decode(content, parts, options.codec, options.codecs, writable=options.writable)
+
+
+def _extent(trailer: Trailer) -> int:
+    """Count the bytes behind frame 0, on the wire or decoded, whichever are more."""
+    return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.extensions)))
+
+
 def _check_size(size: int, limits: Limits) -> None:
     if size > limits.message_bytes:
         limit = f"message_bytes={limits.message_bytes}"
@@ -168,3 +185,25 @@ def _guard(load: Callable[..., Any], *args: Any) -> Any:
         named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
         what = f"{type(error).__name__}: {error}" if named else type(error).__name__
         raise DeserializationError(f"the message cannot be read: {what}") from error
+
+
+def split(frames: Iterable[Any]) -> list[list[Any]]:
+    """Cut a chained message into its objects' frames, and unpickle nothing.
+
+    Raises `DeserializationError` where the message ends in the middle of an object.
+
+    >>> from canning import serialize_object
+    >>> [len(part) for part in split(serialize_object(1) + serialize_object([b"x" * 2000]))]
+    [1, 2]
+    """
+    rest = list(frames)
+    parts = []
+    while rest:
+        count = count_frames(rest[0])
+        if count > len(rest):
+            raise DeserializationError(
+                f"the message is cut: it has {count} frames, of which {len(rest)} are here"
+            )
+        parts.append(rest[:count])
+        rest = rest[count:]
+    return parts

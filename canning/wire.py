@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .buffers import flat
+from .codecs import CODECS, decoded_lengths
 from .errors import DeserializationError
 
 MAGIC: Final = b"\x93CANNED\n"
@@ -45,7 +46,7 @@ SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.signing`."""
 CHANNEL: Final = OPTIONAL | 2
 """Tag: which message of which conversation this is; see `transport.Channel`."""
-KNOWN: Final = frozenset((SIGNATURE, CHANNEL))
+KNOWN: Final = frozenset((CODECS, SIGNATURE, CHANNEL))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
@@ -70,7 +71,7 @@ class Trailer(NamedTuple):
         inline_end: where in frame 0 the inline data ends, which starts at `pickle_length`; offsets of
             frame 0 count from its start.
         frames: the number of frames of this message, frame 0 among them.
-        lengths: the bytes of each frame behind frame 0.
+        lengths: the bytes of each frame behind frame 0, as it is on the wire.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
         flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`.
@@ -214,11 +215,12 @@ def parse(head: bytes | memoryview) -> Trailer | None:
         raise DeserializationError("frame 0 is damaged: its checksum does not match")
     lengths = _lengths(frames - 1).unpack_from(head, start) if frames > 1 else ()
     table = None
+    extensions = _parse_extensions(bytes(head[at - more : at])) if more else {}
+    room = decoded_lengths(lengths, extensions) if more else lengths
     if size:
         behind = start + (frames - 1) * 8
         table = tuple(_ENTRY.iter_unpack(head[behind : behind + size * _ENTRY.size]))
-        _check_table(table, lengths, start - length)
-    extensions = _parse_extensions(bytes(head[at - more : at])) if more else {}
+        _check_table(table, room, start - length)
     return Trailer(length, start, frames, lengths, table, outside, flags, stamp, extensions)
 
 
