@@ -14,16 +14,23 @@ from .channel import Channel
 from .errors import MessageError, PeerRefused, RefusedMessage, TransportError, TransportTimeout
 from .fake import fake_pair
 from .pool import Pool, PoolStats
+from .shared import ArenaError, ArenaFull, ArenaStats, SharedArena, SharedMemory, SharedMemoryError
 from .sockets import recv, send
 from .tracker import Tracker
 
 __all__ = [
+    "ArenaError",
+    "ArenaFull",
+    "ArenaStats",
     "Channel",
     "MessageError",
     "PeerRefused",
     "Pool",
     "PoolStats",
     "RefusedMessage",
+    "SharedArena",
+    "SharedMemory",
+    "SharedMemoryError",
     "Tracker",
     "TransportError",
     "TransportTimeout",

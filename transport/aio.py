@@ -26,9 +26,10 @@ from .checks import (
     check_timeout,
 )
 from .conversation import Conversation, Pull, Push, Steps
-from .framing import COPY_BELOW, pack, reading, unpack
+from .framing import COPY_BELOW, pack, reading, sharing_of, unpack
 from .multipart import SocketLike, pull, push
 from .pool import Pool
+from .shared import ForReaders, SharedArena, SharedMemory
 from .sockets import recv_timeout, send_timeout
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
@@ -48,6 +49,7 @@ async def send(
     timeout: float | None = None,
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
+    arena: SharedArena | ForReaders | None = None,
 ) -> Tracker:
     """Send objects as one message; arguments, result and errors are those of `transport.send`.
 
@@ -68,12 +70,17 @@ async def send(
     _check_asyncio(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
+    sharing = sharing_of(arena, socket)
+    if sharing is not None:
+        serializer = sharing.serializer(serializer)
     parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
     limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
     try:
         await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))
-    except zmq.Again:
-        if timeout is None or flags:
+    except BaseException as error:
+        if sharing is not None:
+            sharing.revoke(parts)
+        if timeout is None or flags or not isinstance(error, zmq.Again):
             raise
         raise send_timeout(socket, timeout) from None
     return tracker
@@ -88,6 +95,7 @@ async def recv(
     g: dict[str, Any] | None = None,
     writable: bool = False,
     alias: bool = False,
+    shared_memory: bool | SharedMemory = False,
     serializer: Serializer | None = None,
     key: KeyOption = None,
     into: npt.NDArray[Any] | None = None,
@@ -111,6 +119,7 @@ async def recv(
         key=key,
         into=into,
         pool=pool,
+        shared_memory=shared_memory,
     )
     check_timeout(timeout)
     check_flags(flags)

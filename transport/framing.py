@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import zmq
 
-from canning import Serializer, default_serializer, split
+from canning import Codecs, Serializer, default_serializer, split
 from canning.errors import AuthenticationError, CanningError
 from canning.packing import LARGE, Packed, join_small, split_large
 from canning.reading import read_verified
@@ -20,6 +20,7 @@ from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, RefusedMessage
 from .parts import Array, allocator, check_into, fill, join_parts
 from .pool import Pool
+from .shared import ForReaders, SharedArena, SharedMemory, default_memory
 from .tracker import DONE, Tracker
 
 Frame = bytes | bytearray | memoryview
@@ -46,6 +47,9 @@ address: 20,000 kept frames of 64 B held 175 MB, copied 3 MB. A copy of 16 KiB t
 frame in place, and to ask where it came from first, 4.4. From 9 kB on a frame is an allocation of its own
 and pins nothing else.
 """
+
+
+_TO_MANY: Final = frozenset(map(int, (zmq.PUB, zmq.XPUB, zmq.RADIO)))
 
 
 class Outgoing(NamedTuple):
@@ -84,6 +88,7 @@ def reading(
     key: KeyOption,
     into: Array | None = None,
     pool: Pool | None = None,
+    shared_memory: bool | SharedMemory = False,
 ) -> Reading:
     """Check what the receiver asks for, before anything is received.
 
@@ -94,7 +99,8 @@ def reading(
     check_count(prefix)
     if into is not None:
         check_into(into, many)
-    return Reading(_reader(trust, writable, serializer, key), prefix, many, g, alias, into, pool)
+    reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
+    return Reading(reader, prefix, many, g, alias, into, pool)
 
 
 def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
@@ -110,7 +116,20 @@ def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, 
     return reader
 
 
+def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:
+    if not shared_memory:
+        return reader
+    memory = default_memory if shared_memory is True else shared_memory
+    if memory is default_memory and reader is _READERS[reader.trust]:
+        return _SHARED[reader.trust]
+    return reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
+
+
 _READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
+_SHARED: Final = {
+    trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
+    for trust, reader in _READERS.items()
+}
 
 
 def pack(
@@ -132,10 +151,14 @@ def pack(
     if key is not None:
         serializer = (serializer or default_serializer).evolve(key=key)
 
-    def arrange(packed: Packed) -> Packed:
-        return for_socket(packed, socket)
+    if serializer is None:
+        serializer = default_serializer
+    to = None if serializer.codec else socket  # what goes through a codec goes there whole
 
-    frames: list[Any] = (serializer or default_serializer).serialize_chain(objects, extensions, arrange)
+    def arrange(packed: Packed) -> Packed:
+        return for_socket(packed, to)
+
+    frames: list[Any] = serializer.serialize_chain(objects, extensions, arrange)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
@@ -152,6 +175,13 @@ def for_socket(packed: Packed, socket: Any) -> Packed:
             if socket.get(zmq.LAST_ENDPOINT).startswith(b"tcp"):
                 return split_large(packed)
     return packed
+
+
+def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
+    """Say how a message on a socket is to be shared: most sockets send each to one receiver."""
+    if isinstance(arena, SharedArena):
+        return arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
+    return arena
 
 
 def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outgoing:

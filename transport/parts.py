@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from canning.buffers import aligned_empty, flat
+from canning.codecs import CODECS
 from canning.errors import DeserializationError
 from canning.wire import Trailer, parse
 
@@ -66,7 +67,8 @@ def join_parts(received: list[Any], allocate: Allocate = aligned_empty) -> None:
             return
         if trailer is None:
             return
-        if trailer.table is not None and at + trailer.frames <= len(received):
+        encoded = CODECS in trailer.extensions  # what is stated are lengths that have yet to come true
+        if trailer.table is not None and not encoded and at + trailer.frames <= len(received):
             _join(received, at, trailer, allocate)
         at += trailer.frames
 

@@ -20,9 +20,10 @@ from .checks import (
     check_timeout,
 )
 from .errors import TransportTimeout
-from .framing import COPY_BELOW, pack, reading, unpack
+from .framing import COPY_BELOW, pack, reading, sharing_of, unpack
 from .multipart import SocketLike, pull, push
 from .pool import Pool
+from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
 
@@ -39,6 +40,7 @@ def send(
     timeout: float | None = None,
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
+    arena: SharedArena | ForReaders | None = None,
 ) -> Tracker:
     """Send objects as one message, without copying what is large in them.
 
@@ -54,6 +56,8 @@ def send(
             (``SNDTIMEO``), 0 tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
         copy_threshold: frames of fewer bytes are copied, and free at once; 0 copies none.
+        arena: put large payloads there, and send only where they are; the receiver must be on this host, and
+            pass ``shared_memory=True``.
 
     Returns:
         What tells when the memory of every frame may be changed.
@@ -72,13 +76,20 @@ def send(
     _check_blocking(socket, "send")
     check_timeout(timeout)
     check_flags(flags)
+    sharing = sharing_of(arena, socket)
+    if sharing is not None:
+        serializer = sharing.serializer(serializer)
     parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
-    if timeout is None or flags:
-        push(socket, parts, flags)
-        return tracker
     try:
-        retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
-    except zmq.Again:
+        if timeout is None or flags:
+            push(socket, parts, flags)
+        else:
+            retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
+    except BaseException as error:
+        if sharing is not None:
+            sharing.revoke(parts)
+        if timeout is None or flags or not isinstance(error, zmq.Again):
+            raise
         raise send_timeout(socket, timeout) from None
     return tracker
 
@@ -92,6 +103,7 @@ def recv(
     g: dict[str, Any] | None = None,
     writable: bool = False,
     alias: bool = False,
+    shared_memory: bool | SharedMemory = False,
     serializer: Serializer | None = None,
     key: KeyOption = None,
     into: npt.NDArray[Any] | None = None,
@@ -117,6 +129,9 @@ def recv(
         g: the namespace for functions that travelled by value, and for references.
         writable: copy what would be read-only.
         alias: over ``inproc://``, give writable arrays on the sender's own memory.
+        shared_memory: read messages that lie in a `SharedArena` of a process of this host. Their arrays are
+            read-only, since others may read the same memory; with writable, pages that are written to become
+            our own.
         serializer: how frames become objects; the default one of ``canning`` if None.
         key: refuses whatever is not signed with it, before anything is read; the whole message must be
             under one signature, as `send` makes it. None is the key of `serializer`, which has none by
@@ -156,6 +171,7 @@ def recv(
         key=key,
         into=into,
         pool=pool,
+        shared_memory=shared_memory,
     )
     check_timeout(timeout)
     check_flags(flags)

@@ -1,0 +1,712 @@
+"""Memory that processes of one host share: what arrives, where it lies, and when it is free again."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+import zmq.asyncio
+
+import canning
+import transport
+from canning import DeserializationError, Serializer
+from tests.harness import assert_equal
+from tests.transport.engine import ROOT, Engine
+from tests.transport.helpers import Connect, Open
+from transport import ArenaError, ArenaFull, MessageError, SharedArena, SharedMemory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
+
+MB = 10**6
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture
+def arena() -> Iterator[SharedArena]:
+    with SharedArena("32MiB", threshold=4096) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(tmp_path_factory.mktemp("engine")) as made:
+        yield made
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[Engine]:
+    with Engine(tmp_path) as made:
+        yield made
+
+
+def address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
+def receive(socket: Any, **options: Any) -> Any:
+    return transport.recv(socket, **{"shared_memory": True, "timeout": 10, **options})
+
+
+def exchange(obj: Any, arena: Any, **options: Any) -> Any:
+    """Send to ourselves, which maps the arena a second time."""
+    here, there = transport.fake_pair()
+    transport.send(here, obj, arena=arena)
+    return receive(there, **options)
+
+
+# -- what arrives ----------------------------------------------------------------------------------------
+
+
+OBJECTS: dict[str, Any] = {
+    "array": np.arange(10_000.0),
+    "Fortran": np.asfortranarray(np.arange(10_000).reshape(100, -1)),
+    "big-endian": np.arange(10_000, dtype=">i4"),
+    "nested": {"a": np.ones(3000), "b": [b"b" * 9000, bytearray(5000), np.arange(20)], "c": "text"},
+    "views": [np.arange(9000.0)[a:] for a in (0, 100)],
+    "sparse": np.arange(80_000.0).reshape(40, -1)[::3],
+    "small": {"x": np.arange(5), "y": None},
+    "dates": np.arange(5000).astype("M8[s]"),
+}
+
+
+@pytest.mark.parametrize("trust", ["data", "code"])
+@pytest.mark.parametrize("obj", OBJECTS.values(), ids=OBJECTS)
+def test_round_trip(arena: SharedArena, obj: Any, trust: str) -> None:
+    assert_equal(obj, exchange(obj, arena, trust=trust), writeable="at most")
+    assert_equal(obj, exchange(obj, arena, trust=trust, writable=True))
+
+
+def test_another_process_reads_it(arena: SharedArena, engine: Engine) -> None:
+    x = np.arange(MB / 8)
+    assert engine.call(lambda _, x: float(x.sum()), x, arena=arena) == x.sum()
+    assert arena.stats()[3:] == (1, 1, 0, 0)
+
+
+def test_arrays_are_aligned_and_read_only(arena: SharedArena) -> None:
+    got = exchange([np.arange(5000.0) + n for n in range(3)], arena)
+    for array in got:
+        assert address(array) % 64 == 0
+        assert not array.flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+def test_the_header_and_small_buffers_travel_as_ever(arena: SharedArena) -> None:
+    frames = Serializer(codec=arena.to(1)).serialize_object([b"s" * 2000, np.arange(5000.0), "text"])
+    assert bytes(frames[1]) == b"s" * 2000
+    assert len(frames[2]) < 200
+    assert arena.stats().copied == 1
+
+
+def test_without_shared_memory_the_error_says_so(arena: SharedArena) -> None:
+    with pytest.raises(MessageError, match="shared_memory=True"):
+        exchange(np.arange(5000.0), arena, shared_memory=False)
+    frames = Serializer(codec=arena).serialize_object(np.arange(5000.0))
+    with pytest.raises(DeserializationError, match=r"'arena'.*shared_memory=True"):
+        canning.deserialize_object(frames)
+
+
+def test_frames_of_ones_own(arena: SharedArena) -> None:
+    x = np.arange(5000.0)
+    frames = Serializer(codec=arena).serialize_object(x)
+    for reader in (Serializer(codec=arena), Serializer(codec=SharedMemory()), Serializer(codec=arena.to(3))):
+        got, _ = reader.deserialize_object(frames)
+        assert_equal(x, got, writeable="at most")
+
+
+def test_many_objects_in_one_message(arena: SharedArena) -> None:
+    here, there = transport.fake_pair()
+    transport.send(here, np.arange(5000.0), np.ones(5000), prefix=b"topic", arena=arena)
+    prefix, (a, b) = receive(there, prefix=1, many=True)
+    assert prefix == [b"topic"]
+    assert (a[-1], b[-1]) == (4999, 1)
+
+
+def test_a_serializer_with_options_of_its_own(arena: SharedArena) -> None:
+    here, there = transport.fake_pair()
+    serializer = Serializer(pickler="pickle")
+    transport.send(here, np.arange(5000.0), arena=arena, serializer=serializer)
+    assert receive(there, serializer=serializer)[-1] == 4999
+    assert arena.stats().copied == 1
+
+
+# -- in place --------------------------------------------------------------------------------------------
+
+
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "itself": lambda x: x,
+    "slice": lambda x: x[1000:9000],
+    "reshaped": lambda x: x.reshape(100, -1)[50:],
+    "Fortran": lambda x: x.reshape(100, -1).T,
+    "other dtype": lambda x: x.view("u1")[4096:],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_what_is_in_the_arena_is_not_copied(
+    arena: SharedArena, engine: Engine, view: Callable[[Array], Array]
+) -> None:
+    x = arena.array(np.arange(10_000.0))
+    sent = view(x)
+    engine.call(lambda state, x: state.update(x=x), sent, arena=arena)
+    assert arena.stats()[4:] == (0, 1, 0)
+    assert engine.call(lambda state: state["x"].sum()) == sent.sum()
+    x[:] = 7  # one must not; here it shows that the memory is the same
+    assert engine.call(lambda state: np.array(state.pop("x"))).tobytes() == sent.tobytes()
+
+
+def test_empty_makes_arrays_of_any_shape_and_dtype(arena: SharedArena) -> None:
+    for shape, dtype in [(5, "f8"), ((3, 4), "i2"), ((), "c16"), ((0, 3), "f4"), (7, "M8[ns]"), (2, "i4,f8")]:
+        made = arena.empty(shape, dtype)
+        assert made.shape == np.empty(shape).shape
+        assert made.dtype == np.dtype(dtype)
+        assert made.flags.writeable
+        assert address(made) % 64 == 0
+    for dtype in (object, np.dtypes.StringDType()):
+        with pytest.raises(TypeError, match="outside"):
+            arena.empty(3, dtype)
+
+
+@pytest.mark.parametrize("source", [np.arange(12).reshape(3, 4), np.ones((4, 3)).T, [1, 2], 3.5, np.empty(0)])
+def test_array_copies(arena: SharedArena, source: Any) -> None:
+    assert_equal(np.ascontiguousarray(source).reshape(np.shape(source)), arena.array(source))
+
+
+def test_the_same_array_sent_twice_is_one_block(arena: SharedArena) -> None:
+    x = arena.array(np.arange(10_000.0))
+    got = [exchange(x, arena) for _ in range(3)]
+    assert [array[-1] for array in got] == [9999.0] * 3
+    assert arena.stats().blocks == 1
+
+
+# -- passing on ------------------------------------------------------------------------------------------
+
+
+def make_arena(state: dict[str, Any], **options: Any) -> None:
+    state["arena"] = SharedArena("32MiB", threshold=4096, **options)
+
+
+def test_what_was_received_is_passed_on_uncopied(arena: SharedArena, another: Engine) -> None:
+    another.call(make_arena)
+    x = arena.array(np.arange(10_000.0))
+    got = another.call(lambda _, x: x[100:], x, arena=arena)
+    assert_equal(x[100:], got, writeable="at most")
+    x[-1] = -5
+    assert got[-1] == -5
+    assert another.call(lambda state: tuple(state["arena"].stats()[4:])) == (0, 1, 0)
+
+
+def test_a_serializer_for_passing_on_alone(arena: SharedArena) -> None:
+    memory = SharedMemory()
+    got = exchange(np.arange(10_000.0), arena, shared_memory=memory)
+    frames = Serializer(codec=memory).serialize_object([got, np.arange(10_000.0)])
+    assert list(map(len, frames[1:])) == [len(frames[1]), 80_000]
+    again, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
+    assert again[0][-1] == 9999
+
+
+def test_what_was_passed_on_stays_until_it_is_read(arena: SharedArena) -> None:
+    memory = SharedMemory()
+    got = exchange(np.arange(10_000.0), arena, shared_memory=memory)
+    here, there = transport.fake_pair()
+    frame = memory.forward(address(got), got.nbytes, 1)
+    assert frame is not None
+    del got
+    assert arena.stats().blocks == 1
+    last = memory.decode(memoryview(frame), 80_000)
+    assert np.frombuffer(last)[-1] == 9999
+    del last
+    assert arena.stats().blocks == 0
+    assert here is not there
+
+
+def test_a_killed_owners_memory_is_still_read_and_passed_on(another: Engine, engine: Engine) -> None:
+    another.call(make_arena)
+    got = another.call(lambda _: np.arange(10_000.0))
+    assert not got.flags.writeable
+    another.kill()
+    assert got.sum() == np.arange(10_000.0).sum()
+    with SharedArena("1MiB") as ours:
+        assert engine.call(lambda _, x: x.sum(), got, arena=ours) == got.sum()
+        assert ours.stats().in_place == 1
+
+
+# -- until when ------------------------------------------------------------------------------------------
+
+
+def test_a_block_is_free_when_its_reader_lets_go(arena: SharedArena, engine: Engine) -> None:
+    engine.call(lambda state, x: state.update(x=x[5:9]), np.arange(10_000.0), arena=arena)
+    assert arena.stats().blocks == 1
+    assert engine.call(lambda state: state.pop("x").sum()) == 5 + 6 + 7 + 8
+    wait_for(lambda: arena.stats().used == 0)
+
+
+def test_a_block_is_free_when_its_reader_is_killed(arena: SharedArena, another: Engine) -> None:
+    another.call(lambda state, x: state.update(x=x), np.arange(10_000.0), arena=arena)
+    assert arena.stats()[2:4] == (1, 1)
+    another.kill()
+    assert arena.stats()[1:4] == (0, 0, 0)
+
+
+def test_a_block_is_free_when_its_reader_is_killed_and_left_a_child(
+    arena: SharedArena, another: Engine
+) -> None:
+    def fork(state: dict[str, Any], x: Any) -> int:
+        state["x"] = x
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        return child
+
+    child = another.call(fork, np.arange(10_000.0), arena=arena)
+    try:
+        assert arena.stats()[2:4] == (1, 1)
+        another.kill()
+        assert arena.stats()[1:4] == (0, 0, 0)
+    finally:
+        os.kill(child, 9)
+
+
+def test_a_block_that_nobody_opens_is_free_after_its_lease() -> None:
+    with SharedArena("1MiB", lease=0.2, threshold=4096) as arena:
+        frames = Serializer(codec=arena.to(2)).serialize_object(np.arange(10_000.0))
+        assert arena.stats().blocks == 1
+        wait_for(lambda: arena.stats().blocks == 0)
+        got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)  # nobody needed the memory
+        assert got[-1] == 9999
+        del got  # and so one that had opened it is gone, which begins another lease
+        wait_for(lambda: arena.stats().blocks == 0)
+        arena.empty(arena.capacity, "u1")
+        with pytest.raises(DeserializationError, match=r"outlived.*lease of 0.2 s"):
+            Serializer(codec=SharedMemory()).deserialize_object(frames)
+
+
+def test_a_slow_reader_finds_what_it_has_not_opened_yet() -> None:
+    with SharedArena("1MiB", lease=0.05, threshold=4096) as arena:
+        memory = SharedMemory()
+        kept = exchange(np.arange(10_000.0), arena, shared_memory=memory)  # it is there, and lives
+        frames = Serializer(codec=arena.to(1)).serialize_object(np.arange(10_000.0))
+        time.sleep(0.1)
+        with pytest.raises(ArenaFull):
+            arena.empty(arena.capacity, "u1")
+        assert arena.stats().blocks == 2
+        got, _ = Serializer(codec=memory).deserialize_object(frames)
+        assert got[-1] == kept[-1] == 9999
+        del got
+        frames = Serializer(codec=arena.to(1)).serialize_object(np.arange(10_000.0))
+        wait_for(lambda: arena.stats().blocks == 1)  # ten leases are enough
+        assert len(frames) == 2
+
+
+def test_what_a_dead_reader_has_not_opened_is_given_up(another: Engine) -> None:
+    with SharedArena("1MiB", lease=0.3, threshold=4096) as arena:
+        another.call(lambda state, x: state.update(x=x), np.arange(10_000.0), arena=arena)
+        another.send(lambda _: time.sleep(60))
+        another.send(len, np.arange(10_000.0), arena=arena)
+        time.sleep(0.5)
+        assert arena.stats().blocks == 2
+        another.kill()
+        wait_for(lambda: arena.stats().blocks == 0, 2)
+        assert arena.empty(arena.capacity, "u1").nbytes == arena.capacity
+
+
+def test_an_open_block_outlives_its_lease() -> None:
+    with SharedArena("1MiB", lease=0.05, threshold=4096) as arena:
+        got = exchange(np.arange(10_000.0), arena)
+        time.sleep(0.1)
+        assert arena.stats().blocks == 1
+        assert got[-1] == 9999
+        del got
+        assert arena.stats().blocks == 0
+
+
+def test_a_descriptor_that_outlived_its_block_gives_an_error(arena: SharedArena) -> None:
+    frames = Serializer(codec=arena.to(1)).serialize_object(np.arange(10_000.0))
+    reader = Serializer(codec=SharedMemory())
+    assert reader.deserialize_object(frames)[0][-1] == 9999
+    kept = arena.array(np.ones(10_000))
+    assert arena.stats().blocks == 1
+    with pytest.raises(DeserializationError, match="outlived"):
+        reader.deserialize_object(frames)
+    assert kept.sum() == 10_000
+
+
+def test_as_many_readers_as_were_announced(arena: SharedArena) -> None:
+    frames = Serializer(codec=arena.to(3)).serialize_object(np.arange(10_000.0))
+    for left in (1, 1, 0):
+        got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
+        assert got[-1] == 9999
+        assert arena.stats().blocks == 1
+        del got
+        assert arena.stats().blocks == left
+
+
+def test_published_once_for_all(arena: SharedArena, open_socket: Open) -> None:
+    publisher = open_socket(zmq.PUB)
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
+    subscribers = [open_socket(zmq.SUB) for _ in range(3)]
+    for subscriber in subscribers:
+        subscriber.connect(f"tcp://127.0.0.1:{port}")
+        subscriber.subscribe(b"")
+
+    def joined() -> bool:
+        transport.send(publisher, "hello")
+        return all(subscriber.poll(20) for subscriber in subscribers)
+
+    wait_for(joined)
+    transport.send(publisher, np.arange(10_000.0), arena=arena.to(3))
+    got = []
+    for subscriber in subscribers:
+        memory = SharedMemory()
+        while isinstance(arrived := receive(subscriber, shared_memory=memory), str):
+            pass
+        got.append(arrived)
+    assert [array[-1] for array in got] == [9999] * 3
+    assert arena.stats()[2:5] == (1, 3, 1)
+    got.clear()
+    del arrived
+    assert arena.stats().used == 0
+    transport.send(publisher, np.arange(10_000.0), arena=arena)
+    memories = [SharedMemory() for _ in range(3)]
+    assert [receive(s, shared_memory=m)[-1] for s, m in zip(subscribers, memories, strict=True)] == [9999] * 3
+    assert arena.stats().blocks == 1  # nobody said how many there would be
+
+
+def test_arrays_of_the_owner_keep_their_block(arena: SharedArena) -> None:
+    x = arena.empty(10_000)
+    part = x[5:10]
+    del x
+    assert arena.stats().blocks == 1
+    del part
+    assert arena.stats().blocks == 0
+
+
+def test_a_message_that_was_not_sent_gives_its_block_back(arena: SharedArena) -> None:
+    here, there = transport.fake_pair(hwm=1)
+    transport.send(here, "first")
+    with pytest.raises(transport.TransportTimeout):
+        transport.send(here, np.arange(10_000.0), arena=arena, timeout=0.01)
+    assert arena.stats().blocks == 0
+    got = exchange(np.arange(10_000.0), arena)
+    with pytest.raises(transport.TransportTimeout):
+        transport.send(here, got, arena=arena, timeout=0.01)
+    del got
+    assert arena.stats().blocks == 0
+    assert receive(there) == "first"
+
+
+# -- when it is full -------------------------------------------------------------------------------------
+
+
+def test_a_full_arena_sends_ordinary_frames() -> None:
+    with SharedArena("1MiB", threshold=4096) as arena:
+        got = [exchange(np.full(20_000, float(n)), arena) for n in range(12)]
+        assert [array[-1] for array in got] == list(range(12))
+        stats = arena.stats()
+        assert stats.copied + stats.fallbacks == 12
+        assert stats.copied == 6
+        got.clear()
+        del arena
+
+
+def test_a_full_arena_is_used_again_when_its_readers_let_go() -> None:
+    with SharedArena("1MiB", threshold=4096) as arena:
+        got = [exchange(np.full(20_000, float(n)), arena) for n in range(12)]
+        fallbacks = arena.stats().fallbacks
+        got.clear()
+        wait_for(lambda: len(canning_frames(arena)) < 1000)
+        assert arena.stats().fallbacks >= fallbacks == 6
+
+
+def canning_frames(arena: SharedArena) -> bytes:
+    return bytes(Serializer(codec=arena.to(1)).serialize_object(np.zeros(20_000))[1])
+
+
+def test_what_is_larger_than_the_arena_goes_as_ordinary_frames() -> None:
+    with SharedArena("1MiB") as arena:
+        assert exchange(np.ones(MB), arena).sum() == MB
+        assert arena.stats()[4:] == (0, 0, 1)
+
+
+def test_no_room_for_an_array() -> None:
+    with SharedArena("1MiB") as arena:
+        kept = arena.empty(100_000)
+        with pytest.raises(ArenaFull, match=r"400,000 bytes.*802,816 of 1,048,576"):
+            arena.empty(50_000)
+        del kept
+        assert arena.empty(50_000).size == 50_000
+
+
+def test_blocks_are_used_again_and_grow_together() -> None:
+    with SharedArena("1MiB") as arena:
+        for _ in range(3):
+            arrays = [arena.empty(20_000) for _ in range(6)]
+            del arrays[::2]
+            del arrays[:]
+            assert arena.empty(131_072).nbytes == arena.capacity
+
+
+def test_more_blocks_than_there_are_numbers() -> None:
+    with SharedArena("1MiB", threshold=1) as arena:
+        arrays = [arena.empty(1) for _ in range(64)]
+        with pytest.raises(ArenaFull):
+            arena.empty(1)
+        assert len(arrays) == 64
+
+
+# -- writable --------------------------------------------------------------------------------------------
+
+
+def test_writable_views_are_private(arena: SharedArena) -> None:
+    x = arena.array(np.arange(10_000.0))
+    mine = exchange(x[100:], arena, writable=True)
+    other = exchange(x[100:], arena)
+    mine[:] = 0
+    assert x[100] == other[0] == 100
+    assert mine.sum() == 0
+    assert mine.flags.aligned
+
+
+def test_writable_views_are_never_stale(arena: SharedArena) -> None:
+    mine = exchange(np.arange(10_000.0), arena, writable=True)
+    mine[0] = -1
+    for n in range(500):  # more than there is room for
+        exchange(np.full(10_000, float(n)), arena)
+    assert mine[0] == -1
+    assert (mine[1:] == np.arange(1, 10_000.0)).all()
+    del mine
+    assert arena.stats().used == 0
+
+
+def test_bytearrays_are_ones_own(arena: SharedArena) -> None:
+    got = exchange(bytearray(b"x" * 10_000), arena)
+    got[0] = 0
+    assert got[1:] == b"x" * 9999
+    assert arena.stats().used == 0
+
+
+# -- processes, threads, tasks ---------------------------------------------------------------------------
+
+
+FORKED = """
+import os, sys
+import numpy as np
+from canning import Serializer
+from transport import ArenaError, SharedArena, SharedMemory
+
+arena = SharedArena("1MiB", threshold=4096)
+kept = arena.array(np.arange(10_000.0))
+reader = Serializer(codec=SharedMemory())
+frames = Serializer(codec=arena.to(2)).serialize_object(kept)
+got, _ = reader.deserialize_object(frames)
+child = os.fork()
+if not child:
+    for use in (arena.stats, arena.close, lambda: arena.empty(3), lambda: arena.encode(memoryview(b"x"))):
+        try:
+            use()
+        except ArenaError as error:
+            assert "forked" in str(error), error
+        else:
+            os._exit(3)
+    assert "process" in repr(arena)
+    assert got[-1] == kept[-1] == 9999
+    del got, kept
+    again, _ = reader.deserialize_object(frames)  # with a slot of the child's own
+    assert again[-1] == 9999
+    with SharedArena("1MiB") as own:
+        assert own.array([1, 2]).sum() == 3
+    del again
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert arena.stats().blocks == 1, arena.stats()
+del kept
+assert arena.stats().blocks == 1, arena.stats()
+del got
+assert arena.stats()[1:3] == (0, 0), arena.stats()
+"""
+
+
+def test_a_process_that_was_forked() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_share_an_arena(arena: SharedArena) -> None:
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        here, there = transport.fake_pair()
+        try:
+            for n in range(60):
+                sent = np.full(2000 + 100 * number, float(1000 * number + n))
+                if n % 3 == 0:
+                    sent = arena.array(sent)
+                transport.send(here, sent, arena=arena)
+                got = receive(there)
+                assert got.min() == got.max() == sent[0]
+                if n % 5 == 0:
+                    transport.send(here, got, arena=arena)
+                    assert receive(there, writable=n % 2 == 0)[-1] == sent[0]
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    gc.collect()
+    assert arena.stats()[1:3] == (0, 0)
+
+
+def test_asyncio(arena: SharedArena) -> None:
+    async def main() -> Any:
+        with (
+            zmq.asyncio.Context() as context,
+            context.socket(zmq.PAIR) as here,
+            context.socket(zmq.PAIR) as there,
+        ):
+            here.bind("inproc://shared")
+            there.connect("inproc://shared")
+            await transport.aio.send(here, np.arange(10_000.0), arena=arena)
+            return await transport.aio.recv(there, shared_memory=True, timeout=10)
+
+    assert asyncio.run(main())[-1] == 9999
+    assert arena.stats().copied == 1
+
+
+def test_a_cancelled_send_gives_its_block_back(arena: SharedArena) -> None:
+    async def main() -> None:
+        with zmq.asyncio.Context() as context, context.socket(zmq.PUSH) as here:
+            here.bind("inproc://nobody")
+            task = asyncio.create_task(transport.aio.send(here, np.arange(10_000.0), arena=arena))
+            await asyncio.sleep(0.02)
+            assert arena.stats().blocks == 1
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert arena.stats().blocks == 0
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ipc", "inproc"])
+def test_every_connection(connect: Connect, arena: SharedArena, scheme: str) -> None:
+    here, there = connect(scheme)
+    tracker = transport.send(here, {"x": np.arange(MB)}, arena=arena)
+    assert tracker.done  # the array may be changed: it was copied into the arena
+    assert receive(there)["x"][-1] == MB - 1
+
+
+# -- the whole -------------------------------------------------------------------------------------------
+
+
+def test_closed(arena: SharedArena) -> None:
+    kept = arena.array(np.arange(10_000.0))
+    frames = Serializer(codec=arena).serialize_object(kept)
+    arena.close()
+    arena.close()
+    assert arena.closed
+    assert "closed" in repr(arena)
+    assert kept[-1] == 9999
+    with pytest.raises(ArenaError, match="closed"):
+        exchange(kept, arena)
+    with pytest.raises(DeserializationError, match=r"closed|cannot be opened"):
+        Serializer(codec=SharedMemory()).deserialize_object(frames)
+
+
+def test_repr_and_stats_tell_how_it_is_doing(arena: SharedArena) -> None:
+    assert repr(arena) == "<SharedArena 0 of 33,554,432 bytes in 0 blocks, 0 consumers, 0 fallbacks>"
+    kept = exchange(np.arange(10_000.0), arena)
+    assert arena.stats() == (32 * 2**20, 81_920, 1, 1, 1, 0, 0)
+    assert repr(arena) == "<SharedArena 81,920 of 33,554,432 bytes in 1 blocks, 1 consumers, 0 fallbacks>"
+    assert "to(2)" in repr(arena.to(2))
+    assert kept.size == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(4096, 4096), ("1", 4096), ("1MiB", 2**20), ("2 MB", 2_002_944), ("0.5k", 4096), ("1kb", 4096)],
+)
+def test_capacities(given: Any, expected: int) -> None:
+    with SharedArena(given) as arena:
+        assert arena.capacity == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"capacity": "much"},
+        {"capacity": "-1"},
+        {"capacity": 0},
+        {"capacity": ""},
+        {"lease": 0},
+        {"lease": float("nan")},
+        {"threshold": 0},
+    ],
+)
+def test_arenas_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"capacity|lease|threshold"):
+        SharedArena(**options)
+
+
+def test_messages_to_nobody_make_no_sense(arena: SharedArena) -> None:
+    with pytest.raises(ValueError, match="readers=0"):
+        arena.to(0)
+
+
+def test_nothing_stays_open() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    memory = SharedMemory()
+    for _ in range(5):
+        with SharedArena("1MiB", threshold=4096) as arena:
+            assert exchange(np.arange(10_000.0), arena, shared_memory=memory)[-1] == 9999
+    with SharedArena("1MiB", threshold=4096) as arena:  # looks after those that are gone
+        exchange(np.arange(10_000.0), arena, shared_memory=memory)
+    assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
+    del memory
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_more_consumers_than_slots() -> None:
+    with SharedArena("1MiB", threshold=4096) as arena:
+        memories = [SharedMemory() for _ in range(64)]
+        frames = Serializer(codec=arena.to(70)).serialize_object(np.arange(10_000.0))
+        kept = [Serializer(codec=memory).deserialize_object(frames) for memory in memories]
+        with pytest.raises(DeserializationError, match="64 consumers"):
+            Serializer(codec=SharedMemory()).deserialize_object(frames)
+        kept.clear()
+        memories.clear()
+        gc.collect()
+        assert arena.stats().consumers == 0
+        got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
+        assert got[-1] == 9999

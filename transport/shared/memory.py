@@ -1,0 +1,176 @@
+"""What Linux gives: a sealed memfd, mappings of it, locks on bytes of it, and who a process is."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import struct
+import sys
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+if sys.platform == "linux":
+    import fcntl
+
+NAME: Final = "canning-arena"
+"""The name of the memfd, as ``/proc/PID/fd`` and ``/proc/PID/maps`` show it."""
+PAGE: Final = 4096 if sys.platform != "linux" else os.sysconf("SC_PAGESIZE")
+
+_F_ADD_SEALS: Final = 1033
+_F_GET_SEALS: Final = 1034
+_SEALS: Final = 0x1 | 0x2 | 0x4
+"""F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW."""
+_PROT_READ: Final = 1
+_PROT_WRITE: Final = 2
+_MAP_SHARED: Final = 1
+_MAP_PRIVATE: Final = 2
+_FAILED: Final = ctypes.c_void_p(-1).value
+_FLOCK: Final = struct.Struct("hhqqi4x")
+"""``struct flock`` where pointers and offsets have 64 bits: type, whence, start, length, pid."""
+
+
+def unsupported() -> str | None:
+    """Say why this system has no arenas; None where it has them."""
+    if sys.platform != "linux":
+        return f"there is no shared memory of this kind on {sys.platform}, only on Linux"
+    if not hasattr(os, "memfd_create") or struct.calcsize("P") != 8:
+        return "this Python has no memfd_create, or no 64 bits"
+    return None
+
+
+# -- memory ----------------------------------------------------------------------------------------------
+
+
+def make_memfd(nbytes: int) -> int:
+    """Make anonymous memory of so many bytes that nobody can shrink or grow, and give its descriptor."""
+    fd = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, nbytes)
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def is_sealed(fd: int) -> bool:
+    """Tell whether a descriptor is a memfd of which no page can go away any more."""
+    try:
+        return fcntl.fcntl(fd, _F_GET_SEALS) & _SEALS == _SEALS
+    except OSError:  # what is no memfd has no seals
+        return False
+
+
+@lru_cache(maxsize=1)
+def _libc() -> Any:
+    """Give the C library; `mmap` of Python keeps a descriptor open for each mapping, which ours must not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int64,
+    ]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return libc
+
+
+class Mapping:
+    """Keep a stretch of a file mapped as long as this object lives.
+
+    Args:
+        fd: the file; it may be closed afterwards.
+        nbytes: from `offset` on, which is a multiple of `PAGE`.
+        writable: whether it can be written to.
+        private: whether what is written stays with us, page by page.
+    """
+
+    __slots__ = ("_unmap", "address", "nbytes")
+
+    def __init__(
+        self, fd: int, nbytes: int, offset: int = 0, *, writable: bool, private: bool = False
+    ) -> None:
+        libc = _libc()
+        self.address: int = 0
+        protection = _PROT_READ | (_PROT_WRITE if writable else 0)
+        kind = _MAP_PRIVATE if private else _MAP_SHARED
+        found = libc.mmap(None, nbytes, protection, kind, fd, offset)
+        if found == _FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, f"mapping {nbytes} bytes: {os.strerror(number)}")
+        self.address = found
+        self.nbytes = nbytes
+        self._unmap = libc.munmap
+
+    def __del__(self) -> None:
+        if self.address:
+            self._unmap(self.address, self.nbytes)
+
+
+# -- locks on bytes --------------------------------------------------------------------------------------
+#
+# Open file description locks: two that opened the file each for themselves exclude each other, in one
+# process too, and a lock is gone when the last descriptor and the last mapping of that opening are, however
+# that came about. The bytes need not exist. A pair of lock and unlock took 2.3 µs, a look 0.9.
+
+
+def try_lock(fd: int, at: int, *, exclusive: bool) -> bool:
+    """Lock a byte if that can be done at once."""
+    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(fd: int, at: int) -> None:
+    """Give a byte back."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
+
+
+def is_locked(fd: int, at: int) -> bool:
+    """Tell whether another opening of the file has a byte locked."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+    kind: int = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+    return kind != fcntl.F_UNLCK
+
+
+# -- processes -------------------------------------------------------------------------------------------
+
+
+class Host(NamedTuple):
+    """Where a process runs, as far as another one must know in order to find its descriptors.
+
+    Attributes:
+        user: effective user id.
+        boot: 16 random bytes that the kernel drew when it started: another machine has others.
+        namespace: number of the PID namespace.
+    """
+
+    user: int
+    boot: bytes
+    namespace: int
+
+
+def this_host() -> Host:
+    """Say where this process runs; raises `OSError` where there is no ``/proc``."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = bytes.fromhex(file.read().strip().replace("-", ""))
+    return Host(os.geteuid(), boot, os.stat("/proc/self/ns/pid").st_ino)
+
+
+def started(pid: int) -> int:
+    """Tell when a process started, in ticks since the kernel did; 0 where there is none, or a dead one.
+
+    A process id is used again; together with this time it is not.
+    """
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        # The name of the program stands in parentheses, and may hold any character.
+        fields = file.read().rpartition(b")")[2].split()
+        return 0 if fields[0] in b"ZX" else int(fields[19])
+    return 0

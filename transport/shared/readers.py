@@ -1,0 +1,48 @@
+"""An arena together with how many receivers its messages have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from canning import Serializer, default_serializer
+from canning.buffers import Frame
+
+from .resolving import ID
+
+if TYPE_CHECKING:
+    from .arena import SharedArena
+
+
+class ForReaders:
+    """An arena together with how many readers a message has; a codec like the arena."""
+
+    id = ID
+
+    def __init__(self, arena: SharedArena, readers: int) -> None:
+        self.arena = arena
+        self.readers = readers
+        self._serializers: tuple[Serializer, Serializer] | None = None
+
+    def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
+        """Do as `SharedArena.encode`."""
+        return self.arena.share(buffer, self.readers)
+
+    def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
+        """Do as `SharedArena.decode`."""
+        return self.arena.decode(frame, length, writable=writable)
+
+    def serializer(self, base: Serializer | None) -> Serializer:
+        """Give a serializer like `base` with this codec; the last one is kept."""
+        wanted = base or default_serializer
+        kept = self._serializers
+        if kept is None or kept[0] is not wanted:
+            kept = self._serializers = wanted, wanted.evolve(codec=self)
+        return kept[1]
+
+    def revoke(self, frames: Sequence[Any]) -> None:
+        """Do as `SharedArena.revoke`."""
+        self.arena.revoke(frames, self.readers)
+
+    def __repr__(self) -> str:
+        return f"{self.arena!r}.to({self.readers})"
