@@ -1,0 +1,24 @@
+"""The soaks of shared memory, for a few seconds each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.transport.engine import ROOT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
+@pytest.mark.parametrize("what", ["messages --count 2000", "kills --count 12 --size 600000"])
+def test_soak(what: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.soak", *what.split()],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
