@@ -1,4 +1,4 @@
-"""The command line: ``python -m tests.bench [codec|wire|memory|signing ...]``."""
+"""The command line: ``python -m tests.bench [codec|wire|memory|signing|arena ...]``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from . import codec, machine, memory, plots, report, signing, wire
+from . import arena, codec, machine, memory, plots, report, signing, wire
 from .links import LINKS
 from .peers import PEERS, available
 from .timing import FULL, QUICK
 
-SUITES: Final = {"codec": codec.NAMES, "wire": wire.NAMES, "memory": memory.NAMES, "signing": signing.NAMES}
-PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS)))
+SUITES: Final = {
+    "codec": codec.NAMES,
+    "wire": wire.NAMES,
+    "memory": memory.NAMES,
+    "signing": signing.NAMES,
+    "arena": arena.NAMES,
+}
+PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS, arena.RAY)))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -67,6 +73,8 @@ def measure(
                 found.results += wire.run(rows, others, effort, status.update)
             elif suite == "signing":
                 found.results += signing.run(rows, effort, status.update)
+            elif suite == "arena":
+                found.results += arena.run(rows, others, effort, status.update)
             else:
                 found.results += memory.run(rows, list(peers), effort, status.update)
             if not found.of(suite):

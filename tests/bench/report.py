@@ -25,6 +25,7 @@ TITLES: Final = {
     "wire": "Process to process on one host, until the receiver has read it",
     "memory": "Peak memory, as multiples of the data's size",
     "signing": "Signing a message and checking it, beside the bare hash over the same bytes",
+    "arena": "Process to process through memory that both have mapped, until the receiver has read it",
 }
 _REFERENCE: Final = {"codec": PICKLE, "wire": RAW, "signing": HASH}
 _CHANGED: Final = "≠"
