@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
+from .codecs import CODECS
 from .containers import Piece
 from .errors import DeserializationError
 from .files import frames_of
@@ -21,6 +22,7 @@ from .wire import CALL, CHANNEL, SIGNATURE, Trailer, check_frames, parse
 EXTENSIONS: Final[dict[int, str]] = {
     SIGNATURE: "signed (not checked: no key)",
     CHANNEL: "a message of a channel",
+    CODECS: "frames that a codec has encoded, and which one",
 }
 """What the extensions of the trailer are, by tag."""
 _PICKLES: Final = 10_000

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,17 @@ def test_frames_of_ones_own(arena: SharedArena) -> None:
     for reader in (Serializer(codec=arena), Serializer(codec=SharedMemory()), Serializer(codec=arena.to(3))):
         got, _ = reader.deserialize_object(frames)
         assert_equal(x, got, writeable="at most")
+
+
+def test_signed_messages(arena: SharedArena) -> None:
+    key = canning.new_key()
+    here, there = transport.fake_pair()
+    transport.send(here, np.arange(5000.0), arena=arena, key=key)
+    assert receive(there, key=key)[-1] == 4999
+    transport.send(here, np.arange(5000.0), arena=arena)
+    with pytest.raises(MessageError):
+        receive(there, key=key)
+    assert arena.stats().copied == 2
 
 
 def test_many_objects_in_one_message(arena: SharedArena) -> None:
@@ -435,12 +448,9 @@ def test_a_full_arena_is_used_again_when_its_readers_let_go() -> None:
         got = [exchange(np.full(20_000, float(n)), arena) for n in range(12)]
         fallbacks = arena.stats().fallbacks
         got.clear()
-        wait_for(lambda: len(canning_frames(arena)) < 1000)
-        assert arena.stats().fallbacks >= fallbacks == 6
-
-
-def canning_frames(arena: SharedArena) -> bytes:
-    return bytes(Serializer(codec=arena.to(1)).serialize_object(np.zeros(20_000))[1])
+        assert fallbacks == 6
+        sender = Serializer(codec=arena.to(1))
+        wait_for(lambda: len(sender.serialize_object(np.zeros(20_000))[1]) < 1000)
 
 
 def test_what_is_larger_than_the_arena_goes_as_ordinary_frames() -> None:
@@ -586,6 +596,46 @@ def test_threads_share_an_arena(arena: SharedArena) -> None:
     assert errors == []
     gc.collect()
     assert arena.stats()[1:3] == (0, 0)
+
+
+def test_late_readers_see_their_message_or_an_error() -> None:
+    """Blocks are used again at once, while readers open new and old descriptors as fast as they can."""
+    recent: list[tuple[float, list[Any]]] = []
+    outcomes: Counter[str] = Counter()
+    over = threading.Event()
+
+    def read() -> None:
+        reader = Serializer(codec=SharedMemory())
+        while not over.is_set():
+            number, frames = random.choice(recent)
+            try:
+                got, _ = reader.deserialize_object(frames, writable=random.random() < 0.3)
+            except DeserializationError as error:
+                outcomes["late" if "outlived" in str(error) else str(error)] += 1
+                continue
+            for _ in range(3):
+                whole = got.min() == got.max() == number
+                outcomes["whole" if whole else "another's data"] += 1
+
+    with SharedArena("256KiB", lease=0.0001, threshold=4096) as arena:
+        sender = Serializer(codec=arena.to(1))
+        recent.append((0.0, sender.serialize_object(np.zeros(5000))))
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + 10
+        for number in range(1, 10**6):
+            frames = sender.serialize_object(np.full(5000, float(number)))
+            if len(frames[1]) < 1000:  # it is in the arena, which is full most of the time
+                recent.append((float(number), frames))
+                del recent[:-20]
+            if min(outcomes["late"], outcomes["whole"]) > 1000 or time.monotonic() > end:
+                break
+        over.set()
+        for thread in threads:
+            thread.join()
+        assert set(outcomes) == {"late", "whole"}
+        wait_for(lambda: arena.stats().used == 0)
 
 
 def test_asyncio(arena: SharedArena) -> None:
