@@ -677,6 +677,20 @@ def test_every_connection(connect: Connect, arena: SharedArena, scheme: str) -> 
     assert receive(there)["x"][-1] == MB - 1
 
 
+def test_large_payloads_go_whole_over_tcp(connect: Connect) -> None:
+    here, there = connect("tcp")
+    with SharedArena("128MiB") as arena:
+        placed = arena.array(np.arange(2.0 * MB))
+        runs = np.arange(3.0 * MB).reshape(30, -1)[::3]
+        for sent, payloads in ((placed, 1), (placed.copy(), 1), (runs, 10)):
+            before = sum(arena.stats()[4:6])
+            transport.send(here, {"x": sent}, arena=arena)
+            got = receive(there)["x"]
+            assert_equal(sent, got, writeable="at most")
+            assert sum(arena.stats()[4:6]) == before + payloads
+        assert arena.stats().fallbacks == 0
+
+
 # -- the whole -------------------------------------------------------------------------------------------
 
 
