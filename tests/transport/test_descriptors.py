@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pickle
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 import transport
 from canning import DeserializationError, Serializer
+from tests.transport.engine import ROOT
 from transport import SharedArena, SharedMemory, SharedMemoryError
 from transport.shared.descriptor import SIZE, Origin, Place, parse, parse_origin
 from transport.shared.layout import head_bytes
@@ -206,6 +209,45 @@ def test_no_descriptor_raises_anything_else(data: st.DataObject) -> None:
 ARENA = SharedArena("1MiB", threshold=4096) if sys.platform == "linux" else None
 DESCRIPTOR = ARENA.encode(memoryview(bytes(80_000))) if ARENA else b""
 MEMORY = SharedMemory()
+
+
+READER = """
+import os, pickle, sys
+from canning import DeserializationError, Serializer
+from transport import SharedMemory
+
+if sys.argv[1:]:
+    os.setuid(int(sys.argv[1]))
+try:
+    got, _ = Serializer(codec=SharedMemory()).deserialize_object(pickle.load(sys.stdin.buffer))
+    print("read", got[-1])
+except DeserializationError as error:
+    print(error)
+"""
+ELSEWHERE: dict[str, tuple[list[str], list[str], str]] = {
+    "here": ([], [], "read 9999.0"),
+    "another user": ([], ["65534"], "another user, 0, and this is user 65534"),
+    "another PID namespace": (["unshare", "--pid", "--fork", "--mount-proc"], [], "another PID namespace"),
+}
+
+
+@pytest.mark.parametrize(("prefix", "arguments", "what"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_readers_elsewhere(prefix: list[str], arguments: list[str], what: str) -> None:
+    if (prefix or arguments) and os.geteuid() != 0:
+        pytest.skip("only root can become another user, or leave its namespaces")
+    if prefix and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no unshare here, or it is not allowed")
+    with SharedArena("1MiB", threshold=4096) as arena:
+        frames = Serializer(codec=arena).serialize_object(np.arange(10_000.0))
+        done = subprocess.run(
+            [*prefix, sys.executable, "-c", READER, *arguments],
+            input=pickle.dumps([bytes(frame) for frame in frames]),
+            capture_output=True,
+            timeout=30,
+            cwd=ROOT,
+            check=False,
+        )
+    assert what in done.stdout.decode(), done.stderr.decode()
 
 
 def test_where_there_is_no_memory_of_this_kind(monkeypatch: pytest.MonkeyPatch, sent: Sent) -> None:

@@ -211,8 +211,8 @@ class SharedArena:
     def close(self) -> None:
         """Let nobody open the arena any more; arrays and messages that are open stay as they are.
 
-        A receiver that has opened a message of this arena before can open others still; one that comes
-        later gets an error.
+        A receiver that still has it mapped, having opened a message of it, can open others; any other gets an
+        error. So close an arena when its messages have been read.
         """
         self._check_process()
         self._ledger.close()

@@ -159,8 +159,8 @@ class Host(NamedTuple):
 
 def this_host() -> Host:
     """Say where this process runs; raises `OSError` where there is no ``/proc``."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = bytes.fromhex(file.read().strip().replace("-", ""))
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        boot = bytes.fromhex(file.read().decode().strip().replace("-", ""))
     return Host(os.geteuid(), boot, os.stat("/proc/self/ns/pid").st_ino)
 
 
