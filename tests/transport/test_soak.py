@@ -11,7 +11,7 @@ from tests.transport.engine import ROOT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
-@pytest.mark.parametrize("what", ["messages --count 2000", "kills --count 12 --size 600000"])
+@pytest.mark.parametrize("what", ["messages --count 1000", "kills --count 8 --size 600000"])
 def test_soak(what: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.soak", *what.split()],
