@@ -7,6 +7,7 @@
 (np.float64(499500.0), [])
 """
 
+from .adaptive import Adaptive
 from .arrays import CannedArray
 from .canned import (
     CannedBytes,
@@ -18,7 +19,8 @@ from .canned import (
     Reference,
     uncan,
 )
-from .codecs import Codec, Codecs, default_codecs
+from .codecs import Chooser, Codec, Codecs, default_codecs
+from .compression import Blosc2, Lz4, Zstd
 from .errors import (
     AuthenticationError,
     CannerError,
@@ -52,7 +54,9 @@ register_codec = default_codecs.register
 unregister_codec = default_codecs.unregister
 
 __all__ = [
+    "Adaptive",
     "AuthenticationError",
+    "Blosc2",
     "CannedArray",
     "CannedBytes",
     "CannedCell",
@@ -63,6 +67,7 @@ __all__ = [
     "CannedPartial",
     "CannerError",
     "CanningError",
+    "Chooser",
     "Codec",
     "Codecs",
     "DeserializationError",
@@ -70,6 +75,7 @@ __all__ = [
     "InsecureKeyWarning",
     "Key",
     "Limits",
+    "Lz4",
     "PrePickled",
     "Reference",
     "Registry",
@@ -78,6 +84,7 @@ __all__ = [
     "SerializationError",
     "Serializer",
     "UnresolvedReference",
+    "Zstd",
     "can",
     "default_codecs",
     "default_registry",

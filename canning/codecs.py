@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from .buffers import Frame, flat
+from .compression import Blosc2, Lz4, Zstd
 from .errors import CanningError, DeserializationError
 
 CODECS: Final = 3
@@ -52,6 +53,15 @@ class Codec(Protocol):
         `frame` is whatever came: check it, and never allocate beyond `length`. With `writable` the reader
         wants memory of its own that it may change. Raises `DeserializationError`.
         """
+        ...
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """Choose a codec for each frame, as `canning.Adaptive` does."""
+
+    def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
+        """Give the codec for a flat buffer; None leaves it as it is."""
         ...
 
 
@@ -115,9 +125,6 @@ class Codecs:
         return name in self._by_id or (self._beside is not None and name in self._beside)
 
 
-default_codecs: Final = Codecs()
-
-
 def check_codec(codec: Any) -> Codec:
     """Insist on a codec; raises `TypeError` for anything else, `ValueError` for an id that does not fit."""
     if isinstance(codec, type):
@@ -130,27 +137,34 @@ def check_codec(codec: Any) -> Codec:
     return codec
 
 
-def codec_of(codec: Codec | str | None, codecs: Codecs) -> Codec | None:
+def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Chooser | None:
     """Give the codec that is meant; raises as `check_codec`, and `ValueError` for an unknown name."""
     if isinstance(codec, str):
         if codec not in codecs:
             raise ValueError(f"codec={codec!r} is not registered: see canning.register_codec")
         return codecs.find(codec)
-    return None if codec is None else check_codec(codec)
+    if codec is None or (isinstance(codec, Chooser) and not isinstance(codec, type)):
+        return codec
+    return check_codec(codec)
+
+
+default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])
+"""What `canning.register_codec` fills, and readers look codecs up in."""
 
 
 # -- out -------------------------------------------------------------------------------------------------
 
 
-def encode(codec: Codec, frames: Sequence[memoryview]) -> tuple[list[Any], bytes]:
+def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[Any], bytes]:
     """Send frames through a codec; return what goes on the wire, and the content of the extension."""
     sent: list[Any] = []
     said = []
-    name = codec.id.encode()
     for number, frame in enumerate(frames, 1):
-        dtype = getattr(frame.obj, "dtype", None)
-        made = codec.encode(frame, itemsize=getattr(dtype, "itemsize", 1) or 1)
-        if made is not None:
+        itemsize = getattr(getattr(frame.obj, "dtype", None), "itemsize", 1) or 1
+        chosen = codec.choose(frame, itemsize=itemsize) if isinstance(codec, Chooser) else codec
+        made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
+        if made is not None and chosen is not None:
+            name = chosen.id.encode()
             said.append(_ENTRY.pack(number, frame.nbytes, len(name)) + name)
         sent.append(frame if made is None else made)
     return sent, b"".join(said)
@@ -191,20 +205,23 @@ def decoded_lengths(lengths: tuple[int, ...], extensions: dict[int, bytes]) -> t
 
 
 def decode(
-    content: bytes, frames: Sequence[Any], own: Codec | None, others: Codecs, *, writable: bool
+    content: bytes, frames: Sequence[Any], own: Codec | Chooser | None, others: Codecs, *, writable: bool
 ) -> list[Any]:
     """Undo what the codecs have done; `own` is asked before `others`.
 
     Every codec is looked up before the first frame is decoded. Raises `DeserializationError`.
     """
     encoded = parse_encoded(content, len(frames))
-    codecs = [own if own and own.id == each.codec else others.find(each.codec) for each in encoded]
+    mine = {own.id: own} if isinstance(own, Codec) else {}
+    codecs = [mine.get(each.codec) or others.find(each.codec) for each in encoded]
     decoded = list(frames)
     for (number, name, length), codec in zip(encoded, codecs, strict=True):
         try:
             view = flat(codec.decode(flat(frames[number - 1]), length, writable=writable))
         except (CanningError, MemoryError):
             raise
+        except ImportError as error:  # names what is missing
+            raise DeserializationError(str(error)) from error
         except Exception as error:
             raise DeserializationError(
                 f"the codec {name!r} cannot decode frame {number}: {type(error).__name__}"

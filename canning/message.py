@@ -12,7 +12,7 @@ from cloudpickle import list_registry_pickle_by_value
 
 from .buffers import Frame
 from .canned import Namespace, PrePickled
-from .codecs import CODECS, Codec, Codecs, codec_of, default_codecs, encode
+from .codecs import CODECS, Chooser, Codec, Codecs, codec_of, default_codecs, encode
 from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
@@ -70,8 +70,8 @@ class Serializer:
         key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
             of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
             keys the first signs, and each is accepted. None by default.
-        codec: what frames go through on their way out, a `Codec` or the id of a registered one; messages
-            that it has encoded are read too. None by default.
+        codec: what frames go through on their way out: the id of a registered codec, as ``"lz4"``, ``"zstd"``
+            and ``"blosc2"``, a `Codec`, or a `Chooser` as `Adaptive`. None by default.
         codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
 
     >>> serializer = Serializer(buffer_threshold=100)
@@ -106,7 +106,7 @@ class Serializer:
         allow: Iterable[type | str] = (),
         limits: Limits = DEFAULT_LIMITS,
         key: KeyOption = None,
-        codec: Codec | str | None = None,
+        codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
     ) -> None:
         if pickler not in PICKLERS:
@@ -323,7 +323,7 @@ def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer
 
 
 def _assemble(
-    body: bytes, packed: Packed, reducers: Reducers, flags: int, codec: Codec | None
+    body: bytes, packed: Packed, reducers: Reducers, flags: int, codec: Codec | Chooser | None
 ) -> list[Frame]:
     frames, table, inline = packed
     length = len(body)

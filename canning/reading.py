@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
-from .codecs import CODECS, Codec, Codecs, decode, decoded_lengths
+from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
 from .lone import read_lone
@@ -36,7 +36,7 @@ class Options(Protocol):
     allowed: Allowed
     limits: Limits
     key: Keys | None
-    codec: Codec | None
+    codec: Codec | Chooser | None
     codecs: Codecs
 
     def deserialize_object(
