@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -12,13 +13,22 @@ from .compression import WORTH, Lz4, Zstd
 
 _SOONEST: Final = 0.0005
 """Seconds on the link below which frames go as they are: to look at them would take over 2 % of that."""
-_GLANCE: Final = 4096
-"""Bytes at each of two places that are looked at first."""
-_PLACES: Final = 8
-_PIECE: Final = (4096, 64 * 1024)
-"""Bytes at each of eight places that are looked at then: a 256th of the frame, within these bounds."""
+_SHARE: Final = 0.01
+"""Part of the time that a message takes which may be spent on looking, twice."""
+_GLANCE: Final = (8192, 64 * 1024)
+"""Bytes that are looked at first, at two places: as many as the first codec may read at 150 MB/s."""
+_LOOK: Final = (16 * 1024, 512 * 1024)
+"""Bytes that are looked at then, at eight places, by each codec."""
+_GLANCED: Final = 150e6
+_GAIN: Final = 0.95
+"""Part of the time of sending as it is to which a codec must bring it; samples are not exact."""
 _UNITS: Final = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _RATE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*", re.IGNORECASE)
+
+
+_clock: Final = time.perf_counter if sys.platform == "win32" else time.thread_time
+"""What a sample takes is asked of the processor: another program at work would make it look slow. On Windows
+that clock ticks 64 times a second."""
 
 
 class Tried(NamedTuple):
@@ -31,7 +41,7 @@ class Tried(NamedTuple):
 class Adaptive:
     """Choose a codec frame by frame, or none, by which is there sooner over a link of a given speed.
 
-    Two small places of a frame are compressed first; where they shrink, more of it, by every codec, which
+    Two places of a frame are compressed first; where they shrink, more of it, by every codec, which
     gives the time to compress, to send what is left, and to decompress, taking the reader's machine to be
     as fast as this one. Incompressible data so costs next to nothing. Readers need the codecs alone.
 
@@ -47,7 +57,7 @@ class Adaptive:
         self.link = link_speed(link)
         self.codecs = tuple(codecs)
         for codec in self.codecs:
-            try_codec(codec, bytes(2 * _GLANCE), 1)  # imports what it needs, which is not to be timed
+            try_codec(codec, bytes(_GLANCE[0]), 1)  # imports what it needs, which is not to be timed
 
     def __repr__(self) -> str:
         codecs = [codec.id for codec in self.codecs]
@@ -55,11 +65,17 @@ class Adaptive:
 
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
         """Give the codec by which a frame is there soonest; None where that is as it is."""
-        if buffer.nbytes < _SOONEST * self.link or not self._shrinks(buffer, itemsize):
+        whole = buffer.nbytes / self.link
+        if whole < _SOONEST or not self.codecs:
             return None
-        size = min(max(buffer.nbytes // 256, _PIECE[0]), _PIECE[1])
-        sample = sample_of(buffer, _PLACES, size, itemsize)
-        best, least = None, WORTH / self.link
+        size = _within(whole * _SHARE * _GLANCED, _GLANCE)
+        glance = try_codec(self.codecs[0], sample_of(buffer, 2, size, itemsize), itemsize)
+        if glance.ratio > WORTH or glance.seconds / 2 > 1 / self.link:  # half of it may be the calls
+            return None
+        expected = buffer.nbytes * (glance.seconds + glance.ratio / self.link)
+        size = _within(expected * _SHARE / (glance.seconds * len(self.codecs)), _LOOK)
+        sample = sample_of(buffer, 8, size, itemsize)
+        best, least = None, _GAIN / self.link
         for codec in self.codecs:
             tried = try_codec(codec, sample, itemsize)
             seconds = tried.seconds + tried.ratio / self.link
@@ -67,8 +83,9 @@ class Adaptive:
                 best, least = codec, seconds
         return best
 
-    def _shrinks(self, buffer: memoryview, itemsize: int) -> bool:
-        return try_codec(self.codecs[0], sample_of(buffer, 2, _GLANCE, itemsize), itemsize).ratio < WORTH
+
+def _within(size: float, bounds: tuple[int, int]) -> int:
+    return int(min(max(size, bounds[0]), bounds[1]))
 
 
 def link_speed(link: str | float) -> float:
@@ -89,7 +106,8 @@ def link_speed(link: str | float) -> float:
 
 
 def sample_of(buffer: memoryview, places: int, size: int, itemsize: int) -> bytes:
-    """Join pieces of a buffer from places spread over it, each of whole items."""
+    """Join `size` bytes of a buffer, from places spread over it, each of whole items."""
+    size //= places
     size -= size % itemsize
     step = max(buffer.nbytes - size, 0) // places
     starts = [number * step + step // 2 for number in range(places)]
@@ -98,9 +116,9 @@ def sample_of(buffer: memoryview, places: int, size: int, itemsize: int) -> byte
 
 def try_codec(codec: Codec, sample: bytes, itemsize: int) -> Tried:
     """Compress a sample and decompress it again, and tell how that went."""
-    start = time.perf_counter()
+    start = _clock()
     made = codec.encode(memoryview(sample), itemsize=itemsize)
     if made is None:
-        return Tried(time.perf_counter() - start, 1.0)
+        return Tried(_clock() - start, 1.0)
     codec.decode(memoryview(made), len(sample), writable=False)
-    return Tried((time.perf_counter() - start) / len(sample), len(made) / len(sample))
+    return Tried((_clock() - start) / len(sample), len(made) / len(sample))

@@ -134,7 +134,7 @@ class Zstd(BlockCodec):
 
 
 class Blosc2(BlockCodec):
-    """Compress with blosc2, with its own shuffling, and its compressor of a `name`: "lz4" (default), "zstd", ...
+    """Compress with blosc2: its own shuffling, and its compressor of a `name`, "lz4" by default, "zstd", ...
 
     Needs ``pip install 'canning[blosc2]'``.
     """

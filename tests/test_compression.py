@@ -179,7 +179,7 @@ def test_a_codec_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Known:
-    """A codec whose speed is known: it sleeps for as long as it says."""
+    """A codec that takes next to no time, and leaves of a frame what it says."""
 
     def __init__(self, name: str, ratio: float) -> None:
         self.id = name
