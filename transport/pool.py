@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import weakref
 from collections import deque
@@ -10,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from canning.buffers import ByteArray, aligned_empty, span
 
+from .shared.sizes import parse_size
+
 _GRAIN: Final = 1024 * 1024
 """Bytes of which blocks are multiples, so that messages of about one size share them."""
-_SIZE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 class PoolStats(NamedTuple):
@@ -47,7 +46,7 @@ class Pool:
     """
 
     def __init__(self, capacity: int | str = "256MiB") -> None:
-        self.capacity = size_of(capacity)
+        self.capacity = parse_size(capacity)
         self._lock = threading.Lock()
         self._free: list[ByteArray] = []  # the one used last is the last, and the warmest
         self._out: dict[int, tuple[weakref.ref[ByteArray], ByteArray]] = {}
@@ -117,18 +116,3 @@ def _lease(block: ByteArray, nbytes: int) -> ByteArray:
     low = block.__array_interface__["data"][0]
     lease: Any = span(low, low + nbytes, block, readonly=False).obj
     return lease  # type: ignore[no-any-return]
-
-
-def size_of(size: Any) -> int:
-    """Read a number of bytes, as 1000, ``"64 MB"`` or ``"1GiB"``; raises `ValueError` for anything else.
-
-    >>> size_of("64 MB"), size_of("1GiB"), size_of(1000)
-    (64000000, 1073741824, 1000)
-    """
-    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    if found is not None:
-        number, unit, binary = found.groups()
-        size = int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.lower()])
-    if not isinstance(size, int) or size <= 0:
-        raise ValueError(f"{size!r} is no number of bytes above 0, as 1000, '64 MB' or '1GiB'")
-    return size

@@ -68,10 +68,8 @@ def command(*words: str) -> None:
 def shaped_link(rate: str) -> Iterator[None]:
     """Join two network namespaces by a link of a rate."""
     try:
-        for number, (name, address) in enumerate((HERE, THERE)):
+        for name, _ in (HERE, THERE):
             command("ip", "netns", "add", name)
-            if number == 0:
-                continue
             command(
                 "ip", "link", "add", "cb0", "netns", HERE[0], "type", "veth", "peer", "cb1", "netns", name
             )
