@@ -35,6 +35,8 @@ class Codec(Protocol):
 
     Attributes:
         id: the name under which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
+
+    A codec whose `decode` gives memory that is there already says so by an attribute ``shares = True``.
     """
 
     id: str
@@ -204,6 +206,22 @@ def decoded_lengths(lengths: tuple[int, ...], extensions: dict[int, bytes]) -> t
     return tuple(room)
 
 
+def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: Codecs) -> list[Codec]:
+    mine = {own.id: own} if isinstance(own, Codec) else {}
+    return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
+
+
+def made_by_decoding(content: bytes, frames: int, own: Codec | Chooser | None, others: Codecs) -> int:
+    """Count the bytes of new memory that decoding a message takes; none for a codec that `shares`."""
+    encoded = parse_encoded(content, frames)
+    codecs = _codecs_of(encoded, own, others)
+    return sum(
+        each.length
+        for each, codec in zip(encoded, codecs, strict=True)
+        if not getattr(codec, "shares", False)
+    )
+
+
 def decode(
     content: bytes, frames: Sequence[Any], own: Codec | Chooser | None, others: Codecs, *, writable: bool
 ) -> list[Any]:
@@ -212,8 +230,7 @@ def decode(
     Every codec is looked up before the first frame is decoded. Raises `DeserializationError`.
     """
     encoded = parse_encoded(content, len(frames))
-    mine = {own.id: own} if isinstance(own, Codec) else {}
-    codecs = [mine.get(each.codec) or others.find(each.codec) for each in encoded]
+    codecs = _codecs_of(encoded, own, others)
     decoded = list(frames)
     for (number, name, length), codec in zip(encoded, codecs, strict=True):
         try:

@@ -27,6 +27,8 @@ class Limits:
         integer_bytes: bytes of one int; 1786 are the 4300 digits at which Python stops too.
         frames: frames of one message.
         message_bytes: bytes of one message, all frames together.
+        decoded_bytes: bytes that compressed frames may come to, those of messages within messages too, each
+            time they are read. Memory that is shared counts as nothing.
         key_weight: values that one key of a dict, or element of a set, may consist of.
     """
 
@@ -36,6 +38,7 @@ class Limits:
     integer_bytes: int = 1786
     frames: int = 100_000
     message_bytes: int = 64 * 2**30
+    decoded_bytes: int = 2**30
     key_weight: int = 1000
 
 

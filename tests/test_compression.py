@@ -17,6 +17,7 @@ from canning import (
     Blosc2,
     DeserializationError,
     Limits,
+    PrePickled,
     Serializer,
     Zstd,
     deserialize_object,
@@ -164,6 +165,18 @@ def test_a_bomb_is_refused_before_it_grows() -> None:
     assert sum(map(len, frames)) < 10_000
     with pytest.raises(DeserializationError, match="message_bytes"):
         deserialize_object(frames, trust="data", limits=Limits(message_bytes=1_000_000))
+
+
+def test_what_is_decoded_is_counted_over_messages_within_messages() -> None:
+    serializer = Serializer(codec="zstd")
+    ready = [PrePickled(np.zeros(1_000_000, np.uint8), serializer) for _ in range(10)]
+    message = serialize_object(ready)
+    few = Limits(decoded_bytes=5_000_000)
+    with pytest.raises(DeserializationError, match="decoded_bytes"):
+        deserialize_object(message, trust="data", limits=few)
+    assert len(deserialize_object(serialize_object(ready[:4]), trust="data", limits=few)[0]) == 4
+    with pytest.raises(DeserializationError, match="decoded_bytes=1073741824"):
+        deserialize_object(serialize_object(np.zeros(1_100_000_000, np.uint8), codec="zstd"), trust="data")
 
 
 def test_a_codec_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

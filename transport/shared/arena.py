@@ -64,6 +64,7 @@ class SharedArena:
     """
 
     id = ID
+    shares = True
 
     def __init__(
         self, capacity: int | str = "1GiB", *, lease: float = 10.0, threshold: int = THRESHOLD

@@ -18,6 +18,7 @@ class ForReaders:
     """An arena together with how many readers a message has; a codec like the arena."""
 
     id = ID
+    shares = True
 
     def __init__(self, arena: SharedArena, readers: int) -> None:
         self.arena = arena

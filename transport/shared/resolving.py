@@ -29,6 +29,7 @@ class SharedMemory:
     """
 
     id = ID
+    shares = True
 
     def __init__(self) -> None:
         self._pid = os.getpid()
