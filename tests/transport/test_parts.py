@@ -30,7 +30,7 @@ OBJECTS: dict[str, Any] = {
     },
     "views of one base": [BASE[: SIZE + 5], BASE[SIZE:]],
     "a view of a larger base": BASE[5 : SIZE + 5],
-    "runs": np.arange(600 * 20_000, dtype=np.int8).reshape(600, 20_000)[::3],
+    "runs": np.zeros((600, 20_000), np.int8)[::3],
     "runs and large": [np.zeros((60, 20_000))[::3], BASE[:SIZE].copy()],
     "two": [BASE[:SIZE].copy(), BASE[:SIZE] + 1],
 }
