@@ -25,9 +25,9 @@ _PADDING: Final = bytes(ALIGNMENT)
 LARGE: Final = 32 * 1024 * 1024
 """Bytes from which a frame is cut into parts, where that is asked for.
 
-Memory of more than that glibc takes from the system for each frame, and gives it back at once. Over tcp, until
-it was read (best of 8 and more, ms): 200 MB in one raw frame 131, as parts 102, into a `transport.Pool` 87; 40
-MB 32, 27 and 24; but 20 MB 5.4, 8.8 and 8.7.
+Memory of more than that glibc takes from the system for each frame, and gives it back at once. Over tcp,
+until it was read (best of 8 and more, ms): 200 MB in one raw frame 131, as parts 102, into a
+`transport.Pool` 87; 40 MB 32, 27 and 24; but 20 MB 5.4, 8.8 and 8.7.
 """
 PART: Final = 1024 * 1024
 """Bytes of such a part. 200 MB in parts of 256 KiB took 139 ms, 512 KiB 108, 1 MiB 102, 2 MiB 111."""
