@@ -73,7 +73,9 @@ class Reading(NamedTuple):
     @property
     def most(self) -> int | None:
         """Tell how many frames a message may have: a stranger's only so many."""
-        return None if self.reader.trust == "code" else self.prefix + self.reader.limits.frames
+        if self.reader.trust == "code" and self.reader.key is None:
+            return None
+        return self.prefix + self.reader.limits.frames
 
 
 def reading(

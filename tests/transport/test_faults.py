@@ -210,6 +210,16 @@ def test_a_million_frames_of_a_byte_are_dropped(open_socket: Open) -> None:
         sender.join()
 
 
+def test_more_frames_than_a_signed_message_may_have() -> None:
+    here, there = transport.fake_pair()
+    here.send_multipart([b"x"] * 50)
+    serializer = canning.Serializer(key=canning.new_key(), limits=canning.Limits(frames=20))
+    with pytest.raises(transport.MessageError, match="50 frames"):
+        transport.recv(there, serializer=serializer, timeout=5)
+    transport.send(here, GOOD, serializer=serializer)
+    assert transport.recv(there, serializer=serializer, timeout=5) == GOOD
+
+
 def test_a_message_that_is_never_finished(open_socket: Open, tmp_path: Path) -> None:
     """Its sender goes in the middle of it; the next one's arrives whole."""
     there = open_socket(zmq.PULL)
