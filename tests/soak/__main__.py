@@ -55,7 +55,7 @@ class Run:
     def __init__(self, folder: str, **options: Any) -> None:
         self.address = f"ipc://{folder}/soak"
         self.counters = Counters()
-        self.others = arenas()
+        self.ours: set[str] = set()
         self.options = options
         self.sender = self.receiver = 0
         self.start("sender")
@@ -70,6 +70,7 @@ class Run:
     def kill(self, side: str) -> None:
         pid = getattr(self, side)
         if pid:
+            self.ours |= arenas_of(pid)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             setattr(self, side, 0)
@@ -102,18 +103,16 @@ class Run:
         self.kill("receiver")
         if self.counters["partial"]:
             raise Failure(f"{self.counters['partial']} arrays that were not whole")
-        left = arenas() - self.others
-        if left:
-            raise Failure(f"{len(left)} arenas are left")
+        left = self.ours & set().union(*map(arenas_of, filter(str.isdigit, os.listdir("/proc"))))
+        if left or not self.ours:
+            raise Failure(f"{len(left)} arenas are left" if left else "no arena was seen")
 
 
-def arenas() -> set[str]:
-    """List the arenas that any process has mapped, by inode."""
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as file:
-            found |= {line.split()[4] for line in file if "memfd:canning-arena" in line}
-    return found
+def arenas_of(pid: int | str) -> set[str]:
+    """List the arenas that a process has mapped, by inode."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as file:
+        return {line.split()[4] for line in file if "memfd:canning-arena" in line}
+    return set()
 
 
 def messages(options: argparse.Namespace, folder: str) -> None:
