@@ -15,7 +15,7 @@ from .arrays import (
     CannedSubclass,
     fill_objects,
 )
-from .buffers import owner_of, span
+from .buffers import owner_key, span
 from .canned import (
     set_attributes,
 )
@@ -153,15 +153,15 @@ class ArrayReducers:
         base = array.base
         if self.share or self.apart or (self.owners is None and base is None):
             return
-        self._note(base if type(base) is np.ndarray and base.base is None else owner_of(array), small)
+        self._note(id(base) if type(base) is np.ndarray and base.base is None else owner_key(array), small)
 
-    def _note(self, owner: object, small: bool) -> None:
+    def _note(self, owner: int, small: bool) -> None:
         if self.owners is None:
-            self.owners = {id(owner_of(provider_of(entry))): False for entry in self.entries}
-            self.owners.update((id(owner_of(other)), True) for other in self.small.values())
-        before = self.owners.get(id(owner))
+            self.owners = {owner_key(provider_of(entry)): False for entry in self.entries}
+            self.owners.update((owner_key(other), True) for other in self.small.values())
+        before = self.owners.get(owner)
         if before is None:
-            self.owners[id(owner)] = small
+            self.owners[owner] = small
         elif small or before:
             raise ShareAgain
         else:
@@ -232,7 +232,7 @@ class ArrayReducers:
         if view.nbytes < self.threshold:
             return True
         if not self.share and not self.apart:
-            self._note(owner_of(view), small=False)
+            self._note(owner_key(view), small=False)
         self.outside.append(view)
         return False
 

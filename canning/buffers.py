@@ -22,10 +22,13 @@ class _Span:
 
     numpy keeps this object as the base of the array that it makes, and this object keeps `owner`.
     https://numpy.org/doc/stable/reference/arrays.interface.html
+
+    `base` is what `owner_of` finds: see `foreign`.
     """
 
-    def __init__(self, address: int, nbytes: int, owner: object, readonly: bool) -> None:
+    def __init__(self, address: int, nbytes: int, owner: object, readonly: bool, base: Any = None) -> None:
         self.owner = owner
+        self.base = base
         self.__array_interface__ = {
             "data": (address, readonly),
             "shape": (nbytes,),
@@ -62,6 +65,21 @@ def address(view: memoryview) -> int:
 def span(low: int, high: int, owner: object, *, readonly: bool) -> memoryview:
     """View the bytes from address `low` up to `high` of memory that `owner` keeps alive."""
     return memoryview(np.asarray(_Span(low, high - low, owner, readonly)))
+
+
+def foreign(address: int, nbytes: int, owner: object, root: Any) -> ByteArray:
+    """View memory of another library as an array, which `owner` keeps alive.
+
+    `root` tells which arrays may share memory, where libraries make an owner anew whenever they are
+    asked: the object behind all of them, or the address at which their memory starts.
+    """
+    return np.asarray(_Span(address, nbytes, owner, False, root))
+
+
+def owner_key(obj: Any) -> int:
+    """Tell who owns the memory of an object by a number: two that differ share none."""
+    owner = owner_of(obj)
+    return owner if type(owner) is int else id(owner)
 
 
 def aligned_empty(nbytes: int) -> ByteArray:

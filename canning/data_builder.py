@@ -57,7 +57,7 @@ class DataBuilder:
         self.allowed = allowed
         self.limits = limits
         self.deserialize = deserialize
-        self.budget = 1 << 20
+        self.budget = self.work = 1 << 20
 
     def _spend(self, nbytes: int) -> None:
         """Count bytes that are copied: a header can name the same memory again and again."""
@@ -68,6 +68,7 @@ class DataBuilder:
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
         self.budget = (1 << 20) + 64 * len(data) + 2 * self.size
+        self.work = (1 << 20) + 64 * len(data) + 4 * self.size
         reader = DataReader(data, self.constructor, self.allowed, self.limits, outside, self.plain_array)
         return reader.read()
 
@@ -136,18 +137,39 @@ class DataBuilder:
         """Call a decoder that was registered as safe."""
         if len(args) != 3 or type(args[0]) is not str or args[2] is not None:
             raise refuse("an object of a registered type with a class of its own")
-        canner = self.registry.by_name(args[0][:200])
-        if not canner.data or canner.uncan is None:
+        canner = self.registry.by_name(args[0][:200], imports=False)
+        uncan = canner.uncan if canner.data is True else canner.data
+        if not uncan:
             raise DeserializationError(
                 f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
                 'stranger makes up, register it so; else load the message with trust="code"'
             )
+        self.work -= weigh(args[1])
+        if self.work < 0:
+            raise DeserializationError("decoders that go through the message's memory time and again")
         try:
-            return canner.uncan(args[1])
+            return uncan(args[1])
         except Exception as error:
-            raise DeserializationError(
-                f"the decoder of {canner.name} refused its data: {type(error).__name__}"
-            ) from error
+            why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
+            raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
+
+
+def weigh(state: Any) -> int:
+    """Count what a decoder may go through: items of containers, bytes of arrays as their shape says.
+
+    >>> weigh([(1, 2), np.zeros(4)])
+    36
+    """
+    total, seen, kept = 0, set(), [state]
+    for part in kept:
+        if isinstance(part, np.ndarray):
+            total += part.nbytes
+        elif isinstance(part, list | tuple | dict | str | bytes) and id(part) not in seen:
+            total += len(part)
+            seen.add(id(part))
+            if not isinstance(part, str | bytes):
+                kept.extend(part.values() if isinstance(part, dict) else part)
+    return total
 
 
 def subclass(*args: Any) -> Any:

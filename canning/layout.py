@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .buffers import flat, owner_of, span
+from .buffers import flat, owner_key, span
 
 Array = npt.NDArray[Any]
 Layout = tuple[int, tuple[int, ...]]
@@ -200,7 +200,7 @@ def clusters(extents: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 def share_memory(one: Array, other: Array) -> bool:
     """Tell whether two arrays have a byte in common; one too hard to tell counts as yes."""
-    if owner_of(one) is not owner_of(other):
+    if owner_key(one) != owner_key(other):
         return False
     try:
         return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from .array_reducers import ShareAgain
-from .buffers import ALIGNMENT, owner_of, span
+from .buffers import ALIGNMENT, span
 from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
 from .wire import Entry
 
@@ -189,7 +189,7 @@ def _group_pieces(members: list[Block]) -> list[memoryview]:
         return _pieces(members[0])
     low, high = min(block.low for block in members), max(block.high for block in members)
     readonly = not any(block.array.flags.writeable for block in members)
-    return [span(low, high, [owner_of(block.array) for block in members], readonly=readonly)]
+    return [span(low, high, [block.array for block in members], readonly=readonly)]
 
 
 def _is_plain(table: list[Entry], frames: list[memoryview]) -> bool:

@@ -7,6 +7,7 @@ pickler's private dispatch table: each takes an object and gives what ``__reduce
 from __future__ import annotations
 
 import array as stdarray
+import copyreg
 import types
 from collections.abc import Callable
 from typing import Any, Final
@@ -110,6 +111,8 @@ class Reducers(ArrayReducers):
 
         def reduce_registered(obj: Any) -> Reduced:
             state = canned_state(canner, obj)
+            if state is NotImplemented:
+                return reduce_by_itself(obj)
             if isinstance(state, CannedObject):
                 return self.canned(state)
             self.named = True
@@ -117,6 +120,12 @@ class Reducers(ArrayReducers):
             return CannedRegistered, (canner.name, state, cls)
 
         return reduce_registered
+
+
+def reduce_by_itself(obj: Any) -> Reduced:
+    """Reduce an object as pickle would that nobody has told anything."""
+    reduce = copyreg.dispatch_table.get(type(obj))
+    return obj.__reduce_ex__(5) if reduce is None else reduce(obj)
 
 
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from .canned import CannedObject
-from .errors import CannerError, DeserializationError
+from .ecosystem import is_imported, load_canner, public_name
+from .errors import CannerError, CanningError, DeserializationError, SerializationError
 
 _NEVER_ASKED: Final = frozenset(
     (
@@ -28,17 +29,21 @@ class Canner:
 
     Attributes:
         name: the type's dotted name, which stands in the messages.
-        can: makes of an object a `CannedObject`, or plain state for `uncan`.
+        can: makes of an object a `CannedObject`, or plain state for `uncan`; NotImplemented leaves the
+            object to pickle.
         uncan: makes the object of that state; None where `can` gives a `CannedObject`.
-        data: whether `uncan` is safe to call with state that a stranger made up.
+        data: whether `uncan` is safe to call with state that a stranger made up; or what is called in its
+            place with such state.
         wants_class: whether `uncan` has a parameter `cls`, and gets the class of the object.
+        exact: whether instances of subclasses are left to pickle.
     """
 
     name: str
     can: Callable[[Any], Any]
     uncan: Callable[..., Any] | None
-    data: bool
-    wants_class: bool
+    data: bool | Callable[[Any], Any] = False
+    wants_class: bool = False
+    exact: bool = False
 
 
 class Registry:
@@ -59,6 +64,7 @@ class Registry:
         self._lock = threading.RLock()
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
+        self._ecosystem: dict[str, Canner | None] | None = None
         self.version = 0
         self.overrides_arrays = False
 
@@ -74,14 +80,17 @@ class Registry:
         can: Callable[[Any], Any],
         uncan: Callable[..., Any] | None = None,
         *,
-        data: bool = False,
+        data: bool | Callable[[Any], Any] = False,
+        exact: bool = False,
     ) -> None:
         """Say how instances of a type are canned, in place of what was said before.
 
         `can(obj)` gives either a `CannedObject`, or any state that can be serialized: arrays and
         buffers in it travel uncopied. `uncan(state)` builds the object from that state; where it has
         a parameter named `cls`, it gets the object's class too, and so serves subclasses.
-        `data=True` promises that `uncan` is safe with state that a stranger made up.
+        Where `can` gives NotImplemented, pickle takes the object apart. `data=True` promises that `uncan`
+        is safe with state that a stranger made up; a function in its place builds the object of such
+        state. With `exact=True` instances of subclasses are left to pickle.
 
         Registrations are looked up on both sides: the receiver must have made it too, under the
         same name.
@@ -99,7 +108,7 @@ class Registry:
                 raise TypeError(f"{what}= for {name} must be callable, not {type(function).__name__}")
         if name in _NEVER_ASKED:
             raise TypeError(f"{name} cannot be registered: the pickler sends it without asking anyone")
-        canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan))
+        canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan), exact)
         with self._lock:
             self._by_name[name] = canner
             self._by_type = {cls: other for cls, other in self._by_type.items() if other.name != name}
@@ -108,9 +117,14 @@ class Registry:
             self._changed()
 
     def unregister(self, type_or_name: type | str) -> None:
-        """Forget a registration; raises `KeyError` where there is none."""
+        """Forget a registration; raises `KeyError` where there is none.
+
+        A type that canning knows from the start is then left to pickle.
+        """
         name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
         with self._lock:
+            if name not in self._by_name and self._forget_shipped(name):
+                return
             canner = self._by_name.pop(name)
             self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
             self._changed()
@@ -121,6 +135,7 @@ class Registry:
         with self._lock:
             other._by_type = dict(self._by_type)
             other._by_name = dict(self._by_name)
+            other._ecosystem = None if self._ecosystem is None else dict(self._ecosystem)
         other._changed()
         return other
 
@@ -130,28 +145,65 @@ class Registry:
 
     def find(self, cls: type) -> Canner | None:
         """Tell who cans instances of `cls`: registered for it, or for the nearest of its bases."""
-        if not self._by_name:
+        if not self._by_name and self._ecosystem is None:
             return None
         self._resolve_names()
         for base in cls.__mro__:
             canner = self.find_exact(base)
-            if canner is not None:
+            if canner is not None and (base is cls or not canner.exact):
                 return canner
         return None
 
     def find_exact(self, cls: type) -> Canner | None:
         """Tell who cans instances of `cls` itself."""
-        return self._by_type.get(cls) or self._by_name.get(dotted_name(cls))
+        name = dotted_name(cls)
+        return self._by_type.get(cls) or self._by_name.get(name) or self._shipped(name, SerializationError)
 
-    def by_name(self, name: str) -> Canner:
-        """Give the registration that a message names; raises `DeserializationError` where there is none."""
+    def by_name(self, name: str, *, imports: bool = True) -> Canner:
+        """Give the registration that a message names; raises `DeserializationError` where there is none.
+
+        Without `imports` a type that canning knows from the start is found only if its package has been
+        imported by somebody else.
+        """
         canner = self._by_name.get(name)
+        if canner is None and (imports or self._is_ready(name)):
+            canner = self._shipped(name, DeserializationError)
         if canner is None:
             raise DeserializationError(
                 f"this message holds a {name}, which the sender registered and this side did not: "
                 f"call canning.register({name!r}, can=..., uncan=...) here too"
             )
         return canner
+
+    def _shipped(self, name: str, error: Callable[[str], CanningError]) -> Canner | None:
+        """Give the canner that canning brings for a type, by any of the type's names."""
+        known = None if self._ecosystem is None else public_name(name)
+        if known is None:
+            return None
+        assert self._ecosystem is not None
+        if known not in self._ecosystem:
+            canner = load_canner(known, error)
+            with self._lock:  # another thread may have been here meanwhile
+                self._ecosystem.setdefault(known, canner)
+        return self._ecosystem[known]
+
+    def _is_ready(self, name: str) -> bool:
+        if self._ecosystem is None or public_name(name) != name or is_imported(name):
+            return True
+        package = name.partition(".")[0]
+        raise DeserializationError(
+            f"this message holds a {name}, and a stranger's message imports nothing: "
+            f"import {package} before you read it"
+        )
+
+    def _forget_shipped(self, name: str) -> bool:
+        known = None if self._ecosystem is None else public_name(name)
+        if known is None or self._shipped(known, SerializationError) is None:
+            return False
+        assert self._ecosystem is not None
+        self._ecosystem[known] = None
+        self._changed()
+        return True
 
     def _resolve_names(self) -> None:
         """Find the types behind dotted names whose modules have been imported meanwhile."""
@@ -186,6 +238,8 @@ def _takes_class(function: Callable[..., Any]) -> bool:
 def canned_state(canner: Canner, obj: Any) -> Any:
     """Call a canner and check what it gives; raises `CannerError` where that does not fit."""
     state = canner.can(obj)
+    if state is NotImplemented:
+        return state
     if isinstance(state, CannedObject):
         if not isinstance(state.buffers, list):
             raise CannerError(
@@ -222,5 +276,11 @@ def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:
         )
 
 
-default_registry: Final = Registry()
+def _default() -> Registry:
+    registry = Registry()
+    registry._ecosystem = {}
+    return registry
+
+
+default_registry: Final = _default()
 """What `canning.register` fills and every `Serializer` uses that was not given its own."""

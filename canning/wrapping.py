@@ -36,7 +36,8 @@ def can(obj: Any, registry: Registry = default_registry) -> Any:
         state = canned_state(canner, obj)
         if isinstance(state, CannedObject):
             return state
-        return CannedRegistered(canner.name, state, type(obj) if canner.wants_class else None)
+        if state is not NotImplemented:
+            return CannedRegistered(canner.name, state, type(obj) if canner.wants_class else None)
     if isinstance(obj, bytes | bytearray):
         return CannedBytes(memoryview(obj), isinstance(obj, bytearray))
     if isinstance(obj, types.FunctionType):

@@ -1,0 +1,211 @@
+"""pyarrow: arrays as trees of buffers, each trimmed to what the array covers.
+
+A *node* is what Arrow's columnar format has for one array: ``(length, nulls, offset, buffers, children,
+dictionary)``. Its type stands beside it. Buffers are looked at where they lie; what a slice does not cover is
+left out, down to whole bytes of validity bits. https://arrow.apache.org/docs/format/Columnar.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from ..buffers import aligned_copy, foreign
+from ..errors import DeserializationError
+from .checks import need
+
+Node = Any
+SMALL: Final = 1024
+"""Bytes under which a buffer goes into the header."""
+_types: Any = pa.types
+
+
+def buffer_state(buffer: Any) -> Any:
+    """View an Arrow buffer as an array of bytes; copy it where it is small; None stays None."""
+    if buffer is None:
+        return None
+    if buffer.size < SMALL:
+        return buffer.to_pybytes()
+    root = buffer
+    while root.parent is not None:
+        root = root.parent
+    return foreign(buffer.address, buffer.size, buffer, root.address)
+
+
+def to_buffer(state: Any) -> Any:
+    """Make an Arrow buffer of what arrived, aligned to 8 bytes at least."""
+    if state is None:
+        return None
+    if type(state) is not np.ndarray and type(state) is not bytes:
+        raise DeserializationError("a buffer of Arrow that is none")
+    buffer = pa.py_buffer(state)
+    return buffer if buffer.address % 8 == 0 else pa.py_buffer(aligned_copy(memoryview(state)))
+
+
+def is_on_host(data: Any) -> bool:
+    """Tell whether all buffers of an array lie in memory that the CPU can read."""
+    _, _, _, _, buffers, children, dictionary = data
+    return (
+        all(buffer is None or buffer.is_cpu for buffer in buffers)
+        and all(map(is_on_host, children))
+        and (dictionary is None or is_on_host(dictionary))
+    )
+
+
+# -- taking apart ----------------------------------------------------------------------------------------
+
+
+def node_of(array: Any) -> Node:
+    """Take an array apart.
+
+    >>> node_of(pa.array([1, 2, 3])[1:])[:3]
+    (2, 0, 1)
+    """
+    data = array.__reduce__()[1][0]
+    if not is_on_host(data):
+        raise ValueError("memory on another device than the CPU: copy_to the default CPU device first")
+    return _trimmed(data, 0, data[1])
+
+
+def _trimmed(data: Any, start: int, length: int) -> Node:
+    """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset."""
+    kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data
+    while isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    first = own_offset + start
+    offset = first % 8
+    base, end = first - offset, first + length
+    nulls = nulls if length == all_of_it or nulls == 0 else -1
+    words = None if dictionary is None else _trimmed(dictionary, 0, dictionary[1])
+    width = _bits(kind.index_type if dictionary is not None else kind)
+    if width is not None:
+        buffers = [_bits_of(buffers[0], 1, base, end), *(_bits_of(b, width, base, end) for b in buffers[1:])]
+        return length, nulls, offset, tuple(map(buffer_state, buffers)), (), words
+    valid = _bits_of(buffers[0], 1, base, end) if buffers else None
+    if _types.is_struct(kind):
+        parts = tuple(_trimmed(child, base, offset + length) for child in children)
+        return length, nulls, offset, (buffer_state(valid),), parts, None
+    if _types.is_fixed_size_list(kind):
+        size = kind.list_size
+        parts = (_trimmed(children[0], base * size, (offset + length) * size),)
+        return length, nulls, offset, (buffer_state(valid),), parts, None
+    item = _offset_size(kind)
+    if item and length:
+        bounds = _bits_of(buffers[1], 8 * item, base, end + 1)
+        low, high = _ends(bounds, item, offset)
+        bounds, low, high = _rebased(bounds, item, offset, low, high)
+        states = (buffer_state(valid), bounds if isinstance(bounds, np.ndarray) else buffer_state(bounds))
+        if children:
+            return length, nulls, offset, states, (_trimmed(children[0], low, high - low),), None
+        values = None if buffers[2] is None else buffers[2].slice(low, high - low)
+        return length, nulls, offset, (*states, buffer_state(values)), (), None
+    whole = tuple(map(buffer_state, buffers))
+    parts = tuple(_trimmed(child, 0, child[1]) for child in children)
+    return length, nulls, first, whole, parts, words
+
+
+def _bits(kind: Any) -> int | None:
+    """Tell the bits of one value of a type of fixed width; None for all others."""
+    if _types.is_nested(kind) or _types.is_null(kind):
+        return None
+    try:
+        width: int = kind.bit_width
+    except ValueError:
+        return None
+    return width if kind.num_buffers == 2 and not _types.is_string_view(kind) else None
+
+
+def _offset_size(kind: Any) -> int:
+    """Tell the bytes of one offset of a type that has them; 0 for all others."""
+    if _types.is_large_string(kind) or _types.is_large_binary(kind) or _types.is_large_list(kind):
+        return 8
+    known = (_types.is_string, _types.is_binary, _types.is_list, _types.is_map)
+    return 4 if any(is_one(kind) for is_one in known) else 0
+
+
+def _bits_of(buffer: Any, width: int, base: int, end: int) -> Any:
+    """Slice a buffer to the values from `base`, a multiple of 8, up to `end`, of `width` bits each."""
+    if buffer is None:
+        return None
+    low, high = base * width // 8, min(-(-end * width // 8), buffer.size)
+    return buffer if low == 0 and high == buffer.size else buffer.slice(low, max(high - low, 0))
+
+
+def _ends(bounds: Any, item: int, offset: int) -> tuple[int, int]:
+    numbers = np.frombuffer(bounds, f"<i{item}")
+    return int(numbers[offset]), int(numbers[-1])
+
+
+def _rebased(bounds: Any, item: int, offset: int, low: int, high: int) -> tuple[Any, int, int]:
+    """Let offsets start at 0, by a copy of them, where that leaves out more than they take."""
+    if low <= bounds.size:
+        return bounds, 0, high
+    numbers = np.frombuffer(bounds, f"<i{item}") - low
+    numbers[:offset] = 0
+    return numbers.view(np.uint8) if numbers.nbytes >= SMALL else pa.py_buffer(numbers.tobytes()), low, high
+
+
+# -- putting together ------------------------------------------------------------------------------------
+
+
+def array_of(kind: Any, node: Node) -> Any:
+    """Put an array together, the way pyarrow unpickles one; nothing is checked."""
+    return pa.lib._restore_array(_data_of(kind, node))
+
+
+def _data_of(kind: Any, node: Node) -> Any:
+    length, nulls, offset, buffers, children, dictionary = node
+    kinds = _kinds(kind)
+    parts = [_data_of(part, child) for part, child in zip(kinds, children, strict=True)]
+    words = None if dictionary is None else _data_of(_words(kind), dictionary)
+    return kind, length, nulls, offset, list(map(to_buffer, buffers)), parts, words
+
+
+def _storage(kind: Any) -> Any:
+    while isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    return kind
+
+
+def _words(kind: Any) -> Any:
+    return _storage(kind).value_type
+
+
+def _kinds(kind: Any) -> list[Any]:
+    kind = _storage(kind)
+    return [kind.field(number).type for number in range(kind.num_fields)] if _types.is_nested(kind) else []
+
+
+def checked_array_of(kind: Any, node: Node) -> Any:
+    """Put together an array of a stranger's; raises where any of its numbers is wrong."""
+    array = _built(kind, node, 0)
+    array.validate(full=True)
+    return array
+
+
+def _built(kind: Any, node: Node, depth: int) -> Any:
+    need(type(node) is tuple and len(node) == 6 and depth < 64, "an array of Arrow that is none")
+    length, nulls, offset, buffers, children, dictionary = node
+    need(all(type(n) is int for n in (length, nulls, offset)), "an array of Arrow that is none")
+    need(0 <= length < 1 << 48 and 0 <= offset < 1 << 48, "an array of Arrow of no possible length")
+    need(type(buffers) is tuple and type(children) is tuple, "an array of Arrow that is none")
+    need(_types.is_null(kind) or _is_checkable(kind), "a type of Arrow that a stranger may not send")
+    made = [to_buffer(buffer) for buffer in buffers]
+    if _types.is_dictionary(kind):
+        need(len(made) == 2 and not children, "a dictionary of Arrow that is none")
+        words = checked_array_of(kind.value_type, dictionary)
+        return pa.DictionaryArray.from_buffers(kind, length, made, words, -1, offset)
+    kinds = _kinds(kind)
+    need(len(kinds) == len(children) and len(made) == kind.num_buffers, "an array of Arrow that is none")
+    need(dictionary is None, "a dictionary where none belongs")
+    parts = [_built(part, child, depth + 1) for part, child in zip(kinds, children, strict=True)]
+    return pa.Array.from_buffers(kind, length, made, -1, offset, parts)
+
+
+def _is_checkable(kind: Any) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return False
+    known = (_types.is_dictionary, _types.is_struct, _types.is_fixed_size_list)
+    return _bits(kind) is not None or bool(_offset_size(kind)) or any(is_one(kind) for is_one in known)

@@ -1,0 +1,242 @@
+"""pandas: the arrays behind columns that numpy has no dtype for, and their dtypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from pandas.arrays import (
+    ArrowExtensionArray,
+    ArrowStringArray,
+    BooleanArray,
+    DatetimeArray,
+    FloatingArray,
+    IntegerArray,
+    IntervalArray,
+    NumpyExtensionArray,
+    PeriodArray,
+    SparseArray,
+    StringArray,
+    TimedeltaArray,
+)
+
+from ..registry import Canner
+from .checks import need, one_dimensional, parts, time_zone
+from .pandas_scalars import UNITS, freq_text, to_freq
+
+
+def pack(values: Any) -> Any:
+    """Take the values of a block apart as far as no registration does: objects become a list."""
+    if type(values) is np.ndarray:
+        return ("O", values.shape, values.ravel().tolist()) if values.dtype.hasobject else values
+    if type(values) in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
+        return values._ndarray
+    return values
+
+
+def unpack(state: Any) -> Any:
+    """Put the values together again; checks what is a list."""
+    if type(state) is not tuple:
+        return state
+    kind, shape, items = parts(state, str, tuple, list)
+    need(kind == "O" and math.prod(shape) == len(items), "objects that do not fit their shape")
+    return np.fromiter(items, object, len(items)).reshape(shape)
+
+
+def is_values(values: Any) -> bool:
+    """Tell whether a stranger's values may become those of a column."""
+    if type(values) is not np.ndarray:
+        return isinstance(values, pd.api.extensions.ExtensionArray)
+    dtype = values.dtype
+    return dtype.kind in "biufcO" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
+
+
+_UNITS: Final = tuple((unit, 1) for unit in UNITS)
+
+
+# -- categories ------------------------------------------------------------------------------------------
+
+
+def _can_categorical(array: Any) -> Any:
+    return array._ndarray, array.categories, array.ordered
+
+
+def _categorical(state: Any) -> Any:
+    codes, categories, ordered = state
+    dtype = pd.CategoricalDtype._from_fastpath(categories, ordered)
+    return pd.Categorical._simple_new(codes, dtype)
+
+
+def _checked_categorical(state: Any) -> Any:
+    codes, categories, ordered = state
+    one_dimensional(codes, "i")
+    need(isinstance(categories, pd.Index) and type(ordered) is bool, "categories that are none")
+    need(not codes.size or (codes.min() >= -1 and codes.max() < len(categories)), "codes out of range")
+    return pd.Categorical._simple_new(codes, pd.CategoricalDtype(categories, ordered))
+
+
+def _can_category_dtype(dtype: Any) -> Any:
+    return dtype.categories, dtype.ordered
+
+
+def _category_dtype(state: Any) -> Any:
+    categories, ordered = state
+    need(categories is None or isinstance(categories, pd.Index), "categories that are none")
+    return pd.CategoricalDtype(categories, ordered)
+
+
+# -- time ------------------------------------------------------------------------------------------------
+
+
+def _can_times(array: Any) -> Any:
+    return array._ndarray, getattr(array.dtype, "tz", None)
+
+
+def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
+    """Make an array of points or spans of time of numpy's; `freq` belonged to it before pandas 3.1."""
+    need(type(values) is np.ndarray and is_values(values), "times that are none")
+    dtype = values.dtype
+    need(dtype.kind == ("M" if cls is DatetimeArray else "m"), "times of another kind")
+    if time_zone(zone) is not None and cls is DatetimeArray:
+        dtype = pd.DatetimeTZDtype(np.datetime_data(dtype)[0], zone)
+    more = {"freq": freq} if hasattr(cls, "freq") else {}
+    return cls._simple_new(values, dtype=dtype, **more)
+
+
+def _points(state: Any) -> Any:
+    return times(DatetimeArray, *parts(state, np.ndarray, object))
+
+
+def _spans(state: Any) -> Any:
+    return times(TimedeltaArray, *parts(state, np.ndarray, object))
+
+
+def _can_periods(array: Any) -> Any:
+    freq = freq_text(array.dtype.freq)
+    return NotImplemented if freq is None else (array._ndarray, freq)
+
+
+def _periods(state: Any) -> Any:
+    ordinals, freq = parts(state, np.ndarray, str)
+    need(ordinals.dtype == np.int64, "periods that are none")
+    return PeriodArray(ordinals, dtype=pd.PeriodDtype(to_freq(freq)))
+
+
+def _can_intervals(array: Any) -> Any:
+    return array.left, array.right, array.closed
+
+
+def _intervals(state: Any) -> Any:
+    left, right, closed = state
+    need(isinstance(left, pd.Index) and isinstance(right, pd.Index), "intervals that are none")
+    return IntervalArray.from_arrays(left, right, closed, copy=False)
+
+
+# -- numbers that may be missing, sparse ones ------------------------------------------------------------
+
+
+def _can_masked(array: Any) -> Any:
+    return array._data, array._mask
+
+
+def _masked_as(cls: Any, kinds: str) -> Any:
+    def make(state: Any) -> Any:
+        data, mask = state
+        need(type(data) is np.ndarray and data.dtype.kind in kinds, "numbers that are none")
+        need(type(mask) is np.ndarray and mask.dtype == bool and mask.shape == data.shape, "a mask that is none")
+        return cls(data, mask, copy=False)
+
+    return make
+
+
+def _can_sparse(array: Any) -> Any:
+    index = array.sp_index
+    if array.dtype.subtype.hasobject:
+        return NotImplemented
+    places = (index.blocs, index.blengths) if array.kind == "block" else (index.indices,)
+    return array.sp_values, index.length, places, array.fill_value
+
+
+def _sparse(state: Any) -> Any:
+    from pandas._libs.sparse import BlockIndex, IntIndex  # type: ignore[import-not-found,unused-ignore]
+
+    values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
+    need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
+    places = [one_dimensional(place, "i").astype(np.int32, copy=False) for place in places]
+    need(all(not place.size or place.min() >= 0 for place in places), "a sparse index that is none")
+    index: Any = (IntIndex if len(places) == 1 else BlockIndex)(length, *places)
+    need(one_dimensional(values, "biufcmM", index.npoints) is values, "sparse values that do not fit")
+    return SparseArray(values, sparse_index=index, fill_value=fill, dtype=pd.SparseDtype(values.dtype, fill))
+
+
+# -- text, Arrow's own, numpy's own ----------------------------------------------------------------------
+
+
+def _can_text(array: Any) -> Any:
+    dtype = array.dtype
+    if dtype.storage == "python":
+        return array._ndarray.tolist() if array.ndim == 1 else NotImplemented, dtype.na_value is pd.NA
+    return array._pa_array, dtype.na_value is pd.NA
+
+
+def _text_dtype(storage: str, missing: bool) -> Any:
+    return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)  # type: ignore[call-arg,unused-ignore]
+
+
+def _text(state: Any) -> Any:
+    items, missing = parts(state, list, bool)
+    dtype = _text_dtype("python", missing)
+    return dtype.construct_array_type()._from_sequence(np.fromiter(items, object, len(items)), dtype=dtype)
+
+
+def _arrow_text(state: Any) -> Any:
+    import pyarrow as pa
+
+    chunks, missing = parts(state, pa.ChunkedArray, bool)
+    need(pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type), "text that is none")
+    dtype = _text_dtype("pyarrow", missing)
+    array = dtype.construct_array_type()(chunks)
+    if array.dtype.na_value is not dtype.na_value:  # of pandas 3, where one class serves both
+        array._dtype = dtype
+    return array
+
+
+def _can_arrow(array: Any) -> Any:
+    return (array._pa_array,)
+
+
+def _arrow(state: Any) -> Any:
+    import pyarrow as pa
+
+    (chunks,) = parts(state, pa.ChunkedArray)
+    return ArrowExtensionArray(chunks)
+
+
+def _can_numpy(array: Any) -> Any:
+    return (pack(array._ndarray),)
+
+
+def _numpy(state: Any) -> Any:
+    values = unpack(state[0])
+    need(is_values(values), "an array that is none")
+    return NumpyExtensionArray(values)
+
+
+CANNERS: Final = (
+    Canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical, exact=True),
+    Canner("pandas.CategoricalDtype", _can_category_dtype, _category_dtype, data=True, exact=True),
+    Canner("pandas.arrays.DatetimeArray", _can_times, _points, data=True, exact=True),
+    Canner("pandas.arrays.TimedeltaArray", _can_times, _spans, data=True, exact=True),
+    Canner("pandas.arrays.PeriodArray", _can_periods, _periods, data=True, exact=True),
+    Canner("pandas.arrays.IntervalArray", _can_intervals, _intervals, data=True, exact=True),
+    Canner("pandas.arrays.IntegerArray", _can_masked, _masked_as(IntegerArray, "iu"), data=True, exact=True),
+    Canner("pandas.arrays.FloatingArray", _can_masked, _masked_as(FloatingArray, "f"), data=True, exact=True),
+    Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
+    Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
+    Canner("pandas.arrays.StringArray", _can_text, _text, data=True, exact=True),
+    Canner("pandas.arrays.ArrowStringArray", _can_text, _arrow_text, data=True, exact=True),
+    Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
+    Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
+)

@@ -1,0 +1,252 @@
+"""pandas: DataFrame, Series, and every Index.
+
+A frame goes block by block as it lies in memory: nothing is consolidated, and a slice sends the slice. Only
+pandas' own classes are taken apart here; a subclass (geopandas' GeoDataFrame) pickles by its own hooks, and
+its arrays and indexes come back to this package from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from pandas._libs import internals  # type: ignore[attr-defined,unused-ignore]
+from pandas.arrays import DatetimeArray, TimedeltaArray
+from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
+
+from ..registry import Canner
+from .checks import label, need, one_dimensional, parts
+from .pandas_arrays import is_values, pack, times, unpack
+from .pandas_scalars import freq_text, to_freq
+
+_Frame: Any = pd.DataFrame
+_Series: Any = pd.Series
+_Range: Any = pd.RangeIndex
+_block: Any = internals._unpickle_block
+
+
+# -- indexes ---------------------------------------------------------------------------------------------
+
+
+def _can_index(index: Any) -> Any:
+    return pack(index._data), index.name
+
+
+def _index_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        return cls._simple_new(unpack(state[0]), name=state[1])
+
+    return make
+
+
+def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        values, name = parts(state, object, object)
+        values = unpack(values)
+        need(is_values(values) and isinstance(values, cls._data_cls), "an index that is none")
+        need(values.ndim == 1, "an index of several axes")
+        if type(values) is np.ndarray:
+            need(values.dtype.kind not in "mM", "an index of times of another class")
+            for item in values.tolist() if values.dtype.hasobject else ():
+                label(item)
+        return cls._simple_new(values, name=label(name))
+
+    return make
+
+
+def _can_times(index: Any) -> Any:
+    freq = None if index.freq is None else freq_text(index.freq)
+    if freq is None and index.freq is not None:
+        return NotImplemented
+    return index._data._ndarray, getattr(index.dtype, "tz", None), freq, index.name
+
+
+def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        values, zone, text, name = parts(state, np.ndarray, object, (str, type(None)), object)
+        freq = None if text is None else to_freq(text)
+        need(values.ndim == 1, "an index of several axes")
+        made = cls._simple_new(times(array_cls, values, zone, freq), name=label(name))
+        if freq is not None and made.freq is None:  # it belongs to the index since pandas 3.1
+            made._freq = freq
+        return made
+
+    return make
+
+
+def _checked_times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
+    make = _times_as(cls, array_cls)
+
+    def make_checked(state: Any) -> Any:
+        made = make(state)
+        if made.freq is not None:
+            made.copy().freq = made.freq  # raises where the times do not keep to it
+        return made
+
+    return make_checked
+
+
+def _can_range(index: Any) -> Any:
+    return index.start, index.stop, index.step, index.name
+
+
+def _range(state: Any) -> Any:
+    start, stop, step, name = parts(state, int, int, int, object)
+    need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
+    return _Range._simple_new(range(start, stop, step), name=label(name))
+
+
+def _can_multi(index: Any) -> Any:
+    return list(index._levels), list(index._codes), list(index.names), index.sortorder
+
+
+def _multi(state: Any, *, check: bool = False) -> Any:
+    levels, codes, names, sortorder = state
+    return pd.MultiIndex(
+        levels=levels, codes=codes, names=names, sortorder=sortorder, copy=False, verify_integrity=check
+    )
+
+
+def _checked_multi(state: Any) -> Any:
+    levels, codes, names, sortorder = parts(state, list, list, list, (int, type(None)))
+    need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
+    for level, code, name in zip(levels, codes, names, strict=True):
+        need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "a level that is none")
+        one_dimensional(code, "i", len(codes[0]))
+        need(not code.size or (code.min() >= -1 and code.max() < len(level)), "codes out of range")
+        label(name)
+    return _multi(state, check=True)
+
+
+# -- series and frames -----------------------------------------------------------------------------------
+
+
+def _more(obj: Any) -> tuple[Any, ...]:
+    """List what most objects do not have: attributes, and the promise that labels are unique."""
+    unique = not obj.flags.allows_duplicate_labels
+    return (dict(obj.attrs), unique) if obj._attrs or unique else ()
+
+
+def _with(obj: Any, more: tuple[Any, ...]) -> Any:
+    if more:
+        obj.attrs.update(more[0])
+        if more[1]:
+            obj.flags.allows_duplicate_labels = False
+    return obj
+
+
+def _check_more(more: tuple[Any, ...]) -> None:
+    if more:
+        attrs, _ = parts(more, dict, bool)
+        need(all(type(key) is str for key in attrs), "attributes that have no names")
+
+
+def _can_series(series: Any) -> Any:
+    return pack(series._values), series.index, series.name, *_more(series)
+
+
+def _series(state: Any) -> Any:
+    values, index, name, *more = state
+    made = _from_array(unpack(values), index)
+    made._name = name
+    return _with(made, tuple(more))
+
+
+def _from_array(values: Any, index: Any) -> Any:
+    manager = managers.SingleBlockManager(_block(values, slice(0, len(index)), 1), index)
+    return _Series._from_mgr(manager, axes=manager.axes)
+
+
+def _checked_series(state: Any) -> Any:
+    need(type(state) is tuple and len(state) in (3, 5), "a series that is none")
+    values, index, name, *more = state
+    values = unpack(values)
+    _check_more(tuple(more))
+    need(isinstance(index, pd.Index), "a series without an index")
+    need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
+    made = _from_array(values, index)
+    made._name = label(name)
+    return _with(made, tuple(more))
+
+
+def _can_frame(frame: Any) -> Any:
+    manager = frame._mgr
+    blocks = [_place(block) + (pack(block.values),) for block in manager.blocks]
+    columns, index = manager.axes
+    return blocks, index, columns, *_more(frame)
+
+
+def _place(block: Any) -> tuple[Any, ...]:
+    where = block.mgr_locs.indexer
+    if type(where) is slice:
+        return where.start, where.stop, where.step or 1
+    return where, None, None
+
+
+def _frame(state: Any) -> Any:
+    blocks, index, columns, *more = state
+    made = make_frame([(unpack(values), _where(*at)) for *at, values in blocks], index, columns)
+    return _with(made, tuple(more))
+
+
+def _where(start: Any, stop: Any, step: Any) -> Any:
+    return start if stop is None else slice(start, stop, step)
+
+
+def _checked_frame(state: Any) -> Any:
+    need(type(state) is tuple and len(state) in (3, 5), "a frame that is none")
+    blocks, index, columns, *more = state
+    need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
+    need(type(blocks) is list, "a frame without blocks")
+    _check_more(tuple(more))
+    free = np.ones(len(columns), bool)
+    made = []
+    for block in blocks:
+        start, stop, step, values = parts(block, (int, np.ndarray), (int, type(None)), (int, type(None)), object)
+        if stop is not None:
+            need(0 <= start <= len(columns) and -1 <= stop <= len(columns) and step, "a block out of place")
+        where = one_dimensional(start if stop is None else np.arange(start, stop, step), "i")
+        values = unpack(values)
+        need(is_values(values), "a block of something else than values")
+        need(values.shape in _shapes(values, len(where), len(index)), "a block that does not fit its frame")
+        need(not where.size or (where.min() >= 0 and where.max() < len(columns)), "a block out of place")
+        need(free[where].all() and len(set(where.tolist())) == len(where), "two blocks in one place")
+        free[where] = False
+        made.append((values, where))
+    need(not free.any(), "a column without a block")
+    return _with(make_frame(made, index, columns), tuple(more))
+
+
+def _shapes(values: Any, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
+    if type(values) is np.ndarray:
+        return ((columns, rows),)
+    return ((columns, rows), (rows,)) if columns == 1 else ((columns, rows),)
+
+
+def make_frame(blocks: list[tuple[Any, Any]], index: Any, columns: Any) -> Any:
+    """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
+    made = tuple([_block(values, where, 2) for values, where in blocks])
+    manager = managers.BlockManager(made, [columns, index], verify_integrity=False)
+    return _Frame._from_mgr(manager, axes=manager.axes)
+
+
+_PLAIN: Final = (
+    *(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),
+)
+_TIMES: Final = ((pd.DatetimeIndex, DatetimeArray), (pd.TimedeltaIndex, TimedeltaArray))
+CANNERS: Final = (
+    *(
+        Canner(f"pandas.{cls.__name__}", _can_index, _index_as(cls), data=_checked_index_as(cls), exact=True)
+        for cls in _PLAIN
+    ),
+    *(
+        Canner(f"pandas.{cls.__name__}", _can_times, _times_as(cls, of), data=_checked_times_as(cls, of), exact=True)
+        for cls, of in _TIMES
+    ),
+    Canner("pandas.RangeIndex", _can_range, _range, data=True, exact=True),
+    Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
+    Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
+    Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),
+)

@@ -1,0 +1,94 @@
+"""pandas: Timestamp, Timedelta, Period, Interval, NaT, NA."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from ..registry import Canner
+from .checks import need, parts, time_zone
+
+UNITS: Final = ("s", "ms", "us", "ns")
+
+
+@functools.lru_cache(maxsize=64)
+def freq_text(freq: Any) -> str | None:
+    """Give the text of a frequency; None where it says less than the frequency."""
+    text: str = freq.freqstr
+    try:
+        return text if to_offset(text) == freq else None
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def to_freq(text: str) -> Any:
+    """Make a frequency of its text."""
+    need(type(text) is str and len(text) <= 64, "a frequency that is none")
+    return to_offset(text)
+
+
+def _can_timestamp(stamp: Any) -> Any:
+    return stamp._value, stamp.unit, stamp.tz
+
+
+def _timestamp(state: Any) -> Any:
+    value, unit, zone = parts(state, int, str, object)
+    need(unit in UNITS, "a unit of time that is none")
+    made = pd.Timestamp(np.datetime64(value, unit))
+    return made if zone is None else made.tz_localize("UTC").tz_convert(time_zone(zone))
+
+
+def _can_timedelta(delta: Any) -> Any:
+    return delta._value, delta.unit
+
+
+def _timedelta(state: Any) -> Any:
+    value, unit = parts(state, int, str)
+    need(unit in UNITS, "a unit of time that is none")
+    return pd.Timedelta(np.timedelta64(value, unit))
+
+
+def _can_period(period: Any) -> Any:
+    freq = freq_text(period.freq)
+    return NotImplemented if freq is None else (period.ordinal, freq)
+
+
+def _period(state: Any) -> Any:
+    ordinal, freq = parts(state, int, str)
+    return pd.Period(ordinal=ordinal, freq=to_freq(freq))
+
+
+def _can_interval(interval: Any) -> Any:
+    return interval.left, interval.right, interval.closed
+
+
+def _interval(state: Any) -> Any:
+    left, right, closed = parts(state, object, object, str)
+    return pd.Interval(left, right, closed)
+
+
+def _nat(state: Any) -> Any:
+    return pd.NaT
+
+
+def _na(state: Any) -> Any:
+    return pd.NA
+
+
+def _nothing(obj: Any) -> None:
+    return None
+
+
+CANNERS: Final = (
+    Canner("pandas.Timestamp", _can_timestamp, _timestamp, data=True, exact=True),
+    Canner("pandas.Timedelta", _can_timedelta, _timedelta, data=True, exact=True),
+    Canner("pandas.Period", _can_period, _period, data=True, exact=True),
+    Canner("pandas.Interval", _can_interval, _interval, data=True, exact=True),
+    Canner("pandas.NaT", _nothing, _nat, data=True, exact=True),
+    Canner("pandas.NA", _nothing, _na, data=True, exact=True),
+)

@@ -1,0 +1,215 @@
+"""pyarrow: Array, ChunkedArray, RecordBatch, Table, Scalar, Buffer, Schema, Field, DataType.
+
+Schemas go as Arrow's own IPC message, arrays as `arrow_nodes` takes them apart.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from ..registry import Canner
+from .arrow_nodes import Node, array_of, buffer_state, checked_array_of, node_of, to_buffer
+from .checks import need, parts
+
+_EXTENSION: Final = b"ARROW:extension:name"
+"""What stands in a serialized schema wherever a type is an extension's."""
+
+
+def _text_of(schema: Any) -> Any:
+    """Serialize a schema; NotImplemented where it would not come back as it is."""
+    text = schema.serialize().to_pybytes()
+    if _EXTENSION in text and not pa.ipc.read_schema(pa.py_buffer(text)).equals(schema, check_metadata=True):
+        return NotImplemented  # of an extension type that nobody has registered with Arrow
+    return text
+
+
+@functools.lru_cache(maxsize=256)
+def _text_of_plain(kind: Any) -> bytes:
+    text: bytes = _text_of(pa.schema([pa.field("", kind)]))
+    return text
+
+
+def _text_of_type(kind: Any) -> Any:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _text_of(pa.schema([pa.field("", kind)]))
+    return _text_of_plain(kind)
+
+
+def _schema(text: Any) -> Any:
+    """Read a schema, as one of a stranger's: extension types run code of theirs, and are refused."""
+    need(type(text) is bytes and _EXTENSION not in text, "a schema of Arrow with an extension type, or none")
+    return pa.ipc.read_schema(pa.py_buffer(text))
+
+
+def _any_schema(text: bytes) -> Any:
+    return pa.ipc.read_schema(pa.py_buffer(text))
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_type(text: bytes) -> Any:
+    return _schema(text).field(0).type
+
+
+def _type(text: Any) -> Any:
+    return _any_schema(text).field(0).type if _EXTENSION in text else _plain_type(text)
+
+
+def _checked_type(text: Any) -> Any:
+    schema = _schema(text)
+    need(len(schema) == 1, "a type of Arrow that is none")
+    return schema.field(0).type
+
+
+def _with_text(text: Any, *more: Any) -> Any:
+    return NotImplemented if text is NotImplemented else (text, *more)
+
+
+# -- arrays ----------------------------------------------------------------------------------------------
+
+
+def _can_array(array: Any) -> Any:
+    return _with_text(_text_of_type(array.type), node_of(array))
+
+
+def _array(state: Any) -> Any:
+    return array_of(_type(state[0]), state[1])
+
+
+def _checked_array(state: Any) -> Any:
+    text, node = parts(state, bytes, tuple)
+    return checked_array_of(_checked_type(text), node)
+
+
+def _can_chunked(array: Any) -> Any:
+    return _with_text(_text_of_type(array.type), [node_of(chunk) for chunk in array.chunks])
+
+
+def _chunked(state: Any) -> Any:
+    kind = _type(state[0])
+    return pa.chunked_array([array_of(kind, node) for node in state[1]], type=kind)
+
+
+def _checked_chunked(state: Any) -> Any:
+    text, nodes = parts(state, bytes, list)
+    kind = _checked_type(text)
+    return pa.chunked_array([checked_array_of(kind, node) for node in nodes], type=kind)
+
+
+def _can_scalar(scalar: Any) -> Any:
+    return _can_array(pa.repeat(scalar, 1))
+
+
+def _scalar(state: Any) -> Any:
+    return _array(state)[0]
+
+
+def _checked_scalar(state: Any) -> Any:
+    array = _checked_array(state)
+    need(len(array) == 1, "a scalar of Arrow that is none")
+    return array[0]
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+def _can_batch(batch: Any) -> Any:
+    nodes = [node_of(column) for column in batch.columns]
+    return _with_text(_text_of(batch.schema), batch.num_rows, nodes)
+
+
+def _can_table(table: Any) -> Any:
+    nodes = [[node_of(chunk) for chunk in column.chunks] for column in table.columns]
+    return _with_text(_text_of(table.schema), table.num_rows, nodes)
+
+
+def _batch(state: Any, schema_of: Any = _any_schema, make: Callable[[Any, Node], Any] = array_of) -> Any:
+    text, rows, nodes = parts(state, bytes, int, list)
+    schema = schema_of(text)
+    need(len(schema) == len(nodes), "a batch of Arrow whose columns are not those of its schema")
+    if not nodes and rows:  # such a batch has a length that no column can tell
+        empty = pa.nulls(rows) if 0 <= rows < 1 << 48 else need(False, "a batch of no possible length")
+        return pa.RecordBatch.from_arrays([empty], [""]).select([]).replace_schema_metadata(schema.metadata)
+    columns = [make(field.type, node) for field, node in zip(schema, nodes, strict=True)]
+    need(all(len(column) == rows for column in columns), "columns of different lengths")
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _table(state: Any, schema_of: Any = _any_schema, make: Callable[[Any, Node], Any] = array_of) -> Any:
+    text, rows, nodes = parts(state, bytes, int, list)
+    schema = schema_of(text)
+    need(len(schema) == len(nodes), "a table of Arrow whose columns are not those of its schema")
+    if not nodes and rows:
+        batch = _batch((text, rows, nodes), schema_of, make)
+        return pa.Table.from_batches([batch])
+    columns = []
+    for field, chunks in zip(schema, nodes, strict=True):
+        columns.append(pa.chunked_array([make(field.type, chunk) for chunk in chunks], type=field.type))
+    need(all(len(column) == rows for column in columns), "columns of different lengths")
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+# -- what describes, and bare memory ---------------------------------------------------------------------
+
+
+def _can_schema(schema: Any) -> Any:
+    text = _text_of(schema)
+    return text if text is NotImplemented else (text,)
+
+
+def _can_field(field: Any) -> Any:
+    return _can_schema(pa.schema([field]))
+
+
+def _can_type(kind: Any) -> Any:
+    return _can_schema(pa.schema([pa.field("", kind)]))
+
+
+def _can_buffer(buffer: Any) -> Any:
+    if not buffer.is_cpu:
+        return NotImplemented
+    state = buffer_state(buffer)
+    if type(state) is np.ndarray:
+        state.flags.writeable = buffer.is_mutable
+    return (state,)
+
+
+def _buffer(state: Any) -> Any:
+    return to_buffer(parts(state, (np.ndarray, bytes))[0])
+
+
+def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return lambda state: make(_any_schema(state[0]), state), lambda state: make(_schema(state[0]), state)
+
+
+def _schema_of(schema: Any, state: Any) -> Any:
+    return schema
+
+
+def _field_of(schema: Any, state: Any) -> Any:
+    return schema.field(0)
+
+
+def _type_of(schema: Any, state: Any) -> Any:
+    return schema.field(0).type
+
+
+def _row(name: str, can: Any, uncan: Any, data: Any) -> Canner:
+    return Canner(f"pyarrow.{name}", can, uncan, data=data)
+
+
+CANNERS: Final = (
+    _row("Array", _can_array, _array, _checked_array),
+    _row("ChunkedArray", _can_chunked, _chunked, _checked_chunked),
+    _row("Scalar", _can_scalar, _scalar, _checked_scalar),
+    _row("RecordBatch", _can_batch, _batch, functools.partial(_batch, schema_of=_schema, make=checked_array_of)),
+    _row("Table", _can_table, _table, functools.partial(_table, schema_of=_schema, make=checked_array_of)),
+    _row("Schema", _can_schema, *_both(_schema_of)),
+    _row("Field", _can_field, *_both(_field_of)),
+    _row("DataType", _can_type, *_both(_type_of)),
+    _row("Buffer", _can_buffer, _buffer, True),
+)
