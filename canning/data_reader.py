@@ -21,7 +21,7 @@ from .errors import DeserializationError
 from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
-from .plain import CONSTRUCTORS, set_uuid
+from .plain import CONSTRUCTORS, SINGLETONS, set_uuid
 from .trust import Allowed, Limits, describe_name, enum_member, kind_of, new_instance, refuse, set_fields
 
 _CONTAINERS: Final = frozenset(
@@ -200,6 +200,9 @@ class DataReader(StackMachine):
         self._push_name(module, name)
 
     def _push_name(self, module: str, name: str) -> None:
+        if (module, name) in SINGLETONS:
+            self.stack.append(SINGLETONS[module, name])
+            return
         make = CONSTRUCTORS.get((module, name)) or self.constructor(module, name)
         if make is not None:
             found = Name(make, None, self.plain_array if name == "CannedArray" else None)

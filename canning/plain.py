@@ -10,6 +10,8 @@ import collections
 import datetime as dt
 import decimal
 import fractions
+import functools
+import ipaddress
 import pathlib
 import re
 import uuid
@@ -35,8 +37,7 @@ def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int 
 
 def make_datetime(*args: Any) -> dt.datetime:
     """Make a datetime of the ten bytes that pickle has for one; the time zone may follow."""
-    check(args, bytes, dt.timezone, optional=1)
-    raw = _exactly(args[0], 10)
+    raw = _exactly(*_with_zone(args), 10)
     fold, month = raw[2] >> 7, raw[2] & 127
     micro = raw[7] << 16 | raw[8] << 8 | raw[9]
     zone = args[1] if len(args) > 1 else None
@@ -53,11 +54,18 @@ def make_date(*args: Any) -> dt.date:
 
 def make_time(*args: Any) -> dt.time:
     """Make a time of its six bytes; the time zone may follow."""
-    check(args, bytes, dt.timezone, optional=1)
-    raw = _exactly(args[0], 6)
+    raw = _exactly(*_with_zone(args), 6)
     micro = raw[3] << 16 | raw[4] << 8 | raw[5]
     zone = args[1] if len(args) > 1 else None
     return dt.time(raw[0] & 127, raw[1], raw[2], micro, zone, fold=raw[0] >> 7)
+
+
+def _with_zone(args: tuple[Any, ...]) -> tuple[bytes]:
+    """Check bytes that a time zone may follow: an offset, or what a registered decoder has made."""
+    check(args[:1], bytes)
+    if len(args) > 2 or not all(isinstance(zone, dt.tzinfo) for zone in args[1:]):
+        raise DeserializationError("a time with something else than a time zone")
+    return args[:1]
 
 
 def _exactly(raw: bytes, size: int) -> bytes:
@@ -132,6 +140,22 @@ def make_deque(*args: Any) -> collections.deque[Any]:
     return collections.deque(maxlen=args[1])
 
 
+def make_counter(*args: Any) -> collections.Counter[Any]:
+    """Make a Counter of its counts."""
+    check(args, dict)
+    made: collections.Counter[Any] = collections.Counter()
+    dict.update(made, args[0])
+    return made
+
+
+def make_address(name: str, *args: Any) -> Any:
+    """Make an address or a network of its text; `name` is that of the class."""
+    check(args, str)
+    if len(args[0]) > 100:
+        raise DeserializationError("an address that is too long")
+    return getattr(ipaddress, name)(args[0])
+
+
 def make_path(*args: Any) -> pathlib.PurePath:
     """Make a path of its parts, for the system that reads it."""
     if any(type(arg) is not str for arg in args):
@@ -161,6 +185,9 @@ def set_uuid(obj: uuid.UUID, state: Any) -> None:
     object.__setattr__(obj, "is_safe", uuid.SafeUUID.unknown)
 
 
+_ADDRESSES: Final = (
+    *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
+)
 _PATHS: Final = {
     "PosixPath": make_path,
     "WindowsPath": make_pure_windows_path,
@@ -181,6 +208,10 @@ CONSTRUCTORS: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     ("builtins", "complex"): make_complex,
     ("collections", "OrderedDict"): make_ordered_dict,
     ("collections", "deque"): make_deque,
+    ("collections", "Counter"): make_counter,
+    **{("ipaddress", name): functools.partial(make_address, name) for name in _ADDRESSES},
     **{(module, name): make for module in ("pathlib", "pathlib._local") for name, make in _PATHS.items()},
 }
 """What messages ask for by name, and what answers: nothing but this is ever called."""
+SINGLETONS: Final = {("builtins", "Ellipsis"): ..., ("builtins", "NotImplemented"): NotImplemented}
+"""Objects that messages name, and that cannot be altered."""

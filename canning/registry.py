@@ -65,6 +65,7 @@ class Registry:
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
         self._ecosystem: dict[str, Canner | None] | None = None
+        """What canning brings and has been asked for, by public name; None for a type that was unregistered."""
         self.version = 0
         self.overrides_arrays = False
 
@@ -165,7 +166,7 @@ class Registry:
         Without `imports` a type that canning knows from the start is found only if its package has been
         imported by somebody else.
         """
-        canner = self._by_name.get(name)
+        canner = self._by_name.get(name) or (self._ecosystem and self._ecosystem.get(name))
         if canner is None and (imports or self._is_ready(name)):
             canner = self._shipped(name, DeserializationError)
         if canner is None:

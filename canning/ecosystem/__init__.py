@@ -42,6 +42,7 @@ def _at(module: str, library: Library) -> Library:
     return replace(library, aliases=aliases)
 
 
+_SPARSE: Final = ("csr", "csc", "bsr", "coo", "dia")
 LIBRARIES: Final[dict[str, Library]] = {
     "pandas_frames": Library(
         "pandas",
@@ -110,6 +111,32 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.Interval": "pandas._libs.interval.Interval",
             "pandas.NaT": "pandas._libs.tslibs.nattype.NaTType pandas.api.typing.NaTType",
             "pandas.NA": "pandas._libs.missing.NAType pandas.api.typing.NAType",
+        },
+    ),
+    "scipy_sparse": Library(
+        "scipy",
+        (1, 13),
+        tuple(f"scipy.sparse.{form}_{kind}" for form in _SPARSE for kind in ("array", "matrix")),
+        {
+            f"scipy.sparse.{form}_{kind}": f"scipy.sparse._{form}.{form}_{kind}"
+            for form in _SPARSE
+            for kind in ("array", "matrix")
+        },
+    ),
+    "standard": Library(
+        "",
+        (),
+        (
+            *("mmap.mmap", "io.BytesIO", "zoneinfo.ZoneInfo", "struct.Struct"),
+            *("ctypes.Array", "ctypes.Structure", "ctypes.Union", "ctypes._SimpleCData"),
+        ),
+        {
+            "io.BytesIO": "_io.BytesIO",
+            "struct.Struct": "_struct.Struct",
+            "ctypes.Array": "_ctypes.Array",
+            "ctypes.Structure": "_ctypes.Structure",
+            "ctypes.Union": "_ctypes.Union",
+            "ctypes._SimpleCData": "_ctypes._SimpleCData",
         },
     ),
     "pyarrow_types": _at(

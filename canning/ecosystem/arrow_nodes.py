@@ -19,13 +19,30 @@ from .checks import need
 Node = Any
 SMALL: Final = 1024
 """Bytes under which a buffer goes into the header."""
-_types: Any = pa.types
+_lib: Any = pa.lib
+_OFFSETS: Final[dict[int, int]] = {
+    **dict.fromkeys((_lib.Type_STRING, _lib.Type_BINARY, _lib.Type_LIST, _lib.Type_MAP), 4),
+    **dict.fromkeys((_lib.Type_LARGE_STRING, _lib.Type_LARGE_BINARY, _lib.Type_LARGE_LIST), 8),
+}
+"""Bytes of one offset of the types that have them."""
+_NESTED: Final = frozenset((_lib.Type_STRUCT, _lib.Type_FIXED_SIZE_LIST))
+_UNCHECKED: Final = frozenset(
+    getattr(_lib, f"Type_{name}", -1)
+    for name in (
+        *("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "STRING_VIEW", "BINARY_VIEW"),
+        *("LIST_VIEW", "LARGE_LIST_VIEW"),
+    )
+)
+"""Types of which slices go whole, and which a stranger may not send."""
+_OTHERS: Final = _NESTED | _UNCHECKED | {_lib.Type_DICTIONARY, _lib.Type_NA}
 
 
 def buffer_state(buffer: Any) -> Any:
     """View an Arrow buffer as an array of bytes; copy it where it is small; None stays None."""
     if buffer is None:
         return None
+    if not buffer.is_cpu:
+        raise ValueError("memory of another device than the CPU: copy it to the CPU first, with copy_to")
     if buffer.size < SMALL:
         return buffer.to_pybytes()
     root = buffer
@@ -44,16 +61,6 @@ def to_buffer(state: Any) -> Any:
     return buffer if buffer.address % 8 == 0 else pa.py_buffer(aligned_copy(memoryview(state)))
 
 
-def is_on_host(data: Any) -> bool:
-    """Tell whether all buffers of an array lie in memory that the CPU can read."""
-    _, _, _, _, buffers, children, dictionary = data
-    return (
-        all(buffer is None or buffer.is_cpu for buffer in buffers)
-        and all(map(is_on_host, children))
-        and (dictionary is None or is_on_host(dictionary))
-    )
-
-
 # -- taking apart ----------------------------------------------------------------------------------------
 
 
@@ -64,16 +71,13 @@ def node_of(array: Any) -> Node:
     (2, 0, 1)
     """
     data = array.__reduce__()[1][0]
-    if not is_on_host(data):
-        raise ValueError("memory on another device than the CPU: copy_to the default CPU device first")
     return _trimmed(data, 0, data[1])
 
 
 def _trimmed(data: Any, start: int, length: int) -> Node:
     """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset."""
     kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data
-    while isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
+    kind = _storage(kind)
     first = own_offset + start
     offset = first % 8
     base, end = first - offset, first + length
@@ -84,14 +88,14 @@ def _trimmed(data: Any, start: int, length: int) -> Node:
         buffers = [_bits_of(buffers[0], 1, base, end), *(_bits_of(b, width, base, end) for b in buffers[1:])]
         return length, nulls, offset, tuple(map(buffer_state, buffers)), (), words
     valid = _bits_of(buffers[0], 1, base, end) if buffers else None
-    if _types.is_struct(kind):
+    if kind.id == _lib.Type_STRUCT:
         parts = tuple(_trimmed(child, base, offset + length) for child in children)
         return length, nulls, offset, (buffer_state(valid),), parts, None
-    if _types.is_fixed_size_list(kind):
+    if kind.id == _lib.Type_FIXED_SIZE_LIST:
         size = kind.list_size
         parts = (_trimmed(children[0], base * size, (offset + length) * size),)
         return length, nulls, offset, (buffer_state(valid),), parts, None
-    item = _offset_size(kind)
+    item = _OFFSETS.get(kind.id, 0)
     if item and length:
         bounds = _bits_of(buffers[1], 8 * item, base, end + 1)
         low, high = _ends(bounds, item, offset)
@@ -108,21 +112,7 @@ def _trimmed(data: Any, start: int, length: int) -> Node:
 
 def _bits(kind: Any) -> int | None:
     """Tell the bits of one value of a type of fixed width; None for all others."""
-    if _types.is_nested(kind) or _types.is_null(kind):
-        return None
-    try:
-        width: int = kind.bit_width
-    except ValueError:
-        return None
-    return width if kind.num_buffers == 2 and not _types.is_string_view(kind) else None
-
-
-def _offset_size(kind: Any) -> int:
-    """Tell the bytes of one offset of a type that has them; 0 for all others."""
-    if _types.is_large_string(kind) or _types.is_large_binary(kind) or _types.is_large_list(kind):
-        return 8
-    known = (_types.is_string, _types.is_binary, _types.is_list, _types.is_map)
-    return 4 if any(is_one(kind) for is_one in known) else 0
+    return None if kind.id in _OTHERS or kind.id in _OFFSETS else kind.bit_width
 
 
 def _bits_of(buffer: Any, width: int, base: int, end: int) -> Any:
@@ -155,6 +145,11 @@ def array_of(kind: Any, node: Node) -> Any:
     return pa.lib._restore_array(_data_of(kind, node))
 
 
+def chunked_of(kind: Any, nodes: list[Node], make: Any = array_of) -> Any:
+    """Put a chunked array together, its chunks by `array_of` or by `checked_array_of`."""
+    return pa.chunked_array([make(kind, node) for node in nodes], kind)
+
+
 def _data_of(kind: Any, node: Node) -> Any:
     length, nulls, offset, buffers, children, dictionary = node
     kinds = _kinds(kind)
@@ -175,7 +170,9 @@ def _words(kind: Any) -> Any:
 
 def _kinds(kind: Any) -> list[Any]:
     kind = _storage(kind)
-    return [kind.field(number).type for number in range(kind.num_fields)] if _types.is_nested(kind) else []
+    if kind.id == _lib.Type_DICTIONARY:
+        return []
+    return [kind.field(number).type for number in range(kind.num_fields)]
 
 
 def checked_array_of(kind: Any, node: Node) -> Any:
@@ -191,9 +188,10 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
     need(all(type(n) is int for n in (length, nulls, offset)), "an array of Arrow that is none")
     need(0 <= length < 1 << 48 and 0 <= offset < 1 << 48, "an array of Arrow of no possible length")
     need(type(buffers) is tuple and type(children) is tuple, "an array of Arrow that is none")
-    need(_types.is_null(kind) or _is_checkable(kind), "a type of Arrow that a stranger may not send")
+    is_plain = kind.id not in _UNCHECKED and not isinstance(kind, pa.BaseExtensionType)
+    need(is_plain, "a type of Arrow that a stranger may not send")
     made = [to_buffer(buffer) for buffer in buffers]
-    if _types.is_dictionary(kind):
+    if kind.id == _lib.Type_DICTIONARY:
         need(len(made) == 2 and not children, "a dictionary of Arrow that is none")
         words = checked_array_of(kind.value_type, dictionary)
         return pa.DictionaryArray.from_buffers(kind, length, made, words, -1, offset)
@@ -202,10 +200,3 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
     need(dictionary is None, "a dictionary where none belongs")
     parts = [_built(part, child, depth + 1) for part, child in zip(kinds, children, strict=True)]
     return pa.Array.from_buffers(kind, length, made, -1, offset, parts)
-
-
-def _is_checkable(kind: Any) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return False
-    known = (_types.is_dictionary, _types.is_struct, _types.is_fixed_size_list)
-    return _bits(kind) is not None or bool(_offset_size(kind)) or any(is_one(kind) for is_one in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Final
 
@@ -28,18 +29,23 @@ from .pandas_scalars import UNITS, freq_text, to_freq
 
 
 def pack(values: Any) -> Any:
-    """Take the values of a block apart as far as no registration does: objects become a list."""
-    if type(values) is np.ndarray:
+    """Take the values of a block apart: numpy's own go as they are, objects and text as tagged tuples."""
+    kind = type(values)
+    if kind is np.ndarray:
         return ("O", values.shape, values.ravel().tolist()) if values.dtype.hasobject else values
-    if type(values) in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
+    if kind is ArrowStringArray:
+        return ("S", *_can_arrow_text(values))
+    if kind in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
         return values._ndarray
     return values
 
 
-def unpack(state: Any) -> Any:
-    """Put the values together again; checks what is a list."""
+def unpack(state: Any, *, checked: bool = False) -> Any:
+    """Put the values together again, or with `checked` those of a stranger."""
     if type(state) is not tuple:
         return state
+    if state[0] == "S":
+        return (_checked_arrow_text if checked else _arrow_text)(state[1:])
     kind, shape, items = parts(state, str, tuple, list)
     need(kind == "O" and math.prod(shape) == len(items), "objects that do not fit their shape")
     return np.fromiter(items, object, len(items)).reshape(shape)
@@ -175,12 +181,11 @@ def _sparse(state: Any) -> Any:
 
 
 def _can_text(array: Any) -> Any:
-    dtype = array.dtype
-    if dtype.storage == "python":
-        return array._ndarray.tolist() if array.ndim == 1 else NotImplemented, dtype.na_value is pd.NA
-    return array._pa_array, dtype.na_value is pd.NA
+    items = array._ndarray
+    return (items.tolist(), array.dtype.na_value is pd.NA) if items.ndim == 1 else NotImplemented
 
 
+@functools.lru_cache(maxsize=8)
 def _text_dtype(storage: str, missing: bool) -> Any:
     return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)  # type: ignore[call-arg,unused-ignore]
 
@@ -191,16 +196,37 @@ def _text(state: Any) -> Any:
     return dtype.construct_array_type()._from_sequence(np.fromiter(items, object, len(items)), dtype=dtype)
 
 
-def _arrow_text(state: Any) -> Any:
+def _can_arrow_text(array: Any) -> Any:
+    from .arrow_nodes import node_of
+
+    chunks = array._pa_array
+    return [node_of(chunk) for chunk in chunks.chunks], str(chunks.type), array.dtype._na_value is pd.NA
+
+
+@functools.lru_cache(maxsize=8)
+def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
     import pyarrow as pa
 
-    chunks, missing = parts(state, pa.ChunkedArray, bool)
-    need(pa.types.is_string(chunks.type) or pa.types.is_large_string(chunks.type), "text that is none")
+    need(name in ("string", "large_string"), "text that is none")
     dtype = _text_dtype("pyarrow", missing)
-    array = dtype.construct_array_type()(chunks)
-    if array.dtype.na_value is not dtype.na_value:  # of pandas 3, where one class serves both
-        array._dtype = dtype
+    return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
+
+
+def _arrow_text(state: Any, make: Any = None) -> Any:
+    from .arrow_nodes import array_of, chunked_of
+
+    nodes, name, missing = state
+    dtype, cls, kind = _arrow_text_kind(name, missing)
+    array = cls.__new__(cls)  # as pandas unpickles one
+    array._pa_array = chunked_of(kind, nodes, make or array_of)
+    array._dtype = dtype
     return array
+
+
+def _checked_arrow_text(state: Any) -> Any:
+    from .arrow_nodes import checked_array_of
+
+    return _arrow_text(parts(state, list, str, bool), checked_array_of)
 
 
 def _can_arrow(array: Any) -> Any:
@@ -219,7 +245,7 @@ def _can_numpy(array: Any) -> Any:
 
 
 def _numpy(state: Any) -> Any:
-    values = unpack(state[0])
+    values = unpack(state[0], checked=True)
     need(is_values(values), "an array that is none")
     return NumpyExtensionArray(values)
 
@@ -236,7 +262,7 @@ CANNERS: Final = (
     Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
     Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
     Canner("pandas.arrays.StringArray", _can_text, _text, data=True, exact=True),
-    Canner("pandas.arrays.ArrowStringArray", _can_text, _arrow_text, data=True, exact=True),
+    Canner("pandas.arrays.ArrowStringArray", _can_arrow_text, _arrow_text, data=_checked_arrow_text, exact=True),
     Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
     Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
 )

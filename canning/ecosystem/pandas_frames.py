@@ -44,7 +44,7 @@ def _index_as(cls: Any) -> Callable[[Any], Any]:
 def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
         values, name = parts(state, object, object)
-        values = unpack(values)
+        values = unpack(values, checked=True)
         need(is_values(values) and isinstance(values, cls._data_cls), "an index that is none")
         need(values.ndim == 1, "an index of several axes")
         if type(values) is np.ndarray:
@@ -162,7 +162,7 @@ def _from_array(values: Any, index: Any) -> Any:
 def _checked_series(state: Any) -> Any:
     need(type(state) is tuple and len(state) in (3, 5), "a series that is none")
     values, index, name, *more = state
-    values = unpack(values)
+    values = unpack(values, checked=True)
     _check_more(tuple(more))
     need(isinstance(index, pd.Index), "a series without an index")
     need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
@@ -208,7 +208,7 @@ def _checked_frame(state: Any) -> Any:
         if stop is not None:
             need(0 <= start <= len(columns) and -1 <= stop <= len(columns) and step, "a block out of place")
         where = one_dimensional(start if stop is None else np.arange(start, stop, step), "i")
-        values = unpack(values)
+        values = unpack(values, checked=True)
         need(is_values(values), "a block of something else than values")
         need(values.shape in _shapes(values, len(where), len(index)), "a block that does not fit its frame")
         need(not where.size or (where.min() >= 0 and where.max() < len(columns)), "a block out of place")

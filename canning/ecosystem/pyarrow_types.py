@@ -13,7 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from ..registry import Canner
-from .arrow_nodes import Node, array_of, buffer_state, checked_array_of, node_of, to_buffer
+from .arrow_nodes import (
+    Node,
+    array_of,
+    buffer_state,
+    checked_array_of,
+    chunked_of,
+    node_of,
+    to_buffer,
+)
 from .checks import need, parts
 
 _EXTENSION: Final = b"ARROW:extension:name"
@@ -90,14 +98,12 @@ def _can_chunked(array: Any) -> Any:
 
 
 def _chunked(state: Any) -> Any:
-    kind = _type(state[0])
-    return pa.chunked_array([array_of(kind, node) for node in state[1]], type=kind)
+    return chunked_of(_type(state[0]), state[1])
 
 
 def _checked_chunked(state: Any) -> Any:
     text, nodes = parts(state, bytes, list)
-    kind = _checked_type(text)
-    return pa.chunked_array([checked_array_of(kind, node) for node in nodes], type=kind)
+    return chunked_of(_checked_type(text), nodes, checked_array_of)
 
 
 def _can_scalar(scalar: Any) -> Any:
@@ -148,7 +154,7 @@ def _table(state: Any, schema_of: Any = _any_schema, make: Callable[[Any, Node],
         return pa.Table.from_batches([batch])
     columns = []
     for field, chunks in zip(schema, nodes, strict=True):
-        columns.append(pa.chunked_array([make(field.type, chunk) for chunk in chunks], type=field.type))
+        columns.append(chunked_of(field.type, chunks, make))
     need(all(len(column) == rows for column in columns), "columns of different lengths")
     return pa.Table.from_arrays(columns, schema=schema)
 
