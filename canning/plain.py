@@ -11,7 +11,6 @@ import datetime as dt
 import decimal
 import fractions
 import functools
-import ipaddress
 import pathlib
 import re
 import uuid
@@ -150,8 +149,10 @@ def make_counter(*args: Any) -> collections.Counter[Any]:
 
 def make_address(name: str, *args: Any) -> Any:
     """Make an address or a network of its text; `name` is that of the class."""
-    check(args, str)
-    if len(args[0]) > 100:
+    import ipaddress  # 2 ms, for what few messages hold
+
+    check(args, (str, int))
+    if type(args[0]) is str and len(args[0]) > 100:
         raise DeserializationError("an address that is too long")
     return getattr(ipaddress, name)(args[0])
 

@@ -64,8 +64,8 @@ class Registry:
         self._lock = threading.RLock()
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
+        # Of what canning brings, what was asked for, by public name; None where it was unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
-        """What canning brings and has been asked for, by public name; None for a type that was unregistered."""
         self.version = 0
         self.overrides_arrays = False
 
@@ -166,7 +166,9 @@ class Registry:
         Without `imports` a type that canning knows from the start is found only if its package has been
         imported by somebody else.
         """
-        canner = self._by_name.get(name) or (self._ecosystem and self._ecosystem.get(name))
+        canner = self._by_name.get(name)
+        if canner is None and self._ecosystem:
+            canner = self._ecosystem.get(name)
         if canner is None and (imports or self._is_ready(name)):
             canner = self._shipped(name, DeserializationError)
         if canner is None:

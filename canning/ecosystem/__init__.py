@@ -10,8 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import CanningError
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from ..registry import Canner
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(NamedTuple):
     """Say which types a module here knows.
 
     Attributes:
@@ -33,16 +31,14 @@ class Library:
     package: str
     since: tuple[int, ...]
     types: tuple[str, ...]
-    aliases: dict[str, str] = field(default_factory=dict)
-
-
-def _at(module: str, library: Library) -> Library:
-    """Add the module in which the classes say that they are."""
-    aliases = {name: module + name.rpartition(".")[2] for name in library.types}
-    return replace(library, aliases=aliases)
+    aliases: dict[str, str]
 
 
 _SPARSE: Final = ("csr", "csc", "bsr", "coo", "dia")
+_ARROW: Final = (
+    *("Array", "ChunkedArray", "RecordBatch", "Table", "Scalar"),
+    *("Buffer", "Schema", "Field", "DataType"),
+)
 LIBRARIES: Final[dict[str, Library]] = {
     "pandas_frames": Library(
         "pandas",
@@ -139,16 +135,11 @@ LIBRARIES: Final[dict[str, Library]] = {
             "ctypes._SimpleCData": "_ctypes._SimpleCData",
         },
     ),
-    "pyarrow_types": _at(
-        "pyarrow.lib.",
-        Library(
-            "pyarrow",
-            (15, 0),
-            (
-                *("pyarrow.Array", "pyarrow.ChunkedArray", "pyarrow.RecordBatch", "pyarrow.Table"),
-                *("pyarrow.Scalar", "pyarrow.Buffer", "pyarrow.Schema", "pyarrow.Field", "pyarrow.DataType"),
-            ),
-        ),
+    "pyarrow_types": Library(
+        "pyarrow",
+        (15, 0),
+        tuple(f"pyarrow.{name}" for name in _ARROW),
+        {f"pyarrow.{name}": f"pyarrow.lib.{name}" for name in _ARROW},
     ),
 }
 """What is known, by the name of the module here that knows it."""

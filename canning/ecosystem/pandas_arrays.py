@@ -7,7 +7,7 @@ import math
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
+import pandas
 from pandas.arrays import (
     ArrowExtensionArray,
     ArrowStringArray,
@@ -18,14 +18,14 @@ from pandas.arrays import (
     IntervalArray,
     NumpyExtensionArray,
     PeriodArray,
-    SparseArray,
-    StringArray,
     TimedeltaArray,
 )
 
 from ..registry import Canner
 from .checks import need, one_dimensional, parts, time_zone
 from .pandas_scalars import UNITS, freq_text, to_freq
+
+pd: Any = pandas  # whose inner ways its stubs do not know
 
 
 def pack(values: Any) -> Any:
@@ -151,7 +151,10 @@ def _masked_as(cls: Any, kinds: str) -> Any:
     def make(state: Any) -> Any:
         data, mask = state
         need(type(data) is np.ndarray and data.dtype.kind in kinds, "numbers that are none")
-        need(type(mask) is np.ndarray and mask.dtype == bool and mask.shape == data.shape, "a mask that is none")
+        need(
+            type(mask) is np.ndarray and mask.dtype == bool and mask.shape == data.shape,
+            "a mask that is none",
+        )
         return cls(data, mask, copy=False)
 
     return make
@@ -166,7 +169,7 @@ def _can_sparse(array: Any) -> Any:
 
 
 def _sparse(state: Any) -> Any:
-    from pandas._libs.sparse import BlockIndex, IntIndex  # type: ignore[import-not-found,unused-ignore]
+    from pandas._libs.sparse import BlockIndex, IntIndex
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
     need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
@@ -174,7 +177,7 @@ def _sparse(state: Any) -> Any:
     need(all(not place.size or place.min() >= 0 for place in places), "a sparse index that is none")
     index: Any = (IntIndex if len(places) == 1 else BlockIndex)(length, *places)
     need(one_dimensional(values, "biufcmM", index.npoints) is values, "sparse values that do not fit")
-    return SparseArray(values, sparse_index=index, fill_value=fill, dtype=pd.SparseDtype(values.dtype, fill))
+    return pd.arrays.SparseArray._simple_new(values, index, pd.SparseDtype(values.dtype, fill))
 
 
 # -- text, Arrow's own, numpy's own ----------------------------------------------------------------------
@@ -187,7 +190,7 @@ def _can_text(array: Any) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _text_dtype(storage: str, missing: bool) -> Any:
-    return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)  # type: ignore[call-arg,unused-ignore]
+    return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
 
 
 def _text(state: Any) -> Any:
@@ -262,7 +265,9 @@ CANNERS: Final = (
     Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
     Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
     Canner("pandas.arrays.StringArray", _can_text, _text, data=True, exact=True),
-    Canner("pandas.arrays.ArrowStringArray", _can_arrow_text, _arrow_text, data=_checked_arrow_text, exact=True),
+    Canner(
+        "pandas.arrays.ArrowStringArray", _can_arrow_text, _arrow_text, data=_checked_arrow_text, exact=True
+    ),
     Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
     Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
 )

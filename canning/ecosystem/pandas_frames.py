@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
+import pandas
 from pandas._libs import internals  # type: ignore[attr-defined,unused-ignore]
 from pandas.arrays import DatetimeArray, TimedeltaArray
 from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
@@ -21,9 +21,7 @@ from .checks import label, need, one_dimensional, parts
 from .pandas_arrays import is_values, pack, times, unpack
 from .pandas_scalars import freq_text, to_freq
 
-_Frame: Any = pd.DataFrame
-_Series: Any = pd.Series
-_Range: Any = pd.RangeIndex
+pd: Any = pandas  # whose inner ways its stubs do not know
 _block: Any = internals._unpickle_block
 
 
@@ -95,7 +93,7 @@ def _can_range(index: Any) -> Any:
 def _range(state: Any) -> Any:
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
-    return _Range._simple_new(range(start, stop, step), name=label(name))
+    return pd.RangeIndex._simple_new(range(start, stop, step), name=label(name))
 
 
 def _can_multi(index: Any) -> Any:
@@ -110,7 +108,7 @@ def _multi(state: Any, *, check: bool = False) -> Any:
 
 
 def _checked_multi(state: Any) -> Any:
-    levels, codes, names, sortorder = parts(state, list, list, list, (int, type(None)))
+    levels, codes, names, _ = parts(state, list, list, list, (int, type(None)))
     need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
     for level, code, name in zip(levels, codes, names, strict=True):
         need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "a level that is none")
@@ -156,7 +154,7 @@ def _series(state: Any) -> Any:
 
 def _from_array(values: Any, index: Any) -> Any:
     manager = managers.SingleBlockManager(_block(values, slice(0, len(index)), 1), index)
-    return _Series._from_mgr(manager, axes=manager.axes)
+    return pd.Series._from_mgr(manager, axes=manager.axes)
 
 
 def _checked_series(state: Any) -> Any:
@@ -173,7 +171,7 @@ def _checked_series(state: Any) -> Any:
 
 def _can_frame(frame: Any) -> Any:
     manager = frame._mgr
-    blocks = [_place(block) + (pack(block.values),) for block in manager.blocks]
+    blocks = [(*_place(block), pack(block.values)) for block in manager.blocks]
     columns, index = manager.axes
     return blocks, index, columns, *_more(frame)
 
@@ -204,7 +202,9 @@ def _checked_frame(state: Any) -> Any:
     free = np.ones(len(columns), bool)
     made = []
     for block in blocks:
-        start, stop, step, values = parts(block, (int, np.ndarray), (int, type(None)), (int, type(None)), object)
+        start, stop, step, values = parts(
+            block, (int, np.ndarray), (int, type(None)), (int, type(None)), object
+        )
         if stop is not None:
             need(0 <= start <= len(columns) and -1 <= stop <= len(columns) and step, "a block out of place")
         where = one_dimensional(start if stop is None else np.arange(start, stop, step), "i")
@@ -229,12 +229,10 @@ def make_frame(blocks: list[tuple[Any, Any]], index: Any, columns: Any) -> Any:
     """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
     made = tuple([_block(values, where, 2) for values, where in blocks])
     manager = managers.BlockManager(made, [columns, index], verify_integrity=False)
-    return _Frame._from_mgr(manager, axes=manager.axes)
+    return pd.DataFrame._from_mgr(manager, axes=manager.axes)
 
 
-_PLAIN: Final = (
-    *(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),
-)
+_PLAIN: Final = (*(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),)
 _TIMES: Final = ((pd.DatetimeIndex, DatetimeArray), (pd.TimedeltaIndex, TimedeltaArray))
 CANNERS: Final = (
     *(
@@ -242,7 +240,13 @@ CANNERS: Final = (
         for cls in _PLAIN
     ),
     *(
-        Canner(f"pandas.{cls.__name__}", _can_times, _times_as(cls, of), data=_checked_times_as(cls, of), exact=True)
+        Canner(
+            f"pandas.{cls.__name__}",
+            _can_times,
+            _times_as(cls, of),
+            data=_checked_times_as(cls, of),
+            exact=True,
+        )
         for cls, of in _TIMES
     ),
     Canner("pandas.RangeIndex", _can_range, _range, data=True, exact=True),

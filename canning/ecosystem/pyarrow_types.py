@@ -138,8 +138,12 @@ def _batch(state: Any, schema_of: Any = _any_schema, make: Callable[[Any, Node],
     schema = schema_of(text)
     need(len(schema) == len(nodes), "a batch of Arrow whose columns are not those of its schema")
     if not nodes and rows:  # such a batch has a length that no column can tell
-        empty = pa.nulls(rows) if 0 <= rows < 1 << 48 else need(False, "a batch of no possible length")
-        return pa.RecordBatch.from_arrays([empty], [""]).select([]).replace_schema_metadata(schema.metadata)
+        need(0 <= rows < 1 << 48, "a batch of no possible length")
+        return (
+            pa.RecordBatch.from_arrays([pa.nulls(rows)], [""])
+            .select([])
+            .replace_schema_metadata(schema.metadata)
+        )
     columns = [make(field.type, node) for field, node in zip(schema, nodes, strict=True)]
     need(all(len(column) == rows for column in columns), "columns of different lengths")
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -212,7 +216,9 @@ CANNERS: Final = (
     _row("Array", _can_array, _array, _checked_array),
     _row("ChunkedArray", _can_chunked, _chunked, _checked_chunked),
     _row("Scalar", _can_scalar, _scalar, _checked_scalar),
-    _row("RecordBatch", _can_batch, _batch, functools.partial(_batch, schema_of=_schema, make=checked_array_of)),
+    _row(
+        "RecordBatch", _can_batch, _batch, functools.partial(_batch, schema_of=_schema, make=checked_array_of)
+    ),
     _row("Table", _can_table, _table, functools.partial(_table, schema_of=_schema, make=checked_array_of)),
     _row("Schema", _can_schema, *_both(_schema_of)),
     _row("Field", _can_field, *_both(_field_of)),

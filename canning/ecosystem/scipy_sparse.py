@@ -42,12 +42,18 @@ def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
         need(type(state) is dict, "a sparse matrix that is none")
         fields = [state.get(name) for name in _FIELDS[form]]
         shape = state.get("_shape")
-        need(type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 62 for n in shape), "a shape that is none")
+        need(
+            type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 62 for n in shape),
+            "a shape that is none",
+        )
         need(form == "coo" or len(shape) in (1, 2), "a shape of too many axes")
         if form == "coo":
             need(type(fields[1]) is tuple and 0 < len(fields[1]) == len(shape), "coordinates that do not fit")
         arrays = [fields[0], *(fields[1] if form == "coo" else fields[1:])]
-        need(all(type(array) is np.ndarray for array in arrays), "a sparse matrix of something else than arrays")
+        need(
+            all(type(array) is np.ndarray for array in arrays),
+            "a sparse matrix of something else than arrays",
+        )
         need(fields[0].dtype.kind in "biufc", "a sparse matrix of something else than numbers")
         need(all(array.dtype.kind in "iu" for array in arrays[1:]), "indices that are no integers")
         made = cls((fields[0], *fields[1:]), shape=shape, copy=False)

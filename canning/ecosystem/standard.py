@@ -58,8 +58,8 @@ def _describe(cls: Any) -> Any:
     if issubclass(cls, ctypes.Array):
         item = _describe(cls._type_)
         return (item, cls._length_) if cls is cls._type_ * cls._length_ else cls
-    code = getattr(cls, "_type_", None)
-    if type(code) is not str and not issubclass(cls, ctypes.Structure | ctypes.Union):
+    code = getattr(cls, "_type_", "")
+    if not code and not issubclass(cls, ctypes.Structure | ctypes.Union):
         raise TypeError
     if code in _POINTERS or any(_holds_pointers(field[1]) for field in getattr(cls, "_fields_", ())):
         raise TypeError
@@ -75,7 +75,7 @@ def _holds_pointers(cls: Any) -> bool:
 
 
 def _simple_types() -> dict[str, Any]:
-    found = [value for value in vars(ctypes).values() if isinstance(value, type)]
+    found: list[Any] = [value for value in vars(ctypes).values() if isinstance(value, type)]
     simple: Any = ctypes.c_int.__base__
     return {cls._type_: cls for cls in found if cls.__base__ is simple}
 

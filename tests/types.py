@@ -1,0 +1,150 @@
+"""The types that canning knows from the start, one row each: what tests run, and what ``docs/types.md`` says.
+
+    python -m tests.types --write docs/types.md
+
+`describe` finds out what becomes of an object; nothing in the table is written by hand but the remarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import canning
+
+from .harness import check_uncopied
+
+NOTHING: Final = "\N{EN DASH}"
+DATA: Final = canning.Serializer(trust="data")
+INTRODUCTION: Final = """# Types that are known from the start
+
+Canning knows these types without a line of yours. Nothing of it is imported before you have imported their
+package; `canning.unregister("pandas.DataFrame")` leaves a type to pickle, and a registration of yours takes
+precedence. Under `trust="data"` the package must have been imported by the reader, for a stranger's message
+imports nothing. Older versions than those stated are refused, by an error that says so.
+
+This page is made by `python -m tests.types --write docs/types.md` from the rows that the tests run.
+
+* **uncopied**: whether memory of 1024 bytes and more is sent from where it lies; a dash where there is none.
+* **writable**, **aligned**: what arrives in frames of writable memory; to 8 bytes for Arrow's buffers.
+* **data**: whether it is read under `trust="data"`.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object of a type, and how to look at it.
+
+    Attributes:
+        name: the type, and what is special about this object.
+        package: what must be installed; empty for the standard library.
+        make: makes the object.
+        same: compares what was sent with what arrived; raises `AssertionError`.
+        memory: lists the memory of an object as arrays; None where that says nothing, as for slices.
+        data: whether it is read under ``trust="data"``.
+        remark: what is copied, and why; what arrives as something else.
+        golden: whether frames of it are kept.
+    """
+
+    name: str
+    package: str
+    make: Callable[[], Any]
+    same: Callable[..., None]
+    memory: Callable[[Any], list[Any]] | None = None
+    data: bool = True
+    remark: str = ""
+    golden: bool = False
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the package is installed."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+    @property
+    def file(self) -> str:
+        """The name of its golden frames."""
+        return "type-" + "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
+
+
+def describe(row: Row) -> tuple[str, ...]:
+    """Tell what becomes of an object: uncopied, writable, aligned, data."""
+    obj = row.make()
+    frames = canning.serialize_object([obj])
+    (got,), _ = canning.deserialize_object([bytearray(frame) for frame in frames])
+    row.same(obj, got, writeable="same")
+    return (*_memory(row, obj, got, frames), "yes" if _is_data(frames) else "no")
+
+
+def _memory(row: Row, obj: Any, got: Any, frames: list[Any]) -> tuple[str, str, str]:
+    large = [array for array in row.memory(obj) if array.nbytes >= 1024] if row.memory else []
+    if not large:
+        return NOTHING, NOTHING, NOTHING
+    assert row.memory is not None
+    try:
+        check_uncopied(large, frames)
+        uncopied = "yes"
+    except AssertionError:
+        uncopied = "no"
+    arrived = [array for array in row.memory(got) if array.nbytes >= 1024]
+    writable = all(array.flags.writeable for array in arrived)
+    aligned = all(
+        array.flags.aligned and array.ctypes.data % min(array.itemsize, 8) == 0 for array in arrived
+    )
+    return uncopied, "yes" if writable else "no", "yes" if aligned else "no"
+
+
+def _is_data(frames: list[Any]) -> bool:
+    try:
+        DATA.deserialize_object(frames)
+    except canning.DeserializationError:
+        return False
+    return True
+
+
+def page(before: str = "") -> str:
+    """Make the page; of packages that are not here, take the part from the page `before`."""
+    from .types_rows import PACKAGES, ROWS
+
+    parts = [INTRODUCTION]
+    for package, title in PACKAGES.items():
+        rows = [row for row in ROWS if row.package == package]
+        if not all(row.is_here for row in rows):
+            parts.append(_section(before, title))
+            continue
+        lines = [
+            f"## {title}",
+            "",
+            "| type | uncopied | writable | aligned | data | remarks |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {' | '.join((row.name, *describe(row), row.remark))} |".replace("|  |", "| |") for row in rows
+        ]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _section(text: str, title: str) -> str:
+    start = text.find(f"## {title}\n")
+    end = text.find("\n## ", start)
+    return "" if start < 0 else text[start : len(text) if end < 0 else end]
+
+
+def main(argv: list[str]) -> None:
+    """Print the page, or write it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.types", description=main.__doc__)
+    parser.add_argument("--write", metavar="PATH", type=Path, help="the file to write the page to")
+    path: Path | None = parser.parse_args(argv).write
+    if path is None:
+        print(page())
+    else:
+        path.write_text(page(path.read_text() if path.exists() else ""))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,373 @@
+"""The rows of `tests.types`."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import datetime as dt
+import decimal
+import fractions
+import io
+import ipaddress
+import mmap
+import pathlib
+import re
+import struct
+import uuid
+import zoneinfo
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from .types import Row
+from .types_same import (
+    arrow_memory,
+    buffer_memory,
+    pandas_memory,
+    parts_memory,
+    same_arrow,
+    same_bytes,
+    same_file,
+    same_format,
+    same_mapping,
+    same_pandas,
+    same_sparse,
+    same_value,
+)
+
+PACKAGES: Final = {
+    "": "The standard library",
+    "pandas": "pandas, from 2.3 on",
+    "pyarrow": "pyarrow, from 15.0 on",
+    "scipy": "scipy.sparse, from 1.13 on",
+}
+
+
+class Sample(ctypes.Structure):
+    """A structure that other processes can import."""
+
+    _fields_ = (("number", ctypes.c_int), ("values", ctypes.c_double * 300))
+
+
+# -- the standard library --------------------------------------------------------------------------------
+
+
+def mapped() -> mmap.mmap:
+    memory = mmap.mmap(-1, 5000)
+    memory[:5] = b"bytes"
+    memory.seek(3)
+    return memory
+
+
+def numbers() -> Any:
+    return (ctypes.c_double * 500)(*range(500))
+
+
+def sample() -> Sample:
+    return Sample(5, (ctypes.c_double * 300)(*range(300)))
+
+
+def value(name: str, make: Callable[[], Any], **more: Any) -> Row:
+    return Row(name, "", make, more.pop("same", same_value), **more)
+
+
+BERLIN: Final = "Europe/Berlin"
+STANDARD: Final = (
+    value(
+        "mmap.mmap",
+        mapped,
+        same=same_mapping,
+        memory=buffer_memory,
+        golden=True,
+        remark="arrives as an anonymous mapping: copied there",
+    ),
+    value(
+        "io.BytesIO",
+        lambda: io.BytesIO(b"x" * 2000),
+        same=same_file,
+        remark="arrives as a copy, since it owns its memory",
+    ),
+    value("ctypes array", numbers, same=same_bytes, memory=buffer_memory, golden=True),
+    value(
+        "ctypes array of arrays", lambda: (ctypes.c_int * 3 * 200)(), same=same_bytes, memory=buffer_memory
+    ),
+    value(
+        "ctypes.c_int and others", lambda: ctypes.c_int(4), same=same_bytes, remark="pointers cannot be sent"
+    ),
+    value(
+        "ctypes.Structure, Union",
+        sample,
+        same=same_bytes,
+        memory=buffer_memory,
+        data=False,
+        remark="a stranger's message names no class",
+    ),
+    value("zoneinfo.ZoneInfo", lambda: zoneinfo.ZoneInfo(BERLIN), golden=True),
+    value(
+        "datetime.datetime with a ZoneInfo", lambda: dt.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo(BERLIN))
+    ),
+    value("ipaddress: addresses", lambda: ipaddress.ip_address("192.0.2.1")),
+    value("ipaddress: networks", lambda: ipaddress.ip_network("2001:db8::/32")),
+    value("ipaddress: interfaces", lambda: ipaddress.ip_interface("192.0.2.1/24")),
+    value("struct.Struct", lambda: struct.Struct("<i4d"), same=same_format),
+    value(
+        "re.Pattern",
+        lambda: re.compile("a+", re.I),
+        data=False,
+        remark="a stranger's pattern may take for ever to match",
+    ),
+    value("decimal.Decimal", lambda: decimal.Decimal("1.10")),
+    value("fractions.Fraction", lambda: fractions.Fraction(1, 3)),
+    value("uuid.UUID", lambda: uuid.UUID(int=5)),
+    value("pathlib: paths", lambda: pathlib.PurePosixPath("a/b")),
+    value("collections.Counter", lambda: collections.Counter("aab")),
+    value("collections.deque", lambda: collections.deque([1, 2], maxlen=3)),
+    value("collections.OrderedDict", lambda: collections.OrderedDict(a=1)),
+)
+
+
+# -- pandas ----------------------------------------------------------------------------------------------
+
+
+def mixed_frame() -> Any:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "a": np.arange(400.0),
+            "b": np.arange(400),
+            "t": pd.date_range("2024", periods=400, freq="s"),
+            "c": pd.Categorical.from_codes(np.arange(400, dtype="i1") % 2, ["x", "y"]),
+            "f": np.arange(400) % 3 == 0,
+        },
+        index=pd.Index(np.arange(400) * 2, name="row"),
+    )
+    frame.attrs["unit"] = "m"
+    return frame
+
+
+def with_missing() -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "i": pd.array([1, None] * 200, "Int32"),
+            "f": pd.array([1.5, None] * 200, "Float64"),
+            "b": pd.array([True, None] * 600, "boolean")[:400],
+            "s": pd.array(["text", None] * 200, "string[python]"),
+        }
+    )
+
+
+def unique_series() -> Any:
+    import pandas as pd
+
+    series = pd.Series(np.arange(300), name=("a", 1))
+    series.flags.allows_duplicate_labels = False
+    return series
+
+
+def pandas(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    def make_it() -> Any:
+        import pandas as pd
+
+        return make(pd)
+
+    return Row(name, "pandas", make_it, same_pandas, more.pop("memory", pandas_memory), **more)
+
+
+TEXT: Final = [f"name {number}" for number in range(400)]
+PANDAS: Final = (
+    pandas("DataFrame: numbers, times, categories", lambda pd: mixed_frame(), golden=True),
+    pandas("DataFrame over one array", lambda pd: pd.DataFrame(np.arange(1200).reshape(300, 4))),
+    pandas("DataFrame, transposed", lambda pd: pd.DataFrame(np.arange(1200).reshape(300, 4)).T),
+    pandas(
+        "DataFrame: rows of another",
+        lambda pd: pd.DataFrame(np.arange(9000).reshape(3000, 3))[500:900],
+        memory=None,
+        remark="the slice is sent, compact where it is sparse: see [copies.md](copies.md)",
+    ),
+    pandas(
+        "DataFrame: missing values",
+        lambda pd: with_missing(),
+        remark="text in Python's own strings goes as a list",
+        golden=True,
+    ),
+    pandas(
+        "DataFrame: objects",
+        lambda pd: pd.DataFrame({"o": pd.Series([{"a": 1}, "text", None], dtype=object)}),
+        remark="objects go as a list",
+    ),
+    pandas("DataFrame without rows, without columns", lambda pd: pd.DataFrame(index=range(5))),
+    pandas("DataFrame: labels twice", lambda pd: pd.DataFrame(np.zeros((2, 3)), columns=list("aab"))),
+    pandas("Series", lambda pd: pd.Series(np.arange(400.0), name="s"), golden=True),
+    pandas("Series whose labels are unique", lambda pd: unique_series()),
+    pandas(
+        "Series: text, in Arrow",
+        lambda pd: pd.Series(TEXT, dtype=pd.StringDtype("pyarrow", na_value=np.nan)),
+        golden=True,
+    ),
+    pandas(
+        "Series: text, in Arrow, missing as NA", lambda pd: pd.Series([*TEXT, None], dtype="string[pyarrow]")
+    ),
+    pandas(
+        "Series: times in a zone",
+        lambda pd: pd.Series(pd.date_range("2024", periods=400, tz="UTC")),
+        golden=True,
+    ),
+    pandas("Series: spans of time", lambda pd: pd.Series(pd.timedelta_range("1s", periods=400))),
+    pandas("Series: periods", lambda pd: pd.Series(pd.period_range("2024", periods=400, freq="D"))),
+    pandas("Series: intervals", lambda pd: pd.Series(pd.interval_range(0, 400))),
+    pandas("Series: categories of text", lambda pd: pd.Series(TEXT * 5).astype("category")),
+    pandas("Series: sparse", lambda pd: pd.Series(pd.arrays.SparseArray(np.arange(400.0) % 2))),
+    pandas(
+        "Series: any type of Arrow",
+        lambda pd: pd.Series([[1, 2], None] * 200, dtype=pd.ArrowDtype(_arrow().list_(_arrow().int64()))),
+    ),
+    pandas("Index", lambda pd: pd.Index(np.arange(400.0), name="x"), golden=True),
+    pandas("Index of text", lambda pd: pd.Index(TEXT, dtype=object), remark="objects go as a list"),
+    pandas("RangeIndex", lambda pd: pd.RangeIndex(3, 90, 7, name="r"), golden=True),
+    pandas(
+        "MultiIndex",
+        lambda pd: pd.MultiIndex.from_product([range(50), ["a", "b", *TEXT[:30]]], names=["n", None]),
+        golden=True,
+        remark="its codes are read-only everywhere",
+    ),
+    pandas(
+        "DatetimeIndex",
+        lambda pd: pd.date_range("2024-03-01", periods=400, freq="D", tz=BERLIN, name="t"),
+        golden=True,
+    ),
+    pandas("TimedeltaIndex", lambda pd: pd.timedelta_range("1s", periods=400, freq="3s")),
+    pandas("PeriodIndex", lambda pd: pd.period_range("2024", periods=400, freq="Q")),
+    pandas("IntervalIndex", lambda pd: pd.interval_range(0, 400, closed="left")),
+    pandas("CategoricalIndex", lambda pd: pd.CategoricalIndex(["a", "b"] * 600, ordered=True)),
+    pandas("Categorical", lambda pd: pd.Categorical(["a", None, "b"] * 400, ["b", "a"], ordered=True)),
+    pandas("extension arrays", lambda pd: pd.array([1, 2, None] * 300, "Int64")),
+    pandas("extension array over numpy's", lambda pd: pd.arrays.NumpyExtensionArray(np.arange(400))),
+    pandas("Timestamp", lambda pd: pd.Timestamp("2024-02-29 12:00:00.5", tz="UTC"), golden=True),
+    pandas("Timedelta", lambda pd: pd.Timedelta("3s")),
+    pandas("Period", lambda pd: pd.Period("2024-02", "M")),
+    pandas("Interval", lambda pd: pd.Interval(1, 2.5, "both")),
+    pandas("NaT", lambda pd: pd.NaT),
+    pandas("NA", lambda pd: pd.NA),
+)
+
+
+# -- pyarrow ---------------------------------------------------------------------------------------------
+
+
+def _arrow() -> Any:
+    import pyarrow as pa
+
+    return pa
+
+
+def arrow(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    return Row(
+        name,
+        "pyarrow",
+        lambda: make(_arrow()),
+        more.pop("same", same_arrow),
+        more.pop("memory", arrow_memory),
+        **more,
+    )
+
+
+def table(pa: Any) -> Any:
+    whole = pa.table({"n": pa.array(range(1000)), "s": pa.array([f"name {n}" for n in range(1000)])})
+    return pa.concat_tables([whole, whole]).replace_schema_metadata({"by": "canning"})
+
+
+REBASED: Final = "offsets are copied where the slice leaves out more than they take"
+WHOLE: Final = "slices go whole; not checked, and so refused"
+NO_MEMORY: Final = {"memory": None}
+ARROW: Final = (
+    arrow("Table", table, golden=True),
+    arrow("Table: rows of another", lambda pa: table(pa).slice(300, 400), memory=None, remark=REBASED),
+    arrow("RecordBatch", lambda pa: table(pa).to_batches()[0], golden=True),
+    arrow("ChunkedArray", lambda pa: pa.chunked_array([range(500), range(700)])),
+    arrow("Array: numbers", lambda pa: pa.array(range(500)), golden=True),
+    arrow("Array: numbers that may be missing", lambda pa: pa.array([1, None] * 5000, pa.int16())),
+    arrow("Array: booleans", lambda pa: pa.array([True, False, None] * 5000)),
+    arrow("Array: text", lambda pa: pa.array(TEXT * 3), golden=True),
+    arrow("Array: large text, bytes", lambda pa: pa.array([b"ab", None] * 500, pa.large_binary())),
+    arrow("Array: a slice", lambda pa: pa.array(TEXT * 9)[100:3000], memory=None, remark=REBASED),
+    arrow(
+        "Array: times, decimals, fixed bytes",
+        lambda pa: pa.array([decimal.Decimal("1.1")] * 100, pa.decimal128(5, 1)),
+    ),
+    arrow("Array: lists", lambda pa: pa.array([[1, 2], None, []] * 300), golden=True),
+    arrow("Array: lists of fixed size", lambda pa: pa.array([[1, 2], [3, 4]] * 200, pa.list_(pa.int32(), 2))),
+    arrow("Array: structs", lambda pa: pa.array([{"a": 1, "b": [{"c": "x"}]}, None] * 300), golden=True),
+    arrow("Array: maps", lambda pa: pa.array([[("k", 1)], []] * 300, pa.map_(pa.string(), pa.int64()))),
+    arrow("Array: dictionary", lambda pa: pa.array(["a", "b", None] * 600).dictionary_encode(), golden=True),
+    arrow("Array: null", lambda pa: pa.nulls(100)),
+    arrow(
+        "Array: unions",
+        lambda pa: pa.UnionArray.from_sparse(
+            pa.array([0, 1] * 300, pa.int8()), [pa.array(range(600)), pa.array(range(600))]
+        ),
+        data=False,
+        remark=WHOLE,
+        memory=None,
+    ),
+    arrow(
+        "Array: run-end encoded",
+        lambda pa: pa.RunEndEncodedArray.from_arrays([3, 10], [1, 2]),
+        data=False,
+        remark=WHOLE,
+        memory=None,
+    ),
+    arrow(
+        "Array: views of text, lists",
+        lambda pa: pa.array(["a", "b" * 50] * 400, pa.string_view()),
+        data=False,
+        remark=WHOLE,
+        memory=None,
+    ),
+    arrow(
+        "Array: extension types",
+        lambda pa: pa.ExtensionArray.from_storage(
+            pa.fixed_shape_tensor(pa.int32(), [2, 2]), pa.array([[1, 2, 3, 4]] * 100, pa.list_(pa.int32(), 4))
+        ),
+        data=False,
+        remark="its class runs code of its own",
+    ),
+    arrow("Scalar", lambda pa: pa.scalar([1, 2]), **NO_MEMORY),
+    arrow("Buffer", lambda pa: pa.py_buffer(b"x" * 2000), remark="read-only where it was so"),
+    arrow("Schema", lambda pa: table(pa).schema, **NO_MEMORY, golden=True),
+    arrow("Field", lambda pa: pa.field("x", pa.int8(), nullable=False), **NO_MEMORY),
+    arrow("DataType", lambda pa: pa.struct([("a", pa.int8())]), **NO_MEMORY),
+)
+
+
+# -- scipy.sparse ----------------------------------------------------------------------------------------
+
+
+def sparse(form: str, kind: str, **more: Any) -> Row:
+    def make() -> Any:
+        import scipy.sparse as sp
+
+        cells = sp.dia_array((np.arange(1200.0).reshape(3, 400), [0, 1, -1]), shape=(400, 400))
+        return getattr(sp, f"{form}_{kind}")(cells.tobsr((2, 2)) if form == "bsr" else cells)
+
+    return Row(f"{form}_{kind}", "scipy", make, same_sparse, **more)
+
+
+LISTS: Final = "consists of lists: convert it to coo first"
+SPARSE: Final = (
+    *(
+        sparse(form, kind, memory=parts_memory, golden=kind == "array")
+        for form in ("csr", "csc", "bsr", "coo", "dia")
+        for kind in ("array", "matrix")
+    ),
+    *(
+        sparse(form, kind, data=False, remark=LISTS)
+        for form in ("lil", "dok")
+        for kind in ("array", "matrix")
+    ),
+)
+
+ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE)

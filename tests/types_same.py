@@ -1,0 +1,183 @@
+"""How objects of other packages are looked into and compared; see `tests.types`."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+# -- memory ----------------------------------------------------------------------------------------------
+
+
+def arrow_memory(obj: Any) -> list[Any]:
+    """List the buffers of an object of Arrow as arrays, dictionaries too."""
+    import pyarrow as pa
+
+    if isinstance(obj, pa.Buffer):
+        array = np.frombuffer(obj, np.uint8)
+        return (
+            [array[: array.size // 8 * 8].view("u8")]
+            if obj.address % 8 == 0 and obj.size % 8 == 0
+            else [array]
+        )
+    if isinstance(obj, pa.Table | pa.RecordBatch):
+        return [array for column in obj.columns for array in arrow_memory(column)]
+    if isinstance(obj, pa.ChunkedArray):
+        return [array for chunk in obj.chunks for array in arrow_memory(chunk)]
+    if isinstance(obj, pa.DictionaryArray):
+        return arrow_memory(obj.indices) + arrow_memory(obj.dictionary)
+    return [array for buffer in obj.buffers() if buffer is not None for array in arrow_memory(buffer)]
+
+
+def pandas_memory(obj: Any) -> list[Any]:
+    """List the memory behind an object of pandas."""
+    import pandas as pd
+
+    if isinstance(obj, pd.DataFrame):
+        parts = [block.values for block in obj._mgr.blocks] + [obj.index, obj.columns]
+    elif isinstance(obj, pd.Series):
+        parts = [obj._values, obj.index]
+    elif isinstance(obj, pd.MultiIndex):
+        parts = [*obj._levels, *obj._codes]
+    elif isinstance(obj, pd.RangeIndex):
+        parts = []
+    elif isinstance(obj, pd.Index):
+        parts = [obj._data]
+    elif isinstance(obj, np.ndarray):
+        return [] if obj.dtype.hasobject else [obj]
+    elif isinstance(obj, pd.api.extensions.ExtensionArray):
+        parts = _array_parts(obj)
+    else:
+        return []
+    return [array for part in parts for array in pandas_memory(part)]
+
+
+def _array_parts(array: Any) -> list[Any]:
+    if hasattr(array, "_pa_array"):
+        return arrow_memory(array._pa_array)
+    found = [vars(array)[name] for name in vars(array) if name in ("_data", "_mask", "_left", "_right")]
+    if hasattr(array, "sp_values"):
+        found += [array.sp_values, array.sp_index.indices]
+    if hasattr(array, "_ndarray"):
+        found.append(array._ndarray)
+    if hasattr(array, "categories"):
+        found.append(array.categories)
+    return found
+
+
+def parts_memory(obj: Any) -> list[Any]:
+    """List the arrays among the attributes of an object."""
+    return [
+        part
+        for value in vars(obj).values()
+        for part in (value if isinstance(value, tuple) else (value,))
+        if isinstance(part, np.ndarray)
+    ]
+
+
+def buffer_memory(obj: Any) -> list[Any]:
+    """View what offers the buffer protocol."""
+    return [np.frombuffer(obj, np.uint8)]
+
+
+# -- comparison ------------------------------------------------------------------------------------------
+
+
+def same_value(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert type(got) is type(sent)
+    assert got == sent or (got is sent) or (got != got and sent != sent)
+
+
+def same_arrow(sent: Any, got: Any, *, writeable: str = "") -> None:
+    import pyarrow as pa
+
+    assert type(got) is type(sent)
+    assert got.equals(sent)
+    if isinstance(got, pa.Table | pa.RecordBatch):
+        assert got.schema.equals(sent.schema, check_metadata=True)
+    if isinstance(got, pa.Table | pa.ChunkedArray | pa.RecordBatch | pa.Array):
+        got.validate(full=True)
+        assert got.nbytes == sent.nbytes or sent.nbytes > got.nbytes
+    if isinstance(got, pa.Table):
+        assert [c.num_chunks for c in got.columns] == [c.num_chunks for c in sent.columns]
+
+
+def same_pandas(sent: Any, got: Any, *, writeable: str = "") -> None:
+    import pandas as pd
+
+    assert type(got) is type(sent)
+    if isinstance(sent, pd.DataFrame):
+        pd.testing.assert_frame_equal(sent, got, check_exact=True, check_flags=True)
+        ours, theirs = (
+            [(type(b.values), b.shape, b.mgr_locs.as_array.tolist()) for b in f._mgr.blocks]
+            for f in (sent, got)
+        )
+        assert ours == theirs
+        _same_index(sent.index, got.index)
+        _same_index(sent.columns, got.columns)
+        assert got.attrs == sent.attrs
+    elif isinstance(sent, pd.Series):
+        pd.testing.assert_series_equal(sent, got, check_exact=True, check_flags=True)
+        _same_index(sent.index, got.index)
+        assert got.attrs == sent.attrs
+    elif isinstance(sent, pd.Index):
+        _same_index(sent, got)
+    elif isinstance(sent, pd.api.extensions.ExtensionArray):
+        assert sent.dtype == got.dtype
+        pd.testing.assert_series_equal(pd.Series(sent), pd.Series(got), check_exact=True)
+    elif sent is pd.NaT or sent is pd.NA:
+        assert got is sent
+    else:
+        assert got == sent
+        assert getattr(got, "unit", None) == getattr(sent, "unit", None)
+        assert str(getattr(got, "tz", None)) == str(getattr(sent, "tz", None))
+    if writeable == "same" and isinstance(sent, pd.DataFrame | pd.Series):
+        ours, theirs = (
+            [
+                block.values.flags.writeable
+                for block in obj._mgr.blocks
+                if isinstance(block.values, np.ndarray)
+            ]
+            for obj in (sent, got)
+        )
+        assert ours == theirs
+
+
+def _same_index(sent: Any, got: Any) -> None:
+    import pandas as pd
+
+    assert type(got) is type(sent)
+    pd.testing.assert_index_equal(sent, got, exact=True)
+    assert getattr(got, "freq", None) == getattr(sent, "freq", None)
+    assert got.names == sent.names
+
+
+def same_sparse(sent: Any, got: Any, *, writeable: str = "") -> None:
+    from .harness import assert_equal
+
+    assert type(got) is type(sent)
+    assert (got.shape, got.dtype, got.nnz) == (sent.shape, sent.dtype, sent.nnz)
+    ours, theirs = vars(sent), vars(got)
+    for name in ours.keys() & theirs.keys() - {"_dict"}:
+        assert_equal(ours[name], theirs[name], writeable="at most")
+    assert (got.toarray() == sent.toarray()).all()
+
+
+def same_bytes(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert type(got) is type(sent)
+    assert bytes(got) == bytes(sent)
+    assert not isinstance(sent, ctypes.Array) or got._length_ == sent._length_
+
+
+def same_mapping(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert type(got) is type(sent)
+    assert (got[:], got.tell()) == (sent[:], sent.tell())
+
+
+def same_file(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert (got.getvalue(), got.tell()) == (sent.getvalue(), sent.tell())
+
+
+def same_format(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert (type(got), got.format) == (type(sent), sent.format)
