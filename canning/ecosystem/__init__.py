@@ -137,7 +137,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "pyarrow_types": Library(
         "pyarrow",
-        (15, 0),
+        (17, 0),
         tuple(f"pyarrow.{name}" for name in _ARROW),
         {f"pyarrow.{name}": f"pyarrow.lib.{name}" for name in _ARROW},
     ),

@@ -169,13 +169,14 @@ def _can_sparse(array: Any) -> Any:
 
 
 def _sparse(state: Any) -> Any:
-    from pandas._libs.sparse import BlockIndex, IntIndex
+    from pandas._libs import sparse
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
     need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
     places = [one_dimensional(place, "i").astype(np.int32, copy=False) for place in places]
     need(all(not place.size or place.min() >= 0 for place in places), "a sparse index that is none")
-    index: Any = (IntIndex if len(places) == 1 else BlockIndex)(length, *places)
+    kinds: Any = sparse
+    index = (kinds.IntIndex if len(places) == 1 else kinds.BlockIndex)(length, *places)
     need(one_dimensional(values, "biufcmM", index.npoints) is values, "sparse values that do not fit")
     return pd.arrays.SparseArray._simple_new(values, index, pd.SparseDtype(values.dtype, fill))
 

@@ -173,11 +173,19 @@ def arrives(name: str, obj: Any) -> Any:
     return obj
 
 
+def kept_rows() -> list[Any]:
+    """List the types of other packages, as far as these are here, of which frames are kept."""
+    from tests.types_rows import ROWS
+
+    return [row for row in ROWS if row.golden and row.is_here]
+
+
 def write(folder: Path) -> list[str]:
     """Write what is not there; return the names."""
     folder.mkdir(exist_ok=True)
     serializer = canning.Serializer(registry=REGISTRY)
     messages = {name: serializer.serialize_object(obj) for name, obj in build().items()}
+    messages.update((row.file, canning.serialize_object(row.make())) for row in kept_rows())
     messages["call"] = serializer.pack_apply_message(divmod, [np.arange(600.0)], {"key": b"k" * 2000})
     written = []
     for name, frames in messages.items():
@@ -194,6 +202,7 @@ def check(folder: Path) -> list[str]:
     from tests.harness import assert_equal
 
     serializer, made = canning.Serializer(registry=REGISTRY), build()
+    rows = {row.file: row for row in kept_rows()}
     names = []
     for path in sorted(folder.glob("*.bin")):
         frames = frames_of(bytearray(path.read_bytes()))
@@ -201,6 +210,11 @@ def check(folder: Path) -> list[str]:
             f, args, kwargs = serializer.unpack_apply_message(frames)
             assert (f, kwargs) == (divmod, {"key": b"k" * 2000})
             assert_equal([np.arange(600.0)], list(args), writeable="same")
+        elif path.stem in rows:
+            row = rows[path.stem]
+            got, rest = canning.deserialize_object(frames)
+            assert rest == []
+            row.same(row.make(), got, writeable="same")
         elif path.stem in made:
             got, rest = serializer.deserialize_object(frames)
             assert rest == []
@@ -209,7 +223,7 @@ def check(folder: Path) -> list[str]:
             except Exception as error:
                 raise AssertionError(f"{path.name}: {error}") from error
         else:
-            continue  # of a dtype that this numpy does not have
+            continue  # of a dtype that this numpy does not have, or of a package that is not here
         names.append(path.stem)
     return names
 

@@ -1,0 +1,144 @@
+"""State that a stranger made up: every decoder refuses it, or makes an object that can be used."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning.ecosystem import LIBRARIES
+from canning.registry import Canner, default_registry
+
+from .types import DATA, Row
+from .types_rows import ROWS
+
+EACH = 40
+"""Messages for each row."""
+NUMBERS = (0, -1, 1, 7, 2**31, -(2**31), 2**47, 2**62, 2**63, -(2**63), 2**70)
+VALUES = (None, True, 1.5, "", "ns", "D", "x" * 100, b"", b"\xff" * 40, (), [], {}, (None,), (1, 2, 3), [[]])
+LISTED = 10_000
+"""Elements up to which an object is looked through."""
+
+
+def changed(state: Any, chance: random.Random) -> Any:
+    """Change one thing in a state, wherever it stands."""
+    if type(state) in (tuple, list) and state and chance.random() < 0.9:
+        items = list(state)
+        at = chance.randrange(len(items))
+        if chance.random() < 0.1:
+            items.insert(at, items[chance.randrange(len(items))])
+        elif chance.random() < 0.1:
+            del items[at]
+        else:
+            items[at] = changed(items[at], chance)
+        return type(state)(items)
+    if type(state) is dict and state:
+        key = chance.choice(list(state))
+        return {**state, key: changed(state[key], chance)}
+    if type(state) is np.ndarray and state.nbytes < 10**6 and chance.random() < 0.8:
+        return other_array(state, chance)
+    if type(state) is bytes and state and chance.random() < 0.7:
+        damaged = bytearray(state)
+        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        return bytes(damaged[: chance.choice((len(damaged), len(damaged), len(damaged) // 2))])
+    if type(state) is int and chance.random() < 0.5:
+        return state + chance.choice((1, -1, 2, 100))
+    return chance.choice(
+        (*NUMBERS, *VALUES, np.arange(5), np.zeros((2, 3)), np.zeros(3, "M8[s]"), np.zeros(9, "u1"))
+    )
+
+
+def other_array(array: Any, chance: random.Random) -> Any:
+    """Make an array that is like another, but for one thing."""
+    which = chance.randrange(7)
+    if which == 0:
+        return array[: len(array) // 2] if array.ndim else array
+    if which == 1:
+        return np.concatenate([array.ravel()] * 2)
+    if which == 2:
+        return array.astype(chance.choice("bBhHiIlLfdD")) if array.dtype.kind in "biuf" else array.view("u1")
+    if which == 3:
+        return np.broadcast_to(array.ravel()[:1], (2**40,)) if array.size else array
+    if which == 4:
+        return array.reshape(1, *array.shape)
+    if which == 5:
+        return array.astype(array.dtype.newbyteorder())
+    other = array.copy()
+    if other.size and other.dtype.kind in "iu":
+        other.ravel()[chance.randrange(other.size)] = np.iinfo(other.dtype).max
+        other = np.array(other)
+        other.reshape(-1)[chance.randrange(other.size)] = chance.choice(
+            (np.iinfo(other.dtype).max, np.iinfo(other.dtype).min)
+        )
+    return other
+
+
+def frames_of(name: str, state: Any) -> list[Any]:
+    """Make the message of a stranger who says that this is the state of such a type."""
+    module, _, short = name.rpartition(".")
+    cls = type(short, (), {"__module__": module})
+    registry = canning.default_registry.copy()
+    registry.register(cls, can=lambda obj: state, uncan=lambda state: None)
+    return canning.serialize_object([cls()], registry=registry)
+
+
+def use(obj: Any) -> None:
+    """Do with an object what anybody does; a crash of the process is what this is to find."""
+    if hasattr(obj, "validate"):
+        obj.validate(full=True)
+    try:
+        small = len(obj) < LISTED
+    except (TypeError, OverflowError, ValueError):
+        small = True
+    if not small or sum(getattr(obj, "shape", ())) > LISTED:
+        return
+    repr(obj)
+    for name in ("to_pylist", "as_py", "tolist", "tocsr", "to_pandas", "copy", "memory_usage"):
+        method = getattr(obj, name, None)
+        if method is not None:
+            method()
+    if hasattr(obj, "get_indexer") and obj.is_unique:
+        obj.get_indexer(obj[:3])
+    for part in ("index", "columns"):
+        if hasattr(obj, "to_numpy") and hasattr(obj, part):
+            use(getattr(obj, part))
+
+
+def canner_of(obj: Any) -> Canner | None:
+    return default_registry.find(type(obj))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("row", [row for row in ROWS if row.data], ids=lambda row: row.name)
+def test_states_that_a_stranger_made_up(row: Row) -> None:
+    if not row.is_here:
+        pytest.skip(f"needs {row.package}")
+    obj = row.make()
+    canner = canner_of(obj)
+    if canner is None:
+        pytest.skip("has no state of its own: pickle takes it apart")
+    state = canner.can(obj)
+    chance = random.Random(row.name)
+    for _ in range(EACH):
+        hostile = changed(state, chance)
+        for _ in range(chance.randrange(2)):
+            hostile = changed(hostile, chance)
+        try:
+            (got,), _rest = DATA.deserialize_object(frames_of(canner.name, hostile))
+        except canning.DeserializationError:
+            continue
+        with contextlib.suppress(Exception):  # an object of odd values may raise, but not crash
+            use(got)
+
+
+def test_every_canner_that_is_listed_is_there() -> None:
+    for module, library in LIBRARIES.items():
+        if library.package:
+            pytest.importorskip(library.package)
+        for name in library.types:
+            canner = default_registry.by_name(name)
+            assert (canner.name, bool(canner.data)) == (name, True), module
