@@ -42,7 +42,7 @@ def test_plain_data(row: Row) -> None:
 @pytest.mark.parametrize("row", HERE)
 def test_memory_is_sent_uncopied(row: Row) -> None:
     uncopied, _, aligned, data = describe(row)
-    assert uncopied in ("yes", NOTHING)
+    assert uncopied in ("yes", NOTHING) or row.remark, "what is copied has its reason in the page"
     assert aligned in ("yes", NOTHING)
     assert data == ("yes" if row.data else "no")
 

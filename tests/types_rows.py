@@ -26,12 +26,14 @@ from .types_same import (
     buffer_memory,
     pandas_memory,
     parts_memory,
+    polars_memory,
     same_arrow,
     same_bytes,
     same_file,
     same_format,
     same_mapping,
     same_pandas,
+    same_polars,
     same_sparse,
     same_value,
 )
@@ -40,6 +42,7 @@ PACKAGES: Final = {
     "": "The standard library",
     "pandas": "pandas, from 2.3 on",
     "pyarrow": "pyarrow, from 17.0 on",
+    "polars": "polars, from 1.30 on",
     "scipy": "scipy.sparse, from 1.13 on",
 }
 
@@ -329,11 +332,9 @@ ARROW: Final = (
         memory=None,
     ),
     arrow(
-        "Array: views of text, lists",
+        "Array: views of text",
         lambda pa: pa.array(["a", "b" * 50] * 400, pa.string_view()),
-        data=False,
-        remark=WHOLE,
-        memory=None,
+        remark="a slice takes all bytes of the text along",
     ),
     arrow(
         "Array: extension types",
@@ -378,4 +379,61 @@ SPARSE: Final = (
     ),
 )
 
-ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE)
+# -- polars ----------------------------------------------------------------------------------------------
+
+
+def polars_frame(pl: Any) -> Any:
+    return pl.DataFrame(
+        {
+            "n": range(400),
+            "s": [f"a name of some length {n}" for n in range(400)],
+            "l": [[1, 2], None] * 200,
+            "r": [{"a": 1, "b": "x"}] * 400,
+            "t": [dt.datetime(2024, 1, 1)] * 400,
+            "d": pl.Series([decimal.Decimal("1.5")] * 400),
+            "b": [True, None] * 200,
+        }
+    )
+
+
+def polars(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    def make_it() -> Any:
+        import polars as pl
+
+        return make(pl)
+
+    return Row(name, "polars", make_it, same_polars, more.pop("memory", polars_memory), **more)
+
+
+POLARS: Final = (
+    polars("DataFrame", polars_frame, golden=True),
+    polars("DataFrame in chunks", lambda pl: pl.concat([polars_frame(pl)] * 2, rechunk=False)),
+    polars("DataFrame: rows of another", lambda pl: polars_frame(pl)[50:100], memory=None),
+    polars("DataFrame without columns", lambda pl: pl.DataFrame()),
+    polars("Series", lambda pl: pl.Series("x", range(400), dtype=pl.Int64)),
+    polars(
+        "Series: Categorical",
+        lambda pl: pl.Series(["a", "b"] * 600, dtype=pl.Categorical),
+        remark="polars copies its codes",
+    ),
+    polars(
+        "Series: Enum",
+        lambda pl: pl.Series("e", ["x", "y"] * 1000, dtype=pl.Enum(["y", "x"])),
+        remark='cast once more under `trust="data"`',
+    ),
+    polars(
+        "Series: categories within lists",
+        lambda pl: pl.Series([["x"]] * 400, dtype=pl.List(pl.Enum(["x"]))),
+        data=False,
+        remark="polars does not check them",
+    ),
+    polars(
+        "LazyFrame",
+        lambda pl: polars_frame(pl).lazy(),
+        data=False,
+        memory=None,
+        remark="its plan, by polars' own pickling",
+    ),
+)
+
+ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE, *POLARS)

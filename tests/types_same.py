@@ -66,6 +66,14 @@ def _array_parts(array: Any) -> list[Any]:
     return found
 
 
+def polars_memory(obj: Any) -> list[Any]:
+    """List the buffers that polars hands out."""
+    import polars as pl
+
+    frame = obj.to_frame() if isinstance(obj, pl.Series) else obj
+    return arrow_memory(frame.to_arrow(compat_level=pl.CompatLevel.newest()))
+
+
 def parts_memory(obj: Any) -> list[Any]:
     """List the arrays among the attributes of an object."""
     return [
@@ -180,3 +188,17 @@ def same_file(sent: Any, got: Any, *, writeable: str = "") -> None:
 
 def same_format(sent: Any, got: Any, *, writeable: str = "") -> None:
     assert (type(got), got.format) == (type(sent), sent.format)
+
+
+def same_polars(sent: Any, got: Any, *, writeable: str = "") -> None:
+    import polars as pl
+
+    assert type(got) is type(sent)
+    if isinstance(sent, pl.LazyFrame):
+        sent, got = sent.collect(), got.collect()
+    assert got.equals(sent)
+    assert got.n_chunks() == sent.n_chunks()
+    if isinstance(sent, pl.Series):
+        assert (got.dtype, got.name) == (sent.dtype, sent.name)
+    else:
+        assert got.schema == sent.schema

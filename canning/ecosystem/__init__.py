@@ -109,6 +109,15 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.NA": "pandas._libs.missing.NAType pandas.api.typing.NAType",
         },
     ),
+    "polars_frames": Library(
+        "polars",
+        (1, 30),
+        ("polars.DataFrame", "polars.Series"),
+        {
+            "polars.DataFrame": "polars.dataframe.frame.DataFrame",
+            "polars.Series": "polars.series.series.Series",
+        },
+    ),
     "scipy_sparse": Library(
         "scipy",
         (1, 13),

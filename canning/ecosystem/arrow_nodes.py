@@ -28,13 +28,11 @@ _OFFSETS: Final[dict[int, int]] = {
 _NESTED: Final = frozenset((_lib.Type_STRUCT, _lib.Type_FIXED_SIZE_LIST))
 _UNCHECKED: Final = frozenset(
     getattr(_lib, f"Type_{name}", -1)
-    for name in (
-        *("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "STRING_VIEW", "BINARY_VIEW"),
-        *("LIST_VIEW", "LARGE_LIST_VIEW"),
-    )
+    for name in (*("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "LIST_VIEW", "LARGE_LIST_VIEW"),)
 )
 """Types of which slices go whole, and which a stranger may not send."""
-_OTHERS: Final = _NESTED | _UNCHECKED | {_lib.Type_DICTIONARY, _lib.Type_NA}
+_VIEWS: Final = frozenset((_lib.Type_STRING_VIEW, _lib.Type_BINARY_VIEW))
+_OTHERS: Final = _NESTED | _UNCHECKED | _VIEWS | {_lib.Type_DICTIONARY, _lib.Type_NA}
 
 
 def buffer_state(buffer: Any) -> Any:
@@ -95,19 +93,25 @@ def _trimmed(data: Any, start: int, length: int) -> Node:
         size = kind.list_size
         parts = (_trimmed(children[0], base * size, (offset + length) * size),)
         return length, nulls, offset, (buffer_state(valid),), parts, None
+    if kind.id in _VIEWS:
+        states = [valid, _bits_of(buffers[1], 128, base, end), *buffers[2:]]
+        return length, nulls, offset, tuple(map(buffer_state, states)), (), None
     item = _OFFSETS.get(kind.id, 0)
-    if item and length:
+    if item and not length:
+        parts = tuple(_trimmed(child, 0, 0) for child in children)
+        return 0, 0, 0, (None, *[b""] * (len(buffers) - 1)), parts, None
+    if item:
         bounds = _bits_of(buffers[1], 8 * item, base, end + 1)
         low, high = _ends(bounds, item, offset)
         bounds, low, high = _rebased(bounds, item, offset, low, high)
-        states = (buffer_state(valid), bounds if isinstance(bounds, np.ndarray) else buffer_state(bounds))
+        head = (buffer_state(valid), bounds if isinstance(bounds, np.ndarray) else buffer_state(bounds))
         if children:
-            return length, nulls, offset, states, (_trimmed(children[0], low, high - low),), None
+            return length, nulls, offset, head, (_trimmed(children[0], low, high - low),), None
         values = None if buffers[2] is None else buffers[2].slice(low, high - low)
-        return length, nulls, offset, (*states, buffer_state(values)), (), None
+        return length, nulls, offset, (*head, buffer_state(values)), (), None
     whole = tuple(map(buffer_state, buffers))
     parts = tuple(_trimmed(child, 0, child[1]) for child in children)
-    return length, nulls, first, whole, parts, words
+    return length, nulls, 0 if kind.id == _lib.Type_NA else first, whole, parts, words
 
 
 def _bits(kind: Any) -> int | None:
@@ -186,7 +190,7 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
     need(type(node) is tuple and len(node) == 6 and depth < 64, "an array of Arrow that is none")
     length, nulls, offset, buffers, children, dictionary = node
     need(all(type(n) is int for n in (length, nulls, offset)), "an array of Arrow that is none")
-    need(0 <= length < 1 << 48 and 0 <= offset < 1 << 48, "an array of Arrow of no possible length")
+    need(0 <= length < 1 << 48 and 0 <= offset < 8, "an array of Arrow of no possible length")
     need(type(buffers) is tuple and type(children) is tuple, "an array of Arrow that is none")
     is_plain = kind.id not in _UNCHECKED and not isinstance(kind, pa.BaseExtensionType)
     need(is_plain, "a type of Arrow that a stranger may not send")
@@ -195,8 +199,14 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
         need(len(made) == 2 and not children, "a dictionary of Arrow that is none")
         words = checked_array_of(kind.value_type, dictionary)
         return pa.DictionaryArray.from_buffers(kind, length, made, words, -1, offset)
+    if kind.id in _VIEWS:
+        need(len(made) >= 2 and made[1] is not None and not children, "views of Arrow that are none")
+        return pa.lib._restore_array((kind, length, -1, offset, made, [], None))
     kinds = _kinds(kind)
     need(len(kinds) == len(children) and len(made) == kind.num_buffers, "an array of Arrow that is none")
     need(dictionary is None, "a dictionary where none belongs")
     parts = [_built(part, child, depth + 1) for part, child in zip(kinds, children, strict=True)]
+    if kind.id in _NESTED:  # Arrow's own check multiplies beyond 32 bits
+        covered = (offset + length) * (1 if kind.id == _lib.Type_STRUCT else kind.list_size)
+        need(all(0 <= covered <= len(part) for part in parts), "an array of Arrow beyond its children")
     return pa.Array.from_buffers(kind, length, made, -1, offset, parts)
