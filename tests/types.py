@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ class Row:
     @property
     def file(self) -> str:
         """The name of its golden frames."""
-        return "type-" + "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
+        words = re.findall(r"\w+", f"{self.package or 'standard'} {self.name}".lower())
+        return "-".join(("type", *words))
 
 
 def describe(row: Row) -> tuple[str, ...]:
