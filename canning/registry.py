@@ -78,9 +78,10 @@ class Registry:
     def register(
         self,
         type_or_name: type | str,
-        can: Callable[[Any], Any],
+        can: Callable[[Any], Any] | None = None,
         uncan: Callable[..., Any] | None = None,
         *,
+        like: str | None = None,
         data: bool | Callable[[Any], Any] = False,
         exact: bool = False,
     ) -> None:
@@ -93,6 +94,10 @@ class Registry:
         is safe with state that a stranger made up; a function in its place builds the object of such
         state. With `exact=True` instances of subclasses are left to pickle.
 
+        `like` takes the place of both functions for types that only wrap memory: ``"dlpack"`` (on the CPU;
+        built again by the package's own ``from_dlpack``), ``"buffer"`` and ``"array_interface"`` (built
+        again by calling the class with an array). `uncan` may still be given, and gets the array.
+
         Registrations are looked up on both sides: the receiver must have made it too, under the
         same name.
         """
@@ -104,11 +109,14 @@ class Registry:
             raise TypeError(
                 f"register takes a type or its dotted name, not an instance of {type(type_or_name).__name__}"
             )
+        if like is not None:
+            can, uncan = _alike(name, like, can, uncan)
         for what, function in (("can", can), ("uncan", uncan)):
             if not callable(function) and not (what == "uncan" and function is None):
                 raise TypeError(f"{what}= for {name} must be callable, not {type(function).__name__}")
         if name in _NEVER_ASKED:
             raise TypeError(f"{name} cannot be registered: the pickler sends it without asking anyone")
+        assert can is not None
         canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan), exact)
         with self._lock:
             self._by_name[name] = canner
@@ -218,6 +226,15 @@ class Registry:
                     found = getattr(sys.modules.get(module), attribute, None)
                     if isinstance(found, type):
                         self._by_type[found] = canner
+
+
+def _alike(name: str, like: str, can: Any, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
+    from .ecosystem.alike import LIKE  # few need it
+
+    if like not in LIKE or can is not None:
+        raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and takes the place of can=")
+    look, build = LIKE[like]
+    return look, uncan or build(name)
 
 
 def dotted_name(cls: type) -> str:

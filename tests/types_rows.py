@@ -42,7 +42,7 @@ PACKAGES: Final = {
     "": "The standard library",
     "pandas": "pandas, from 2.3 on",
     "pyarrow": "pyarrow, from 17.0 on",
-    "polars": "polars, from 1.30 on",
+    "polars": "polars, from 1.36 on",
     "scipy": "scipy.sparse, from 1.13 on",
 }
 

@@ -111,7 +111,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "polars_frames": Library(
         "polars",
-        (1, 30),
+        (1, 36),
         ("polars.DataFrame", "polars.Series"),
         {
             "polars.DataFrame": "polars.dataframe.frame.DataFrame",
