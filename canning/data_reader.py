@@ -252,6 +252,9 @@ class DataReader(StackMachine):
     def _build(self) -> None:
         state, obj = self._pop(), self.stack[-1]
         self._no_tokens((state,))
+        if type(obj) is collections.OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
+            obj._metadata = state["_metadata"]  # type: ignore[attr-defined] # of torch's state_dict
+            return
         if self.unbuilt.pop(id(obj), None) is None:
             raise refuse("the state of an object that has none")
         (set_uuid if type(obj) is uuid.UUID else set_fields)(obj, state)

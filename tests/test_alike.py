@@ -100,5 +100,5 @@ def test_like_is_one_of_three_and_alone(options: Any) -> None:
 
 
 def test_a_registration_needs_a_canner() -> None:
-    with pytest.raises(TypeError, match="can= for a.B must be callable"):
+    with pytest.raises(TypeError, match=r"can= for a\.B must be callable"):
         canning.Registry().register("a.B")

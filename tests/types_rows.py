@@ -14,6 +14,7 @@ import pathlib
 import re
 import struct
 import uuid
+import warnings
 import zoneinfo
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,7 +36,9 @@ from .types_same import (
     same_pandas,
     same_polars,
     same_sparse,
+    same_torch,
     same_value,
+    torch_memory,
 )
 
 PACKAGES: Final = {
@@ -44,6 +47,7 @@ PACKAGES: Final = {
     "pyarrow": "pyarrow, from 17.0 on",
     "polars": "polars, from 1.36 on",
     "scipy": "scipy.sparse, from 1.13 on",
+    "torch": "torch, from 2.3 on",
 }
 
 
@@ -436,4 +440,71 @@ POLARS: Final = (
     ),
 )
 
-ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE, *POLARS)
+# -- torch -----------------------------------------------------------------------------------------------
+
+
+def tied(torch: Any) -> Any:
+    model = torch.nn.Sequential(torch.nn.Linear(40, 40), torch.nn.Linear(40, 40))
+    model[1].weight = model[0].weight
+    return model
+
+
+def torch(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    def make_it() -> Any:
+        import torch
+
+        return make(torch)
+
+    return Row(name, "torch", make_it, same_torch, more.pop("memory", torch_memory), **more)
+
+
+TORCH: Final = (
+    torch("Tensor", lambda torch: torch.arange(600.0).reshape(20, 30)),
+    torch("Tensor: bfloat16", lambda torch: torch.arange(600.0).to(torch.bfloat16)),
+    torch("Tensor: float8", lambda torch: torch.arange(2000.0).to(torch.float8_e5m2)),
+    torch("Tensor: complex, bool", lambda torch: torch.arange(600.0).to(torch.complex128)),
+    torch("Tensor: transposed, other strides", lambda torch: torch.arange(600.0).reshape(20, 30).T),
+    torch("Tensor: expanded", lambda torch: torch.arange(600.0).expand(5, 600), memory=None),
+    torch(
+        "Tensor: a slice",
+        lambda torch: torch.arange(9000.0)[500:900],
+        memory=None,
+        remark="only the slice is sent",
+    ),
+    torch("Tensor: conj and neg bits", lambda torch: torch.arange(600.0).to(torch.complex64).conj()),
+    torch("Tensor: requires_grad", lambda torch: torch.arange(600.0).requires_grad_()),
+    torch("Parameter", lambda torch: torch.nn.Parameter(torch.arange(600.0))),
+    torch(
+        "Tensor: sparse",
+        lambda torch: torch.eye(200).to_sparse(),
+        data=False,
+        memory=None,
+        remark="its indices and values as tensors",
+    ),
+    torch(
+        "Tensor: sparse CSR",
+        lambda torch: _csr(torch),
+        data=False,
+        memory=None,
+        remark="its indices and values as tensors",
+    ),
+    torch("Tensor: meta", lambda torch: torch.empty(5, device="meta"), data=False, memory=None),
+    torch(
+        "Module",
+        tied,
+        data=False,
+        memory=None,
+        remark="its tensors as above; a stranger's message names no class",
+    ),
+    torch("state_dict", lambda torch: tied(torch).state_dict(), memory=None, remark="its tensors as above"),
+    torch("dtype", lambda torch: torch.bfloat16, memory=None),
+    torch("Size", lambda torch: torch.Size([2, 3]), memory=None),
+)
+
+
+def _csr(torch: Any) -> Any:
+    with warnings.catch_warnings(action="ignore"):  # that they are in beta
+        return torch.eye(200).to_sparse_csr()
+
+
+ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE, *POLARS, *TORCH)

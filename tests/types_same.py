@@ -74,6 +74,13 @@ def polars_memory(obj: Any) -> list[Any]:
     return arrow_memory(frame.to_arrow(compat_level=pl.CompatLevel.newest()))
 
 
+def torch_memory(obj: Any) -> list[Any]:
+    """View the storage that a tensor covers whole, as numbers of its width."""
+    storage = obj.untyped_storage()
+    memory = (ctypes.c_uint8 * storage.nbytes()).from_address(storage.data_ptr())
+    return [np.frombuffer(memory, f"u{min(obj.element_size(), 8)}")]
+
+
 def parts_memory(obj: Any) -> list[Any]:
     """List the arrays among the attributes of an object."""
     return [
@@ -202,3 +209,33 @@ def same_polars(sent: Any, got: Any, *, writeable: str = "") -> None:
         assert (got.dtype, got.name) == (sent.dtype, sent.name)
     else:
         assert got.schema == sent.schema
+
+
+def same_torch(sent: Any, got: Any, *, writeable: str = "") -> None:
+    import torch
+
+    assert type(got) is type(sent)
+    if isinstance(sent, torch.nn.Module):
+        return same_state(sent.state_dict(), got.state_dict())
+    if isinstance(sent, dict):
+        return same_state(sent, got)
+    if not isinstance(sent, torch.Tensor):
+        assert got == sent
+        return None
+    assert (got.dtype, got.shape, got.layout) == (sent.dtype, sent.shape, sent.layout)
+    assert (got.requires_grad, got.device) == (sent.requires_grad, sent.device)
+    if sent.layout is torch.strided and sent.device.type == "cpu":
+        assert got.stride() == sent.stride()
+        assert (got.is_conj(), got.is_neg()) == (sent.is_conj(), sent.is_neg())
+        ours, theirs = (tensor.detach().resolve_conj().resolve_neg().contiguous() for tensor in (sent, got))
+        assert ours.view(torch.uint8).equal(theirs.view(torch.uint8))
+    elif sent.device.type == "cpu":
+        assert sent.to_dense().equal(got.to_dense())
+    return None
+
+
+def same_state(sent: Any, got: Any) -> None:
+    assert list(got) == list(sent)
+    assert getattr(got, "_metadata", None) == getattr(sent, "_metadata", None)
+    for name in sent:
+        same_torch(sent[name], got[name])

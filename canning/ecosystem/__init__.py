@@ -128,6 +128,12 @@ LIBRARIES: Final[dict[str, Library]] = {
             for kind in ("array", "matrix")
         },
     ),
+    "torch_tensors": Library(
+        "torch",
+        (2, 3),
+        ("torch.Tensor", "torch.nn.Parameter", "torch.dtype", "torch.Size"),
+        {"torch.nn.Parameter": "torch.nn.parameter.Parameter"},
+    ),
     "standard": Library(
         "",
         (),

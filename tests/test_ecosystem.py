@@ -1,0 +1,174 @@
+"""How types that are known from the start are found, left alone, refused; and memory that they share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning import DeserializationError, SerializationError, Serializer
+from canning.ecosystem import LIBRARIES, load_canner, public_name
+
+from .types import DATA
+
+ROOT = Path(__file__).parents[1]
+
+
+def through(obj: Any, serializer: Serializer = canning.default_serializer) -> Any:
+    frames = serializer.serialize_object(obj)
+    return serializer.deserialize_object([bytearray(frame) for frame in frames])[0]
+
+
+def in_a_new_process(code: str, *args: str) -> str:
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_nothing_is_imported_for_types_that_nobody_uses() -> None:
+    packages = {library.package for library in LIBRARIES.values()} - {""}
+    code = (
+        "import sys, canning; canning.loads(canning.dumps([1, {2: canning}, complex(1)]));"
+        f"print([name for name in {packages!r} if name in sys.modules],"
+        " [name for name in sys.modules if name.startswith('canning.ecosystem.')])"
+    )
+    assert in_a_new_process(code).split() == ["[]", "[]"]
+
+
+def test_a_strangers_message_imports_no_package(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "frame"
+    canning.dump(pd.DataFrame({"a": [1]}), path)
+    code = (
+        "import sys, canning\n"
+        "try: canning.load(sys.argv[1], trust='data')\n"
+        "except canning.DeserializationError as error: print(error)\n"
+        "print('pandas' in sys.modules)\n"
+        "print(canning.load(sys.argv[1]).shape)"
+    )
+    refused, imported, shape = in_a_new_process(code, str(path)).splitlines()
+    assert "import pandas before you read it" in refused
+    assert (imported, shape) == ("False", "(1, 1)")
+
+
+@pytest.mark.parametrize("name", ["pandas.DataFrame", "pandas.core.frame.DataFrame"])
+def test_a_type_is_known_by_all_its_names(name: str) -> None:
+    assert public_name(name) == "pandas.DataFrame"
+
+
+def test_a_version_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pd = pytest.importorskip("pandas")
+    monkeypatch.setattr(pd, "__version__", "1.5.3")
+    with pytest.raises(SerializationError, match=r"pandas 1\.5\.3 is too old.*2\.3 or later.*unregister"):
+        load_canner("pandas.DataFrame", SerializationError)
+
+
+def test_a_package_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(DeserializationError, match="install polars"):
+        load_canner("polars.DataFrame", DeserializationError)
+
+
+def test_a_type_can_be_left_to_pickle_and_registered_anew() -> None:
+    import ipaddress
+    import zoneinfo
+
+    registry = canning.default_registry.copy()
+    serializer = Serializer(registry=registry)
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    assert b"zoneinfo.ZoneInfo" in serializer.serialize_object([zone])[0]
+    registry.unregister("zoneinfo.ZoneInfo")
+    assert b"zoneinfo.ZoneInfo" not in serializer.serialize_object([zone])[0]
+    assert through([zone], serializer) == [zone]
+    with pytest.raises(KeyError):
+        registry.unregister("zoneinfo.ZoneInfo")
+    registry.register("zoneinfo.ZoneInfo", can=lambda zone: 5, uncan=ipaddress.ip_address)
+    assert through([zone], serializer) == [ipaddress.ip_address(5)]
+    assert through([zone]) == [zone], "the default registry knows nothing of that"
+
+
+def test_a_registry_of_ones_own_knows_nothing() -> None:
+    import mmap
+
+    with pytest.raises(SerializationError, match="mmap"):
+        Serializer(registry=canning.Registry()).serialize_object(mmap.mmap(-1, 10))
+
+
+def test_a_subclass_pickles_by_its_own_hooks() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = Marked(pd.DataFrame({"a": np.arange(300)}))
+    got = through(frame)
+    assert type(got) is Marked
+    pd.testing.assert_frame_equal(pd.DataFrame(got), pd.DataFrame(frame))
+
+
+def test_not_implemented_leaves_an_object_to_pickle() -> None:
+    registry = canning.Registry()
+    registry.register(
+        complex, can=lambda z: NotImplemented if z.imag else (z.real,), uncan=lambda state: state[0]
+    )
+    assert through([1 + 0j, 2 + 1j], Serializer(registry=registry)) == [1.0, 2 + 1j]
+    assert canning.can(2 + 1j, registry) == 2 + 1j
+
+
+def test_slices_of_one_table_go_once_and_without_the_rest() -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": np.arange(100_000.0)})
+    frames = canning.serialize_object([table.slice(1000, 2000), table.slice(2000, 2000)])
+    assert sum(memoryview(frame).nbytes for frame in frames[1:]) == 3000 * 8
+    for got in canning.deserialize_object(frames)[0], DATA.deserialize_object(frames)[0]:
+        one, two = (part["a"].chunk(0) for part in got)
+        assert one.equals(table["a"].chunk(0).slice(1000, 2000))
+        apart = two.buffers()[1].address - one.buffers()[1].address
+        assert apart + 8 * (two.offset - one.offset) == 8000
+
+
+def test_tensors_share_storage_again() -> None:
+    torch = pytest.importorskip("torch")
+    base = torch.arange(6000.0).reshape(60, 100)
+    small = torch.zeros(10)
+    sent = [base, base[3], base.T[5:], torch.nn.Parameter(base[:2]), small, small[2:5]]
+    frames = canning.serialize_object(sent)
+    assert sum(memoryview(frame).nbytes for frame in frames[1:]) in (24_000, 24_040)
+    got, _ = canning.deserialize_object([bytearray(frame) for frame in frames])
+    got[0][3, 7] = -1
+    got[4][3] = 5
+    assert (got[1][7], got[2][2, 3], got[5][1]) == (-1, -1, 5)
+
+
+def test_tied_weights_stay_tied() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleList([torch.nn.Linear(40, 40), torch.nn.Linear(40, 40)])
+    model[1].weight = model[0].weight
+    got = through(model)
+    assert got[0].weight is got[1].weight
+    state = through(model.state_dict(), DATA)
+    assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
+
+
+def test_a_tensor_of_a_device_says_how_it_can_be_sent() -> None:
+    pytest.importorskip("torch")
+    from types import SimpleNamespace
+
+    from canning.ecosystem.torch_tensors import _check_device
+
+    with pytest.raises(ValueError, match=r"tensor\.cpu\(\)"):
+        _check_device(SimpleNamespace(device=SimpleNamespace(type="cuda")))
+
+
+try:
+    import pandas
+
+    class Marked(pandas.DataFrame):
+        """A subclass with ways of its own."""
+
+        @property
+        def _constructor(self) -> Any:
+            return Marked
+
+except ImportError:
+    pass
