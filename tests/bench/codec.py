@@ -12,9 +12,12 @@ import zmq
 from .peers import Peer
 from .results import Cell, Result, Times
 from .same import same
+from .tables import TABLES
 from .timing import QUICK, Action, Effort, best
-from .workloads import ROWS, Row
+from .workloads import ROWS as PLAIN_ROWS
+from .workloads import Row
 
+ROWS: Final = (*PLAIN_ROWS, *TABLES)
 NAMES: Final = tuple(row.name for row in ROWS)
 
 BESIDE_XOSCAR: Final = Times(1.0, "xoscar")

@@ -34,6 +34,10 @@ def same(sent: Any, got: Any) -> bool:
         return kind.__qualname__ == type(got).__qualname__ and same(vars(sent), vars(got))
     if callable(sent):
         return callable(got) and same(sent(_ARGUMENT), got(_ARGUMENT))
+    if hasattr(sent, "nnz"):  # a sparse matrix
+        return alike and (sent != got).nnz == 0
+    if hasattr(sent, "untyped_storage"):  # a tensor
+        return alike and bool(sent.equal(got))
     if hasattr(sent, "equals"):
         return alike and bool(sent.equals(got))
     return alike and bool(sent == got)
