@@ -29,7 +29,7 @@ class _Span:
     def __init__(self, address: int, nbytes: int, owner: object, readonly: bool, base: Any = None) -> None:
         self.owner = owner
         self.base = base
-        self.__array_interface__ = {
+        self.__array_interface__: dict[str, Any] = {
             "data": (address, readonly),
             "shape": (nbytes,),
             "typestr": "|u1",
@@ -67,13 +67,22 @@ def span(low: int, high: int, owner: object, *, readonly: bool) -> memoryview:
     return memoryview(np.asarray(_Span(low, high - low, owner, readonly)))
 
 
-def foreign(address: int, nbytes: int, owner: object, root: Any) -> ByteArray:
+def foreign(
+    address: int,
+    shape: tuple[int, ...],
+    owner: object,
+    root: Any,
+    typestr: str = "|u1",
+    strides: tuple[int, ...] | None = None,
+) -> Any:
     """View memory of another library as an array, which `owner` keeps alive.
 
     `root` tells which arrays may share memory, where libraries make an owner anew whenever they are
     asked: the object behind all of them, or the address at which their memory starts.
     """
-    return np.asarray(_Span(address, nbytes, owner, False, root))
+    span = _Span(address, 0, owner, False, root)
+    span.__array_interface__.update(shape=shape, typestr=typestr, strides=strides)
+    return np.asarray(span)
 
 
 def owner_key(obj: Any) -> int:

@@ -46,7 +46,7 @@ def buffer_state(buffer: Any) -> Any:
     root = buffer
     while root.parent is not None:
         root = root.parent
-    return foreign(buffer.address, buffer.size, buffer, root.address)
+    return foreign(buffer.address, (buffer.size,), buffer, root.address)
 
 
 def to_buffer(state: Any) -> Any:

@@ -17,7 +17,7 @@ from ..layout import Array
 from ..registry import Canner
 from .checks import need, parts
 
-_WIDTHS: Final = {1: "u1", 2: "<i2", 4: "<i4", 8: "<i8", 16: "<c16"}
+_WIDTHS: Final = {1: "|u1", 2: "<i2", 4: "<i4", 8: "<i8", 16: "<c16"}
 """Numbers of numpy's in whose place torch's stand, which may have no other likeness: bfloat16, float8."""
 
 
@@ -33,15 +33,13 @@ def _plain(tensor: Any) -> bool:
     )
 
 
-def _array_of(tensor: Any) -> Array:
-    storage = tensor.untyped_storage()
-    memory = foreign(storage.data_ptr(), storage.nbytes(), storage, storage.data_ptr())
-    size = tensor.element_size()
-    strides = tuple(step * size for step in tensor.stride())
-    shape = tuple(tensor.shape)
+def _array_of(tensor: Any) -> Any:
+    size, shape = tensor.element_size(), tuple(tensor.shape)
     if not tensor.numel():
         return np.empty(shape, _WIDTHS[size])
-    return np.ndarray(shape, _WIDTHS[size], memory, tensor.storage_offset() * size, strides)
+    storage = tensor.untyped_storage()
+    strides = None if tensor.is_contiguous() else tuple(step * size for step in tensor.stride())
+    return foreign(tensor.data_ptr(), shape, storage, storage.data_ptr(), _WIDTHS[size], strides)
 
 
 def _check_device(tensor: Any) -> None:
@@ -61,12 +59,17 @@ def _can_tensor(tensor: Any) -> Any:
 
 
 def _tensor(state: Any) -> Any:
-    array, name, grad, conj, neg = parts(state, np.ndarray, str, bool, bool, bool)
+    array, name, *flags = state
+    grad, conj, neg = flags
+    need(type(array) is np.ndarray and type(name) is str, "a tensor that is none")
+    need(all(type(flag) is bool for flag in flags), "a tensor that is none")
     need(name in _DTYPES, "a tensor of no dtype of torch's")
     kind = _DTYPES[name]
-    need(array.dtype == _WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
+    need(array.dtype.str == _WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
     need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
     tensor = _strided(array, kind)
+    if not (grad or conj or neg):
+        return tensor
     tensor = torch._neg_view(tensor) if neg else tensor
     if conj:
         need(kind.is_complex, "the conjugate of real numbers")
@@ -77,10 +80,14 @@ def _tensor(state: Any) -> Any:
 def _strided(array: Array, kind: Any) -> Any:
     if not array.size:
         return torch.empty(array.shape, dtype=kind)
-    core = array[tuple(slice(None) if step else slice(1) for step in array.strides)]
+    core = array
+    if not array.flags.c_contiguous:
+        core = array[tuple(slice(None) if step else slice(1) for step in array.strides)]
     if not core.flags.writeable or any(step < 0 or step % core.itemsize for step in core.strides):
         core = core.copy(order="K")  # tensors are writable always
-    return torch.from_numpy(core).view(kind).expand(array.shape)
+    tensor = torch.from_numpy(core)
+    tensor = tensor if tensor.dtype is kind else tensor.view(kind)
+    return tensor if core.shape == array.shape else tensor.expand(array.shape)
 
 
 _DTYPES: Final = {
