@@ -3,6 +3,7 @@
 #   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
 #   make slow                 the tests that take long, which make test leaves out
+#   make torch                the tests of torch's types, for which it installs torch
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
@@ -44,6 +45,12 @@ test: $(VENV)/.has-test
 .PHONY: slow
 slow: $(VENV)/.has-test
 	$(RUN) -m pytest -m slow $(ARGS)
+
+# Built for the CPU where there is such a build: the other one is ten times as large.
+.PHONY: torch
+torch: export PIP_EXTRA_INDEX_URL := https://download.pytorch.org/whl/cpu
+torch: $(VENV)/.has-test $(VENV)/.has-torch
+	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py $(ARGS)
 
 .PHONY: check
 check: COVERAGE = --cov --cov-report=term
