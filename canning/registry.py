@@ -216,6 +216,11 @@ class Registry:
         self._changed()
         return True
 
+    def brings(self, name: str) -> bool:
+        """Tell whether a message of this type is read by a decoder that canning brings."""
+        known = self._ecosystem is not None and public_name(name) == name and name not in self._by_name
+        return known and (self._ecosystem or {}).get(name, ...) is not None
+
     def _resolve_names(self) -> None:
         """Find the types behind dotted names whose modules have been imported meanwhile."""
         with self._lock:

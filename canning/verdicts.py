@@ -13,7 +13,7 @@ from .errors import CanningError
 from .known_names import purpose_of
 from .message import Serializer
 from .pickle_machine import PickleMachine
-from .plain import CONSTRUCTORS
+from .plain import CONSTRUCTORS, SINGLETONS
 from .registry import Canner, Registry, default_registry
 from .trust import DEFAULT_LIMITS, name_for_errors
 
@@ -39,7 +39,7 @@ _SAFE: Final = frozenset(
 )
 """What may be called with any arguments: at worst it raises."""
 _READ: Final = _SAFE.union(
-    CLASSES, (("canning.canned", "set_attributes"), ("canning.reducers", "CannedRegistered"))
+    CLASSES, SINGLETONS, (("canning.canned", "set_attributes"), ("canning.reducers", "CannedRegistered"))
 )
 """What the reader of plain data knows."""
 _ACTS: Final = {
@@ -58,10 +58,16 @@ _ACTS: Final = {
 class _Inert(Registry):
     """Know what is registered, and call none of it."""
 
-    def by_name(self, name: str) -> Canner:
-        """Give a registration whose decoder does nothing."""
-        found = default_registry.by_name(name)
-        return Canner(found.name, found.can, found.uncan and (lambda state: None), found.data, False)
+    def by_name(self, name: str, *, imports: bool = False) -> Canner:
+        """Give a registration whose decoder does nothing, and import nothing for it."""
+        if default_registry.brings(name):
+            return Canner(name, _nothing, _nothing, data=True)
+        found = default_registry.by_name(name, imports=False)
+        return Canner(found.name, found.can, found.uncan and _nothing, bool(found.data))
+
+
+def _nothing(state: Any) -> None:
+    return None
 
 
 def worst(verdicts: list[str]) -> str:

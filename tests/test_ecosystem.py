@@ -55,6 +55,19 @@ def test_a_strangers_message_imports_no_package(tmp_path: Path) -> None:
     assert (imported, shape) == ("False", "(1, 1)")
 
 
+def test_a_scan_imports_no_package_either(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "frame"
+    canning.dump([pd.DataFrame({"a": [1]}), ..., NotImplemented], path)
+    code = (
+        "import sys, canning\n"
+        "print(canning.scan(sys.argv[1]).verdict, 'pandas' in sys.modules)\n"
+        "canning.register('pandas.DataFrame', can=print, uncan=print, data=print)\n"
+        "print(canning.scan(sys.argv[1]).verdict)"
+    )
+    assert in_a_new_process(code, str(path)).split() == ["clean", "False", "clean"]
+
+
 @pytest.mark.parametrize("name", ["pandas.DataFrame", "pandas.core.frame.DataFrame"])
 def test_a_type_is_known_by_all_its_names(name: str) -> None:
     assert public_name(name) == "pandas.DataFrame"

@@ -47,7 +47,7 @@ PACKAGES: Final = {
     "pyarrow": "pyarrow, from 17.0 on",
     "polars": "polars, from 1.36 on",
     "scipy": "scipy.sparse, from 1.13 on",
-    "torch": "torch, from 2.3 on",
+    "torch": "torch, from 2.13 on",
 }
 
 

@@ -130,7 +130,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "torch_tensors": Library(
         "torch",
-        (2, 3),
+        (2, 13),
         ("torch.Tensor", "torch.nn.Parameter", "torch.dtype", "torch.Size"),
         {"torch.nn.Parameter": "torch.nn.parameter.Parameter"},
     ),
