@@ -33,6 +33,7 @@ from .errors import (
     VersionMismatch,
     VersionWarning,
 )
+from .explaining import Explanation, explain
 from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
 from .inspection import Global, Report, ScanResult, inspect, scan
@@ -81,6 +82,7 @@ __all__ = [
     "Codec",
     "Codecs",
     "DeserializationError",
+    "Explanation",
     "Global",
     "InsecureKeyWarning",
     "Key",
@@ -110,6 +112,7 @@ __all__ = [
     "deserialize_object",
     "dump",
     "dumps",
+    "explain",
     "forget",
     "inspect",
     "interactive",
