@@ -97,14 +97,6 @@ class Finder:
         return PlainReader(file, buffers=buffers)
 
 
-def finder_of(options: FindingOptions) -> Finder | None:
-    """Make the finder that options ask for; None where names are what they are."""
-    registered = options.registry.renames
-    if not registered and not options.renames and options.missing == "error":
-        return None
-    return new_finder(options)
-
-
 def new_finder(options: FindingOptions) -> Finder:
     """Make a finder."""
     registered = options.registry.renames

@@ -97,7 +97,7 @@ class Serializer:
     2
     """
 
-    __slots__ = (*OPTIONS, "_frozen", "_writers", "allowed")
+    __slots__ = (*OPTIONS, "_brings", "_frozen", "_writers", "allowed", "finds")
 
     def __init__(
         self,
@@ -135,6 +135,8 @@ class Serializer:
         self.missing = missing
         self.by_value = by_value if isinstance(by_value, Wanted) else Wanted(by_value)
         self.prefer = prefer
+        self._brings = bool(self.by_value)
+        self.finds = bool(self.renames) or missing != "error"
         self.by_value_as = by_value_as
         self.on_version_mismatch = on_version_mismatch
         self.key = as_keys(key)
@@ -231,7 +233,8 @@ class Serializer:
         except Exception as error:
             raise explain_failure(obj, error, self) from error
         reducers = writer.reducers
-        modules = self._modules(body, reducers)
+        along = self._brings or self.registry.marked_modules
+        modules = self._modules(body, reducers) if along else b""
         if packed is _NOTHING and not (modules or flags or reducers.named or reducers.small):
             frames: list[Frame] = [pack_plain(body)]
         else:
@@ -244,8 +247,6 @@ class Serializer:
 
     def _modules(self, body: bytes, reducers: Reducers) -> bytes:
         """Give the modules that go along, as an extension of the trailer; nothing where none do."""
-        if not self.by_value and not self.registry.marked_modules:
-            return b""
         wanted = self.by_value.also(self.registry.marked_modules)
         bundle = modules_for(wanted, body, reducers.codes)
         return extension(MODULES, bundle.pack()) if bundle.sources or bundle.absent else b""

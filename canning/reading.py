@@ -12,7 +12,7 @@ from .canned import Namespace
 from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths, made_by_decoding
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
-from .finding import Finder, finder_of, new_finder
+from .finding import Finder, new_finder
 from .lone import read_lone
 from .missing import explain_reading, moved
 from .pickling import ARRAYS, NO_ARRAYS
@@ -53,6 +53,7 @@ class Options(Protocol):
     limits: Limits
     renames: Renames
     missing: str
+    finds: bool
     prefer: str
     on_version_mismatch: str
     key: Keys | None
@@ -80,7 +81,7 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
         return _read_data(options, head, frames, 0, _Decoded(options.limits))
-    finder = finder_of(options)
+    finder = new_finder(options) if options.finds or options.registry.renames else None
     try:
         return (
             _read_by(options, head, frames, g) if finder is None else _found(options, head, frames, g, finder)
