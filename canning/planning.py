@@ -1,7 +1,7 @@
 """What is known of an object before it is pickled: the functions in plain sight that must go by value.
 
 The C pickler asks nobody about functions, and fails at one that nobody can import when it may have written
-a million items. So a quick look at what stands at the top goes first, in C as well:.
+a million items. So a quick look at what stands at the top goes first, in C as well.
 """
 
 from __future__ import annotations
