@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
 from .canned import CannedObject
 from .ecosystem import is_imported, load_canner, public_name
 from .errors import CannerError, CanningError, DeserializationError, SerializationError
-from .renaming import check_name
+from .marks import Marks
 
 _NEVER_ASKED: Final = frozenset(
     (
@@ -23,9 +21,6 @@ _NEVER_ASKED: Final = frozenset(
         *("frozenset", "NoneType", "type", "function"),
     )
 )
-
-_HEAP_TYPE: Final = 1 << 9
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Canner:
     exact: bool = False
 
 
-class Registry:
+class Registry(Marks):
     """Know for each type who cans its instances.
 
     A type is looked up by itself first, then by its bases in their order. Types may be given by dotted
@@ -66,15 +61,11 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
         # Of what canning brings, what was asked for, by public name; None where it was unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
-        self.renames: dict[str, str] = {}
-        self.marked: frozenset[tuple[str, str]] = frozenset()
-        self.marked_modules: frozenset[str] = frozenset()
-        self.version = 0
         self.overrides_arrays = False
 
     def __reduce__(self) -> str:
@@ -146,64 +137,6 @@ class Registry:
             self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
             self._changed()
 
-    def register_rename(self, old: str, new: str) -> None:
-        """Say that what messages call `old`, a module or what is in one, is called `new` here.
-
-        It counts for readers under ``trust="code"``, even where the old name leads somewhere, and for all
-        that stands within what was renamed; the longest name decides.
-        """
-        check_name(old)
-        check_name(new)
-        with self._lock:
-            self.renames = {**self.renames, old: new}
-
-    def unregister_rename(self, old: str) -> None:
-        """Forget a new name; raises `KeyError` where there is none."""
-        with self._lock:
-            renames = dict(self.renames)
-            del renames[old]
-            self.renames = renames
-
-    def by_value(self, obj: T) -> T:
-        """Mark a function, class or module to travel by value, wherever messages name it; give it back.
-
-        The object stays what it is. A function or class goes as its code, methods and nested classes
-        too; what else it needs of its module goes as ever. A module goes as its source, with all that is
-        within a package.
-
-        >>> registry = Registry()
-        >>> registry.by_value(dotted_name) is dotted_name
-        True
-        """
-        with self._lock:
-            if isinstance(obj, types.ModuleType):
-                self.marked_modules |= {obj.__name__}
-            else:
-                self.marked |= {_mark_of(obj)}
-            self._changed()
-        return obj
-
-    def by_reference(self, obj: T) -> T:
-        """Take back what `by_value` has marked; give the object back."""
-        with self._lock:
-            if isinstance(obj, types.ModuleType):
-                self.marked_modules -= {obj.__name__}
-            else:
-                self.marked -= {_mark_of(obj)}
-            self._changed()
-        return obj
-
-    def goes_by_value(self, code: Any) -> bool:
-        """Tell whether a function or class was marked, or a class that it is defined in."""
-        if not self.marked:
-            return False
-        module, name = getattr(code, "__module__", ""), getattr(code, "__qualname__", "")
-        while name:
-            if (module, name) in self.marked:
-                return True
-            name = name.rpartition(".")[0]
-        return False
-
     def copy(self) -> Registry:
         """Make a registry that knows the same and goes its own way from here."""
         other = Registry()
@@ -211,8 +144,7 @@ class Registry:
             other._by_type = dict(self._by_type)
             other._by_name = dict(self._by_name)
             other._ecosystem = None if self._ecosystem is None else dict(self._ecosystem)
-            other.renames = self.renames
-            other.marked, other.marked_modules = self.marked, self.marked_modules
+            self._copy_marks(other)
         other._changed()
         return other
 
@@ -308,16 +240,6 @@ def _alike(name: str, like: str, can: Any, uncan: Any) -> tuple[Callable[[Any], 
         raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and takes the place of can=")
     look, build = LIKE[like]
     return look, uncan or build(name)
-
-
-def _mark_of(obj: Any) -> tuple[str, str]:
-    if not isinstance(obj, type | types.FunctionType):
-        raise TypeError(
-            f"by_value marks functions, classes and modules written in Python, not {type(obj).__name__}"
-        )
-    if isinstance(obj, type) and not obj.__flags__ & _HEAP_TYPE:
-        raise TypeError(f"{dotted_name(obj)} is compiled, and cannot travel by value")
-    return obj.__module__, obj.__qualname__
 
 
 def dotted_name(cls: type) -> str:
