@@ -76,9 +76,10 @@ def _outcome(case: ElementTree.Element) -> Outcome:
 
 
 def known(name: str, not_ours: Mapping[str, str]) -> str | None:
-    """Look up why a test does not apply, by its name with its parameters or without."""
+    """Look up why a test does not apply: by its name with its parameters, without, or with its file's."""
     test = name.partition("::")[2]
-    return not_ours.get(test) or not_ours.get(test.partition("[")[0])
+    without = name.partition("[")[0]
+    return not_ours.get(test) or not_ours.get(test.partition("[")[0]) or not_ours.get(without)
 
 
 def report(plain: Outcomes, canned: Outcomes, not_ours: Mapping[str, str], *, whose: str) -> int:

@@ -66,6 +66,8 @@ def loads(data: Any, /, *, buffers: Iterable[Any] | None = None, **options: Any)
 
 def load(file: Any, **options: Any) -> Any:
     """Read a blob, which is all of its file, or the next pickle."""
+    if type(file).__module__.partition(".")[0] == "zstandard":  # cannot go back
+        return loads(file.read())
     if not (hasattr(file, "seekable") and file.seekable()):
         return PICKLE_LOAD(file, **options)
     start = file.tell()
