@@ -39,6 +39,7 @@ OPTIONS: Final = (
     "key",
     "codec",
     "codecs",
+    "interactive",
 )
 TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
@@ -73,6 +74,9 @@ class Serializer:
         codec: what frames go through on their way out: the id of a registered codec, as ``"lz4"``, ``"zstd"``
             and ``"blosc2"``, a `Codec`, or a `Chooser` as `Adaptive`. None by default.
         codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
+        interactive: whether functions that go by value leave their globals behind, and run in those that
+            they find: functions of ``__main__`` in the reader's `g`, others in their module, which the
+            reader imports. False by default: they take along the globals that they use.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([b"x" * 200]))
@@ -88,6 +92,7 @@ class Serializer:
         "codec",
         "codecs",
         "key",
+        "interactive",
         "limits",
         "pickler",
         "registry",
@@ -108,6 +113,7 @@ class Serializer:
         key: KeyOption = None,
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
+        interactive: bool = False,
     ) -> None:
         if pickler not in PICKLERS:
             raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
@@ -122,6 +128,7 @@ class Serializer:
         self.trust = trust
         self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
         self.limits = limits
+        self.interactive = interactive
         self.allowed = Allowed(self.allow)
         self.key = as_keys(key)
         self.codec = codec_of(codec, codecs)
@@ -231,7 +238,7 @@ class Serializer:
         reducers = Reducers(self.registry, self.buffer_threshold)
         if self.pickler == "dill":
             return DillWriter(reducers)
-        return Writer(reducers, main=self.pickler == "auto")
+        return Writer(reducers, main=self.pickler == "auto", interactive=self.interactive)
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""

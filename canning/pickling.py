@@ -169,9 +169,10 @@ class Writer:
     Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
     """
 
-    def __init__(self, reducers: Reducers, *, main: bool = True) -> None:
+    def __init__(self, reducers: Reducers, *, main: bool = True, interactive: bool = False) -> None:
         self.reducers = reducers
         self.main = main
+        self.interactive = interactive
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
@@ -183,6 +184,10 @@ class Writer:
         pickler.dispatch_table = self.table
         pickler.memo = first_memo()
         return pickler
+
+    def _new_by_value_pickler(self) -> Any:
+        aside = self.reducers.outside_buffer
+        return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
 
     def write(self, obj: Any) -> bytes:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
@@ -202,7 +207,7 @@ class Writer:
         self.table.put_ahead(plan.classes)
         pickler = self.pickler
         if plan.by_value:
-            pickler = ByValuePickler(self.sink, self.by_value_table, self.reducers.outside_buffer)
+            pickler = self._new_by_value_pickler()
         self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
         return self._dump(pickler, obj, len(self.sink.chunks))
@@ -255,7 +260,7 @@ class Writer:
             memo[id(obj)] = (len(memo), obj)
         if not plan.classes:
             return memo
-        pickler: Any = ByValuePickler(sink, self.by_value_table, self.reducers.outside_buffer)
+        pickler = self._new_by_value_pickler()
         pickler.memo = memo
         for cls in plan.classes:
             before = len(sink.chunks)
