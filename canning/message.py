@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final, Self
 
@@ -40,6 +40,7 @@ OPTIONS: Final = (
     "codec",
     "codecs",
     "interactive",
+    "dispatch_table",
 )
 TRUSTS: Final = ("code", "data")
 PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
@@ -74,6 +75,8 @@ class Serializer:
         codec: what frames go through on their way out: the id of a registered codec, as ``"lz4"``, ``"zstd"``
             and ``"blosc2"``, a `Codec`, or a `Chooser` as `Adaptive`. None by default.
         codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
+        dispatch_table: functions that reduce instances of exactly these types, before all that canning
+            knows, as `copyreg.dispatch_table` has them. None by default; dill does not look at it.
         interactive: whether functions that go by value leave their globals behind, and run in those that
             they find: functions of ``__main__`` in the reader's `g`, others in their module, which the
             reader imports. False by default: they take along the globals that they use.
@@ -92,8 +95,9 @@ class Serializer:
         "codec",
         "codecs",
         "key",
+        "dispatch_table",
         "interactive",
-        "limits",
+            "limits",
         "pickler",
         "registry",
         "trust",
@@ -114,6 +118,7 @@ class Serializer:
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
         interactive: bool = False,
+        dispatch_table: Mapping[type, Callable[[Any], Any]] | None = None,
     ) -> None:
         if pickler not in PICKLERS:
             raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
@@ -129,6 +134,7 @@ class Serializer:
         self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
         self.limits = limits
         self.interactive = interactive
+        self.dispatch_table = dict(dispatch_table or {})
         self.allowed = Allowed(self.allow)
         self.key = as_keys(key)
         self.codec = codec_of(codec, codecs)
@@ -209,9 +215,7 @@ class Serializer:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
-        if self.codec is None and (
-            kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays)
-        ):
+        if self.codec is None and (kind is bytes or (kind is np.ndarray and not self._overrides_arrays())):
             lone = serialize_lone(obj, self.buffer_threshold)
             if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
                 return lone
@@ -234,11 +238,15 @@ class Serializer:
         self._writers.append(writer)
         return frames
 
+    def _overrides_arrays(self) -> bool:
+        return self.registry.overrides_arrays or np.ndarray in self.dispatch_table
+
     def _new_writer(self) -> Writer | DillWriter:
         reducers = Reducers(self.registry, self.buffer_threshold)
         if self.pickler == "dill":
             return DillWriter(reducers)
-        return Writer(reducers, main=self.pickler == "auto", interactive=self.interactive)
+        main = self.pickler == "auto"
+        return Writer(reducers, main=main, interactive=self.interactive, first=self.dispatch_table)
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""

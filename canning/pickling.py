@@ -21,7 +21,7 @@ import operator
 import pickle
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -80,6 +80,9 @@ class Table(dict[type, Callable[[Any], Any]]):
     The nearest of a type's bases that anyone has registered, or that this package knows, decides; after
     them `copyreg`, and cloudpickle where `by_value`. All others reduce themselves, by a C function that
     stands in the table so that the next instance is not looked up again.
+
+    Attributes:
+        first: the reducers of exactly these types, before all others.
     """
 
     _PLAIN: Final[Callable[[Any], Any]] = operator.methodcaller("__reduce_ex__", 5)
@@ -92,6 +95,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.ahead: list[type] = []
         self.registry = reducers.registry
         self.version = self.known = -1
+        self.first: Mapping[type, Callable[[Any], Any]] = {}
         self.theirs: dict[type, Callable[[Any], Any]] = {}
         self.own: dict[type, Callable[[Any], Any]] = {
             np.generic: reducers.scalar,
@@ -129,6 +133,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             return default
 
     def _find(self, cls: type) -> Callable[[Any], Any]:
+        if cls in self.first:
+            return self.first[cls]
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
             return copyreg.dispatch_table[cls]
         found: Callable[[Any], Any] | None = self._find_ours(cls)
@@ -169,13 +175,21 @@ class Writer:
     Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
     """
 
-    def __init__(self, reducers: Reducers, *, main: bool = True, interactive: bool = False) -> None:
+    def __init__(
+        self,
+        reducers: Reducers,
+        *,
+        main: bool = True,
+        interactive: bool = False,
+        first: Mapping[type, Callable[[Any], Any]] | None = None,
+    ) -> None:
         self.reducers = reducers
         self.main = main
         self.interactive = interactive
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
+        self.table.first = self.by_value_table.first = first or {}
         self.pickler = self._new_pickler()
         self._empty = self._new_pickler().memo
 

@@ -20,6 +20,7 @@ ipyparallel's own format; those with this start-up command understand canning fr
 
 from __future__ import annotations
 
+import pickle
 import sys
 import threading
 import weakref
@@ -64,7 +65,7 @@ from ipyparallel.serialize import canning as stock_canning  # noqa: E402
 from ipyparallel.serialize import serialize as stock  # noqa: E402
 
 Namespace = dict[str, Any]
-_SERIALIZER: Final = Serializer(interactive=True)
+_SERIALIZER: Final = Serializer(interactive=True, largest_frame=1 << 20)
 
 
 # -- formats ---------------------------------------------------------------------------------------------
@@ -113,7 +114,12 @@ class _Prepared(Sequence[Any]):
 
 def _prepare(self: Any, obj: Any) -> None:
     """Be ``PrePickled.__init__``: serialize with canning."""
-    self.buffers = _Prepared(obj)
+    self.buffers = _STOCK_WRITE(obj) if _is_told_otherwise() else _Prepared(obj)
+
+
+def _is_told_otherwise() -> bool:
+    """Tell whether ``use_cloudpickle`` or ``use_dill`` was called: whoever does so wants these."""
+    return stock.pickle is not pickle
 
 
 def _prepared(obj: Any) -> Any:
@@ -195,7 +201,7 @@ answers was."""
 
 def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int, **options: int) -> list[Any]:
     """Be ``pack_apply_message``."""
-    if not getattr(_THREAD, "writes", False):
+    if not getattr(_THREAD, "writes", False) or _is_told_otherwise():
         return list(_STOCK_PACK(f, args, kwargs, *thresholds, **options))
     values = {name: _prepared(value) for name, value in kwargs.items()}
     return list(_SERIALIZER.pack_apply_message(_prepared(f), map(_prepared, args), values))
