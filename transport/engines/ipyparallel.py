@@ -22,17 +22,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any, Final
 
 from canning.wire import VERSION
 
 from .ipp import TRIED, engine
-from .ipp.client import CLIENTS, LINKS, Link, writing
+from .ipp.client import CLIENTS, LINKS, Link, nudge, writing
 from .ipp.formats import opens, probe
 from .layout import EngineError
 
 if TYPE_CHECKING:
     import ipyparallel as ipp
+
+_PATIENCE: Final = 2.0
+"""Seconds to wait for engines to say that they are idle, which they may fail to."""
 
 __all__ = ["TRIED", "install", "install_engine", "uninstall"]
 
@@ -89,11 +93,8 @@ def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
     if client._closed:
         CLIENTS.leave(link.session)
         return
-    waiting = link.unanswered(client)
-    if waiting and not client.wait(waiting, timeout=timeout):
-        raise EngineError(
-            f"{len(link.unanswered(client))} calls are still on their way: the engines still read canning"
-        )
+    if wait(link.unanswered(), timeout).not_done:
+        raise EngineError(f"{len(link.unanswered())} calls are on their way: the engines still read canning")
     _ask(client, engine.leave, (link.session,), timeout)
     CLIENTS.leave(link.session)
 
@@ -109,14 +110,15 @@ def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: 
             type(client).send_apply_request(client, client._mux_socket, what, args, ident=uuid.encode())
             for uuid in uuids
         ]
-    if not client.wait([future.msg_id for future in waiting], timeout=timeout):
+    nudge(client, client._mux_socket)
+    if wait(waiting, timeout).not_done:
         raise EngineError(f"not all engines answered within {timeout} s; are some busy?")
+    wait([future.output for future in waiting], _PATIENCE)  # when that is done, the client forgets the call
     answers = {}
     for number, uuid, future in zip(ids, uuids, waiting, strict=True):
         answer = answers[uuid] = future.result()
-        _check_answer(number, answer)
-        client.purge_local_results([future.msg_id])
         client.history.remove(future.msg_id)
+        _check_answer(number, answer)
     return answers
 
 
