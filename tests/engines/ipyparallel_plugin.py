@@ -8,14 +8,15 @@ import ipyparallel
 import ipyparallel.tests as theirs
 
 import transport.engines.ipyparallel as canned
+from transport.engines.ipp.client import Link
 
 START = "import transport.engines.ipyparallel as canned; canned.install_engine()"
-CALLS = {"canned": 0}
-"""How many calls were canned, so that a run that tries nothing shows."""
+COUNT = {"canned": 0, "all": 0}
+"""Calls, so that a run in which nothing is canned shows."""
 
 theirs.ipengine_cmd_argv = [*theirs.ipengine_cmd_argv, f"--IPEngine.startup_command={START}"]
 _connect = ipyparallel.Client.__init__
-_pack = canned._SERIALIZER.pack_apply_message
+_call = Link._call
 
 
 def connect(self: Any, *args: Any, **options: Any) -> None:
@@ -23,8 +24,16 @@ def connect(self: Any, *args: Any, **options: Any) -> None:
     canned.install(self)
 
 
+def call(self: Any, *args: Any) -> Any:
+    how = _call(self, *args)
+    COUNT["all"] += 1
+    COUNT["canned"] += how is not None
+    return how
+
+
 ipyparallel.Client.__init__ = connect
+Link._call = call  # type: ignore[method-assign]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.write_line(f"canned calls: {CALLS['canned']}")
+    terminalreporter.write_line(f"{COUNT['canned']} of {COUNT['all']} calls were canned")

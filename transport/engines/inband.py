@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from canning import Serializer, default_serializer
+from canning import Codecs, Serializer, default_codecs
 from canning.wire import PLAIN, parse
 
 from ..shared import default_memory
@@ -33,14 +33,14 @@ def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: 
 
     >>> import io
     >>> file = io.BytesIO()
-    >>> write(file, default_serializer.serialize_object([1, 2]))
+    >>> write(file, Serializer().serialize_object([1, 2]))
     >>> pickle.loads(file.getvalue())
     [1, 2]
     """
     if len(frames) == 1:
         trailer = parse(frames[0])
         if trailer is not None and trailer.flags & PLAIN:
-            file.write(frames[0])
+            file.write(memoryview(frames[0])[: trailer.pickle_length])  # another pickle may follow
             return
     pickle.Pickler(file, 5).dump(Inband(frames, writable=writable, in_main=in_main))
 
@@ -52,5 +52,6 @@ def read(writable: bool, in_main: bool, *frames: Any) -> Any:
 
 
 _READERS: dict[bool, Serializer] = {
-    writable: default_serializer.evolve(writable=writable) for writable in (False, True)
+    writable: Serializer(writable=writable, codecs=Codecs([default_memory], beside=default_codecs))
+    for writable in (False, True)
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import operator
+import platform
 import types
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -33,7 +34,7 @@ def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) 
     transport.engines.layout.UnknownEngine: numpy ... is not made as this adapter expects, which was ...
     """
     try:
-        version = metadata.version(package)
+        version = metadata.version(package) if package != "Python" else platform.python_version()
     except metadata.PackageNotFoundError as error:
         raise UnknownEngine(
             f"this adapter needs {package}: pip install 'canning[{package.replace('_client', '')}]'"
