@@ -8,7 +8,7 @@ import ipyparallel
 import ipyparallel.tests as theirs
 
 import transport.engines.ipyparallel as canned
-from transport.engines.ipp.client import Link
+from transport.engines.ipp.client import LINKS, Link
 
 START = "import transport.engines.ipyparallel as canned; canned.install_engine()"
 COUNT = {"canned": 0, "all": 0}
@@ -21,7 +21,8 @@ _call = Link._call
 
 def connect(self: Any, *args: Any, **options: Any) -> None:
     _connect(self, *args, **options)
-    canned.install(self)
+    if self not in LINKS:  # one test calls this twice for the same client
+        canned.install(self)
 
 
 def call(self: Any, *args: Any) -> Any:

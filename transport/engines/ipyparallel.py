@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from canning.wire import VERSION
 
 from .ipp import TRIED, engine
-from .ipp.client import CLIENTS, LINKS, Link, nudge, writing
+from .ipp.client import CLIENTS, LINKS, Link, request
 from .ipp.formats import opens, probe
 from .layout import EngineError
 
@@ -105,19 +105,13 @@ def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: 
     if not ids:
         return {}
     uuids = [client._engines[number] for number in ids]
-    with writing(None):
-        waiting = [
-            type(client).send_apply_request(client, client._mux_socket, what, args, ident=uuid.encode())
-            for uuid in uuids
-        ]
-    nudge(client, client._mux_socket)
+    waiting = [request(client, uuid, what, args) for uuid in uuids]
     if wait(waiting, timeout).not_done:
         raise EngineError(f"not all engines answered within {timeout} s; are some busy?")
     wait([future.output for future in waiting], _PATIENCE)  # when that is done, the client forgets the call
     answers = {}
     for number, uuid, future in zip(ids, uuids, waiting, strict=True):
         answer = answers[uuid] = future.result()
-        client.history.remove(future.msg_id)
         _check_answer(number, answer)
     return answers
 

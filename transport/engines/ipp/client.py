@@ -123,6 +123,20 @@ def nudge(client: Any, socket: Any) -> None:
             client._io_loop.add_callback(stream.flush, zmq.POLLIN)
 
 
+def request(client: Any, uuid: str, function: Any, args: tuple[Any, ...]) -> Any:
+    """Call a function of ours in an engine, in ipyparallel's own format; leave no trace in the history."""
+    metadata = "submitted" in client.metadata
+    with writing(None):
+        future = type(client).send_apply_request(
+            client, client._mux_socket, function, args, ident=uuid.encode()
+        )
+    client.history.remove(future.msg_id)
+    if not metadata:
+        client.metadata.pop("submitted", None)
+    nudge(client, client._mux_socket)
+    return future
+
+
 _MANY: Final = 1000
 
 
@@ -209,14 +223,7 @@ class Link:
 
     def _invite(self, client: Any, uuid: str) -> None:
         """Switch an engine that came later; its next calls may be canned."""
-        with writing(None):
-            future = type(client).send_apply_request(
-                client,
-                client._mux_socket,
-                join,
-                [self.session, probe(self.arena)],
-                ident=uuid.encode(),
-            )
+        future = request(client, uuid, join, (self.session, probe(self.arena)))
         future.add_done_callback(lambda done: self.greet(uuid, done.result()))
 
 
