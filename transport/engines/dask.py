@@ -50,14 +50,22 @@ _serialize: Final = protocol.serialize
 
 
 def _dumps(obj: Any) -> Message:
+    """Give a header and frames of Dask's.
+
+    Dask reads the first buffer of a message into the same memory as what stands before it, at any address,
+    and all others into memory of their own; so a buffer of one byte goes first. Without it, 200 MB were
+    copied once more on arrival, to be aligned, and took three times as long as without canning.
+    """
     head, *frames = _SERIALIZER.serialize_object(obj)
+    if frames:
+        frames.insert(0, memoryview(bytearray(1)))
     return {"canned": bytes(head)}, frames
 
 
 def _loads(name: str, header: dict[str, Any], frames: list[Any]) -> Any:
     if "canned" not in header:
         return _STOCK[name][1](header, frames)
-    return _SERIALIZER.deserialize_object([header["canned"], *frames])[0]
+    return _SERIALIZER.deserialize_object([header["canned"], *frames[1:]])[0]
 
 
 def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
