@@ -94,10 +94,10 @@ class Serializer:
         "buffer_threshold",
         "codec",
         "codecs",
-        "key",
         "dispatch_table",
         "interactive",
-            "limits",
+        "key",
+        "limits",
         "pickler",
         "registry",
         "trust",
@@ -301,16 +301,20 @@ class Serializer:
         f: Callable[..., Any],
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
+        *,
+        arrange: Arrange | None = None,
         **options: Any,
     ) -> list[Frame]:
         """Turn a call into one message; `unpack_apply_message` takes it apart.
+
+        `arrange` is what `serialize_chain` takes.
 
         >>> f, args, kwargs = unpack_apply_message(pack_apply_message(max, [[3, 4]], {"default": 0}))
         >>> f(*args, **kwargs)
         4
         """
         serializer = self.evolve(**options)
-        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL)
+        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL, arrange)
         return frames if serializer.key is None else sign(frames, serializer.key)
 
     def unpack_apply_message(

@@ -21,13 +21,13 @@ from ...shared import SharedArena
 from ..replacing import Replaced
 from .engine import join
 from .formats import (
-    CUT,
     IN_ARENA,
     SERIALIZER,
     STOCK_PACK,
     STOCK_READ,
     TYPES,
     Required,
+    in_parts,
     is_canned,
     is_told_otherwise,
     main_namespace,
@@ -53,7 +53,7 @@ def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int,
     values = {name: prepared(value, arena) for name, value in kwargs.items()}
     parts = [prepared(part, arena) for part in (f, *args)]
     if arena is None:
-        return CUT.pack_apply_message(parts[0], parts[1:], values)
+        return SERIALIZER.pack_apply_message(parts[0], parts[1:], values, arrange=in_parts)
     ready = [part for part in (*parts, *values.values()) if isinstance(part, PrePickled)]
     call.kept = [frame for part in ready for frame in part.frames if len(frame) >= IN_ARENA]
     writer = arena.to(call.readers).serializer(SERIALIZER)

@@ -8,18 +8,17 @@ from typing import Any, Final
 
 from ipyparallel.engine import datapub, kernel
 
-from canning import Serializer
 from canning import __version__ as canning_version
 from canning.wire import VERSION
 
 from ...shared import SharedArena
 from ..replacing import Replaced
 from .formats import (
-    CUT,
     SERIALIZER,
     STOCK_UNPACK,
     STOCK_WRITE,
     TYPES,
+    in_parts,
     is_canned,
     new_arena,
     opens,
@@ -47,7 +46,7 @@ def _unpack(frames: Sequence[Any], g: Namespace | None = None, copy: bool = True
 def _reply(obj: Any, **thresholds: int) -> list[Any]:
     """Be ``serialize_object`` of a result."""
     if getattr(THREAD, "replies", False):
-        return SHARING.serializer(_session()).serialize_object(prepared(obj))
+        return SHARING.serialize(_session(), prepared(obj))
     return list(STOCK_WRITE(obj, **thresholds))
 
 
@@ -65,9 +64,11 @@ class _Sharing:
         self.sessions: set[str] = set()
         self.arena: SharedArena | None = None
 
-    def serializer(self, session: str) -> Serializer:
-        """Say how to write a reply."""
-        return self.near if session in self.sessions and self.arena is not None else CUT
+    def serialize(self, session: str, obj: Any) -> list[Any]:
+        """Write a reply."""
+        if session in self.sessions and self.arena is not None:
+            return self.near.serialize_object(obj)
+        return SERIALIZER.serialize_chain([obj], arrange=in_parts)
 
     def probe(self) -> list[bytes]:
         """Make the arena, if there is none, and what a client opens to try it."""
