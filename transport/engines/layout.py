@@ -9,7 +9,7 @@ import platform
 import types
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, Final
 
 from ..errors import TransportError
 
@@ -20,6 +20,9 @@ class EngineError(TransportError):
 
 class UnknownEngine(EngineError, ImportError):
     """Say that the version of an engine that is installed here is not made as the adapter expects."""
+
+
+_EXTRAS: Final = {"distributed": "dask", "jupyter_client": "jupyter"}
 
 
 def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) -> None:
@@ -37,7 +40,7 @@ def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) 
         version = metadata.version(package) if package != "Python" else platform.python_version()
     except metadata.PackageNotFoundError as error:
         raise UnknownEngine(
-            f"this adapter needs {package}: pip install 'canning[{package.replace('_client', '')}]'"
+            f"this adapter needs {package}: pip install 'canning[{_EXTRAS.get(package, package)}]'"
         ) from error
     for where, names in uses.items():
         missing = _missing(where, names)
