@@ -49,17 +49,23 @@ _STOCK: Final = {name: protocol.families[name] for name in ("dask", "pickle")}
 _serialize: Final = protocol.serialize
 
 
-def _dumps(obj: Any) -> Message:
+def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
     """Give a header and frames of Dask's.
 
     Dask reads the first buffer of a message into the same memory as what stands before it, at any address,
     and all others into memory of their own; so a buffer of one byte goes first. Without it, 200 MB were
     copied once more on arrival, to be aligned, and took three times as long as without canning.
+
+    A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
+    MiB, and join them again by a copy.
     """
     head, *frames = _SERIALIZER.serialize_object(obj)
     if frames:
         frames.insert(0, memoryview(bytearray(1)))
-    return {"canned": bytes(head)}, frames
+    header: dict[str, Any] = {"canned": bytes(head)}
+    if context is not None and not context.get("compression"):
+        header["compression"] = (False,) * len(frames)
+    return header, frames
 
 
 def _loads(name: str, header: dict[str, Any], frames: list[Any]) -> Any:
@@ -73,7 +79,7 @@ def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
     kind = type(obj)
     if (isinstance(obj, np.ndarray) and kind.__module__.startswith("numpy")) or default_registry.find(kind):
         try:
-            return _dumps(obj)
+            return _dumps(obj, context)
         except SerializationError:
             pass  # objects in an array, say, that only Dask can send
     return protocol.dask_dumps(obj, context=context)  # type: ignore[no-any-return]
@@ -82,12 +88,14 @@ def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
 def _pickle_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
     """Be the family of all else."""
     try:
-        return _dumps(obj)
+        return _dumps(obj, context)
     except SerializationError:
         return protocol.pickle_dumps(obj, context=context)  # type: ignore[no-any-return]
 
 
-def _serialize_whole(x: Any, serializers: Any = None, *args: Any, **options: Any) -> Message:
+def _serialize_whole(
+    x: Any, serializers: Any = None, on_error: str = "message", context: Any = None, **options: Any
+) -> Message:
     """Be ``serialize``: a container that Dask would send item by item goes as one.
 
     So what its parts share stays shared, and a list of a million ints does not become a million messages.
@@ -98,12 +106,12 @@ def _serialize_whole(x: Any, serializers: Any = None, *args: Any, **options: Any
         isinstance(part, _MARKED) for part in (data.values() if type(data) is dict else data)
     ):
         try:
-            header, frames = _dumps(data)
+            header, frames = _dumps(data, context)
         except SerializationError:
             pass
         else:
             return {**header, "serializer": "pickle"}, frames
-    return _serialize(x, serializers, *args, **options)  # type: ignore[no-any-return]
+    return _serialize(x, serializers, on_error, context, **options)  # type: ignore[no-any-return]
 
 
 def _family(name: str, dumps: Any) -> tuple[Any, Any, bool]:

@@ -21,6 +21,7 @@ from ...shared import SharedArena
 from ..replacing import Replaced
 from .engine import join
 from .formats import (
+    ENVELOPE,
     IN_ARENA,
     SERIALIZER,
     STOCK_PACK,
@@ -52,11 +53,13 @@ def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int,
     arena = call.arena
     values = {name: prepared(value, arena) for name, value in kwargs.items()}
     parts = [prepared(part, arena) for part in (f, *args)]
+    every = (*parts, *values.values())
+    writer = ENVELOPE if all(isinstance(part, PrePickled) for part in every) else SERIALIZER
     if arena is None:
-        return SERIALIZER.pack_apply_message(parts[0], parts[1:], values, arrange=in_parts)
-    ready = [part for part in (*parts, *values.values()) if isinstance(part, PrePickled)]
+        return writer.pack_apply_message(parts[0], parts[1:], values, arrange=in_parts)
+    ready = [part for part in every if isinstance(part, PrePickled)]
     call.kept = [frame for part in ready for frame in part.frames if len(frame) >= IN_ARENA]
-    writer = arena.to(call.readers).serializer(SERIALIZER)
+    writer = arena.to(call.readers).serializer(writer)
     return writer.pack_apply_message(parts[0], parts[1:], values)
 
 

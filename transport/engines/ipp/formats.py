@@ -31,6 +31,8 @@ Namespace = dict[str, Any]
 SERIALIZER: Final = Serializer(
     interactive=True, writable=True, codecs=Codecs([default_memory], beside=default_codecs)
 )
+ENVELOPE: Final = SERIALIZER.evolve(pickler="pickle")
+"""For what is serialized already: names of ``__main__`` in it are no reason to look for functions."""
 IN_ARENA: Final = 256 * 1024
 """Bytes from which a frame goes into an arena, where the other side can open it."""
 
