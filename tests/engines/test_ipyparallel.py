@@ -206,6 +206,8 @@ def test_mixed_clients_and_the_switch(cluster: Any, plain: Any) -> None:
         canned.install(plain)
         assert slow.get(SECONDS) == list(range(20))
         assert plain[0].apply_sync(lambda x: x, {1: 2, "a": 3}) == {1: 2, "a": 3}
+        assert side.THREAD.call is None
+        assert "send_apply_request" not in vars(other)
         with pytest.raises(TypeError):
             other[0].apply_sync(lambda x: x, {1: 2, "a": 3})  # as ever
         assert other[0].apply_sync(lambda x: [x], np.arange(900))[0].sum() == sum(range(900))
