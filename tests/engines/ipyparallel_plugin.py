@@ -14,7 +14,6 @@ START = "import transport.engines.ipyparallel as canned; canned.install_engine()
 COUNT = {"canned": 0, "all": 0}
 """Calls, so that a run in which nothing is canned shows."""
 
-theirs.ipengine_cmd_argv = [*theirs.ipengine_cmd_argv, f"--IPEngine.startup_command={START}"]
 _connect = ipyparallel.Client.__init__
 _call = Link._call
 
@@ -32,8 +31,10 @@ def call(self: Any, *args: Any) -> Any:
     return how
 
 
-ipyparallel.Client.__init__ = connect
-Link._call = call  # type: ignore[method-assign]
+def pytest_configure() -> None:
+    theirs.ipengine_cmd_argv = [*theirs.ipengine_cmd_argv, f"--IPEngine.startup_command={START}"]
+    ipyparallel.Client.__init__ = connect
+    Link._call = call  # type: ignore[method-assign]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
