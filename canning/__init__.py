@@ -26,9 +26,14 @@ from .errors import (
     CannerError,
     CanningError,
     DeserializationError,
+    MissingClass,
+    MissingModule,
     SerializationError,
     UnresolvedReference,
+    VersionMismatch,
+    VersionWarning,
 )
+from .explaining import Explanation, explain
 from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
 from .inspection import Global, Report, ScanResult, inspect, scan
@@ -41,15 +46,21 @@ from .message import (
     unpack_apply_message,
 )
 from .reading import split
+from .received import ReceivedModule, forget, received_modules
 from .registry import Registry, default_registry
 from .secret import InsecureKeyWarning, Key, new_key
+from .stubs import Stub
 from .trust import Limits
 from .wrapping import can
 
 __version__ = "0.1.0"
 
+by_reference = default_registry.by_reference
+by_value = default_registry.by_value
 register = default_registry.register
+register_rename = default_registry.register_rename
 unregister = default_registry.unregister
+unregister_rename = default_registry.unregister_rename
 register_codec = default_codecs.register
 unregister_codec = default_codecs.unregister
 
@@ -71,20 +82,29 @@ __all__ = [
     "Codec",
     "Codecs",
     "DeserializationError",
+    "Explanation",
     "Global",
     "InsecureKeyWarning",
     "Key",
     "Limits",
     "Lz4",
+    "MissingClass",
+    "MissingModule",
     "PrePickled",
+    "ReceivedModule",
     "Reference",
     "Registry",
     "Report",
     "ScanResult",
     "SerializationError",
     "Serializer",
+    "Stub",
     "UnresolvedReference",
+    "VersionMismatch",
+    "VersionWarning",
     "Zstd",
+    "by_reference",
+    "by_value",
     "can",
     "default_codecs",
     "default_registry",
@@ -92,14 +112,18 @@ __all__ = [
     "deserialize_object",
     "dump",
     "dumps",
+    "explain",
+    "forget",
     "inspect",
     "interactive",
     "load",
     "loads",
     "new_key",
     "pack_apply_message",
+    "received_modules",
     "register",
     "register_codec",
+    "register_rename",
     "scan",
     "serialize_object",
     "split",
@@ -107,4 +131,5 @@ __all__ = [
     "unpack_apply_message",
     "unregister",
     "unregister_codec",
+    "unregister_rename",
 ]

@@ -67,6 +67,9 @@ class ArrayReducers:
 
     __slots__ = (
         "apart",
+        "as_source",
+        "bytecode",
+        "codes",
         "entries",
         "named",
         "outside",
@@ -75,6 +78,7 @@ class ArrayReducers:
         "share",
         "small",
         "threshold",
+        "unwritten",
         "views",
         "whole",
     )
@@ -85,6 +89,9 @@ class ArrayReducers:
         self.entries: list[Any] = []
         self.outside: list[memoryview] = []
         self.small: dict[int, Array] = {}
+        self.unwritten: list[type] = []
+        self.codes: list[Any] = []
+        self.as_source = False
         self.reset()
 
     def reset(self, *, share: bool = False, whole: frozenset[Any] = frozenset(), apart: bool = False) -> None:
@@ -92,6 +99,9 @@ class ArrayReducers:
         self.entries.clear()
         self.outside.clear()
         self.small.clear()
+        self.unwritten.clear()
+        self.codes.clear()
+        self.bytecode = False
         self.named = False
         self.owners: dict[int, bool] | None = None
         self.views = share

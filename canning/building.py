@@ -24,6 +24,7 @@ from .canned import (
     open_canned,
 )
 from .dtypes import BY_NAME
+from .finding import Finder
 from .functions import fill_function, make_function
 from .layout import clusters
 from .reducers import rebuild
@@ -152,14 +153,21 @@ class Builder:
         registry: who builds what was canned by registration.
         g: the namespace for functions and references; None where the receiver gave none.
         deserialize: reads a message that stands within this one.
+        finder: finds what the header names; None where names are what they are.
     """
 
-    __slots__ = ("buffers", "deserialize", "g", "registry")
+    __slots__ = ("buffers", "deserialize", "finder", "g", "registry")
 
     def __init__(
-        self, buffers: Any, registry: Registry, g: Namespace | None, deserialize: Callable[..., Any]
+        self,
+        buffers: Any,
+        registry: Registry,
+        g: Namespace | None,
+        deserialize: Callable[..., Any],
+        finder: Finder | None = None,
     ) -> None:
         self.buffers = buffers
+        self.finder = finder
         self.registry = registry
         self.g = g
         self.deserialize = deserialize
@@ -199,7 +207,8 @@ class Builder:
 
     def function(self, *parts: Any) -> Any:
         """Make a function that came by value, in the receiver's namespace where there is one."""
-        return make_function(*parts, g=self.g)
+        special = None if self.finder is None else self.finder.builtins
+        return make_function(*parts, g=self.g, special=special)
 
     def fill(self, function: Any, state: Any) -> None:
         """Give such a function its attributes, closure and globals."""
@@ -245,14 +254,31 @@ class Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+class FindingReader(Reader):
+    """Find names by the builder's finder, which renames some and may stand stubs in the place of others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give the live constructor of what is ours, and let the finder find the rest."""
+        finder = self.builder.finder
+        assert finder is not None
+        ordinary = super().find_class
+        ours = module.startswith("canning.") or (module, name) == ("__builtin__", "__main__")
+        found = ordinary(module, name) if ours else finder.find(module, name, ordinary)
+        return finder.guard(module, name, found, self.builder.buffers)
+
+
 def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryview] | None) -> Any:
     """Read a header with a builder; `outside` gives pickle's own out-of-band buffers."""
-    reader = Reader(io.BytesIO(head), buffers=outside)
+    make = Reader if builder.finder is None else FindingReader
+    reader = make(io.BytesIO(head), buffers=outside)
     reader.builder = builder
     return reader.load()
 
 
-def read_plain(head: bytes | memoryview, outside: Iterator[Any]) -> tuple[Any, int]:
+def read_plain(
+    head: bytes | memoryview, outside: Iterator[Any], finder: Finder | None = None
+) -> tuple[Any, int]:
     """Read a pickle that nothing of this package wrote; return the object, and where the pickle ends."""
     file = io.BytesIO(head)
-    return pickle.Unpickler(file, buffers=outside).load(), file.tell()
+    reader = pickle.Unpickler(file, buffers=outside) if finder is None else finder.reader(file, outside)
+    return reader.load(), file.tell()

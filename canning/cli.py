@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import add_inspect, add_scan
+    from .commands import add_explain, add_inspect, add_scan
 
     parser = argparse.ArgumentParser(
         prog="canning",
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     add_inspect(commands)
     add_scan(commands)
+    add_explain(commands)
     return parser
 
 

@@ -1,9 +1,11 @@
-"""The commands ``inspect`` and ``scan``."""
+"""The commands ``inspect``, ``scan`` and ``explain``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import operator
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .containers import SUFFIXES
+from .explaining import explain
 from .inspection import UNKNOWN, ScanResult, inspect, scan
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE
 
@@ -45,6 +48,40 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
     parser.add_argument("--json", action="store_true", help="print JSON: a list with an object for each file")
     parser.set_defaults(run=run_scan)
+
+
+def add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``explain``."""
+    text = "show what would become of an object if it were sent"
+    parser = commands.add_parser("explain", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("object", metavar="MODULE:OBJECT", help="where it is; its module is imported")
+    parser.add_argument("--local", action="store_true", help='as with by_value="local"')
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run_explain)
+
+
+def run_explain(arguments: argparse.Namespace) -> int:
+    """Explain one object; 1 where it cannot be sent, 2 where it cannot be found."""
+    module, _, name = arguments.object.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does, for the command too
+    try:
+        obj = operator.attrgetter(name)(importlib.import_module(module)) if name else None
+    except (ImportError, AttributeError) as error:
+        print(f"canning explain: {error}", file=sys.stderr)
+        return 2
+    if not name:
+        print("canning explain: give MODULE:OBJECT", file=sys.stderr)
+        return 2
+    found = explain(obj, by_value="local" if arguments.local else ())
+    console = _console(sys.stdout)
+    if arguments.json:
+        print(json.dumps(found.to_dict(), indent=1))
+    elif console is None:
+        print(found)
+    else:
+        console.print(found)
+    return 1 if found.problems else 0
 
 
 def run_inspect(arguments: argparse.Namespace) -> int:

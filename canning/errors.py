@@ -36,3 +36,44 @@ class AuthenticationError(DeserializationError):
 
 class UnresolvedReference(DeserializationError, NameError):
     """Say that a `Reference` names nothing in the namespace that it was looked up in."""
+
+
+class MissingCode(DeserializationError):
+    """Say that a message names code which is not here.
+
+    Attributes:
+        module: the module that was asked for.
+        name: what was asked of it, None where the module itself is what is missing.
+        path: where in the object that stands, as Python would write it; None where it is not known.
+        distribution: what usually provides the module, as pip knows it; None where that is not known.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        module: str = "",
+        name: str | None = None,
+        path: str | None = None,
+        distribution: str | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.module = module
+        self.name = name
+        self.path = path
+        self.distribution = distribution
+
+
+class MissingModule(MissingCode):
+    """Say that a message needs a module that cannot be found here."""
+
+
+class MissingClass(MissingCode):
+    """Say that a message needs a class or function that its module does not have here."""
+
+
+class VersionMismatch(DeserializationError):
+    """Say that a message holds code of another minor version of Python."""
+
+
+class VersionWarning(UserWarning):
+    """Say that a message comes from other versions than are here, and may work all the same."""

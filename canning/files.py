@@ -44,8 +44,8 @@ def frames_of(blob: Any) -> list[memoryview]:
     Raises `DeserializationError` where the blob is neither, or is cut.
     """
     view = flat(blob)
-    if bytes(view[:1]) == b"\x80":
-        return [view]
+    if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
+        return [view]  # protocols 0 and 1 say nothing at their start
     if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
         raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
     _, count = _COUNT.unpack_from(view)

@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 import cloudpickle
 
 from .canned import CannedObject, Namespace
+from .registry import default_registry
+from .stubs import StubType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +79,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._cells: dict[int, CellOf] = {}
         self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
+        self._registry: Any = getattr(table, "registry", default_registry)
+        self._codes: list[types.CodeType] = getattr(table, "codes", [])
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: Any) -> Any:
@@ -84,15 +88,21 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(obj)
         if kind is types.FunctionType:
             return self._reduce_function(obj)
-        if issubclass(kind, type):
+        if issubclass(kind, type) and kind is not StubType:
+            if self._registry.goes_by_value(obj):
+                return cloudpickle.cloudpickle._dynamic_class_reduce(obj)
             return super().reducer_override(obj)
         return NotImplemented
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
-        reduced = super().reducer_override(function)
+        if self._registry.goes_by_value(function):
+            reduced = self._dynamic_function_reduce(function)
+        else:
+            reduced = super().reducer_override(function)
         if not isinstance(reduced, tuple):
             return reduced
         _, (code, module_globals, *rest, _), (attributes, slots), *_ = reduced
+        self._codes.append(code)
         cells = function.__closure__
         closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
         slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}
@@ -168,9 +178,20 @@ def make_function(
     closure: tuple[types.CellType, ...] | None,
     *,
     g: Namespace | None = None,
+    special: Namespace | None = None,
 ) -> types.FunctionType:
-    """Make a function that came by value, its globals `g`, or those of its own that came along."""
+    """Make a function that came by value, its globals `g`, or those of its own that came along.
+
+    `special` are builtins of its own, which a function finds in its globals when it is made, and keeps.
+    """
     namespace = module_globals if g is None else g
+    if special is not None:
+        ordinary = namespace.get("__builtins__", builtins)
+        namespace["__builtins__"] = special
+        function = types.FunctionType(code, namespace, name, defaults, closure)
+        if g is not None:
+            namespace["__builtins__"] = ordinary
+        return function
     namespace.setdefault("__builtins__", builtins)
     return types.FunctionType(code, namespace, name, defaults, closure)
 

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import FunctionType
+from types import ModuleType
 from typing import Any, Final, Self
 
 import numpy as np
-from cloudpickle import list_registry_pickle_by_value
 
+from .assembling import assemble
 from .buffers import Frame
 from .canned import Namespace, PrePickled
-from .codecs import CODECS, Chooser, Codec, Codecs, codec_of, default_codecs, encode
+from .choices import check_choices
+from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs
 from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
-from .functions import is_local
 from .lone import serialize_lone
+from .modules import Wanted, modules_for
+from .naming import names_marked
 from .packing import LARGE, Packed, pack_buffers
-from .pickling import Plan, Writer, better_plan
+from .pickling import ByName, Plan, Writer, better_plan
+from .planning import first_plan
 from .reading import read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
+from .renaming import NO_RENAMES, Renames
 from .secret import KeyOption, as_keys
 from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits
-from .wire import CALL, PLAIN, extension, pack, pack_plain
+from .wire import CALL, MODULES, extension, pack_plain
 
 OPTIONS: Final = (
     "registry",
@@ -36,14 +40,18 @@ OPTIONS: Final = (
     "trust",
     "allow",
     "limits",
+    "renames",
+    "missing",
+    "by_value",
+    "prefer",
+    "by_value_as",
+    "on_version_mismatch",
     "key",
     "codec",
     "codecs",
     "interactive",
     "dispatch_table",
 )
-TRUSTS: Final = ("code", "data")
-PICKLERS: Final = ("auto", "pickle", "cloudpickle", "dill")
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
 Arrange = Callable[[Packed], Packed]
@@ -69,6 +77,16 @@ class Serializer:
         allow: classes, or their dotted names, that a message may make under ``trust="data"``, field by
             field: dataclasses, attrs classes, named tuples, enums. None by default.
         limits: what a message may ask for under ``trust="data"``, a `Limits`.
+        renames: new names by the old, for modules and what is in them; they count even where the old
+            name leads somewhere. None by default.
+        missing: ``"error"`` (default): what is not here makes reading fail, with a `MissingModule` or
+            `MissingClass`. ``"stub"``: a `Stub` stands for it. Both under ``trust="code"``.
+        by_value: modules that travel along as source where code needs them: ``"local"``, all that are not
+            installed, or a list of modules and names. None by default. See ``docs/code.md``.
+        prefer: which counts of two modules of a name: ``"own"`` (default), or ``"sent"``, what came along.
+        by_value_as: what goes for functions by value, ``"code"`` (default) or ``"source"``.
+        on_version_mismatch: what becomes of code of another minor version of Python, ``"error"``
+            (default), ``"warn"`` or ``"ignore"``.
         key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
             of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
             keys the first signs, and each is accepted. None by default.
@@ -86,23 +104,7 @@ class Serializer:
     2
     """
 
-    __slots__ = (
-        "_frozen",
-        "_writers",
-        "allow",
-        "allowed",
-        "buffer_threshold",
-        "codec",
-        "codecs",
-        "dispatch_table",
-        "interactive",
-        "key",
-        "limits",
-        "pickler",
-        "registry",
-        "trust",
-        "writable",
-    )
+    __slots__ = (*OPTIONS, "_brings", "_frozen", "_writers", "allowed", "finds")
 
     def __init__(
         self,
@@ -114,16 +116,20 @@ class Serializer:
         trust: str = "code",
         allow: Iterable[type | str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        renames: Mapping[str, str] | Renames = NO_RENAMES,
+        missing: str = "error",
+        by_value: str | Iterable[ModuleType | str] | Wanted = (),
+        prefer: str = "own",
+        by_value_as: str = "code",
+        on_version_mismatch: str = "error",
         key: KeyOption = None,
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
         interactive: bool = False,
         dispatch_table: Mapping[type, Callable[[Any], Any]] | None = None,
     ) -> None:
-        if pickler not in PICKLERS:
-            raise ValueError(f"pickler={pickler!r} is none of {', '.join(PICKLERS)}")
-        if trust not in TRUSTS:
-            raise ValueError(f"trust={trust!r} is none of {', '.join(TRUSTS)}")
+        check_choices(pickler=pickler, trust=trust, missing=missing, prefer=prefer)
+        check_choices(by_value_as=by_value_as, on_version_mismatch=on_version_mismatch)
         if buffer_threshold < 1:
             raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")
         self.registry = registry
@@ -136,6 +142,14 @@ class Serializer:
         self.interactive = interactive
         self.dispatch_table = dict(dispatch_table or {})
         self.allowed = Allowed(self.allow)
+        self.renames = renames if isinstance(renames, Renames) else Renames(renames)
+        self.missing = missing
+        self.by_value = by_value if isinstance(by_value, Wanted) else Wanted(by_value)
+        self.prefer = prefer
+        self._brings = bool(self.by_value)
+        self.finds = bool(self.renames) or missing != "error"
+        self.by_value_as = by_value_as
+        self.on_version_mismatch = on_version_mismatch
         self.key = as_keys(key)
         self.codec = codec_of(codec, codecs)
         self.codecs = codecs
@@ -228,12 +242,14 @@ class Serializer:
         except Exception as error:
             raise explain_failure(obj, error, self) from error
         reducers = writer.reducers
-        if packed is _NOTHING and not (flags or reducers.named or reducers.small):
+        along = self._brings or self.registry.marked_modules
+        modules = self._modules(body, reducers) if along else b""
+        if packed is _NOTHING and not (modules or flags or reducers.named or reducers.small):
             frames: list[Frame] = [pack_plain(body)]
         else:
             if arrange is not None and packed[0]:
                 packed = arrange(packed)
-            frames = _assemble(body, packed, reducers, flags, self.codec)
+            frames = assemble(body, packed, reducers, flags, self.codec, modules)
         writer.clear()
         self._writers.append(writer)
         return frames
@@ -241,8 +257,15 @@ class Serializer:
     def _overrides_arrays(self) -> bool:
         return self.registry.overrides_arrays or np.ndarray in self.dispatch_table
 
+    def _modules(self, body: bytes, reducers: Reducers) -> bytes:
+        """Give the modules that go along, as an extension of the trailer; nothing where none do."""
+        wanted = self.by_value.also(self.registry.marked_modules)
+        bundle = modules_for(wanted, body, reducers.codes)
+        return extension(MODULES, bundle.pack()) if bundle.sources or bundle.absent else b""
+
     def _new_writer(self) -> Writer | DillWriter:
         reducers = Reducers(self.registry, self.buffer_threshold)
+        reducers.as_source = self.by_value_as == "source"
         if self.pickler == "dill":
             return DillWriter(reducers)
         main = self.pickler == "auto"
@@ -250,24 +273,20 @@ class Serializer:
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
-        plan = Plan(by_value=True) if self._goes_by_value(obj) else None
+        plan = first_plan(obj, self.pickler)
         reducers = writer.reducers
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
+                marked = self.pickler == "auto" and not (plan and plan.by_value) and self.registry.marked
+                if marked and names_marked(body, marked, plan.classes if plan else ()):
+                    raise ByName
                 if not reducers.entries and not reducers.outside:
                     return body, _NOTHING
                 entries = reducers.entries + reducers.outside
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
                 plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
-
-    def _goes_by_value(self, obj: Any) -> bool:
-        """Tell whether it is known at once that something must go by value."""
-        if self.pickler != "auto":
-            return self.pickler == "cloudpickle"
-        f = obj[0] if type(obj) is tuple and obj else obj  # a call is a tuple, its function first
-        return (type(f) is FunctionType and is_local(f)) or bool(list_registry_pickle_by_value())
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -339,23 +358,6 @@ class Serializer:
 
 def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer:
     return cls(**options)
-
-
-def _assemble(
-    body: bytes, packed: Packed, reducers: Reducers, flags: int, codec: Codec | Chooser | None
-) -> list[Frame]:
-    frames, table, inline = packed
-    length = len(body)
-    if not reducers.named and not reducers.used:
-        flags |= PLAIN
-    if inline:
-        body = b"".join((body, *inline))
-    outside = len(reducers.outside)
-    extensions = b""
-    if codec is not None:
-        frames, said = encode(codec, frames)
-        extensions = extension(CODECS, said) if said else b""
-    return [pack(body, length, list(map(len, frames)), table, outside, flags, extensions), *frames]
 
 
 default_serializer: Final = Serializer()

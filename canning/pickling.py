@@ -6,7 +6,8 @@ it cannot know, and when one of them shows, the object is pickled once more, by 
 * memory that small arrays share (`ShareAgain`);
 * an instance of a class that must go by value (`ByValueClass`): the class is written *ahead* of the
   object, into the pickler's memo, and the instances stay at the C pickler's speed;
-* a function or module that must go by value: `ByValuePickler` takes over;
+* a function or module that must go by value: `ByValuePickler` takes over; functions that are found
+  before (see `planning`) go ahead like classes;
 * bytes between the threshold and 64 KiB, which the C pickler copies into its stream: they go ahead too.
 
 Bytes of 64 KiB and more the C pickler hands to its file as the very object; `Sink` makes buffers of them.
@@ -31,14 +32,15 @@ import numpy as np
 from .array_reducers import ShareAgain, array_call
 from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local, reduce_cached
+from .naming import MAIN, StubsAhead, is_of_main, name_of, names_main
 from .reducers import Reducers
 from .sink import DIRECT, Sink
+from .stubs import Stub, StubType
 
 ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
 NO_ARRAYS: Final = b"\x80\x05N\x940"
 """What stands first in every header: memo entry 0, `CannedArray` where the message has arrays. It is
 there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
-_MAIN: Final = b"\x8c\x08__main__"
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {functools._lru_cache_wrapper: reduce_cached}
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
@@ -60,7 +62,8 @@ class Plan:
     Attributes:
         share, whole, apart: what `Reducers.reset` takes.
         ahead: bytes and bytearrays to be set aside before the object is looked at.
-        classes: classes to be written by value before it.
+        classes: classes and functions to be written by value before it.
+        stubs: names that lead nowhere, to be written before it.
         by_value: whether `ByValuePickler` does all.
         watch: whether to look for bytes that the pickler copies.
     """
@@ -69,7 +72,8 @@ class Plan:
     whole: frozenset[Any] = frozenset()
     apart: bool = False
     ahead: list[Any] = field(default_factory=list)
-    classes: list[type] = field(default_factory=list)
+    classes: list[Any] = field(default_factory=list)
+    stubs: list[type] = field(default_factory=list)
     by_value: bool = False
     watch: bool = True
 
@@ -94,6 +98,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.main = main
         self.ahead: list[type] = []
         self.registry = reducers.registry
+        self.codes = reducers.codes
         self.version = self.known = -1
         self.first: Mapping[type, Callable[[Any], Any]] = {}
         self.theirs: dict[type, Callable[[Any], Any]] = {}
@@ -106,6 +111,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             CannedObject: reducers.canned,
             PrePickled: reducers.prepickled,
             Reference: reducers.reference,
+            Stub: reducers.stub,
         }
 
     def refresh(self) -> None:
@@ -135,6 +141,10 @@ class Table(dict[type, Callable[[Any], Any]]):
     def _find(self, cls: type) -> Callable[[Any], Any]:
         if cls in self.first:
             return self.first[cls]
+        if cls is StubType:
+            return self.reducers.stub_class
+        if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
+            return self.reducers.code
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
             return copyreg.dispatch_table[cls]
         found: Callable[[Any], Any] | None = self._find_ours(cls)
@@ -144,7 +154,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             found = _BY_VALUE.get(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:
             return found
-        if self.main and not self.by_value and is_local(cls) and cls not in self.ahead:
+        by_value = is_local(cls) or self.registry.goes_by_value(cls)
+        if by_value and self.main and not self.by_value and cls not in self.ahead:
             raise ByValueClass(cls)
         return self._PLAIN
 
@@ -238,8 +249,10 @@ class Writer:
         sink.pickler = pickler
         try:
             pickler.dump(obj)
+            if self.reducers.unwritten:
+                raise StubsAhead(list(self.reducers.unwritten))
             if len(chunks) == 1 and len(chunks[0]) < sink.threshold:  # too small to hide anything
-                if self.main and pickler is self.pickler and _MAIN in chunks[0]:
+                if self.main and pickler is self.pickler and MAIN in chunks[0]:
                     raise ByName
                 return (ARRAYS if self.reducers.used else NO_ARRAYS) + chunks[0][2:]
             sink.finish()
@@ -272,6 +285,9 @@ class Writer:
         for obj in plan.ahead:
             sink.chunks.append(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)
+        for stub in plan.stubs:
+            sink.chunks.append(name_of(stub))
+            memo[id(stub)] = (len(memo), stub)
         if not plan.classes:
             return memo
         pickler = self._new_by_value_pickler()
@@ -287,7 +303,13 @@ class Writer:
             sink.next_pickle()
             sink.chunks[before] = sink.chunks[before][2:]
             sink.chunks[-1] = sink.chunks[-1][:-1] + b"0"  # POP in the place of STOP
-        return pickler.memo
+        memo = pickler.memo.copy()
+        for key, (number, obj) in list(memo.items()):
+            if is_of_main(obj):  # whoever names it again has to write it again, and be noticed
+                del memo[key]
+                hidden = object()
+                memo[id(hidden)] = (number, hidden)
+        return memo
 
 
 def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
@@ -301,22 +323,13 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, share=True, whole=plan.whole | error.whole)
     if isinstance(error, Ahead) and plan.watch:
         return replace(plan, ahead=error.objects, watch=False)
+    if isinstance(error, StubsAhead) and not plan.stubs:
+        return replace(plan, stubs=error.classes)
     if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
         return replace(plan, classes=[*plan.classes, error.cls])
     if plan.by_value or not by_value or not isinstance(error, CURABLE):
         raise error
     return replace(plan, by_value=True, classes=[])
-
-
-def names_main(chunks: list[bytes], before: int) -> bool:
-    """Tell whether a header seems to name something in ``__main__``, where no other process will find it.
-
-    What stands `before` was written by value.
-    """
-    for chunk in chunks[before:] if before else chunks:  # noqa: SIM110 - a generator costs 1 µs more
-        if _MAIN in chunk:
-            return True
-    return False
 
 
 def first_memo() -> dict[int, tuple[int, Any]]:
@@ -338,11 +351,6 @@ class ByName(Exception):
 CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
 """What is raised where something can only go by value. Any other error is an object's own, and asking it
 once more would but run its methods twice."""
-
-
-def is_of_main(obj: Any) -> bool:
-    """Tell whether a memo shows something of ``__main__`` that was written by name, or may have been."""
-    return type(obj) is str and obj == "__main__"
 
 
 def copied_bytes(kept: list[Any], threshold: int) -> list[Any]:

@@ -12,13 +12,29 @@ from .canned import Namespace
 from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths, made_by_decoding
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
+from .finding import Finder, new_finder
 from .lone import read_lone
+from .missing import explain_reading, moved
 from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
+from .renaming import Renames
 from .secret import Keys
 from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .wire import FOOTER, LONE, PLAIN, SIGNED, Trailer, check_frames, count_frames, is_plain, parse
+from .versions import check_versions
+from .wire import (
+    CODE,
+    FOOTER,
+    LONE,
+    MODULES,
+    PLAIN,
+    SIGNED,
+    Trailer,
+    check_frames,
+    count_frames,
+    is_plain,
+    parse,
+)
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -35,6 +51,11 @@ class Options(Protocol):
     trust: str
     allowed: Allowed
     limits: Limits
+    renames: Renames
+    missing: str
+    finds: bool
+    prefer: str
+    on_version_mismatch: str
     key: Keys | None
     codec: Codec | Chooser | None
     codecs: Codecs
@@ -60,6 +81,30 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
         return _read_data(options, head, frames, 0, _Decoded(options.limits))
+    finder = new_finder(options) if options.finds or options.registry.renames else None
+    try:
+        return (
+            _read_by(options, head, frames, g) if finder is None else _found(options, head, frames, g, finder)
+        )
+    except DeserializationError as error:
+        if not isinstance(error.__cause__, ImportError | AttributeError):
+            raise
+        if finder is None and moved(head):
+            return _found(options, head, frames, g, new_finder(options))
+        raise explain_reading(head, error, new_finder(options).look_up) from error.__cause__
+
+
+def _found(
+    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, finder: Finder
+) -> Read:
+    """Read a message whose names a finder finds."""
+    try:
+        return _read_code(options, head, frames, g, finder)
+    finally:
+        finder.close()
+
+
+def _read_by(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
     if is_plain(head):
         return _guard(pickle.loads, head), frames[1:], 0
     if len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE:  # a signed one is never seen twice
@@ -69,11 +114,23 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
     return _read_code(options, head, frames, g)
 
 
-def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+def _read_code(
+    options: Options,
+    head: bytes | memoryview,
+    frames: list[Any],
+    g: Namespace | None,
+    finder: Finder | None = None,
+) -> Read:
     trailer = parse(head)
     if trailer is None:
-        return _read_plain_pickle(head, frames)
-    if trailer.flags & PLAIN and trailer.frames == 1:
+        return _read_plain_pickle(head, frames, finder)
+    if trailer.flags & CODE:
+        check_versions(trailer.stamp, options.on_version_mismatch)
+    said = trailer.extensions.get(MODULES)
+    if said is not None:
+        finder = finder or new_finder(options)
+        finder.receive(said, options.prefer)
+    if trailer.flags & PLAIN and trailer.frames == 1 and finder is None:
         return _guard(pickle.loads, head), frames[1:], trailer.flags
     parts = _decode(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
     buffers: Any = parts
@@ -81,7 +138,7 @@ def _read_code(options: Options, head: bytes | memoryview, frames: list[Any], g:
     if trailer.table is not None or trailer.outside or options.writable:
         buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
         outside = buffers.outside()
-    builder = Builder(buffers, options.registry, g, _reader_within(options))
+    builder = Builder(buffers, options.registry, g, _reader_within(options), finder)
     return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
 
 
@@ -92,14 +149,14 @@ def _reader_within(options: Options) -> Callable[..., Any]:
     return lambda frames, g: read_verified(options, frames, g)[:2]
 
 
-def _read_plain_pickle(head: bytes | memoryview, frames: list[Any]) -> Read:
+def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Finder | None) -> Read:
     cut = len(head) > _TINY and bytes(head[-1:]) != b"."
     if cut or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
         raise DeserializationError(
             f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
         )
     taken = iter(frames[1:])
-    obj, end = _guard(read_plain, head, taken)
+    obj, end = _guard(read_plain, head, taken, finder)
     if end != len(head):  # what is left of a trailer, most likely
         raise DeserializationError(
             f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+import cloudpickle
 import numpy as np
 
 from .array_reducers import ArrayReducers, Reduced
@@ -25,8 +26,10 @@ from .canned import (
     Reference,
     open_canned,
 )
+from .code_source import reduce_code
 from .layout import dense_bytes
 from .registry import Canner, Registry, canned_state, default_registry
+from .stubs import Stub, is_stub_class, reduce_stub
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
@@ -98,6 +101,28 @@ class Reducers(ArrayReducers):
         """Reduce what was serialized before."""
         self.named = True
         return CannedMessage, tuple(map(self._aside, ready.frames))
+
+    def code(self, code: types.CodeType) -> Reduced:
+        """Reduce a code object, as its source where that is asked for."""
+        if self.as_source:
+            self.named = True
+            return reduce_code(code)
+        self.bytecode = True
+        reduced: Reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+        return reduced
+
+    def stub(self, stub: Stub) -> Reduced:
+        """Reduce what stands for an object whose class is not here to the steps that made it."""
+        self.named = True
+        return reduce_stub(stub, self._aside)
+
+    def stub_class(self, cls: type) -> Reduced:
+        """Ask for a name that leads nowhere to be written ahead of the object; this attempt is lost."""
+        if not is_stub_class(cls):
+            raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
+        if cls not in self.unwritten:
+            self.unwritten.append(cls)
+        return dict, ()
 
     def _aside(self, buffer: Any) -> Any:
         view = dense_bytes(buffer) if isinstance(buffer, np.ndarray) else memoryview(buffer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ import numpy as np
 from .canned import CannedObject
 from .ecosystem import is_imported, load_canner, public_name
 from .errors import CannerError, CanningError, DeserializationError, SerializationError
+from .marks import Marks
 
 _NEVER_ASKED: Final = frozenset(
     (
@@ -46,7 +46,7 @@ class Canner:
     exact: bool = False
 
 
-class Registry:
+class Registry(Marks):
     """Know for each type who cans its instances.
 
     A type is looked up by itself first, then by its bases in their order. Types may be given by dotted
@@ -61,12 +61,11 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
         # Of what canning brings, what was asked for, by public name; None where it was unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
-        self.version = 0
         self.overrides_arrays = False
 
     def __reduce__(self) -> str:
@@ -145,6 +144,7 @@ class Registry:
             other._by_type = dict(self._by_type)
             other._by_name = dict(self._by_name)
             other._ecosystem = None if self._ecosystem is None else dict(self._ecosystem)
+            self._copy_marks(other)
         other._changed()
         return other
 

@@ -31,6 +31,8 @@ CALL: Final = 2
 LONE: Final = 8
 """Flag: the object is one array or one bytes object, and its memory is all of frame 1, or where it is
 small stands in the pickle."""
+CODE: Final = 32
+"""Flag: the pickle holds code objects, which only the writer's minor version of Python can run."""
 BIG_ENDIAN: Final = 4
 """Flag: written on a big-endian machine."""
 SIGNED: Final = 16
@@ -42,11 +44,13 @@ _ENTRY: Final = struct.Struct("<IIQQ")
 _EXTENSION: Final = struct.Struct("<HHI")
 OPTIONAL: Final = 0x8000
 """Bit of an extension's tag: a reader that does not know it may go on without it."""
+MODULES: Final = 8
+"""Tag of the modules that came along, as `canning.modules.Bundle.pack` writes them."""
 SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.signing`."""
 CHANNEL: Final = OPTIONAL | 2
 """Tag: which message of which conversation this is; see `transport.Channel`."""
-KNOWN: Final = frozenset((CODECS, SIGNATURE, CHANNEL))
+KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])

@@ -152,7 +152,7 @@ def unregister(client: distributed.Client | None = None) -> None:
         client.unregister_worker_plugin(CanningPlugin.name)  # type: ignore[no-untyped-call,unused-ignore]
 
 
-class CanningPlugin(distributed.WorkerPlugin):
+class CanningPlugin(distributed.WorkerPlugin):  # type: ignore[misc,unused-ignore]
     """Let workers use canning: ``client.register_plugin(CanningPlugin())``."""
 
     name = "canning"

@@ -1,0 +1,97 @@
+"""An explanation as text, as something that rich renders, as HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any, Final
+
+from .rendering import Table, _columns, _html_list, _html_tree, _lines
+
+if TYPE_CHECKING:
+    from .explaining import Explanation
+
+_ROWS: Final = 200
+
+
+def headline(found: Explanation) -> str:
+    """Say the most important thing in one line."""
+    if found.problems:
+        return f"cannot be sent: {found.problems[0][0]}: {found.problems[0][1]}"
+    total = sum(found.frames)
+    return f"{len(found.frames)} frame{'s' if len(found.frames) > 1 else ''}, {total:,} bytes"
+
+
+def words(found: Explanation) -> list[str]:
+    """Give what else there is to say."""
+    said = [f"cannot go: {path}: {reason}" for path, reason in found.problems[1:]]
+    said += [f'trust="data" refuses it: {reason}' for reason in found.data]
+    if found.frames and not found.data:
+        said.append('trust="data" reads it')
+    return said
+
+
+def tables(found: Explanation) -> list[Table]:
+    """Give the tables that have rows."""
+    parts = [
+        [
+            row.path,
+            row.kind,
+            row.how,
+            "" if row.nbytes is None else f"{row.nbytes:,}",
+            row.copied or ("" if row.nbytes is None else "not copied"),
+        ]
+        for row in found.parts[:_ROWS]
+    ]
+    made: list[Table] = [
+        ("Parts", ["part", "what", "how it goes", "bytes", "copied"], parts),
+        ("The receiver must have", ["module", "for"], [list(pair) for pair in found.needs.items()]),
+        ("Comes along as source", ["module"], [[name] for name in found.modules]),
+        ("Does not come along", ["module", "since"], [list(pair) for pair in found.absent.items()]),
+    ]
+    return [table for table in made if table[2]]
+
+
+def as_text(found: Explanation) -> str:
+    """Render an explanation as plain text."""
+    out = [headline(found), *(f"  - {word}" for word in words(found))]
+    for title, columns, rows in tables(found):
+        out += ["", title, *_columns([columns, *rows])]
+    return "\n".join(out)
+
+
+def as_rich(found: Explanation) -> Any:
+    """Render an explanation for rich, which must be there: it is in the extra ``demo``."""
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+    from rich.tree import Tree
+
+    colour = "red" if found.problems else "green"
+    parts: list[Any] = [Text(headline(found), style=f"bold {colour}")]
+    parts += [Text(f"  - {word}") for word in words(found)]
+    branches: list[Any] = []
+    for level, line in _lines(found.tree):
+        label = Text.assemble((line.label, "bold"), " ", line.text)
+        branches[level:] = [branches[level - 1].add(label) if level else Tree(label)]
+    parts += branches[:1]
+    for title, columns, rows in tables(found)[1:]:
+        table = RichTable(title=title, title_justify="left", show_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        parts.append(table)
+    return Group(*parts)
+
+
+def as_html(found: Explanation) -> str:
+    """Render an explanation as HTML; everything in it is escaped."""
+    colour = "red" if found.problems else "green"
+    out = [f'<div><b style="color: {colour}">{html.escape(headline(found))}</b>']
+    out += [*_html_list(words(found)), *_html_tree(found.tree)]
+    for title, columns, rows in tables(found)[1:]:
+        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+        out.append(f"<details open><summary>{html.escape(title)}</summary><table><tr>{head}</tr>")
+        out += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+        out.append("</table></details>")
+    return "".join([*out, "</div>"])

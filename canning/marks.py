@@ -1,0 +1,103 @@
+"""What a registry knows about code: which goes by value, and what is called otherwise here."""
+
+from __future__ import annotations
+
+import threading
+import types
+from typing import Any, Final, TypeVar
+
+from .renaming import check_name
+
+_HEAP_TYPE: Final = 1 << 9
+T = TypeVar("T")
+
+
+class Marks:
+    """Hold new names for old ones, and marks of functions, classes and modules.
+
+    Attributes:
+        renames: new names by the old.
+        marked: module and qualified name of functions and classes that go by value.
+        marked_modules: names of modules that do.
+        version: counts changes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.renames: dict[str, str] = {}
+        self.marked: frozenset[tuple[str, str]] = frozenset()
+        self.marked_modules: frozenset[str] = frozenset()
+        self.version = 0
+
+    def _copy_marks(self, other: Marks) -> None:
+        other.renames = self.renames
+        other.marked, other.marked_modules = self.marked, self.marked_modules
+
+    def register_rename(self, old: str, new: str) -> None:
+        """Say that what messages call `old`, a module or what is in one, is called `new` here.
+
+        It counts for readers under ``trust="code"``, even where the old name leads somewhere, and for all
+        that stands within what was renamed; the longest name decides.
+        """
+        check_name(old)
+        check_name(new)
+        with self._lock:
+            self.renames = {**self.renames, old: new}
+
+    def unregister_rename(self, old: str) -> None:
+        """Forget a new name; raises `KeyError` where there is none."""
+        with self._lock:
+            renames = dict(self.renames)
+            del renames[old]
+            self.renames = renames
+
+    def by_value(self, obj: T) -> T:
+        """Mark a function, class or module to travel by value, wherever messages name it; give it back.
+
+        The object stays what it is. A function or class goes as its code, methods and nested classes
+        too; what else it needs of its module goes as ever. A module goes as its source, with all that is
+        within a package.
+
+        >>> from canning import Registry
+        >>> registry = Registry()
+        >>> registry.by_value(check_name) is check_name
+        True
+        """
+        with self._lock:
+            if isinstance(obj, types.ModuleType):
+                self.marked_modules |= {obj.__name__}
+            else:
+                self.marked |= {_mark_of(obj)}
+            self.version += 1
+        return obj
+
+    def by_reference(self, obj: T) -> T:
+        """Take back what `by_value` has marked; give the object back."""
+        with self._lock:
+            if isinstance(obj, types.ModuleType):
+                self.marked_modules -= {obj.__name__}
+            else:
+                self.marked -= {_mark_of(obj)}
+            self.version += 1
+        return obj
+
+    def goes_by_value(self, code: Any) -> bool:
+        """Tell whether a function or class was marked, or a class that it is defined in."""
+        if not self.marked:
+            return False
+        module, name = getattr(code, "__module__", ""), getattr(code, "__qualname__", "")
+        while name:
+            if (module, name) in self.marked:
+                return True
+            name = name.rpartition(".")[0]
+        return False
+
+
+def _mark_of(obj: Any) -> tuple[str, str]:
+    if not isinstance(obj, type | types.FunctionType):
+        raise TypeError(
+            f"by_value marks functions, classes and modules written in Python, not {type(obj).__name__}"
+        )
+    if isinstance(obj, type) and not obj.__flags__ & _HEAP_TYPE:
+        raise TypeError(f"{obj.__qualname__} is compiled, and cannot travel by value")
+    return obj.__module__, obj.__qualname__

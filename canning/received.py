@@ -1,0 +1,267 @@
+"""Modules that arrived with messages: imported from their source, under their own names where these are free.
+
+What arrives forms *worlds*: sets of modules of which no two have the same name. A message joins the first
+world whose modules are the same as its own, as far as they have names in common; so a class that is sent
+twice is one class, and two versions of a module do not meet. In the first world modules bear their own names.
+In any other ``shop.people`` is called ``shop@1f2e3d4c.people``, and its imports, by an ``__import__`` of its
+own, stay within its world.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.machinery
+import io
+import posixpath
+import sys
+import threading
+import types
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from .modules import Bundle, Source, find_spec
+
+Spec = importlib.machinery.ModuleSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedModule:
+    """A module that came with a message.
+
+    Attributes:
+        name: its name at the sender.
+        imported_as: the name that it has here.
+        path: its file at the sender.
+        digest: what tells it from other versions.
+        loaded: whether it has been imported.
+        hides: whether a module of that name is installed here by now, which it stands in front of.
+    """
+
+    name: str
+    imported_as: str
+    path: str
+    digest: str
+    loaded: bool
+    hides: bool
+
+
+class World:
+    """A set of modules that were sent, and belong together.
+
+    Attributes:
+        mark: what stands behind an ``@`` in their names; empty where they bear their own.
+        sources: the modules by their names.
+        builtins: what their code finds in ``__builtins__``; None where that is nothing special.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+        self.sources: dict[str, Source] = {}
+        self.digests: dict[str, str] = {}
+        self.builtins: dict[str, Any] | None = None
+        if mark:
+            self.builtins = {**vars(builtins), "__import__": self._import}
+
+    def takes(self, digests: Mapping[str, str]) -> bool:
+        """Tell whether modules fit to those that are here."""
+        return all(self.digests.get(name, digest) == digest for name, digest in digests.items())
+
+    def alias(self, name: str) -> str:
+        """Give the name under which a module is imported here."""
+        top, dot, rest = name.partition(".")
+        known = name in self.sources or (top in self.sources and self.sources[top].text is not None)
+        return f"{top}@{self.mark}{dot}{rest}" if self.mark and known else name
+
+    def _import(self, name: str, *args: Any, **keywords: Any) -> Any:
+        level = args[3] if len(args) > 3 else keywords.get("level", 0)
+        return builtins.__import__(self.alias(name) if level == 0 else name, *args, **keywords)
+
+
+class Loader:
+    """Import one module from the source that came."""
+
+    def __init__(self, source: Source, world: World) -> None:
+        self.source = source
+        self.world = world
+        self.path = _path_of(source, world)
+        self.resources = source.resources
+
+    def create_module(self, spec: Spec) -> None:
+        """Let the import system make the module."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Run the source."""
+        if self.world.builtins is not None:
+            module.__dict__["__builtins__"] = self.world.builtins
+        exec(self.get_code(), module.__dict__)
+
+    def get_code(self, fullname: str | None = None) -> types.CodeType:
+        """Compile the source."""
+        return compile(self.source.text or "", self.path, "exec", dont_inherit=True)
+
+    def get_source(self, fullname: str | None = None) -> str:
+        """Give the source: tracebacks and `inspect.getsource` ask for it."""
+        return self.source.text or ""
+
+    def is_package(self, fullname: str | None = None) -> bool:
+        """Tell whether there are modules within."""
+        return self.source.package
+
+    def get_filename(self, fullname: str | None = None) -> str:
+        """Give the name that the module's file goes by."""
+        return self.path
+
+    def get_data(self, path: str) -> bytes:
+        """Give a data file of the package, by its path below the package's; `pkgutil` asks for it."""
+        within = posixpath.relpath(path.replace("\\", "/"), posixpath.dirname(self.path))
+        for name, content in self.resources:
+            if name == within:
+                return content
+        raise FileNotFoundError(path)
+
+    def get_resource_reader(self, fullname: str) -> Resources | None:
+        """Give what `importlib.resources` reads the package's data files by."""
+        return Resources(self.resources) if self.source.package else None
+
+
+class Resources:
+    """Offer data files to `importlib.resources`."""
+
+    def __init__(self, resources: Iterable[tuple[str, bytes]]) -> None:
+        self._file = io.BytesIO()
+        with zipfile.ZipFile(self._file, "w") as archive:
+            for name, content in resources:
+                archive.writestr(name, content)
+
+    def files(self) -> Any:
+        """Give the folder with the files."""
+        return zipfile.Path(zipfile.ZipFile(self._file))
+
+
+def _path_of(source: Source, world: World) -> str:
+    end = "/__init__.py" if source.package else ".py"
+    mark = f" {world.mark}" if world.mark else ""
+    return f"<received{mark}>/{source.name.replace('.', '/')}{end}"
+
+
+class ReceivedModules:
+    """Keep what arrived, and find it for the import system when nobody else has a module of that name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._worlds = [World("")]
+        self._absent: dict[str, str] = {}
+
+    def receive(self, bundle: Bundle, prefer: str) -> World:
+        """Take the modules of a message in; return the world that they belong to.
+
+        With ``prefer="own"`` those of which there is one of that name here are left out.
+        """
+        sources = {source.name: source for source in bundle.sources}
+        with self._lock:
+            if self not in sys.meta_path:
+                sys.meta_path.append(self)
+            self._absent.update(bundle.absent)
+            digests = {name: source.digest for name, source in sources.items()}
+            first = self._worlds[0]
+            own = {name for name in sources if first.digests.get(name) != digests[name] and self._has(name)}
+            if prefer == "own":
+                digests = {name: digest for name, digest in digests.items() if name not in own}
+                own = set()
+            world = self._world_for(digests, own)
+            for name, digest in digests.items():
+                world.sources.setdefault(name, sources[name])
+                world.digests.setdefault(name, digest)
+            return world
+
+    def _world_for(self, digests: Mapping[str, str], own: set[str]) -> World:
+        for world in self._worlds[1 if own else 0 :]:
+            if world.takes(digests):
+                return world
+        mark = blake2b(repr(sorted(digests.items())).encode(), digest_size=4).hexdigest()
+        world = World(mark)
+        self._worlds.append(world)
+        return world
+
+    def _has(self, name: str) -> bool:
+        """Tell whether this side has a module of a name without having received it."""
+        module = sys.modules.get(name)
+        if module is not None:
+            return not isinstance(getattr(getattr(module, "__spec__", None), "loader", None), Loader)
+        return self._elsewhere(name)
+
+    def _elsewhere(self, name: str) -> bool:
+        try:
+            return find_spec(name, [finder for finder in sys.meta_path if finder is not self]) is not None
+        except (ImportError, ValueError, AttributeError):
+            return False
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Spec | None:
+        """Find a module that arrived; the import system asks for it, after all others."""
+        top, dot, rest = fullname.partition(".")
+        top, _, mark = top.partition("@")
+        name = f"{top}{dot}{rest}"
+        world = next((world for world in self._worlds if world.mark == mark), None)
+        source = None if world is None else world.sources.get(name)
+        if world is None or source is None:
+            if name in self._absent:
+                why = f"code that a message brought needs it, and {self._absent[name]}"
+                raise ModuleNotFoundError(f"No module named {name!r}: {why}", name=name)
+            return None
+        loader = Loader(source, world)
+        spec = Spec(fullname, loader, origin=loader.path, is_package=source.package)  # type: ignore[arg-type]
+        spec.has_location = True
+        if source.package:
+            spec.submodule_search_locations = [posixpath.dirname(loader.path)]
+        return spec
+
+    def listed(self) -> list[ReceivedModule]:
+        """List what has arrived and was not forgotten."""
+        with self._lock:
+            return [
+                ReceivedModule(
+                    name,
+                    world.alias(name),
+                    source.path,
+                    world.digests[name],
+                    world.alias(name) in sys.modules,
+                    not world.mark and self._elsewhere(name),
+                )
+                for world in self._worlds
+                for name, source in sorted(world.sources.items())
+            ]
+
+    def forget(self, name: str | None = None) -> None:
+        """Forget a module and those within it, in all versions; all of them where no name is given.
+
+        Functions and classes that are in use stay as they are; the next import does not find them. Raises
+        `KeyError` where no such module has arrived.
+        """
+        with self._lock:
+            gone = 0
+            for world in self._worlds:
+                for known in list(world.sources):
+                    if name is None or f"{known}.".startswith(f"{name}."):
+                        self._drop(world, known)
+                        gone += 1
+            if name is not None and not gone:
+                raise KeyError(name)
+            self._worlds[1:] = [world for world in self._worlds[1:] if world.sources]
+
+    def _drop(self, world: World, name: str) -> None:
+        alias = world.alias(name)
+        module = sys.modules.get(alias)
+        if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), Loader):
+            del sys.modules[alias]
+            parent, _, last = alias.rpartition(".")
+            vars(sys.modules.get(parent, types.ModuleType("none"))).pop(last, None)
+        del world.sources[name], world.digests[name]
+
+
+RECEIVED: Final = ReceivedModules()
+"""What this process has received: as `sys.modules`, there is one of it."""
+received_modules: Callable[[], list[ReceivedModule]] = RECEIVED.listed
+forget: Callable[..., None] = RECEIVED.forget

@@ -1,0 +1,219 @@
+"""Functions that travel as source, and messages with code of another version of Python."""
+
+from __future__ import annotations
+
+import asyncio
+import copyreg
+import functools
+import linecache
+import struct
+import sys
+import traceback
+import types
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import canning
+from canning import DeserializationError, SerializationError, Serializer, VersionMismatch, VersionWarning
+from canning.code_source import compile_code
+from canning.wire import CODE
+
+SOURCE = Serializer(by_value_as="source")
+FACTOR = 3
+
+
+def through(obj: Any) -> Any:
+    frames = SOURCE.serialize_object(obj)
+    assert not frames[0][-15] & CODE
+    return SOURCE.deserialize_object(frames)[0]
+
+
+def functions() -> dict[str, tuple[Callable[[], Any], Any]]:
+    """Give functions that are local, and so travel by value, each with what it returns."""
+    step = 10
+    pair = (lambda: 1 + step, lambda: 2 + step)
+
+    def plain() -> str:
+        """Say something.
+
+        Keep this indentation.
+        """
+        return "plain"
+
+    def documented() -> Any:
+        return plain.__doc__
+
+    def defaults(a: int = 1, *, b: Any = (lambda: 2), c: int = FACTOR) -> Any:
+        return a + b() + c
+
+    def recursive(n: int = 4) -> int:
+        return n * recursive(n - 1) if n else 1
+
+    def inner() -> Any:
+        def deeper(x: int) -> int:
+            return x + step
+
+        return [deeper(each) for each in range(3)]
+
+    def generator() -> Any:
+        yield from (each * step for each in (1, 2))
+
+    async def coroutine() -> int:
+        await asyncio.sleep(0)
+        return step
+
+    @functools.wraps(plain)
+    def decorated() -> str:
+        return plain() + "!"
+
+    class Base:
+        def __init__(self) -> None:
+            self.__secret = step
+
+        def value(self) -> int:
+            return self.__secret
+
+        @property
+        def twice(self) -> int:
+            return 2 * self.value()
+
+    class Derived(Base):
+        def value(self) -> int:
+            get = lambda: super(Derived, self).value()  # noqa: E731 - a lambda is what is tested
+            return get() + super().value() + len(__class__.__name__)  # type: ignore[name-defined]
+
+    return {
+        "plain": (plain, "plain"),
+        "documented": (documented, plain.__doc__),
+        "lambda": (lambda: step + FACTOR, 13),
+        "two on a line": (lambda: [each() for each in pair], [11, 12]),
+        "defaults": (defaults, 6),
+        "recursive": (recursive, 24),
+        "inner": (inner, [10, 11, 12]),
+        "generator": (lambda: list(generator()), [10, 20]),
+        "coroutine": (lambda: asyncio.run(coroutine()), 10),
+        "decorated": (decorated, "plain!"),
+        "class": (lambda: Base().twice, 20),
+        "super": (lambda: Derived().value(), 27),
+        "walrus": (lambda: (y := step) + y, 20),
+        "strings": (lambda: f"{step!r:>4}" + "\n" + '"' + "é", '  10\n"é'),
+    }
+
+
+@pytest.mark.parametrize("name", functions())
+def test_functions_do_the_same(name: str) -> None:
+    function, expected = functions()[name]
+    assert function() == expected
+    assert through(function)() == expected
+
+
+def test_what_else_belongs_to_a_function() -> None:
+    def f(a: int, *, b: str = "b") -> str:
+        "Say."
+        return str(a) + b
+
+    f.note = 3  # type: ignore[attr-defined]
+    got = through(f)
+    assert (got.__name__, got.__qualname__, got.__doc__, got.note) == (f.__name__, f.__qualname__, "Say.", 3)
+    assert got.__annotations__ == f.__annotations__
+    assert got(1) == "1b"
+    assert got.__code__.co_qualname == f.__code__.co_qualname
+
+
+def test_tracebacks_show_the_source() -> None:
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    with pytest.raises(ValueError, match="on purpose") as got:
+        through(fail)()
+    assert "raise ValueError('on purpose')" in "".join(traceback.format_exception(got.value))
+
+
+def test_what_was_received_as_source_can_be_sent_on() -> None:
+    step = 2
+    again = through(lambda: step)
+    assert through([again])[0]() == 2
+
+
+def test_what_has_no_source_is_refused() -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec("def made(): return 1", namespace)
+    with pytest.raises(SerializationError, match=r"^obj\['f'\]: made cannot travel as source.*by_value_as"):
+        SOURCE.serialize_object({"f": namespace["made"]})
+
+
+def test_source_that_has_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text("def f():\n    return 1\n")
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    assert through(namespace["f"])() == 1
+    path.write_text("def f():\n    return 12345\n")
+    with pytest.raises(SerializationError, match="f cannot travel as source"):
+        SOURCE.serialize_object(namespace["f"])
+
+
+@pytest.mark.parametrize(("text", "way"), [("def f(:", ("f",)), ("def f(): pass", ("g",))])
+def test_source_that_does_not_compile_here(text: str, way: tuple[str, ...]) -> None:
+    with pytest.raises(DeserializationError, match="does not compile here"):
+        compile_code(text, way, "f")
+
+
+def test_received_source_stays_when_lines_are_checked() -> None:
+    code = compile_code("def f(): return 1", ("f",), "f")
+    linecache.checkcache(code.co_filename)
+    assert linecache.getline(code.co_filename, 1) == "def f(): return 1"
+    assert types.FunctionType(code, {})() == 1
+
+
+# -- versions --------------------------------------------------------------------------------------------
+
+
+def stamped(frames: list[Any], *versions: int) -> list[Any]:
+    """Let a message say that it was written by other versions."""
+    head = bytearray(frames[0])
+    head[-20 : -20 + len(versions)] = bytes(versions)
+    head[-12:-8] = struct.pack("<I", zlib.crc32(head[:-12]))
+    return [bytes(head), *frames[1:]]
+
+
+def test_code_of_another_python_is_not_run() -> None:
+    frames = stamped(canning.serialize_object([lambda: 1, b"x" * 2000]), 3, 9)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    with pytest.raises(VersionMismatch, match=f"Python 3.9, and this is Python {here}.*by_value_as"):
+        canning.deserialize_object(frames)
+    with pytest.warns(VersionWarning, match="code of Python 3.9"):
+        assert canning.deserialize_object(frames, on_version_mismatch="warn")[0][0]() == 1
+    assert canning.deserialize_object(frames, on_version_mismatch="ignore")[0][0]() == 1
+
+
+def test_what_others_tell_copyreg_about_code_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(copyreg.dispatch_table, types.CodeType, lambda code: (print, ()))
+    assert canning.deserialize_object(canning.serialize_object(lambda: 1))[0]() == 1
+    assert through(lambda: 2)() == 2
+
+
+def test_data_and_names_cross_versions() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for obj in ([1, "two"], struct.pack, {"f": struct.Struct("<I").unpack_from.__name__}):
+            assert canning.deserialize_object(stamped(canning.serialize_object([obj]), 3, 9, 1, 20))[0] == [
+                obj
+            ]
+
+
+def test_another_numpy_is_worth_a_warning() -> None:
+    frames = stamped(canning.serialize_object(lambda: 1), *sys.version_info[:2], 1, 20)
+    with pytest.warns(VersionWarning, match=r"numpy 1\.20; here is"):
+        assert canning.deserialize_object(frames)[0]() == 1
+
+
+@pytest.mark.parametrize("option", ["by_value_as", "on_version_mismatch"])
+def test_words_that_options_do_not_know(option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option}='what' is none of"):
+        Serializer(**{option: "what"})  # type: ignore[arg-type]

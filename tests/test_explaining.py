@@ -1,0 +1,173 @@
+"""`explain`: what would become of an object, part by part, and what keeps it from being sent."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+from canning import Explanation, explain
+from canning.cli import main
+
+from .samples import Point, double
+
+LARGE = np.arange(4000.0)
+
+
+def how(found: Explanation) -> dict[str, str]:
+    return {part.path: part.how for part in found.parts}
+
+
+def test_how_each_part_goes() -> None:
+    local = lambda x: x + 1  # noqa: E731 - a lambda is what is tested
+    obj = {
+        "large": LARGE,
+        "view": LARGE[:1000],
+        "small": np.arange(3),
+        "bytes": b"x" * 5000,
+        "objects": np.array([1, "two"], object),
+        "f": local,
+        "named": double,
+        "class": Point,
+        "point": Point(1, 2.0),
+        "text": "text",
+    }
+    found = explain(obj)
+    assert how(found)["obj"] == "header"
+    assert {path[5:-2]: said for path, said in how(found).items() if path.endswith("']")} == {
+        "large": "frame 2",
+        "view": "frame 2",
+        "small": "header",
+        "bytes": "frame 1",
+        "objects": "header",
+        "f": "by value",
+        "named": "by reference",
+        "class": "by reference",
+        "point": "header",
+        "text": "header",
+    }
+    rows = {part.path: part for part in found.parts}
+    assert rows["obj['large']"].copied is None
+    assert rows["obj['large']"].nbytes == 32_000
+    assert "buffer_threshold=1024" in str(rows["obj['small']"].copied)
+    assert "objects" in str(rows["obj['objects']"].copied)
+    assert rows["obj['point'].x"].kind == "int"
+    assert found.frames[1:] == [5000, 32_000]  # bytes go ahead
+    assert found.problems == []
+    assert any("samples" in module for module in found.needs)
+
+
+def test_copies_are_explained() -> None:
+    sparse = np.arange(100_000.0)[::50]
+    (_, row) = explain([sparse]).parts
+    assert (row.how, row.nbytes) == ("a copy", 16_000)
+    assert "docs/copies.md" in str(row.copied)
+
+
+def test_plain_data_says_so() -> None:
+    found = explain({"x": LARGE, "n": 1})
+    assert found.data == []
+    assert found.needs == {}
+    assert 'trust="data" reads it' in str(found)
+    assert explain(Point(1, 2.0)).data[0].startswith("needs ")
+    assert explain(Point(1, 2.0), allow=[Point]).data == []
+
+
+def test_all_that_cannot_go_is_named() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+            self.x = LARGE
+
+    found = explain({"a": [1, Holder()], "b": threading.Lock(), "fine": LARGE})
+    assert [path for path, _ in found.problems] == ["obj['a'][1].lock", "obj['b']"]
+    assert {reason for _, reason in found.problems} == {"cannot pickle '_thread.lock' object"}
+    assert found.frames == []
+    assert how(found)["obj['b']"] == "cannot go"
+    assert how(found)["obj['fine']"] == "frame"
+    assert str(found).startswith("cannot be sent: obj['a'][1].lock: ")
+    assert "cannot go: obj['b']" in str(found)
+
+
+class Hostile:
+    """Raise from whatever it is asked."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise RuntimeError("no")
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("no")
+
+
+def test_it_never_raises_for_an_object() -> None:
+    for obj in (Hostile(), [Hostile()], {"x": Hostile(), "y": threading.Lock()}):
+        found = explain(obj)
+        assert found.problems
+        assert str(found)
+
+
+def test_cycles_and_long_lists() -> None:
+    cycle: list[Any] = [1]
+    cycle.append(cycle)
+    assert [part.path for part in explain(cycle).parts] == ["obj", "obj[0]", "obj[1]"]
+    assert len(explain([[number] for number in range(1000)]).parts) <= 300
+
+
+def test_modules_that_come_along_and_that_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_a.py").write_text("import mine_b, mine_c\ndef f(): return mine_b.g()\n")
+    (tmp_path / "mine_b.py").write_text("def g(): return 1\n")
+    (tmp_path / "mine_c.so").write_bytes(b"")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mine_c", types.ModuleType("mine_c"))
+    sys.modules["mine_c"].__spec__ = canning.modules.find_spec("mine_c", sys.meta_path)  # type: ignore[attr-defined]
+    import mine_a  # type: ignore[import-not-found]
+
+    try:
+        found = explain([mine_a.f], by_value="local")
+        assert found.modules == ["mine_a", "mine_b"]
+        assert list(found.absent) == ["mine_c"]
+        assert found.needs == {}
+        assert explain([mine_a.f]).needs == {
+            "mine_a": 'obj[0], which is local here: by_value="local" takes it along'
+        }
+    finally:
+        for name in ("mine_a", "mine_b"):
+            sys.modules.pop(name, None)
+
+
+def test_it_shows_itself_everywhere() -> None:
+    pytest.importorskip("rich", reason="rich is in the extra 'demo'")
+    from rich.console import Console
+
+    found = explain({"<b>": LARGE, "f": double, "lock": threading.Lock()})
+    console = Console(width=150, record=True, file=io.StringIO())
+    console.print(found)
+    shown = console.export_text()
+    for text in (str(found), shown, found._repr_html_()):
+        assert "cannot be sent" in text
+        assert "by reference" in text
+    assert "<b>" not in found._repr_html_().replace("<b style", "").replace("</b>", "")
+    assert json.loads(json.dumps(found.to_dict()))["parts"][0]["path"] == "obj"
+
+
+OBJECT = {"x": LARGE, "f": double}
+LOCK = threading.Lock()
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["explain", f"{__name__}:OBJECT"]) == 0
+    assert "obj['x']" in capsys.readouterr().out
+    assert main(["explain", "--json", "--local", f"{__name__}:LOCK"]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"][0]["path"] == "obj"
+    for wrong in ("no_such_module:x", "sys:nothing", "sys"):
+        assert main(["explain", wrong]) == 2
+    assert "canning explain: " in capsys.readouterr().err
