@@ -7,6 +7,8 @@
 (np.float64(499500.0), [])
 """
 
+from typing import TYPE_CHECKING, Any, Final
+
 from .adaptive import Adaptive
 from .arrays import CannedArray
 from .canned import (
@@ -33,10 +35,8 @@ from .errors import (
     VersionMismatch,
     VersionWarning,
 )
-from .explaining import Explanation, explain
 from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
-from .inspection import Global, Report, ScanResult, inspect, scan
 from .message import (
     Serializer,
     default_serializer,
@@ -53,7 +53,32 @@ from .stubs import Stub
 from .trust import Limits
 from .wrapping import can
 
+if TYPE_CHECKING:
+    from .explaining import Explanation, explain
+    from .inspection import Global, Report, ScanResult, inspect, scan
+
 __version__ = "0.1.0"
+
+_LATER: Final = {
+    **dict.fromkeys(("Explanation", "explain"), "explaining"),
+    **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection"),
+}
+"""Names whose modules are imported when they are asked for: most programs never do."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is imported when it is asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List these names too."""
+    return sorted({*globals(), *_LATER})
+
 
 by_reference = default_registry.by_reference
 by_value = default_registry.by_value

@@ -5,7 +5,6 @@ Nothing here runs while all goes well.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -153,15 +152,19 @@ def _missing_module(
 
 def _installed(module: str) -> str:
     """Say which version of a distribution is here that has the package of a module."""
+    from importlib import metadata  # takes as long to import as a third of this package
+
     found = _providers(module.partition(".")[0])
-    return f" ({found[0]} {importlib.metadata.version(found[0])} is installed)" if found else ""
+    return f" ({found[0]} {metadata.version(found[0])} is installed)" if found else ""
 
 
 def _providers(top: str) -> list[str]:
     """List the distributions here that have a top-level module; looking through them takes a while."""
     if top not in sys.modules and not leads_somewhere(top, "__name__"):
         return []
-    return list(importlib.metadata.packages_distributions().get(top, ()))
+    from importlib import metadata
+
+    return list(metadata.packages_distributions().get(top, ()))
 
 
 def distribution_of(module: str) -> str | None:
