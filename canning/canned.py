@@ -177,7 +177,9 @@ class PrePickled:
     def __init__(self, obj: Any, serializer: Any = None) -> None:
         from .message import default_serializer  # which needs this module to be there first
 
-        made = default_serializer if serializer is None else serializer.evolve(key=None)
+        made = default_serializer if serializer is None else serializer
+        if made.key is not None:
+            made = made.evolve(key=None)
         self.frames: list[Frame] = made.serialize_object(obj)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib
 import io
 import pickle
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -62,11 +64,20 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickle functions and classes by value where they must be, and the rest as the C pickler does.
 
     cloudpickle's own pickler asks Python for every instance in the graph, through a chain of maps: 10,000
-    dataclasses took it 1.3 µs each. This one looks only at functions and classes.
+    dataclasses took it 1.3 µs each. This one looks only at functions and classes. With `interactive`
+    functions take no globals along: they run in what they find where they arrive.
     """
 
-    def __init__(self, file: Any, table: Mapping[type, Any], buffer_callback: Any = None) -> None:
+    def __init__(
+        self,
+        file: Any,
+        table: Mapping[type, Any],
+        buffer_callback: Any = None,
+        *,
+        interactive: bool = False,
+    ) -> None:
         self._cells: dict[int, CellOf] = {}
+        self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
         self._registry: Any = getattr(table, "registry", default_registry)
         self._codes: list[types.CodeType] = getattr(table, "codes", [])
@@ -95,10 +106,27 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         cells = function.__closure__
         closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
         slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}
-        if function.__dict__.get(INTERACTIVE):
+        home = home_of(function) if self._interactive else None
+        if home is not None or function.__dict__.get(INTERACTIVE):
             module_globals, slots = {}, {**slots, "__globals__": {}}
         parts = (code, module_globals, *rest, closure)
-        return make_function, parts, (attributes, slots), None, None, fill_function
+        if home is None or home == "__main__":
+            return make_function, parts, (attributes, slots), None, None, fill_function
+        return make_function_of, (home, *parts), (attributes, slots), None, None, fill_function
+
+
+def home_of(function: types.FunctionType) -> str | None:
+    """Name the module whose globals a function has; None where they are of no module.
+
+    ``__main__`` stands for every namespace that calls itself so, and for one without a name.
+    """
+    name: str = function.__globals__.get("__name__") or "__main__"
+    if name == "__main__":
+        return name
+    return name if vars(sys.modules.get(name, _NOTHING)) is function.__globals__ else None
+
+
+_NOTHING: Final = types.ModuleType("nothing")
 
 
 class CellOf:
@@ -166,6 +194,11 @@ def make_function(
         return function
     namespace.setdefault("__builtins__", builtins)
     return types.FunctionType(code, namespace, name, defaults, closure)
+
+
+def make_function_of(home: str, *parts: Any) -> types.FunctionType:
+    """Make a function that came by value in the module that it is of, which is imported."""
+    return make_function(*parts, g=vars(importlib.import_module(home)))
 
 
 def fill_function(function: types.FunctionType, state: Any, g: Namespace | None = None) -> None:

@@ -49,6 +49,8 @@ OPTIONS: Final = (
     "key",
     "codec",
     "codecs",
+    "interactive",
+    "dispatch_table",
 )
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
@@ -91,6 +93,11 @@ class Serializer:
         codec: what frames go through on their way out: the id of a registered codec, as ``"lz4"``, ``"zstd"``
             and ``"blosc2"``, a `Codec`, or a `Chooser` as `Adaptive`. None by default.
         codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
+        dispatch_table: functions that reduce instances of exactly these types, before all that canning
+            knows, as `copyreg.dispatch_table` has them. None by default; dill does not look at it.
+        interactive: whether functions that go by value leave their globals behind, and run in those that
+            they find: functions of ``__main__`` in the reader's `g`, others in their module, which the
+            reader imports. False by default: they take along the globals that they use.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([b"x" * 200]))
@@ -118,6 +125,8 @@ class Serializer:
         key: KeyOption = None,
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
+        interactive: bool = False,
+        dispatch_table: Mapping[type, Callable[[Any], Any]] | None = None,
     ) -> None:
         check_choices(pickler=pickler, trust=trust, missing=missing, prefer=prefer)
         check_choices(by_value_as=by_value_as, on_version_mismatch=on_version_mismatch)
@@ -130,6 +139,8 @@ class Serializer:
         self.trust = trust
         self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
         self.limits = limits
+        self.interactive = interactive
+        self.dispatch_table = dict(dispatch_table or {})
         self.allowed = Allowed(self.allow)
         self.renames = renames if isinstance(renames, Renames) else Renames(renames)
         self.missing = missing
@@ -218,9 +229,7 @@ class Serializer:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_plain(pickle.dumps(obj, 5))]
-        if self.codec is None and (
-            kind is bytes or (kind is np.ndarray and not self.registry.overrides_arrays)
-        ):
+        if self.codec is None and (kind is bytes or (kind is np.ndarray and not self._overrides_arrays())):
             lone = serialize_lone(obj, self.buffer_threshold)
             if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
                 return lone
@@ -245,6 +254,9 @@ class Serializer:
         self._writers.append(writer)
         return frames
 
+    def _overrides_arrays(self) -> bool:
+        return self.registry.overrides_arrays or np.ndarray in self.dispatch_table
+
     def _modules(self, body: bytes, reducers: Reducers) -> bytes:
         """Give the modules that go along, as an extension of the trailer; nothing where none do."""
         wanted = self.by_value.also(self.registry.marked_modules)
@@ -256,7 +268,8 @@ class Serializer:
         reducers.as_source = self.by_value_as == "source"
         if self.pickler == "dill":
             return DillWriter(reducers)
-        return Writer(reducers, main=self.pickler == "auto")
+        main = self.pickler == "auto"
+        return Writer(reducers, main=main, interactive=self.interactive, first=self.dispatch_table)
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
@@ -307,16 +320,20 @@ class Serializer:
         f: Callable[..., Any],
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
+        *,
+        arrange: Arrange | None = None,
         **options: Any,
     ) -> list[Frame]:
         """Turn a call into one message; `unpack_apply_message` takes it apart.
+
+        `arrange` is what `serialize_chain` takes.
 
         >>> f, args, kwargs = unpack_apply_message(pack_apply_message(max, [[3, 4]], {"default": 0}))
         >>> f(*args, **kwargs)
         4
         """
         serializer = self.evolve(**options)
-        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL)
+        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL, arrange)
         return frames if serializer.key is None else sign(frames, serializer.key)
 
     def unpack_apply_message(

@@ -92,8 +92,8 @@ def join_small(packed: Packed, below: int) -> Packed:
     return joined, entries, inline
 
 
-def split_large(packed: Packed) -> Packed:
-    """Cut frames of `LARGE` bytes and more into parts of `PART` bytes; nothing is copied.
+def split_large(packed: Packed, large: int = LARGE) -> Packed:
+    """Cut frames of `large` bytes and more into parts of `PART` bytes; nothing is copied.
 
     Their readers join them. A frame at which several buffers look stays whole.
     """
@@ -104,7 +104,7 @@ def split_large(packed: Packed) -> Packed:
     places: list[tuple[int, int]] = []
     for number, frame in enumerate(frames, 1):
         cut = range(0, frame.nbytes, PART)
-        whole = frame.nbytes < LARGE or lookers[number] != 1
+        whole = frame.nbytes < large or lookers[number] != 1
         places.append((len(parts) + 1, 1 if whole else len(cut)))
         parts += [frame] if whole else [frame[at : at + PART] for at in cut]
     moved: list[Entry] = []

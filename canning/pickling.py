@@ -22,7 +22,7 @@ import operator
 import pickle
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -84,6 +84,9 @@ class Table(dict[type, Callable[[Any], Any]]):
     The nearest of a type's bases that anyone has registered, or that this package knows, decides; after
     them `copyreg`, and cloudpickle where `by_value`. All others reduce themselves, by a C function that
     stands in the table so that the next instance is not looked up again.
+
+    Attributes:
+        first: the reducers of exactly these types, before all others.
     """
 
     _PLAIN: Final[Callable[[Any], Any]] = operator.methodcaller("__reduce_ex__", 5)
@@ -97,6 +100,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.registry = reducers.registry
         self.codes = reducers.codes
         self.version = self.known = -1
+        self.first: Mapping[type, Callable[[Any], Any]] = {}
         self.theirs: dict[type, Callable[[Any], Any]] = {}
         self.own: dict[type, Callable[[Any], Any]] = {
             np.generic: reducers.scalar,
@@ -135,6 +139,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             return default
 
     def _find(self, cls: type) -> Callable[[Any], Any]:
+        if cls in self.first:
+            return self.first[cls]
         if cls is StubType:
             return self.reducers.stub_class
         if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
@@ -180,12 +186,21 @@ class Writer:
     Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
     """
 
-    def __init__(self, reducers: Reducers, *, main: bool = True) -> None:
+    def __init__(
+        self,
+        reducers: Reducers,
+        *,
+        main: bool = True,
+        interactive: bool = False,
+        first: Mapping[type, Callable[[Any], Any]] | None = None,
+    ) -> None:
         self.reducers = reducers
         self.main = main
+        self.interactive = interactive
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
+        self.table.first = self.by_value_table.first = first or {}
         self.pickler = self._new_pickler()
         self._empty = self._new_pickler().memo
 
@@ -194,6 +209,10 @@ class Writer:
         pickler.dispatch_table = self.table
         pickler.memo = first_memo()
         return pickler
+
+    def _new_by_value_pickler(self) -> Any:
+        aside = self.reducers.outside_buffer
+        return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
 
     def write(self, obj: Any) -> bytes:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
@@ -213,7 +232,7 @@ class Writer:
         self.table.put_ahead(plan.classes)
         pickler = self.pickler
         if plan.by_value:
-            pickler = ByValuePickler(self.sink, self.by_value_table, self.reducers.outside_buffer)
+            pickler = self._new_by_value_pickler()
         self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
         return self._dump(pickler, obj, len(self.sink.chunks))
@@ -271,7 +290,7 @@ class Writer:
             memo[id(stub)] = (len(memo), stub)
         if not plan.classes:
             return memo
-        pickler: Any = ByValuePickler(sink, self.by_value_table, self.reducers.outside_buffer)
+        pickler = self._new_by_value_pickler()
         pickler.memo = memo
         for cls in plan.classes:
             before = len(sink.chunks)

@@ -122,7 +122,7 @@ def test_bound_methods() -> None:
 
 
 def test_the_c_pickler_alone_serves_what_goes_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: Any) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("cloudpickle is not needed here")
 
     monkeypatch.setattr("canning.pickling.ByValuePickler", refuse)

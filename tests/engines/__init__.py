@@ -1,0 +1,1 @@
+"""canning inside other engines, each of which runs for real, on loopback."""

@@ -1,0 +1,296 @@
+"""A real controller, real engines: what a client and they say to each other with canning in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+ipp = pytest.importorskip("ipyparallel", reason="needs the package ipyparallel")
+
+import transport.engines.ipyparallel as canned  # noqa: E402 - only where its engine is
+from transport.engines import EngineError  # noqa: E402
+from transport.engines.ipp import client as side  # noqa: E402
+from transport.engines.ipp.formats import IN_ARENA  # noqa: E402
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore"),  # of ipyparallel's own
+]
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = ipp.Cluster(n=2, log_level=50, log_to_file=False)
+        cluster.start_cluster_sync()
+        try:
+            yield cluster
+        finally:
+            cluster.stop_cluster_sync()
+
+
+@pytest.fixture
+def plain(cluster: Any) -> Iterator[Any]:
+    """A client without canning."""
+    client = cluster.connect_client_sync()
+    client.wait_for_engines(2, timeout=SECONDS)
+    client[:].clear(block=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(plain: Any) -> Iterator[Any]:
+    canned.install(plain)
+    yield plain
+    canned.uninstall(plain)
+
+
+@pytest.fixture
+def main() -> Iterator[dict[str, Any]]:
+    """The namespace of ``__main__``, as a notebook's user fills it."""
+    namespace = vars(sys.modules["__main__"])
+    before = dict(namespace)
+    yield namespace
+    for name in set(namespace) - set(before):
+        del namespace[name]
+
+
+POINT = """
+import dataclasses
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float = 0.0
+    def twice(self):
+        return type(self)(self.x * factor, self.y * factor)
+def double(point):
+    return point.twice()
+"""
+
+
+def eventually(condition: Any) -> None:
+    """Wait for what another thread does next."""
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def replaced_here() -> list[Any]:
+    return [vars(owner)[name] for owner, name, _ in side.CLIENTS._names]
+
+
+def replaced_there() -> list[str]:
+    from ipyparallel.engine import datapub, kernel
+
+    used = (kernel.serialize_object, kernel.unpack_apply_message, datapub.serialize_object)
+    return [function.__module__ for function in used]
+
+
+def test_what_failed_works(client: Any, main: dict[str, Any]) -> None:
+    exec(POINT, main)
+    view = client[0]
+    view.push({"factor": 2.0}, block=True)
+    doubled = view.apply_sync(main["double"], main["Point"](1.5))
+    assert doubled == main["Point"](3.0)
+    assert type(doubled) is main["Point"]
+
+    nested = {"a": [1, (np.arange(5000.0), {3: np.asfortranarray(np.ones((50, 60)))})], "b": 1, 4: 2}
+    there = view.apply_sync(lambda got: (list(got), got["a"][1][1][3].flags.f_contiguous, got), nested)
+    assert there[:2] == (["a", "b", 4], True)
+    np.testing.assert_equal(there[2], nested)
+    assert there[2]["a"][1][0].flags.writeable
+
+    weights = np.ones(2000)
+    assert view.apply_sync(lambda: weights.sum()) == 2000.0  # a closure over an array
+    assert view.apply_sync(lambda when: when.dtype.str, np.zeros(300, "M8[ns]")) == "<M8[ns]"
+    loop: list[Any] = [1]
+    loop.append(loop)
+    assert view.apply_sync(lambda got: got[1] is got, loop) is True
+
+
+def test_every_view(client: Any) -> None:
+    array = np.arange(4000.0)
+    direct, balanced, broadcast = client[:], client.load_balanced_view(), client.broadcast_view()
+    assert direct.apply_sync(lambda x: x.sum(), array) == [array.sum()] * 2
+    assert balanced.map_sync(lambda x: {"x": x}["x"] ** 2, range(6)) == [n * n for n in range(6)]
+    assert direct.map_sync(lambda x: x.size, [array] * 4) == [4000] * 4
+    for coalescing in (False, True):
+        broadcast.is_coalescing = coalescing
+        assert broadcast.apply_sync(lambda x: {"n": x.nbytes}, array) == [{"n": array.nbytes}] * 2
+    direct.push({"pushed": {"deep": [array]}}, block=True)
+    np.testing.assert_array_equal(direct.pull("pushed", block=True)[1]["deep"][0], array)
+    direct.scatter("part", array, block=True)
+    np.testing.assert_array_equal(direct.gather("part", block=True), array)
+    assert direct.remote(block=True)(lambda: 7)() == [7, 7]
+    np.testing.assert_array_equal(
+        client[0].apply_sync(lambda ready: ready, ipp.serialize.PrePickled(array)), array
+    )
+
+
+def test_functions_see_the_engine(client: Any, main: dict[str, Any]) -> None:
+    exec("def answer():\n    return number\ndef names():\n    return sorted(globals())", main)
+    main["number"] = "the client's"
+    view = client[1]
+    with pytest.raises(ipp.RemoteError, match="NameError"):
+        view.apply_sync(main["answer"])  # what the client has under that name stays there
+    view.push({"number": "the engine's"}, block=True)
+    assert view.apply_sync(main["answer"]) == "the engine's"
+    assert view.apply_sync(replaced_there)[0] == "transport.engines.ipp.engine"  # a module's runs in it
+    names = view.apply_sync(main["names"])
+    assert "number" in names
+    assert not {"answer", "names", "replaced_there"} & set(names)
+
+
+def test_references_and_dependencies(client: Any) -> None:
+    view, balanced = client[0], client.load_balanced_view()
+    client[:].push({"a": {"b": [5]}}, block=True)
+    assert view.apply_sync(lambda x: x, ipp.Reference("a['b'][0] + 1")) == 6
+    with pytest.raises(ipp.RemoteError, match="NameError"):
+        view.apply_sync(lambda x: x, ipp.Reference("nothing"))
+
+    @dataclasses.dataclass
+    class Local:
+        x: float
+
+    @ipp.require("math", Local, offset=np.ones(3))
+    def required() -> Any:
+        return Local(math.pi + offset.sum()).x  # type: ignore[name-defined] # noqa: F821
+
+    required.f.__globals__  # noqa: B018 - it is the function itself
+    assert balanced.apply_sync(ipp.interactive(_with_required)) == "here"
+
+    @ipp.depend(lambda wanted: False, 1)
+    def never() -> None: ...
+
+    with pytest.raises(ipp.RemoteError, match="UnmetDependency"):
+        view.apply_sync(never)
+
+
+def _with_required() -> str:
+    return "here"
+
+
+def test_published_data(client: Any) -> None:
+    def publish() -> None:
+        import numpy
+        from ipyparallel.datapub import publish_data
+
+        publish_data({"deep": [{1: numpy.arange(3000)}]})
+
+    result = client[0].apply_async(publish)
+    result.get(SECONDS)
+    result.wait_for_output(SECONDS)
+    assert result.data["deep"][0][1].sum() == sum(range(3000))
+
+
+def test_mixed_clients_and_the_switch(cluster: Any, plain: Any) -> None:
+    stock = replaced_here()
+    there = plain[:].apply_sync(replaced_there)
+    other = cluster.connect_client_sync()
+    try:
+        slow = plain.load_balanced_view().map_async(lambda n: n, range(20))  # on its way in the old format
+        canned.install(plain)
+        canned.install(plain)
+        assert slow.get(SECONDS) == list(range(20))
+        assert plain[0].apply_sync(lambda x: x, {1: 2, "a": 3}) == {1: 2, "a": 3}
+        assert side.THREAD.call is None
+        assert "send_apply_request" not in vars(other)
+        with pytest.raises(TypeError):
+            other[0].apply_sync(lambda x: x, {1: 2, "a": 3})  # as ever
+        assert other[0].apply_sync(lambda x: [x], np.arange(900))[0].sum() == sum(range(900))
+        canned.install(other)
+        slow = plain.load_balanced_view().map_async(lambda n: {"n": n, 1: n}, range(20))
+        canned.uninstall(plain)
+        assert [got["n"] for got in slow.get(SECONDS)] == list(range(20))
+        assert other[0].apply_sync(lambda x: x, {1: 2, "a": 3}) == {1: 2, "a": 3}
+        canned.uninstall(other)
+        assert replaced_here() == stock
+        assert plain[:].apply_sync(replaced_there) == there
+        assert not plain.outstanding
+    finally:
+        other.close()
+
+
+def test_nothing_is_changed_where_an_engine_has_no_canning(plain: Any) -> None:
+    stock = replaced_here()
+    there = plain[:].apply_sync(replaced_there)
+    hide = "import sys; kept = sys.modules.pop('transport.engines.ipp.engine', None); "
+    plain[1].execute(hide + "sys.modules['transport.engines.ipp.engine'] = None", block=True)
+    try:
+        with pytest.raises(EngineError, match=r"engine 1 cannot use canning \(ModuleNotFoundError"):
+            canned.install(plain)
+    finally:
+        back = "del sys.modules['transport.engines.ipp.engine']\n"
+        plain[1].execute(back + "if kept: sys.modules['transport.engines.ipp.engine'] = kept", block=True)
+    assert replaced_here() == stock
+    assert plain[:].apply_sync(replaced_there) == there
+    assert "send_apply_request" not in vars(plain)
+
+
+def test_result_that_cannot_be_read(client: Any) -> None:
+    def make() -> Any:
+        import sys
+        import types
+
+        module = types.ModuleType("only_there")
+        exec("class Only: pass", vars(module))
+        sys.modules["only_there"] = module
+        return module.Only()  # type: ignore[attr-defined]
+
+    with pytest.raises(Exception, match="only_there"):
+        client[0].apply_async(make).get(SECONDS)  # and no hang
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are for Linux")
+def test_large_payload_is_shared(client: Any) -> None:
+    arena = side.LINKS[client].arena
+    assert arena is not None
+    assert all(side.LINKS[client].known.values())
+    array = np.arange(IN_ARENA, dtype="f8")
+    before = arena.stats()
+    totals = client[:].apply_sync(lambda x: (float(x.sum()), x.flags.writeable, x), array)
+    after = arena.stats()
+    assert [total[:2] for total in totals] == [(array.sum(), True)] * 2
+    assert all((total[2] == array).all() for total in totals)
+    assert after.copied - before.copied == 0  # made in the arena once, and then sent as it lies
+    assert after.in_place - before.in_place == 2
+    eventually(lambda: arena.stats().used == 0)
+
+
+def test_killed_engine(cluster: Any, client: Any) -> None:
+    """Goes last: one engine is lost, and another takes its place."""
+    arena = side.LINKS[client].arena
+    victim = client.ids[-1]
+    pid = client[victim].apply_sync(os.getpid)
+
+    def work(x: Any) -> float:
+        import time
+
+        time.sleep(60)
+        return float(x.sum())
+
+    pending = client[victim].apply_async(work, np.ones(IN_ARENA))
+    eventually(lambda: client.queue_status(victim)["queue"])
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ipp.RemoteError, match=r"EngineError: .* died while running"):
+        pending.get(SECONDS)
+    eventually(lambda: arena is None or arena.stats().used == 0)
+
+    cluster.start_engines_sync(n=1)
+    client.wait_for_engines(2, timeout=SECONDS)
+    newest = client[max(client.ids)]
+    assert newest.apply_sync(lambda: 1) == 1  # in the old format, behind the invitation
+    assert newest.apply_sync(lambda x: x, {1: 2, "a": 3}) == {1: 2, "a": 3}

@@ -1,0 +1,209 @@
+"""ipyparallel's format and canning's: told apart, and the types of ipyparallel that canning learns."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import ipyparallel as ipp
+import numpy as np
+from ipyparallel.serialize import canning as stock_canning
+from ipyparallel.serialize import serialize as stock
+
+from canning import CannedObject, Codecs, PrePickled, Serializer, default_codecs
+from canning.errors import CanningError, DeserializationError
+from canning.packing import PART, Packed, split_large
+from canning.wire import MAGIC
+
+from ...framing import OWN_BELOW
+from ...shared import ArenaError, SharedArena, default_memory
+
+STOCK_READ: Final = stock.deserialize_object
+STOCK_PACK: Final = stock.pack_apply_message
+STOCK_UNPACK: Final = stock.unpack_apply_message
+STOCK_WRITE: Final = stock.serialize_object
+STOCK_CAN: Final = stock_canning.can
+
+Namespace = dict[str, Any]
+SERIALIZER: Final = Serializer(
+    interactive=True, writable=True, codecs=Codecs([default_memory], beside=default_codecs)
+)
+ENVELOPE: Final = SERIALIZER.evolve(pickler="pickle")
+"""For what is serialized already: names of ``__main__`` in it are no reason to look for functions."""
+IN_ARENA: Final = 256 * 1024
+"""Bytes from which a frame goes into an arena, where the other side can open it."""
+
+
+def is_canned(frames: Sequence[Any]) -> bool:
+    """Tell whether frames are of canning, by the last bytes of frame 0."""
+    return bool(frames) and bytes(memoryview(frames[0])[-len(MAGIC) :]) == MAGIC
+
+
+def _own(frames: Iterable[Any]) -> list[Any]:
+    """Copy small frames, so that what is kept of a message does not pin all of it."""
+    return [bytearray(frame) if len(frame) < OWN_BELOW else frame for frame in frames]
+
+
+def read(read: Callable[..., Any], frames: Sequence[Any], g: Namespace | None) -> Any:
+    """Read, and raise what the message's own code raised as itself: an unmet dependency, a NameError."""
+    try:
+        return read(_own(frames), g)
+    except DeserializationError as error:
+        if error.__cause__ is None or isinstance(error.__cause__, CanningError):
+            raise
+        raise error.__cause__ from None
+
+
+def in_parts(packed: Packed) -> Packed:
+    """Cut large frames: through the controller 200 MB took half of the time in parts of 1 MiB."""
+    return split_large(packed, 2 * PART)
+
+
+def main_namespace() -> Namespace:
+    """Give the namespace of ``__main__``, where functions that a client receives run."""
+    return vars(sys.modules["__main__"])
+
+
+class Prepared(Sequence[Any]):
+    """Be the buffers of a `PrePickled`: canning's now, ipyparallel's for who asks for them."""
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+        self.canned = PrePickled(obj, SERIALIZER)
+        self.shared: PrePickled | None = None
+        self._stock: list[Any] | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        if self._stock is None:
+            self._stock = stock.serialize_object(self.obj)
+        return self._stock[index]
+
+    def __len__(self) -> int:
+        return len(self[:])
+
+    def in_arena(self, arena: SharedArena) -> PrePickled:
+        """Give it with its memory in the arena: one copy for all who are sent it."""
+        if max(map(len, self.canned.frames)) < IN_ARENA:
+            return self.canned
+        if self.shared is None:
+            self.shared = PrePickled(None)
+            self.shared.frames = [_into(arena, frame) for frame in self.canned.frames]
+        return self.shared
+
+
+def prepare(self: Any, obj: Any) -> None:
+    """Be ``PrePickled.__init__``: serialize with canning."""
+    self.buffers = STOCK_WRITE(obj) if is_told_otherwise() else Prepared(obj)
+
+
+def is_told_otherwise() -> bool:
+    """Tell whether ``use_cloudpickle`` or ``use_dill`` was called: whoever does so wants these."""
+    return stock.pickle is not pickle
+
+
+def prepared(obj: Any, arena: SharedArena | None = None) -> Any:
+    """Give canning's own kind of what was serialized before, and anything else as it is."""
+    if not isinstance(obj, stock.PrePickled):
+        return obj
+    if isinstance(obj.buffers, Prepared):
+        return obj.buffers.canned if arena is None else obj.buffers.in_arena(arena)
+    return STOCK_READ(obj.buffers, main_namespace())[0]  # made while no client had canning
+
+
+def _into(arena: SharedArena, frame: Any) -> Any:
+    if len(frame) < IN_ARENA:
+        return frame
+    try:
+        return memoryview(arena.array(np.frombuffer(frame, np.uint8)))
+    except ArenaError:  # it is full: an ordinary frame
+        return frame
+
+
+def new_arena() -> SharedArena | None:
+    """Make an arena; None where the system has no such memory."""
+    try:
+        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA)
+    except ArenaError:  # this system has none
+        return None
+
+
+def _capacity() -> int:
+    """Give half of the machine's memory; pages are taken when they are first used."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+_LEASE: Final = 120.0
+"""Seconds after which a reply in an arena is given up that the client has not opened."""
+
+
+def probe(arena: SharedArena | None) -> list[bytes]:
+    """Make a message by which the other side finds out whether it can open an arena; an empty one if none."""
+    if arena is None:
+        return []
+    frames = SERIALIZER.evolve(codec=arena.to(1)).serialize_object(bytes(IN_ARENA))
+    return [bytes(frame) for frame in frames]
+
+
+def opens(probe: list[bytes]) -> bool:
+    """Tell whether an arena can be opened, by trying."""
+    try:
+        return bool(probe) and len(SERIALIZER.deserialize_object(probe)[0]) == IN_ARENA
+    except DeserializationError:
+        return False
+
+
+class _CannedReference(CannedObject):
+    """Stand for an `ipyparallel.Reference`, an expression that the engine evaluates in its namespace."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.buffers = []
+
+    def get_object(self, g: Namespace | None = None) -> Any:
+        """Evaluate, as ipyparallel does; where there is no namespace the reference itself arrives."""
+        reference = ipp.Reference(self.name)
+        return reference if g is None else reference.get_object(g)
+
+
+class _CannedDependent(CannedObject):
+    """Stand for a function with a dependency, which is checked where it arrives."""
+
+    def __init__(self, dependent: Any) -> None:
+        self.attributes = dict(vars(dependent))
+        self.kind = type(dependent)
+        self.buffers = []
+
+    def get_object(self, g: Namespace | None = None) -> Any:
+        """Build the function; raises `UnmetDependency`."""
+        dependent: Any = object.__new__(self.kind)
+        dependent.__dict__.update(self.attributes)
+        dependent.check_dependency()
+        return dependent
+
+
+class Required:
+    """Hold what `require` takes along: canned by ipyparallel for its own pickles, by nobody for ours."""
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same, (STOCK_CAN(self.obj),)
+
+
+def _same(obj: Any) -> Any:
+    return obj
+
+
+TYPES: Final[dict[str, dict[str, Any]]] = {
+    "ipyparallel.serialize.canning.Reference": {"can": lambda reference: _CannedReference(reference.name)},
+    "ipyparallel.controller.dependency.dependent": {"can": _CannedDependent},
+    "ipyparallel.serialize.serialize.PrePickled": {
+        "can": lambda ready: (prepared(ready),),
+        "uncan": lambda state: state[0],
+    },
+    f"{__name__}.Required": {"can": lambda held: (held.obj,), "uncan": lambda state: state[0]},
+}

@@ -1,0 +1,130 @@
+"""canning in an ipyparallel cluster: one client and all its engines.
+
+    import ipyparallel, transport.engines.ipyparallel as canned
+    client = ipyparallel.Client()
+    canned.install(client)
+
+Nothing tells ipyparallel which serializer to use, so that its functions are replaced where it looks them up:
+in the client's process while one of its clients has canning, and in engines while one of their clients has.
+Both formats are told apart by the last bytes of frame 0 and are read wherever they arrive; a call is written
+by the client that makes it, a reply as its call came. So no message is lost in the switch, and clients
+without canning can use the same engines. As in ipyparallel itself, whoever can connect to a cluster can run
+code in its engines and clients.
+
+Functions run where they run today: those of ``__main__`` in the engine's namespace, others in their module.
+Engines that start later are switched by the first call that may reach them, which still goes in
+ipyparallel's own format; those with this start-up command understand canning from the start:
+
+    c.IPEngine.startup_command = "import transport.engines.ipyparallel as canned; canned.install_engine()"
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any, Final
+
+from canning.wire import VERSION
+
+from .ipp import TRIED, engine
+from .ipp.client import CLIENTS, LINKS, Link, request
+from .ipp.formats import opens, probe
+from .layout import EngineError
+
+if TYPE_CHECKING:
+    import ipyparallel as ipp
+
+_PATIENCE: Final = 2.0
+"""Seconds to wait for engines to say that they are idle, which they may fail to."""
+
+__all__ = ["TRIED", "install", "install_engine", "uninstall"]
+
+
+def install_engine() -> None:
+    """Let the engine of this process understand canning, whoever asks, until it ends.
+
+    For ``c.IPEngine.startup_command``: such an engine loses no call that was waiting for an engine while
+    there was none.
+    """
+    engine.ENGINE.join(engine.ALWAYS)
+
+
+def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
+    """Let a client and all its engines use canning, until `uninstall`.
+
+    Engines are asked first, each when it has finished what it is at, and nothing is changed before all
+    have answered. `timeout` is in seconds. Raises `EngineError` where an engine has no canning that
+    understands this one, or does not answer in time. Twice is as good as once.
+    """
+    link = LINKS.get(client) or Link(client)
+    _ask(client, engine.report, (), timeout)
+    CLIENTS.join(link.session)
+    try:
+        answers = _ask(client, engine.join, (link.session, probe(link.arena)), timeout)
+    except BaseException:
+        if client not in LINKS:
+            CLIENTS.leave(link.session)
+        raise
+    near = {}
+    for uuid, answer in answers.items():
+        link.greet(uuid, answer)
+        if opens(answer["probe"]):
+            near[uuid] = link.session
+    if near:
+        _ask(client, engine.share, (near,), timeout)
+    if client not in LINKS:
+        LINKS[client] = link
+        client.send_apply_request = link.send_apply_request
+        weakref.finalize(client, CLIENTS.leave, link.session)
+
+
+def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
+    """Let a client and its engines serialize as they did before `install`.
+
+    Waits for the calls of the client that are on their way, since they are canned. Raises `EngineError`
+    where these or an engine take longer than `timeout` seconds: the client itself is back by then, and what
+    it has not read yet can still be read.
+    """
+    link = LINKS.pop(client, None)
+    if link is None:
+        return
+    del client.send_apply_request
+    if client._closed:
+        CLIENTS.leave(link.session)
+        return
+    if wait(link.unanswered(), timeout).not_done:
+        raise EngineError(f"{len(link.unanswered())} calls are on their way: the engines still read canning")
+    _ask(client, engine.leave, (link.session,), timeout)
+    CLIENTS.leave(link.session)
+
+
+def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> dict[str, Any]:
+    """Call a function of this module in every engine, in ipyparallel's own format; give the answers."""
+    ids = list(client.ids)
+    if not ids:
+        return {}
+    uuids = [client._engines[number] for number in ids]
+    waiting = [request(client, uuid, what, args) for uuid in uuids]
+    if wait(waiting, timeout).not_done:
+        raise EngineError(f"not all engines answered within {timeout} s; are some busy?")
+    wait([future.output for future in waiting], _PATIENCE)  # when that is done, the client forgets the call
+    answers = {}
+    for number, uuid, future in zip(ids, uuids, waiting, strict=True):
+        answer = answers[uuid] = future.result()
+        _check_answer(number, answer)
+    return answers
+
+
+def _check_answer(number: int, answer: Any) -> None:
+    unchanged = "no engine and no client was changed"
+    if isinstance(answer, Exception):
+        said = f"{getattr(answer, 'ename', type(answer).__name__)}: {getattr(answer, 'evalue', answer)}"
+        raise EngineError(
+            f"engine {number} cannot use canning ({said}): install it where that engine runs; {unchanged}"
+        )
+    if isinstance(answer, dict) and answer["format"] != VERSION:
+        raise EngineError(
+            f"engine {number} has canning {answer['canning']}, whose format is {answer['format']}, and "
+            f"this client's is {VERSION}: install the same version; {unchanged}"
+        )

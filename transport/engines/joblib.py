@@ -1,0 +1,105 @@
+"""canning as the pickler of joblib's loky processes: for calls on their way out, and for results.
+
+    LOKY_PICKLER=transport.engines.joblib python script.py
+
+or, before anything runs in parallel::
+
+    joblib.externals.loky.set_loky_pickler("transport.engines.joblib")
+
+Functions and classes that no other process can import go by value, at the C pickler's speed for all that
+is around them. Large arrays, at any depth, lie in memory that the processes share, where the system has it,
+and not in files; elsewhere joblib does with them what it does without canning. They arrive writable, each
+process's changes its own, where ``Pickler.writable`` is true, and read-only otherwise, as joblib's memory
+maps do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from canning import Serializer
+
+from ..shared import ArenaError, SharedArena
+from . import inband
+from .layout import check_layout
+
+TRIED: Final = "1.6.0"
+# loky imports this module in the middle of its own import, where `set_loky_pickler` is all there is
+check_layout(
+    "joblib",
+    TRIED,
+    {
+        "joblib.externals.loky.backend.reduction:set_loky_pickler": (
+            "Pickler",
+            "import_module",
+            "dispatch_table",
+        ),
+    },
+)
+
+_LARGE: Final = 1 << 20
+"""Bytes from which memory is shared; joblib's own limit for its memory maps."""
+_LEASE: Final = 3600.0
+"""Seconds for which a call may wait for a process to take it; then its memory is used for others."""
+
+
+class Pickler:
+    """Be what loky asks for: pickle an object into a file, for ``pickle.loads`` at the other end.
+
+    Attributes:
+        dispatch_table: reducers of loky's and joblib's, by type.
+        writable: whether arrays arrive writable; False, and to be set on this class.
+
+    >>> import io, pickle
+    >>> file = io.BytesIO()
+    >>> Pickler(file).dump({"x": np.arange(3), "twice": lambda x: 2 * x})
+    >>> pickle.loads(file.getvalue())["twice"](4)
+    8
+    """
+
+    writable: ClassVar[bool] = False
+
+    def __init__(self, file: Any, protocol: int | None = None) -> None:
+        self._file = file
+        self.dispatch_table: dict[type, Callable[[Any], Any]] = {}
+
+    def dump(self, obj: Any) -> None:
+        """Pickle an object; raises `SerializationError`."""
+        frames = _SIDE.serializer(self.dispatch_table).serialize_object(obj)
+        inband.write(self._file, frames, writable=self.writable)
+
+
+class _Side:
+    """Keep a serializer for the reducers that come again with each call, and the arena of this process."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._table: dict[type, Callable[[Any], Any]] | None = None
+        self._arena: SharedArena | None = None
+        self._kept = Serializer()
+
+    def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
+        """Give the serializer that heeds reducers; ours are the arrays, where there is an arena."""
+        if self._pid != os.getpid():
+            self._pid, self._table, self._arena = os.getpid(), None, _new_arena()
+        if table != self._table:
+            heeded = {cls: how for cls, how in table.items() if cls is not np.ndarray or self._arena is None}
+            codec = None if self._arena is None else self._arena.to(1)
+            self._kept = Serializer(pickler="cloudpickle", dispatch_table=heeded, codec=codec)
+            self._table = dict(table)
+        return self._kept
+
+
+def _new_arena() -> SharedArena | None:
+    try:
+        half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return SharedArena(half, lease=_LEASE, threshold=_LARGE)
+    except ArenaError:  # this system has none
+        return None
+
+
+_SIDE: Final = _Side()

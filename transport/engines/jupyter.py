@@ -1,0 +1,87 @@
+"""canning in Jupyter's messages: payload as the ``buffers=`` of any of them, all of it signed.
+
+    content, buffers = pack({"image": array})
+    session.send(socket, "comm_msg", content, buffers=buffers)           # or comm.send(data, buffers=...)
+
+    obj = unpack(message["content"], message["buffers"])
+
+Jupyter signs the four parts of a message that are JSON, and not its buffers: whoever can alter a message on
+its way can exchange them. With ``key=`` canning signs all of them, and `unpack` with the same key refuses
+what was altered, cut or exchanged; take the session's own key, which both ends know.
+
+What comes from a kernel runs there as its user wants, so that `unpack` reads plain data, and functions and
+classes only with ``trust="code"``, as `transport.recv` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from canning import DeserializationError, Serializer
+from canning.buffers import Frame
+
+from ..framing import OWN_BELOW
+from .layout import check_layout
+
+TRIED: Final = "8.10.0"
+check_layout(
+    "jupyter_client",
+    TRIED,
+    {
+        "jupyter_client.session:Session.send": ("buffers", "contiguous"),
+        "jupyter_client.session:Session.deserialize": ("buffers", "memoryview"),
+    },
+)
+
+FIELD: Final = "canning"
+"""Where the content of a message says that its buffers are canned, and how many of them."""
+
+
+def pack(
+    obj: Any, content: dict[str, Any] | None = None, *, key: Any = None
+) -> tuple[dict[str, Any], list[Frame]]:
+    """Give the content and the buffers of a message: flat, contiguous, and not copied.
+
+    `content` is what else the message says; it is not changed. `key` is what `canning.Serializer` takes, or
+    the key of a `jupyter_client.session.Session`. Raises `SerializationError`.
+
+    >>> content, buffers = pack({"answer": 42})
+    >>> unpack(content, buffers)
+    {'answer': 42}
+    """
+    frames = Serializer(key=_checked(key)).serialize_object(obj)
+    return {**(content or {}), FIELD: len(frames)}, frames
+
+
+def unpack(
+    content: dict[str, Any],
+    buffers: list[Any],
+    *,
+    key: Any = None,
+    trust: Literal["data", "code"] = "data",
+    writable: bool = False,
+) -> Any:
+    """Build what `pack` put into a message; arrays are views of its buffers.
+
+    `trust` and `writable` are what `canning.Serializer` takes. Raises `DeserializationError` where the
+    message is not of `pack`, is damaged, or, with a `key`, is not signed with it.
+    """
+    count = content.get(FIELD)
+    if type(count) is not int or count != len(buffers):
+        said = "says nothing of canning" if count is None else f"speaks of {count!r} buffers"
+        raise DeserializationError(f"the message has {len(buffers)} buffers, and its content {said}")
+    reader = Serializer(key=_checked(key), trust=trust, writable=writable)
+    frames = [bytearray(buffer) if len(buffer) < OWN_BELOW else buffer for buffer in buffers]
+    obj, rest = reader.deserialize_object(frames)
+    if rest:
+        raise DeserializationError(f"the message has {len(rest)} buffers more than one object")
+    return obj
+
+
+def _checked(key: Any) -> Any:
+    """Refuse the empty key, by which Jupyter means that nothing is signed."""
+    if key == b"":
+        raise ValueError(
+            "the session has no key, so that nothing is signed: pass key=None, or start it with one"
+        )
+    return key
