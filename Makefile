@@ -30,6 +30,9 @@ RUN := $(VENV)/bin/python
 # Coverage makes tests slower, so it is measured where it is read: in CI and in `make check`.
 COVERAGE = $(if $(CI),--cov --cov-report=term)
 
+# The tests of one file stay in one process, since they share what they started. WORKERS= runs all in one.
+WORKERS = --numprocesses=auto --dist=loadfile
+
 .PHONY: help
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,7 +43,7 @@ demo: $(VENV)/.has-demo
 
 .PHONY: test
 test: $(VENV)/.has-test
-	$(RUN) -m pytest $(COVERAGE) $(ARGS)
+	$(RUN) -m pytest $(WORKERS) $(COVERAGE) $(ARGS)
 
 .PHONY: slow
 slow: $(VENV)/.has-test

@@ -91,7 +91,7 @@ IMPORTABLE = [
 ]
 
 
-@pytest.mark.parametrize("obj", IMPORTABLE, ids=repr)
+@pytest.mark.parametrize("obj", IMPORTABLE, ids=lambda obj: getattr(obj, "__qualname__", repr(obj)))
 def test_what_can_be_imported_goes_by_its_name(obj: Any) -> None:
     for sent in (obj, [obj], [obj, LARGE], {"k": obj, "f": lambda: obj}):
         frames = serialize_object(sent)

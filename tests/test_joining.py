@@ -67,7 +67,7 @@ def test_what_is_kept_does_not_keep_the_joined_frame() -> None:
         frame.append(0)  # raises BufferError where a view of it is left
 
 
-@pytest.mark.parametrize("key", [None, new_key()])
+@pytest.mark.parametrize("key", [None, new_key()], ids=["unsigned", "signed"])
 def test_over_a_socket(key: bytes | None) -> None:
     here, there = fake_pair()
     obj = LISTS["of 10 kB"][0]
