@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add_inspect(commands)
     add_scan(commands)
     add_explain(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -80,3 +81,36 @@ def _demo(arguments: argparse.Namespace) -> int:
     except DemoError as error:
         print(f"canning demo: {error}", file=sys.stderr)
         return 1
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "measure canning beside its peers on this machine, in one run"
+    parser = commands.add_parser(
+        "bench",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}: those that are installed, on the same objects by turns.",
+        epilog="Exit status: 1 where canning did not bring back what was sent, 2 where a name is unknown.",
+    )
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="default: all; a wrong one lists them")
+    parser.add_argument("--only", metavar="ROW,...", help="rows to measure, * and ? match: arr_*,tcp-100B")
+    parser.add_argument("--peers", metavar="NAME,...", help="peers to measure, * and ? match; default: all")
+    parser.add_argument("--quick", action="store_true", help="try everything once; the numbers are rough")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers")
+    parser.add_argument("--plots", metavar="FOLDER", type=Path, help="write plots, tables and numbers")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep what FOLDER or FILE has of other rows",
+    )
+    parser.set_defaults(run=_bench)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    try:
+        from transport.bench.command import main as measure
+    except ImportError as error:
+        if error.name != "rich":
+            raise
+        print("canning bench: its tables need rich: pip install 'canning[bench]'", file=sys.stderr)
+        return 2
+    return measure(arguments)

@@ -11,12 +11,16 @@ import pytest
 
 pytest.importorskip("rich", reason="the benchmarks' tables need rich")
 
+from transport.bench import command, report
+from transport.bench.results import Cell, Result
+from transport.bench.saved import merge, read_json, write_json
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.bench", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+def bench(*arguments: object, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, *(python or ("-m", "canning")), "bench", *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
 
 
 def test_codec(tmp_path: Path) -> None:
@@ -29,6 +33,43 @@ def test_codec(tmp_path: Path) -> None:
     for result in results:
         assert result["cells"]["canning"]["problem"] == ""
         assert result["cells"]["pickle5"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("suite", "row"),
+    [
+        ("wire", "tcp-100B"),
+        ("many", "ipc-256x10KB"),
+        ("messages", "tcp-asyncio"),
+        ("messages", "ipc-blocking"),
+    ],
+)
+def test_from_process_to_process(suite: str, row: str) -> None:
+    found = command.measure([suite], row, "raw frames,send_pyobj,canning", quick=True)
+    (result,) = found.of(suite)
+    assert result.name == row
+    assert {name: cell.problem for name, cell in result.cells.items() if cell.problem} == {}
+    assert {"raw frames", "send_pyobj", "canning"} <= result.values.keys()
+    assert min(result.values.values()) > 0
+    assert not found.failures
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared arenas are there on Linux")
+def test_arena() -> None:
+    found = command.measure(["arena"], "arena-1MB,arena-placed-1MB", "canning", quick=True)
+    assert [result.name for result in found.results] == ["arena-1MB", "arena-placed-1MB"]
+    assert not found.failures
+
+
+def test_what_is_not_installed_is_named_as_absent() -> None:
+    hide = (
+        "import sys; sys.modules.update(dict.fromkeys(('distributed', 'ipyparallel', 'xoscar', 'joblib'))); "
+    )
+    code = f"{hide}from canning.cli import main; sys.exit(main(sys.argv[1:]))"
+    ran = bench("codec", "--quick", "--only", "int", python=("-c", code))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for name in ("distributed", "ipyparallel", "xoscar", "joblib"):
+        assert f"Absent: {name} (" in ran.stdout
 
 
 @pytest.mark.slow
@@ -45,3 +86,36 @@ def test_unknown_row() -> None:
     ran = bench("codec", "--only", "no_such_row")
     assert ran.returncode == 2
     assert "nothing is called 'no_such_row'" in ran.stderr
+
+
+def test_plots_and_tables_of_two_runs_in_one_folder(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    for suite, row in (("codec", "int"), ("wire", "tcp-100B,tcp-10KB")):
+        peers = "pickle5,raw frames,canning"
+        options = ("--quick", "--only", row, "--peers", peers, "--plots", tmp_path, "--keep")
+        assert bench(suite, *options).returncode == 0
+    page = (tmp_path / "README.md").read_text()
+    assert "| int |" in page
+    assert "| tcp-100B |" in page
+    for name in ("codec.svg", "wire.svg"):
+        assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
+        assert f"]({name})" in page
+
+
+def one_row(machine: str, name: str, seconds: float) -> report.Report:
+    about = {"cpu": machine, "load": seconds, "versions": {"numpy": "2"}}
+    return report.Report(about, False, [Result("codec", name, "", {"canning": Cell(seconds)})])
+
+
+def test_merging(tmp_path: Path) -> None:
+    write_json(one_row("a", "x", 1.0), tmp_path / "file")
+    old = read_json(tmp_path / "file")
+    assert old == one_row("a", "x", 1.0)
+    whole = merge(old, one_row("a", "y", 2.0))
+    assert [(result.name, result.values) for result in whole.results] == [
+        ("x", {"canning": 1.0}),
+        ("y", {"canning": 2.0}),
+    ]
+    assert merge(old, one_row("a", "x", 3.0)).results == one_row("a", "x", 3.0).results
+    with pytest.raises(ValueError, match="another machine: cpu was 'a', and is 'b'"):
+        merge(old, one_row("b", "x", 1.0))

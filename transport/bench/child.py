@@ -18,14 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, Final, Self
 
 Say = Callable[[Any], None]
 
 LIMIT: Final = 60.0
 """Seconds that any one wait may take."""
-_ROOT: Final = Path(__file__).resolve().parents[2]
 _LAST_WORDS: Final = 1000
 
 
@@ -45,11 +43,10 @@ class Child:
     def __init__(self, target: str, *args: Any) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.child", target, json.dumps(args)],
+            [sys.executable, "-m", "transport.bench.child", target, json.dumps(args)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            cwd=_ROOT,
         )
         self._heard = b""
 

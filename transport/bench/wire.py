@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from .child import LIMIT, Child, Say
-from .links import LINKS, RAW, Payload, Trips
+from .links import ALL_LINKS, LINKS, RAW, Link, Payload, Trips, size_of
 from .results import Bar, Cell, Result, Times
 from .timing import Effort
 
@@ -21,58 +21,94 @@ KINDS: Final = ("tcp", "ipc")
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """An array to send, how often in one round, and what canning is to pass."""
+class Row:
+    """A payload to send, how often in one round, and what canning is to pass."""
 
     name: str
-    nbytes: int
+    what: str
+    make: Callable[[], Payload]
     trips: int
     bars: tuple[Bar, ...] = ()
+    tcp_bars: tuple[Bar, ...] = ()
+    rounds: int = 7
 
 
-SIZES: Final = (
-    Size("100B", 10**2, 400, (Times(1.15, RAW),)),
-    Size("100KB", 10**5, 200, (Times(1.15, RAW),)),
-    Size("10MB", 10**7, 10),
-    Size("200MB", 2 * 10**8, 3, (Times(1.05, RAW),)),
+def one_array(nbytes: int) -> Callable[[], Payload]:
+    """Make a dict with one array of so many bytes."""
+    return lambda: {"id": 7, "x": np.arange(max(1, nbytes // 8), dtype="f8")}
+
+
+def _row(name: str, nbytes: int, trips: int, **more: Any) -> Row:
+    return Row(name, f"dict with an array of {name}", one_array(nbytes), trips, **more)
+
+
+_NEAR: Final = (Times(1.15, RAW),)
+_LARGE: Final = (Times(0.75, RAW), Times(1.0, "distributed"))
+ROWS: Final = (
+    _row("100B", 10**2, 400, bars=_NEAR),
+    _row("10KB", 10**4, 400),
+    _row("100KB", 10**5, 200, bars=_NEAR),
+    _row("1MB", 10**6, 60),
+    _row("10MB", 10**7, 10),
+    _row("200MB", 2 * 10**8, 3, tcp_bars=_LARGE),
+    _row("1GB", 10**9, 1, rounds=2),
 )
-NAMES: Final = tuple(f"{kind}-{size.name}" for kind in KINDS for size in SIZES)
+NAMES: Final = tuple(f"{kind}-{row.name}" for kind in KINDS for row in ROWS)
+_LIMIT_SIZE: Final = 2 * 10**8
 
 
 def run(
     only: Collection[str], peers: Collection[str], effort: Effort, tell: Callable[[str], object]
 ) -> list[Result]:
     """Measure the rows that are named in `only`; `tell` is called with the row at work."""
+    return run_rows("wire", ROWS, LINKS, only, peers, effort, tell)
+
+
+def run_rows(
+    suite: str,
+    rows: Sequence[Row],
+    links: Mapping[str, Link],
+    only: Collection[str],
+    peers: Collection[str],
+    effort: Effort,
+    tell: Callable[[str], object],
+) -> list[Result]:
+    """Measure rows of a suite over tcp and ipc, through those links whose names are in `peers`."""
     results = []
     for kind in KINDS:
-        sizes = [size for size in SIZES if f"{kind}-{size.name}" in only]
-        if sizes:
-            names = [name for name, link in LINKS.items() if name in peers and kind in link.kinds]
-            results += _measure(kind, sizes, names, effort, tell)
+        wanted = [row for row in rows if f"{kind}-{row.name}" in only]
+        if wanted:
+            names = [name for name, link in links.items() if name in peers and kind in link.kinds]
+            results += _measure(suite, kind, wanted, names, effort, tell)
     return results
 
 
-def serve(say: Say, name: str, kind: str, folder: str) -> None:
-    """Be the other end of a link, in a child."""
-    LINKS[name].serve(say, kind, folder)
-
-
 def _measure(
-    kind: str, sizes: Sequence[Size], names: Sequence[str], effort: Effort, tell: Callable[[str], object]
+    suite: str,
+    kind: str,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    effort: Effort,
+    tell: Callable[[str], object],
 ) -> list[Result]:
     """Keep all links of one kind open, and let them take turns."""
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         ends = {}
         for name in names:
-            tell(f"wire: {kind}, starting {name}")
+            tell(f"{suite}: {kind}, starting {name}")
             ends[name] = End(name, kind, folder)
             cleanup.callback(ends[name].close)
         results = []
-        for size in sizes:
-            tell(f"wire: {kind}, {size.name}")
-            results.append(_measure_size(kind, size, ends, effort))
+        for row in rows:
+            tell(f"{suite}: {kind}, {row.name}")
+            results.append(_measure_row(suite, kind, row, ends, effort))
         return results
+
+
+def serve(say: Say, name: str, kind: str, folder: str) -> None:
+    """Be the other end of a link, in a child."""
+    ALL_LINKS[name].serve(say, kind, folder)
 
 
 class End:
@@ -85,7 +121,7 @@ class End:
         try:
             self._child = self._cleanup.enter_context(Child("wire:serve", name, kind, folder))
             with self._child.deadline():
-                self._trips = self._cleanup.enter_context(LINKS[name].connect(self._child.hear()))
+                self._trips = self._cleanup.enter_context(ALL_LINKS[name].connect(self._child.hear()))
         except Exception as error:  # a peer that is not installed, or does not work here
             self.problem = _describe(error)
 
@@ -105,12 +141,11 @@ class End:
         self._cleanup.close()
 
 
-def _measure_size(kind: str, size: Size, ends: dict[str, End], effort: Effort) -> Result:
-    array = np.arange(size.nbytes // 8, dtype="f8")
-    payload = {"id": 7, "x": array}
-    trips = max(1, int(size.trips * effort.share))
+def _measure_row(suite: str, kind: str, row: Row, ends: dict[str, End], effort: Effort) -> Result:
+    payload = row.make()
+    trips = max(1, int(row.trips * effort.share))
     medians: dict[str, list[float]] = {name: [] for name in ends}
-    for _ in range(1 + effort.rounds):
+    for _ in range(1 + min(row.rounds, effort.rounds)):
         for name, end in ends.items():
             median = end.median(payload, trips)
             if median is not None:
@@ -120,9 +155,8 @@ def _measure_size(kind: str, size: Size, ends: dict[str, End], effort: Effort) -
         name: Cell(None, end.problem) if end.problem else Cell(min(medians[name][1:]))
         for name, end in ends.items()
     }
-    what = f"dict with an array of {size.name}, over {kind}"
-    result = Result("wire", f"{kind}-{size.name}", what, cells, array.nbytes)
-    result.judge(size.bars)
+    result = Result(suite, f"{kind}-{row.name}", f"{row.what}, over {kind}", cells, size_of(payload))
+    result.judge((*row.bars, *row.tcp_bars) if kind == "tcp" else row.bars)
     return result
 
 
@@ -132,7 +166,7 @@ def _describe(error: Exception) -> str:
 
 def limits(effort: Effort) -> dict[str, float]:
     """Measure what memory itself allows, in bytes a second: into memory already mapped, and into fresh."""
-    source = np.ones(SIZES[-1].nbytes // 8)
+    source = np.ones(_LIMIT_SIZE // 8)
     target = np.ones_like(source)
     copies: dict[str, Callable[[], Any]] = {
         "copy into mapped memory": lambda: np.copyto(target, source),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .links import RAW
+from .links import JOINED, RAW
 from .results import OURS, Cell, Result, Verdict, show_ratio, show_seconds
 from .signing import HASH
 from .workloads import PICKLE
@@ -23,11 +21,20 @@ WIDTH: Final = 190
 TITLES: Final = {
     "codec": "Round trips in one process",
     "wire": "Process to process on one host, until the receiver has read it",
+    "many": "256 small buffers in one message, until the receiver has read them",
+    "messages": "Small messages one behind the other: messages a second",
     "memory": "Peak memory, as multiples of the data's size",
     "signing": "Signing a message and checking it, beside the bare hash over the same bytes",
     "arena": "Process to process through memory that both have mapped, until the receiver has read it",
 }
-_REFERENCE: Final = {"codec": PICKLE, "wire": RAW, "signing": HASH}
+_REFERENCE: Final = {
+    "codec": PICKLE,
+    "wire": RAW,
+    "many": JOINED,
+    "messages": "send_pyobj",
+    "arena": "ray",
+    "signing": HASH,
+}
 _CHANGED: Final = "≠"
 _NOTE: Final = f"{_CHANGED}: what came back is not what was sent; not counted as best peer."
 
@@ -95,8 +102,11 @@ def _show(suite: str, result: Result, name: str) -> str:
     cell = result.cells.get(name, Cell(None))
     if cell.value is None:
         return cell.problem.partition(":")[0]
-    number = f"{cell.value:.2f}" if suite == "memory" else show_seconds(cell.value)
-    if suite in ("wire", "signing") and result.nbytes >= 10**6:
+    if suite == "messages":
+        number = f"{1 / cell.value:,.0f} /s"
+    else:
+        number = f"{cell.value:.2f}" if suite == "memory" else show_seconds(cell.value)
+    if suite in ("wire", "arena", "signing") and result.nbytes >= 10**6:
         number += f"\n{result.nbytes / cell.value / 1e9:.1f} GB/s"
     return f"{_CHANGED} {number}" if cell.problem else number
 
@@ -151,16 +161,6 @@ def summary(report: Report) -> list[str]:
 # -- files ---------------------------------------------------------------------------------------------
 
 
-def write_json(report: Report, file: Path) -> None:
-    """Write everything measured, seconds and multiples unrounded."""
-    measured = {**dataclasses.asdict(report), "results": list(map(_as_json, report.results))}
-    file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-
-
-def _as_json(result: Result) -> dict[str, Any]:
-    return {**dataclasses.asdict(result), "verdicts": [verdict._asdict() for verdict in result.verdicts]}
-
-
 def write_page(report: Report, file: Path, pictures: Mapping[str, str]) -> None:
     """Write the tables as Markdown; `pictures` are the file names of the plots, by suite."""
     lines = ["# Benchmarks", "", *_about(report), ""]
@@ -184,7 +184,7 @@ def _about(report: Report) -> list[str]:
     machine = report.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     return [
-        "Written by `python -m tests.bench`. All peers took turns in one run on the same objects, and the",
+        "Written by `python -m canning bench`. All peers took turns in one run on the same objects, and the",
         "best round counts. Ratios within a row carry over to other machines better than times do. A column",
         f"that starts with / is {OURS}'s number divided by that one.",
         "",

@@ -1,7 +1,7 @@
 """Ways from one process to another: each has an end that answers and an end that measures.
 
-The payload is a dict with one array, ``{"id": 7, "x": array}``. Whoever receives it reads one number of
-each page, since memory that is mapped on first touch has not arrived before.
+The payload is a dict with one array or a list of them, ``{"id": 7, "x": array}``. Whoever receives it reads
+one number of each page, since memory that is mapped on first touch has not arrived before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,8 +54,21 @@ class Link:
 
 
 def touch(payload: Payload) -> float:
-    """Read a number of each page of the array."""
-    return float(payload["x"][::_DOUBLES_A_PAGE].sum())
+    """Read a number of each page of each array."""
+    x = payload["x"]
+    if isinstance(x, list):
+        return sum(float(array[0]) for array in x)
+    return float(x[::_DOUBLES_A_PAGE].sum())
+
+
+def size_of(payload: Payload) -> int:
+    """Tell how many bytes the arrays have."""
+    return sum(array.nbytes for array in _arrays(payload))
+
+
+def _arrays(payload: Payload) -> list[Any]:
+    x = payload["x"]
+    return x if isinstance(x, list) else [x]
 
 
 # -- over ZeroMQ ---------------------------------------------------------------------------------------
@@ -65,11 +78,11 @@ def raw() -> Pair:
     """Send the bare memory as it is, with nothing that could tell what it was: what no one can beat."""
 
     def send(socket: Any, payload: Payload) -> None:
-        array = payload["x"]
-        socket.send_multipart([b"header", array], copy=array.nbytes < ZERO_COPY_FROM)
+        arrays = _arrays(payload)
+        socket.send_multipart([b"header", *arrays], copy=arrays[0].nbytes < ZERO_COPY_FROM)
 
     def recv(socket: Any) -> Payload:
-        return {"x": np.frombuffer(socket.recv_multipart(copy=False)[1].buffer)}
+        return _bare([frame.buffer for frame in socket.recv_multipart(copy=False)])
 
     return Pair(send, recv)
 
@@ -78,10 +91,26 @@ def raw_copied() -> Pair:
     """Send bare memory with a copy at both ends, which is faster where there is little of it."""
 
     def send(socket: Any, payload: Payload) -> None:
-        socket.send_multipart([b"header", payload["x"]])
+        socket.send_multipart([b"header", *_arrays(payload)])
+
+    return Pair(send, lambda socket: _bare(socket.recv_multipart()))
+
+
+def _bare(frames: list[Any]) -> Payload:
+    arrays = list(map(np.frombuffer, frames[1:]))
+    return {"x": arrays if len(arrays) > 1 else arrays[0]}
+
+
+def joined() -> Pair:
+    """Join many arrays by hand into one frame, and cut it by hand: what only who knows them can do."""
+
+    def send(socket: Any, payload: Payload) -> None:
+        whole = np.concatenate(payload["x"])
+        socket.send_multipart([str(len(payload["x"])).encode(), whole], copy=False)
 
     def recv(socket: Any) -> Payload:
-        return {"x": np.frombuffer(socket.recv_multipart()[1])}
+        count, whole = socket.recv_multipart(copy=False)
+        return {"x": list(np.frombuffer(whole.buffer).reshape(int(count.bytes), -1))}
 
     return Pair(send, recv)
 
@@ -96,7 +125,7 @@ def ipyparallel() -> Pair:
     from ipyparallel.serialize import deserialize_object, serialize_object
 
     def send(socket: Any, payload: Payload) -> None:
-        socket.send_multipart(serialize_object(payload), copy=payload["x"].nbytes < ZERO_COPY_FROM)
+        socket.send_multipart(serialize_object(payload), copy=_arrays(payload)[0].nbytes < ZERO_COPY_FROM)
 
     def recv(socket: Any) -> Payload:
         frames = [frame.buffer for frame in socket.recv_multipart(copy=False)]
@@ -174,7 +203,9 @@ def _zmq_link(make: Callable[[], Pair]) -> Link:
 # -- multiprocessing's connections ---------------------------------------------------------------------
 
 
-def _serve_connection(say: Say, kind: str, folder: str) -> None:
+@contextmanager
+def listening(say: Say, kind: str, folder: str) -> Iterator[Any]:
+    """Say an address, and wait for a connection there."""
     from multiprocessing.connection import Listener
 
     where: Any = ("127.0.0.1", 0) if kind == "tcp" else f"{folder}/{os.getpid()}"
@@ -182,17 +213,29 @@ def _serve_connection(say: Say, kind: str, folder: str) -> None:
         address: Any = listener.address
         say(f"{address[0]}:{address[1]}" if kind == "tcp" else address)
         with listener.accept() as connection:
-            while True:
-                touch(connection.recv())
-                connection.send_bytes(_OK)
+            yield connection
 
 
 @contextmanager
-def _connect_connection(address: str) -> Iterator[Trips]:
+def connected(address: str) -> Iterator[Any]:
+    """Connect to whom is `listening`."""
     from multiprocessing.connection import Client
 
     host, _, port = address.partition(":")
     with Client((host, int(port)) if port else address) as connection:
+        yield connection
+
+
+def _serve_connection(say: Say, kind: str, folder: str) -> None:
+    with listening(say, kind, folder) as connection:
+        while True:
+            touch(connection.recv())
+            connection.send_bytes(_OK)
+
+
+@contextmanager
+def _connect_connection(address: str) -> Iterator[Trips]:
+    with connected(address) as connection:
 
         def trips(payload: Payload, n: int) -> list[float]:
             seconds = []
@@ -209,13 +252,9 @@ def _connect_connection(address: str) -> Iterator[Trips]:
 # -- distributed's comms -------------------------------------------------------------------------------
 
 
-def _serve_comm(say: Say, kind: str, folder: str) -> None:
+def serve_comm(say: Say, kind: str, answer: Callable[[Any], Awaitable[None]]) -> None:
+    """Say an address, and let `answer` see to each comm that comes there."""
     comms: Any = import_module("distributed.comm")
-
-    async def answer(comm: Any) -> None:
-        while True:
-            touch((await comm.read())["payload"])
-            await comm.write("ok")
 
     async def main() -> None:
         async with comms.listen(f"{kind}://127.0.0.1:0", answer, deserialize=True) as listener:
@@ -226,18 +265,10 @@ def _serve_comm(say: Say, kind: str, folder: str) -> None:
 
 
 @contextmanager
-def _connect_comm(address: str) -> Iterator[Trips]:
+def connected_comm(address: str) -> Iterator[tuple[asyncio.Runner, Any, Callable[[Payload], Any]]]:
+    """Give a loop, a comm in it, and what wraps a payload for it."""
     comms: Any = import_module("distributed.comm")
     to_serialize: Any = import_module("distributed.protocol").to_serialize
-
-    async def send(comm: Any, payload: Payload, n: int) -> list[float]:
-        seconds = []
-        for _ in range(n):
-            start = time.perf_counter()
-            await comm.write({"payload": to_serialize(payload)})
-            await comm.read()
-            seconds.append(time.perf_counter() - start)
-        return seconds
 
     async def close(comm: Any) -> None:
         comm.abort()
@@ -245,12 +276,38 @@ def _connect_comm(address: str) -> Iterator[Trips]:
     with asyncio.Runner() as runner:
         comm = runner.run(asyncio.wait_for(comms.connect(address), LIMIT))
         try:
-            yield lambda payload, n: runner.run(asyncio.wait_for(send(comm, payload, n), LIMIT))
+            yield runner, comm, lambda payload: {"payload": to_serialize(payload)}
         finally:
             runner.run(close(comm))
 
 
+def _serve_comm(say: Say, kind: str, _folder: str) -> None:
+    async def answer(comm: Any) -> None:
+        while True:
+            touch((await comm.read())["payload"])
+            await comm.write("ok")
+
+    serve_comm(say, kind, answer)
+
+
+@contextmanager
+def _connect_comm(address: str) -> Iterator[Trips]:
+    with connected_comm(address) as (runner, comm, wrapped):
+
+        async def send(payload: Payload, n: int) -> list[float]:
+            seconds = []
+            for _ in range(n):
+                start = time.perf_counter()
+                await comm.write(wrapped(payload))
+                await comm.read()
+                seconds.append(time.perf_counter() - start)
+            return seconds
+
+        yield lambda payload, n: runner.run(asyncio.wait_for(send(payload, n), LIMIT))
+
+
 RAW: Final = "raw frames"
+JOINED: Final = "joined by hand"
 
 LINKS: Final[dict[str, Link]] = {
     RAW: _zmq_link(raw),
@@ -261,3 +318,4 @@ LINKS: Final[dict[str, Link]] = {
     "distributed": Link(("tcp",), _serve_comm, _connect_comm),
     "canning": _zmq_link(canning),
 }
+ALL_LINKS: Final = {**LINKS, JOINED: _zmq_link(joined)}

@@ -17,6 +17,7 @@ _PACKAGES: Final = (
     "cloudpickle",
     "ipyparallel",
     "distributed",
+    "ray",
     "xoscar",
     "joblib",
 )

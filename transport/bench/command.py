@@ -1,0 +1,140 @@
+"""What ``python -m canning bench`` does: check the names, measure, show, write."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from . import arena, codec, machine, many, memory, messages, plots, report, signing, wire
+from .links import LINKS
+from .peers import PEERS, Peer, available
+from .results import Result
+from .saved import merge, read_json, write_json
+from .timing import FULL, QUICK, Effort
+
+Tell = Callable[[str], object]
+"""Called with what is at work."""
+RESULTS: Final = "results.json"
+
+SUITES: Final = {
+    "codec": codec.NAMES,
+    "wire": wire.NAMES,
+    "many": many.NAMES,
+    "messages": messages.NAMES,
+    "arena": arena.NAMES,
+    "memory": memory.NAMES,
+    "signing": signing.NAMES,
+}
+PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS, arena.RAY)))
+
+
+class UnknownName(Exception):
+    """Nothing is called as the command line says."""
+
+
+def measure(
+    suites: Sequence[str] = (),
+    only: str | None = None,
+    peers: str | None = None,
+    *,
+    quick: bool = False,
+    tell: Tell = lambda _: None,
+    done: Callable[[report.Report, str], object] = lambda *_: None,
+) -> report.Report:
+    """Run suites, all of them by default.
+
+    Args:
+        suites: names of `SUITES`.
+        only: rows to measure, separated by commas; ``*`` and ``?`` match.
+        peers: peers to measure, in the same way.
+        quick: try everything once; the numbers are rough.
+        tell: called with what is at work.
+        done: called with the report so far and the suite that is done.
+
+    Raises:
+        UnknownName: nothing is called so; the error lists what there is.
+    """
+    for suite in suites:
+        if suite not in SUITES:
+            raise UnknownName(f"{suite!r} is no suite: {', '.join(SUITES)}")
+    suites = suites or list(SUITES)
+    rows = _matching(only, [name for suite in suites for name in SUITES[suite]])
+    names = _matching(peers, PEER_NAMES)
+    effort = QUICK if quick else FULL
+    found = report.Report(machine.describe(), quick)
+    installed, found.absent = available(names)
+    if arena.RAY in names and (problem := arena.ray_problem()):
+        found.absent[arena.RAY] = problem
+    for suite in suites:
+        found.results += _run(suite, rows, installed, names, found.absent, effort, tell)
+        if suite == "wire" and found.of(suite):
+            found.limits = wire.limits(effort)
+        if found.of(suite):
+            done(found, suite)
+    return found
+
+
+def _run(
+    suite: str,
+    rows: Collection[str],
+    installed: Mapping[str, Peer],
+    names: Sequence[str],
+    absent: Collection[str],
+    effort: Effort,
+    tell: Tell,
+) -> list[Result]:
+    if suite == "codec":
+        return codec.run(rows, installed, effort, tell)
+    if suite == "memory":
+        return memory.run(rows, list(installed), effort, tell)
+    if suite == "signing":
+        return signing.run(rows, effort, tell)
+    others = [name for name in names if name not in absent]
+    run = {"wire": wire.run, "many": many.run, "messages": messages.run, "arena": arena.run}[suite]
+    return run(rows, others, effort, tell)
+
+
+def _matching(patterns: str | None, names: Iterable[str]) -> list[str]:
+    names = list(names)
+    if patterns is None:
+        return names
+    for pattern in patterns.split(","):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UnknownName(f"nothing is called {pattern!r}; there is {', '.join(names)}")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns.split(","))]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure what the command line asks for; 1 where canning did not bring back what was sent."""
+    logging.disable(logging.CRITICAL)  # peers log at length what the tables say in a word
+    out, progress = report.console(), report.console(errors=True)
+    try:
+        with progress.status("") as status:
+            found = measure(
+                options.suites,
+                options.only,
+                options.peers,
+                quick=options.quick,
+                tell=status.update,
+                done=lambda so_far, suite: report.show(so_far, suite, out),
+            )
+    except UnknownName as error:
+        print(f"canning bench: {error}", file=sys.stderr)
+        return 2
+    for line in report.summary(found):
+        out.print(line, markup=False, highlight=False)
+    if options.plots:
+        options.plots.mkdir(parents=True, exist_ok=True)
+        file = options.plots / RESULTS
+        whole = merge(read_json(file), found) if options.keep and file.exists() else found
+        pictures = plots.draw(whole, options.plots)
+        report.write_page(whole, options.plots / "README.md", pictures)
+        write_json(whole, file)
+    if options.json:
+        keep = options.keep and options.json.exists()
+        write_json(merge(read_json(options.json), found) if keep else found, options.json)
+    return 1 if found.failures else 0
