@@ -16,9 +16,10 @@ from .errors import CanningError, SerializationError
 from .functions import is_local
 from .inspection import Report, inspect
 from .layout import extent
+from .locating import find_spec
+from .locating import is_local as is_local_module
 from .message import Serializer, default_serializer
-from .modules import Bundle, find_spec, unpack
-from .modules import is_local as is_local_module
+from .modules import Bundle, unpack
 from .outline import Line
 from .registry import dotted_name
 from .stubs import class_name, is_stub_class

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import dis
+import re
 import types
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 _CONSTANTS: Final = frozenset(("LOAD_CONST", "LOAD_SMALL_INT"))
+_BY_STRING: Final = frozenset(
+    (
+        *("import_module", "__import__", "find_spec", "files", "get_data", "contents", "is_resource", "path"),
+        *("read_text", "read_binary", "open_text", "open_binary"),
+    )
+)
+"""Functions of importlib, importlib.resources and pkgutil that take the name of a module as a string."""
+_NAME: Final = re.compile(r"(\.*)([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 
 
 class Import(NamedTuple):
-    """One ``import`` statement: the dots in front, the module, the names taken from it."""
+    """One ``import`` statement: the dots in front, the module, the names taken from it.
+
+    Or a string that may be the name of a module, and then it is not `sure`.
+    """
 
     level: int
     module: str
     names: tuple[str, ...]
+    sure: bool = True
 
 
 @lru_cache(maxsize=2048)
@@ -24,7 +37,7 @@ def imports_of(code: types.CodeType) -> tuple[Import, ...]:
     r"""List the imports of a code object and of all that are defined in it.
 
     >>> imports_of(compile("def f():\n  from . import b\n  import a.c", "", "exec"))
-    (Import(level=1, module='', names=('b',)), Import(level=0, module='a.c', names=()))
+    (Import(level=1, module='', names=('b',), sure=True), Import(level=0, module='a.c', names=(), sure=True))
     """
     return tuple(dict.fromkeys(_walk(code)))
 
@@ -36,6 +49,8 @@ def _walk(code: types.CodeType) -> Iterator[Import]:
         rest += [constant for constant in each.co_consts if isinstance(constant, types.CodeType)]
         if each.co_names:
             yield from _within(each)
+            if not _BY_STRING.isdisjoint(each.co_names):
+                yield from _strings(each)
 
 
 def _within(code: types.CodeType) -> Iterator[Import]:
@@ -50,6 +65,14 @@ def _within(code: types.CodeType) -> Iterator[Import]:
                 step.argval,
                 names if isinstance(names, tuple) else (),
             )
+
+
+def _strings(code: types.CodeType) -> Iterator[Import]:
+    """Give what code may import by a string that stands in it."""
+    for constant in code.co_consts:
+        found = _NAME.fullmatch(constant) if isinstance(constant, str) else None
+        if found is not None:
+            yield Import(len(found[1]), found[2], (), sure=False)
 
 
 def names_of(asked: Import, package: str) -> Iterator[tuple[str, bool]]:
@@ -67,7 +90,7 @@ def names_of(asked: Import, package: str) -> Iterator[tuple[str, bool]]:
         if not parts:
             return
         base = ".".join([*parts, base] if base else parts)
-    yield base, True
+    yield base, asked.sure
     for name in asked.names:
         if name != "*":
             yield f"{base}.{name}", False

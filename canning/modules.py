@@ -1,8 +1,7 @@
 """Modules that travel by value: which ones an object's code needs, and their source.
 
-A module is *local* where neither the standard library nor an installed distribution has it. That is decided
-by where its file is: what lies in ``site-packages`` is installed, so an editable installation is local. Only
-names that a header asks for, and import statements in code, are followed: nothing is imported here.
+Only names that a header asks for, and imports in code, by statements and by strings, are followed: nothing is
+imported here.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import importlib.machinery
 import os
 import pickle
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -21,15 +19,13 @@ from typing import Any, Final, NamedTuple
 
 from .errors import DeserializationError, SerializationError
 from .imports import Import, imports_of, names_of
+from .locating import Spec, find_spec, is_local
 
 LOCAL: Final = "local"
-_SELF: Final = frozenset(("canning", "transport", "__main__", "__mp_main__"))
-"""What a receiver has, and what travels by other means."""
 _READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgutil"))
 _CODE: Final = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
 RESOURCES: Final = 64 * 2**20
 """Bytes of data files that may travel with the packages of one message."""
-Spec = importlib.machinery.ModuleSpec
 
 
 class Source(NamedTuple):
@@ -83,49 +79,6 @@ def unpack(said: bytes) -> Bundle:
         return Bundle([Source(*source) for source in sources], dict(absent), {})
     except Exception as error:
         raise DeserializationError("the modules in this message cannot be read") from error
-
-
-# -- where modules are -----------------------------------------------------------------------------------
-
-
-def find_spec(name: str, finders: Iterable[Any] | None = None) -> Spec | None:
-    """Find a module, and import nothing, not even the package that it is in."""
-    module = sys.modules.get(name)
-    known = getattr(module, "__spec__", None)
-    if isinstance(known, Spec) and finders is None:
-        return known
-    parent = name.rpartition(".")[0]
-    path: Any = None
-    if parent:
-        above = find_spec(parent, finders)
-        if above is None or above.submodule_search_locations is None:
-            return None
-        path = above.submodule_search_locations
-    for finder in list(sys.meta_path if finders is None else finders):
-        find = getattr(finder, "find_spec", None)
-        spec = find(name, path) if find is not None else None
-        if isinstance(spec, Spec):
-            return spec
-    return None
-
-
-@lru_cache(maxsize=1)
-def _not_local() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    return tuple({os.path.join(paths[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-
-
-def is_local(name: str, spec: Spec | None) -> bool:
-    """Tell whether a module is neither of the standard library, nor installed, nor this package."""
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top in _SELF or "@" in top or spec is None:
-        return False
-    if spec.origin in ("built-in", "frozen"):
-        return False
-    if spec.origin is None:  # a namespace package
-        return spec.submodule_search_locations is not None
-    parts = spec.origin.replace("\\", "/").split("/")
-    return not ({"site-packages", "dist-packages"} & set(parts) or spec.origin.startswith(_not_local()))
 
 
 class Wanted:
@@ -218,7 +171,7 @@ class _Collector:
     def add(self, name: str, *, needed: bool) -> None:
         """Ask for a module and the packages that it is in."""
         parts = name.split(".")
-        self.todo += [(".".join(parts[:count]), True) for count in range(1, len(parts))]
+        self.todo += [(".".join(parts[:count]), needed) for count in range(1, len(parts))]
         self.todo.append((name, needed))
 
     def follow(self, imports: Iterable[Import], package: str) -> None:

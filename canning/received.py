@@ -10,7 +10,6 @@ own, stay within its world.
 from __future__ import annotations
 
 import builtins
-import importlib.machinery
 import io
 import posixpath
 import sys
@@ -22,9 +21,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from .modules import Bundle, Source, find_spec
-
-Spec = importlib.machinery.ModuleSpec
+from .locating import Spec, find_spec
+from .modules import Bundle, Source
 
 
 @dataclass(frozen=True, slots=True)

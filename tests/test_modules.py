@@ -185,6 +185,52 @@ def test_data_can_be_read_as_data_whatever_came_along(here: Write) -> None:
     assert received_modules() == []
 
 
+def test_strings_that_code_imports_by_are_followed(here: Write, tmp_path: Path) -> None:
+    here(
+        {
+            "by_string.py": """
+                import importlib
+                from importlib.resources import files
+
+                def data():
+                    return files("kept.data").joinpath("a.bin").read_bytes()
+
+                def plugin():
+                    return importlib.import_module("plugins.one").NAME
+
+                def fails():
+                    return importlib.import_module("no.such.module"), "kept"
+                """,
+            "kept/data/__init__.py": "",
+            "kept/data/deep/b.txt": "deep",
+            "plugins/one.py": "NAME = 'one'",
+        }
+    )
+    (tmp_path / "kept/data/a.bin").write_bytes(b"\x00\xff")
+    by_string = load_module("by_string")
+    frames = send([by_string.data, by_string.plugin, by_string.fails])
+    leave("by_string.py", "kept", "plugins")
+    (data, plugin, fails), _ = deserialize_object(frames)
+    assert [each.name for each in received_modules()] == [
+        *("by_string", "kept", "kept.data", "plugins", "plugins.one")
+    ]
+    assert (data(), plugin()) == (b"\x00\xff", "one")
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'no'"):
+        fails()
+
+
+def test_what_pip_has_put_into_a_folder_is_installed(here: Write) -> None:
+    here(
+        {
+            "put.py": "def f():\n    return 1\n",
+            "beside.py": "from put import f\n",
+            "put-1.0.dist-info/RECORD": "put.py,sha256=x,20\nput-1.0.dist-info/RECORD,,\n",
+        }
+    )
+    beside = load_module("beside")
+    assert canning.explain(beside, by_value="local").modules == ["beside"]
+
+
 def test_installed_modules_do_not_travel() -> None:
     import cloudpickle
     import numpy as np
