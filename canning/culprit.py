@@ -5,6 +5,8 @@ Nothing here runs while all goes well.
 
 from __future__ import annotations
 
+import collections
+import copyreg
 import dataclasses
 import functools
 import types
@@ -19,6 +21,13 @@ _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""
 _DEPTH: Final = 200
 _PLAIN: Final = frozenset((dict, list, tuple, set, frozenset))
+_LEAVES: Final = frozenset(
+    (*(str, bytes, bytearray, memoryview, int, float, complex, bool, type(None), type(...)), range, slice)
+)
+"""Types whose instances have no parts to look at."""
+_CODE: Final = (types.FunctionType, types.ModuleType, types.MethodType, staticmethod, classmethod, property)
+_DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_HEAP_TYPE: Final = 1 << 9
 _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
@@ -71,7 +80,7 @@ class _Search:
 
     def _failure(self, part: Any) -> Exception | None:
         self.tries += 1
-        if id(part) in self.seen or self.tries > _TRIES or isinstance(part, str | bytes | int | float):
+        if id(part) in self.seen or self.tries > _TRIES or type(part) in _LEAVES:
             return None
         writer = self.serializer._new_writer()
         try:
@@ -87,24 +96,34 @@ def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
     >>> [step for step, _ in parts_of({"a": 1, 2: [3]})]
     ["['a']", '[2]']
     """
-    if isinstance(obj, dict):
+    kind = type(obj)  # what an object says of its class is its own, and may raise
+    if kind in _LEAVES:
+        return
+    if issubclass(kind, dict):
         yield from ((f"[{_show(key)}]", value) for key, value in obj.items())
-        yield from ((f".<key {_show(key)}>", key) for key in obj if not isinstance(key, str | int))
-    elif isinstance(obj, list | tuple):
+        yield from ((f".<key {_show(key)}>", key) for key in obj if type(key) not in _LEAVES)
+    elif issubclass(kind, list | tuple | collections.deque):
         yield from ((f"[{number}]", item) for number, item in enumerate(obj))
-    elif isinstance(obj, set | frozenset):
+    elif issubclass(kind, set | frozenset):
         yield from ((f".<item {number}>", item) for number, item in enumerate(obj))
-    elif isinstance(obj, np.ndarray) and obj.dtype.hasobject:
+    elif issubclass(kind, np.ndarray) and obj.dtype.hasobject:
         yield from ((f"[{', '.join(map(str, index))}]", item) for index, item in np.ndenumerate(obj))
-    elif isinstance(obj, functools.partial):
+    elif issubclass(kind, functools.partial):
         yield ".func", obj.func
         yield from ((f".args[{number}]", arg) for number, arg in enumerate(obj.args))
         yield from ((f".keywords[{name!r}]", value) for name, value in obj.keywords.items())
-    elif isinstance(obj, types.FunctionType):
+    elif kind is types.FunctionType:
         yield from _parts_of_function(obj)
-    elif isinstance(obj, types.MethodType):
+    elif kind is types.MethodType:
         yield ".__self__", obj.__self__
-    if type(obj) not in _PLAIN and not isinstance(obj, type | types.FunctionType | types.ModuleType):
+        yield ".__func__", obj.__func__
+    elif kind in (staticmethod, classmethod):
+        yield ".__func__", obj.__func__
+    elif kind is property:
+        yield from ((f".{name}", getattr(obj, name)) for name in ("fget", "fset", "fdel"))
+    elif issubclass(kind, type):
+        yield from _parts_of_class(obj)
+    if kind not in _PLAIN and not issubclass(kind, (type, *_CODE)):
         yield from _attributes(obj)
 
 
@@ -118,43 +137,75 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]
         yield f".__defaults__[{number}]", default
     for name, default in (function.__kwdefaults__ or {}).items():
         yield f".__kwdefaults__[{name!r}]", default
-    for name in function.__code__.co_names:
+    for name in dict.fromkeys(_names(function.__code__)):
         if name in function.__globals__:
             yield f".<global {name}>", function.__globals__[name]
+    yield from ((f".{name}", value) for name, value in vars(function).items())
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Give the names that code asks for, and that what is defined in it does."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if type(constant) is types.CodeType:
+            yield from _names(constant)
+
+
+def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
+    bases = enumerate(cls.__bases__)
+    yield from ((f".__bases__[{number}]", base) for number, base in bases if base is not object)
+    for name, value in vars(cls).items():
+        if type(value) not in _DESCRIPTORS and type(value) not in _LEAVES and name != "__slotnames__":
+            yield f".{name}", value
 
 
 def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
-    state = _state(obj)
-    if state is None:
+    yield from _state(obj)
+    if type(obj).__flags__ & _HEAP_TYPE:
+        yield ".__class__", type(obj)
+
+
+def _state(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Ask an object for its parts as pickle would; give its attributes where it has none to give."""
+    kind = type(obj)
+    if dataclasses.is_dataclass(kind):
+        names = (field.name for field in dataclasses.fields(obj))
+        yield from ((f".{name}", getattr(obj, name, None)) for name in names)
         return
-    for part in state if isinstance(state, tuple) else (state,):
+    if issubclass(kind, np.ndarray):
+        yield from _of_state(getattr(obj, "__dict__", None))
+        return
+    try:
+        reduced = obj.__reduce_ex__(5)
+    except Exception:
+        reduced = None
+        yield from _of_state(getattr(obj, "__dict__", None))
+    if type(reduced) is not tuple or len(reduced) < 2:
+        return
+    parts: Any = (*reduced, None, None, None)
+    maker, args, state, items, pairs = parts[:5]
+    skip = maker is copyreg.__newobj__  # type: ignore[attr-defined]
+    if type(args) is tuple:
+        numbered = list(enumerate(args))[1:] if skip else enumerate(args)
+        yield from ((f".<argument {number}>", arg) for number, arg in numbered)
+    yield from _of_state(state)
+    if not issubclass(kind, dict | list | collections.deque):
+        yield from ((f"[{number}]", item) for number, item in enumerate(items or ()))
+        yield from ((f"[{_show(key)}]", value) for key, value in pairs or ())
+
+
+def _of_state(state: Any) -> Iterator[tuple[str, Any]]:
+    for part in state if type(state) is tuple else (state,):
         if isinstance(part, dict):
             yield from ((f".{name}", value) for name, value in part.items() if isinstance(name, str))
         elif part is not None:
             yield ".<state>", part
 
 
-def _state(obj: Any) -> Any:
-    """Ask an object for its state as pickle would; its attributes where it has none to give."""
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        return {field.name: getattr(obj, field.name, None) for field in dataclasses.fields(obj)}
-    if isinstance(obj, np.ndarray):
-        return getattr(obj, "__dict__", None)
-    try:
-        reduced = obj.__reduce_ex__(5)
-        if isinstance(reduced, tuple) and len(reduced) > 2 and reduced[2] is not None:
-            return reduced[2]
-        if isinstance(reduced, tuple) and len(reduced) > 1:
-            return {f"<argument {number}>": arg for number, arg in enumerate(reduced[1])}
-        return None
-    except Exception:
-        return getattr(obj, "__dict__", None)
-
-
 def _show(key: Any) -> str:
-    if isinstance(key, str | int | float | bytes | bool | None):
+    if type(key) in _LEAVES:
         text = repr(key)
         return text if len(text) <= _NAME else f"{text[:_NAME]}..."
-    if isinstance(key, tuple):
+    if type(key) is tuple:
         return f"({', '.join(map(_show, key))})"
     return f"<{type(key).__qualname__}>"

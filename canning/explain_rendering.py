@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any, Final
 
+from .explain_parts import PROBLEMS
 from .rendering import Table, _columns, _html_list, _html_tree, _lines
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def headline(found: Explanation) -> str:
 def words(found: Explanation) -> list[str]:
     """Give what else there is to say."""
     said = [f"cannot go: {path}: {reason}" for path, reason in found.problems[1:]]
+    if len(found.problems) >= PROBLEMS:
+        said.append("and perhaps more: the search has ended here")
     said += [f'trust="data" refuses it: {reason}' for reason in found.data]
     if found.frames and not found.data:
         said.append('trust="data" reads it')

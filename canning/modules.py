@@ -61,11 +61,14 @@ class Bundle(NamedTuple):
         sources: those that come along.
         absent: why others, which its code asks for, do not: they are compiled.
         missing: those that its code asks for and the sender does not have; `explain` shows them.
+        needed: those that the receiver must have, and which of the modules that come along imports each;
+            an empty string for code in the message itself.
     """
 
     sources: list[Source]
     absent: dict[str, str]
     missing: dict[str, str]
+    needed: dict[str, str]
 
     def pack(self) -> bytes:
         """Give what stands in the trailer of a message: a pickle of plain data."""
@@ -76,7 +79,7 @@ def unpack(said: bytes) -> Bundle:
     """Read what `Bundle.pack` gave, under ``trust="code"``."""
     try:
         sources, absent = pickle.loads(said)
-        return Bundle([Source(*source) for source in sources], dict(absent), {})
+        return Bundle([Source(*source) for source in sources], dict(absent), {}, {})
     except Exception as error:
         raise DeserializationError("the modules in this message cannot be read") from error
 
@@ -150,7 +153,7 @@ def modules_for(wanted: Wanted, header: bytes, codes: Iterable[types.CodeType]) 
     for code in codes:
         collector.follow(imports_of(code), "")
     collector.run()
-    return Bundle(collector.with_resources(), collector.absent, collector.missing)
+    return Bundle(collector.with_resources(), collector.absent, collector.missing, collector.needed)
 
 
 def _is_named(name: str, header: bytes) -> bool:
@@ -165,32 +168,33 @@ class _Collector:
         self.specs: dict[str, Spec] = {}
         self.absent: dict[str, str] = {}
         self.missing: dict[str, str] = {}
-        self.todo: list[tuple[str, bool]] = []
+        self.needed: dict[str, str] = {}
+        self.todo: list[tuple[str, bool, str]] = []
         self.reads_resources = False
 
-    def add(self, name: str, *, needed: bool) -> None:
-        """Ask for a module and the packages that it is in."""
+    def add(self, name: str, *, needed: bool, by: str = "") -> None:
+        """Ask for a module and the packages that it is in; `by` is the module that does."""
         parts = name.split(".")
-        self.todo += [(".".join(parts[:count]), needed) for count in range(1, len(parts))]
-        self.todo.append((name, needed))
+        self.todo += [(".".join(parts[:count]), needed, by) for count in range(1, len(parts))]
+        self.todo.append((name, needed, by))
 
-    def follow(self, imports: Iterable[Import], package: str) -> None:
+    def follow(self, imports: Iterable[Import], package: str, by: str = "") -> None:
         for asked in imports:
             for name, needed in names_of(asked, package):
                 self.reads_resources |= name in _READERS
                 if name.partition(".")[0] not in sys.stdlib_module_names:
-                    self.add(name, needed=needed)
+                    self.add(name, needed=needed, by=by)
 
     def run(self) -> None:
         seen: set[str] = set()
         while self.todo:
-            name, needed = self.todo.pop()
+            name, needed, by = self.todo.pop()
             if name not in seen:
-                self._take(name, needed)
+                self._take(name, needed, by)
             if needed or name in self.sources:
                 seen.add(name)
 
-    def _take(self, name: str, needed: bool) -> None:
+    def _take(self, name: str, needed: bool, by: str) -> None:
         try:
             spec = find_spec(name)
         except (ImportError, ValueError, AttributeError):  # what somebody's finder may raise
@@ -203,6 +207,7 @@ class _Collector:
             return
         within = any(known.startswith(f"{name}.") for known in self.wanted.names)
         if not within and not self.wanted.holds(name, spec):
+            self.needed.setdefault(name, by)
             return
         text = _text_of(spec)
         if text is None and spec.origin is not None:
@@ -214,7 +219,7 @@ class _Collector:
         self.sources[name] = Source(name, package, spec.origin or "", text)
         self.specs[name] = spec
         if text is not None:
-            self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0])
+            self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0], name)
 
     def with_resources(self) -> list[Source]:
         """Give the sources in the order of their names, with data files where any of them reads such."""

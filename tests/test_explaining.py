@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import json
 import sys
@@ -107,11 +108,116 @@ class Hostile:
         raise RuntimeError("no")
 
 
-def test_it_never_raises_for_an_object() -> None:
-    for obj in (Hostile(), [Hostile()], {"x": Hostile(), "y": threading.Lock()}):
+class NoClass:
+    """Raise where somebody asks for its class."""
+
+    @property
+    def __class__(self) -> Any:
+        raise ValueError("no")
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise ValueError("no")
+
+
+class NoAttribute:
+    """Raise for every attribute."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ZeroDivisionError(name)
+
+
+class Exits:
+    """Leave Python when it is pickled."""
+
+    def __reduce__(self) -> Any:
+        raise SystemExit(3)
+
+
+class NoName(type):
+    """Do not let the names of a class be read."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__qualname__", "__module__"):
+            raise ValueError(name)
+        return super().__getattribute__(name)
+
+
+def nameless() -> Any:
+    return NoName("Nameless", (), {})  # not at the top, where pytest looks at classes
+
+
+def deep() -> Any:
+    obj: Any = threading.Lock()
+    for _ in range(50_000):
+        obj = [obj]
+    return obj
+
+
+@pytest.mark.parametrize("make", [Hostile, NoClass, NoAttribute, Exits, nameless, lambda: nameless()(), deep])
+def test_it_never_raises_for_an_object(make: Any) -> None:
+    for obj in (make(), [make()], {"x": make(), "y": threading.Lock()}):
         found = explain(obj)
         assert found.problems
         assert str(found)
+        assert found._repr_html_()
+        assert json.dumps(found.to_dict())
+        assert max(len(path) for path, _ in found.problems) < 5000
+
+
+def test_what_cannot_go_in_functions_and_classes() -> None:
+    lock = threading.Lock()
+
+    class Holder:
+        def method(self) -> Any:
+            return [lock for _ in range(3)]
+
+    assert explain([Holder()]).problems[0][0] == "obj[0].__class__.method.<closure lock>"
+    assert explain({"f": lambda: lambda: LOCK}).problems[0][0] == "obj['f'].<global LOCK>"
+    many = explain([threading.Lock() for _ in range(100)])
+    assert "and perhaps more" in str(many)
+    queue = collections.deque([1, lock])
+    assert explain(queue).problems == [("obj[1]", "cannot pickle '_thread.lock' object")]
+
+
+def test_bytes_have_no_parts() -> None:
+    assert [part.path for part in explain([b"x" * 5000, bytearray(5000)]).parts] == [
+        "obj",
+        "obj[0]",
+        "obj[1]",
+    ]
+
+
+def test_classes_by_value_are_shown() -> None:
+    class Local:
+        def method(self) -> Any:
+            return double
+
+    found = how(explain([Local()]))
+    assert found["obj[0].__class__"] == found["obj[0].__class__.method"] == "by value"
+    assert found["obj[0].__class__.method.<global double>"] == "by reference"
+    assert "obj[0].__class__" not in how(explain([Point(1, 2.0)]))
+
+
+def test_what_code_imports_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_x.py").write_text("import zmq.utils, json, fast_not_here\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def function() -> Any:
+        import mine_x  # type: ignore[import-not-found]
+        import zmq
+
+        return mine_x, zmq
+
+    found = explain({"f": function})
+    assert found.needs == {
+        "zmq": "obj['f'], whose code imports it",
+        "mine_x": "obj['f'], whose code imports it, and is local here: by_value=\"local\" takes it along",
+    }
+    found = explain({"f": function}, by_value="local")
+    assert found.needs == {"zmq.utils": "mine_x imports it"}
+    assert "mine_x" in found.modules
+    assert found.absent["fast_not_here"] == "it is not here either"
 
 
 def test_cycles_and_long_lists() -> None:
@@ -127,7 +233,7 @@ def test_modules_that_come_along_and_that_do_not(tmp_path: Path, monkeypatch: py
     (tmp_path / "mine_c.so").write_bytes(b"")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "mine_c", types.ModuleType("mine_c"))
-    sys.modules["mine_c"].__spec__ = canning.modules.find_spec("mine_c", sys.meta_path)  # type: ignore[attr-defined]
+    sys.modules["mine_c"].__spec__ = canning.locating.find_spec("mine_c", sys.meta_path)  # type: ignore[attr-defined]
     import mine_a  # type: ignore[import-not-found]
 
     try:
