@@ -59,6 +59,7 @@ class ArrayReducers:
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
             until the first view comes. Most messages hold no views, and need not keep these.
+        versions: of the packages whose types its writer has met, by the names that these are imported by.
         views: whether two arrays look at memory of one owner.
         share: whether small arrays are set aside as well, since they share memory.
         apart: whether it is known that no arrays share memory.
@@ -79,6 +80,7 @@ class ArrayReducers:
         "small",
         "threshold",
         "unwritten",
+        "versions",
         "views",
         "whole",
     )
@@ -91,6 +93,7 @@ class ArrayReducers:
         self.small: dict[int, Array] = {}
         self.unwritten: list[type] = []
         self.codes: list[Any] = []
+        self.versions: dict[str, str] = {}
         self.as_source = False
         self.reset()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .buffers import Frame
 from .codecs import CODECS, Chooser, Codec, encode
+from .modules import Wanted, modules_for
 from .packing import Packed
 from .reducers import Reducers
-from .wire import CODE, PLAIN, extension, pack
+from .versions import versions_in
+from .wire import CODE, MODULES, PLAIN, VERSIONS, extension, pack
 
 
 def assemble(
@@ -20,7 +22,7 @@ def assemble(
     """Make the frames of a message of its pickle, its buffers, and what goes into the trailer."""
     frames, table, inline = packed
     length = len(body)
-    if not reducers.named and not reducers.used and not extensions:
+    if not reducers.named and not reducers.used:
         flags |= PLAIN
     if reducers.bytecode:
         flags |= CODE
@@ -31,3 +33,15 @@ def assemble(
         frames, said = encode(codec, frames)
         extensions += extension(CODECS, said) if said else b""
     return [pack(body, length, list(map(len, frames)), table, outside, flags, extensions), *frames]
+
+
+def extensions_of(body: bytes, reducers: Reducers, wanted: Wanted) -> bytes:
+    """Give the modules that go along, and the versions of packages; nothing where there are none."""
+    said = versions_in(body, reducers.versions)
+    versions = extension(VERSIONS, said) if said else b""
+    wanted = wanted.also(reducers.registry.marked_modules)
+    bundle = modules_for(wanted, body, reducers.codes) if wanted else None
+    if bundle is None or not (bundle.sources or bundle.absent):
+        return versions
+    reducers.named = True  # an unpickler alone would not find them
+    return extension(MODULES, bundle.pack()) + versions

@@ -10,7 +10,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "missing": ("error", "stub"),
     "prefer": ("own", "sent"),
     "by_value_as": ("code", "source"),
-    "on_version_mismatch": ("error", "warn", "ignore"),
+    "on_version_mismatch": ("auto", "error", "warn", "ignore"),
 }
 
 

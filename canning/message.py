@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from .assembling import assemble
+from .assembling import assemble, extensions_of
 from .buffers import Frame
 from .canned import Namespace, PrePickled
 from .choices import check_choices
@@ -18,7 +18,7 @@ from .culprit import explain_failure
 from .dilled import DillWriter
 from .errors import DeserializationError, SerializationError
 from .lone import serialize_lone
-from .modules import Wanted, modules_for
+from .modules import Wanted
 from .naming import names_marked
 from .packing import LARGE, Packed, pack_buffers
 from .pickling import ByName, Plan, Writer, better_plan
@@ -30,7 +30,7 @@ from .renaming import NO_RENAMES, Renames
 from .secret import KeyOption, as_keys
 from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits
-from .wire import CALL, MODULES, extension, pack_plain
+from .wire import CALL, pack_plain
 
 OPTIONS: Final = (
     "registry",
@@ -85,8 +85,9 @@ class Serializer:
             installed, or a list of modules and names. None by default. See ``docs/code.md``.
         prefer: which counts of two modules of a name: ``"own"`` (default), or ``"sent"``, what came along.
         by_value_as: what goes for functions by value, ``"code"`` (default) or ``"source"``.
-        on_version_mismatch: what becomes of code of another minor version of Python, ``"error"``
-            (default), ``"warn"`` or ``"ignore"``.
+        on_version_mismatch: ``"auto"`` (default): code of another minor version of Python is refused, and
+            where numpy or packages that the message needs have other versions than here, there is a
+            warning. ``"error"`` or ``"warn"`` for both, or ``"ignore"``.
         key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
             of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
             keys the first signs, and each is accepted. None by default.
@@ -121,7 +122,7 @@ class Serializer:
         by_value: str | Iterable[ModuleType | str] | Wanted = (),
         prefer: str = "own",
         by_value_as: str = "code",
-        on_version_mismatch: str = "error",
+        on_version_mismatch: str = "auto",
         key: KeyOption = None,
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
@@ -242,26 +243,20 @@ class Serializer:
         except Exception as error:
             raise explain_failure(obj, error, self) from error
         reducers = writer.reducers
-        along = self._brings or self.registry.marked_modules
-        modules = self._modules(body, reducers) if along else b""
-        if packed is _NOTHING and not (modules or flags or reducers.named or reducers.small):
+        along = self._brings or self.registry.marked_modules or reducers.versions
+        extensions = extensions_of(body, reducers, self.by_value) if along else b""
+        if packed is _NOTHING and not (extensions or flags or reducers.named or reducers.small):
             frames: list[Frame] = [pack_plain(body)]
         else:
             if arrange is not None and packed[0]:
                 packed = arrange(packed)
-            frames = assemble(body, packed, reducers, flags, self.codec, modules)
+            frames = assemble(body, packed, reducers, flags, self.codec, extensions)
         writer.clear()
         self._writers.append(writer)
         return frames
 
     def _overrides_arrays(self) -> bool:
         return self.registry.overrides_arrays or np.ndarray in self.dispatch_table
-
-    def _modules(self, body: bytes, reducers: Reducers) -> bytes:
-        """Give the modules that go along, as an extension of the trailer; nothing where none do."""
-        wanted = self.by_value.also(self.registry.marked_modules)
-        bundle = modules_for(wanted, body, reducers.codes)
-        return extension(MODULES, bundle.pack()) if bundle.sources or bundle.absent else b""
 
     def _new_writer(self) -> Writer | DillWriter:
         reducers = Reducers(self.registry, self.buffer_threshold)

@@ -17,11 +17,13 @@ from .outline import Line, Paths, outline
 from .pickle_machine import PickleMachine
 from .trust import MESSAGES, name_for_errors
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
-from .wire import CALL, CHANNEL, SIGNATURE, Trailer, check_frames, parse
+from .versions import packages
+from .wire import CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 
 EXTENSIONS: Final[dict[int, str]] = {
     SIGNATURE: "signed (not checked: no key)",
     CHANNEL: "a message of a channel",
+    MODULES: "modules that came along",
     CODECS: "frames that a codec has encoded, and which one",
 }
 """What the extensions of the trailer are, by tag."""
@@ -137,7 +139,12 @@ def _stamp(trailer: Trailer) -> Iterator[str]:
     major, minor, numpy_major, numpy_minor, version = trailer.stamp
     call = "a call, " if trailer.flags & CALL else ""
     yield f"{call}written by Python {major}.{minor} with numpy {numpy_major}.{numpy_minor}, format {version}"
+    versions = packages(trailer.extensions.get(VERSIONS, b""))
+    if versions:
+        yield f"types of {', '.join(' '.join(each) for each in versions)}"
     for tag, content in trailer.extensions.items():
+        if tag == VERSIONS:
+            continue
         yield f"{EXTENSIONS.get(tag, f'extension {tag}')}: {len(content)} bytes"
 
 

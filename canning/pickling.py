@@ -36,6 +36,7 @@ from .naming import MAIN, StubsAhead, is_of_main, name_of, names_main
 from .reducers import Reducers
 from .sink import DIRECT, Sink
 from .stubs import Stub, StubType
+from .versions import note_class
 
 ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
 NO_ARRAYS: Final = b"\x80\x05N\x940"
@@ -129,6 +130,7 @@ class Table(dict[type, Callable[[Any], Any]]):
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
         reducer = self._find(cls)
         self[cls] = reducer
+        note_class(cls, self.reducers.versions)
         return reducer
 
     def get(self, cls: type, default: Any = None) -> Any:

@@ -21,7 +21,7 @@ from .renaming import Renames
 from .secret import Keys
 from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .versions import check_versions
+from .versions import check_versions, say_whence
 from .wire import (
     CODE,
     FOOTER,
@@ -29,6 +29,7 @@ from .wire import (
     MODULES,
     PLAIN,
     SIGNED,
+    VERSIONS,
     Trailer,
     check_frames,
     count_frames,
@@ -88,7 +89,7 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
         )
     except DeserializationError as error:
         if not isinstance(error.__cause__, ImportError | AttributeError):
-            raise
+            raise say_whence(error, head) from error.__cause__
         if finder is None and moved(head):
             return _found(options, head, frames, g, new_finder(options))
         raise explain_reading(head, error, new_finder(options).look_up) from error.__cause__
@@ -124,8 +125,8 @@ def _read_code(
     trailer = parse(head)
     if trailer is None:
         return _read_plain_pickle(head, frames, finder)
-    if trailer.flags & CODE:
-        check_versions(trailer.stamp, options.on_version_mismatch)
+    if trailer.flags & CODE or VERSIONS in trailer.extensions:
+        check_versions(trailer, options.on_version_mismatch)
     said = trailer.extensions.get(MODULES)
     if said is not None:
         finder = finder or new_finder(options)

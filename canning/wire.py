@@ -37,6 +37,8 @@ BIG_ENDIAN: Final = 4
 """Flag: written on a big-endian machine."""
 SIGNED: Final = 16
 """Flag: the last extension is a signature."""
+NARROW: Final = 64
+"""Flag: written by a Python whose pointers have 32 bits."""
 
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
 _SEAL: Final = struct.Struct("<I8s")
@@ -50,18 +52,21 @@ SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.signing`."""
 CHANNEL: Final = OPTIONAL | 2
 """Tag: which message of which conversation this is; see `transport.Channel`."""
-KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL))
+VERSIONS: Final = OPTIONAL | 3
+"""Tag of the versions of packages whose types the header names; see `canning.versions.versions_in`."""
+KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
-_NATIVE: Final = BIG_ENDIAN if sys.byteorder == "big" else 0
+NATIVE: Final = BIG_ENDIAN * (sys.byteorder == "big") + NARROW * (sys.maxsize < 2**32)
+"""Flags of this machine."""
 
 FOLD: Final = 32 * 1024
 """Bytes from which the checksum folds before it runs CRC-32. Of a header of 5 MB, CRC-32 alone took
 1.7 ms and folding 0.3 ms, of some 40 ms for pickling it."""
 _ROW: Final = 8192
 
-_PLAIN_FOOTER: Final = struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, PLAIN | _NATIVE, 0)
+_PLAIN_FOOTER: Final = struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, PLAIN | NATIVE, 0)
 
 Entry = tuple[int, int, int, int]
 """Where a buffer is: first frame, number of frames (joined), offset in it, length, both in bytes."""
@@ -78,7 +83,7 @@ class Trailer(NamedTuple):
         lengths: the bytes of each frame behind frame 0, as it is on the wire.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
-        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`.
+        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`, `CODE`, `NARROW`.
         stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
         extensions: what else the writer says, by tag, in the order of the message.
@@ -136,7 +141,7 @@ def pack(
     `extensions` are those that `extension` has made, behind each other.
     """
     count, size, more = len(lengths), len(table) if table else 0, len(extensions)
-    footer = (pickle_length, count + 1, size, outside, more, _STAMP, flags | _NATIVE, 0)
+    footer = (pickle_length, count + 1, size, outside, more, _STAMP, flags | NATIVE, 0)
     if table is None and not more:
         tail = _tail(count).pack(*lengths, *footer)
     else:

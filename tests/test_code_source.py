@@ -6,12 +6,8 @@ import asyncio
 import copyreg
 import functools
 import linecache
-import struct
-import sys
 import traceback
 import types
-import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,7 @@ from typing import Any
 import pytest
 
 import canning
-from canning import DeserializationError, SerializationError, Serializer, VersionMismatch, VersionWarning
+from canning import DeserializationError, SerializationError, Serializer
 from canning.code_source import compile_code
 from canning.wire import CODE
 
@@ -174,43 +170,10 @@ def test_received_source_stays_when_lines_are_checked() -> None:
 # -- versions --------------------------------------------------------------------------------------------
 
 
-def stamped(frames: list[Any], *versions: int) -> list[Any]:
-    """Let a message say that it was written by other versions."""
-    head = bytearray(frames[0])
-    head[-20 : -20 + len(versions)] = bytes(versions)
-    head[-12:-8] = struct.pack("<I", zlib.crc32(head[:-12]))
-    return [bytes(head), *frames[1:]]
-
-
-def test_code_of_another_python_is_not_run() -> None:
-    frames = stamped(canning.serialize_object([lambda: 1, b"x" * 2000]), 3, 9)
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    with pytest.raises(VersionMismatch, match=f"Python 3.9, and this is Python {here}.*by_value_as"):
-        canning.deserialize_object(frames)
-    with pytest.warns(VersionWarning, match="code of Python 3.9"):
-        assert canning.deserialize_object(frames, on_version_mismatch="warn")[0][0]() == 1
-    assert canning.deserialize_object(frames, on_version_mismatch="ignore")[0][0]() == 1
-
-
 def test_what_others_tell_copyreg_about_code_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(copyreg.dispatch_table, types.CodeType, lambda code: (print, ()))
     assert canning.deserialize_object(canning.serialize_object(lambda: 1))[0]() == 1
     assert through(lambda: 2)() == 2
-
-
-def test_data_and_names_cross_versions() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for obj in ([1, "two"], struct.pack, {"f": struct.Struct("<I").unpack_from.__name__}):
-            assert canning.deserialize_object(stamped(canning.serialize_object([obj]), 3, 9, 1, 20))[0] == [
-                obj
-            ]
-
-
-def test_another_numpy_is_worth_a_warning() -> None:
-    frames = stamped(canning.serialize_object(lambda: 1), *sys.version_info[:2], 1, 20)
-    with pytest.warns(VersionWarning, match=r"numpy 1\.20; here is"):
-        assert canning.deserialize_object(frames)[0]() == 1
 
 
 @pytest.mark.parametrize("option", ["by_value_as", "on_version_mismatch"])
