@@ -20,6 +20,7 @@ _KNOWN: Final = (
     frozenset(("numpy", "canning", "transport", "__main__", "__mp_main__")) | sys.stdlib_module_names
 )
 """What the stamp tells anyhow, or nobody has versions of."""
+_MACHINE: Final = NARROW | BIG_ENDIAN
 _LINES: Final = 64
 _RELEASE: Final = re.compile(r"\d+(?:\.\d+)?")
 
@@ -95,6 +96,8 @@ def check_versions(trailer: Trailer, on_mismatch: str) -> None:
     if on_mismatch == "ignore":
         return
     there = tuple(trailer.stamp[:4])
+    if there == _HERE and not (trailer.flags ^ NATIVE) & _MACHINE and VERSIONS not in trailer.extensions:
+        return
     if trailer.flags & CODE and there[:2] != _HERE[:2]:
         text = (
             f"this message holds functions as code of Python {there[0]}.{there[1]}, and this is Python "
