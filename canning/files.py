@@ -13,15 +13,18 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from .buffers import ALIGNMENT, Frame, flat
 from .canned import Namespace
 from .errors import DeserializationError
 from .message import default_serializer
+from .progress import OnProgress, watching
 
 MAGIC: Final = b"\x93CANNEDF"
 _COUNT: Final = struct.Struct("<8sQ")
+_STEP: Final = 8 * 1024 * 1024
+"""Bytes between two reports of progress."""
 
 
 def _pad(length: int) -> bytes:
@@ -88,10 +91,24 @@ def loads(blob: Any, g: Namespace | None = None, **options: Any) -> Any:
     return obj
 
 
-def dump(obj: Any, path: str | os.PathLike[str], **options: Any) -> None:
+def dump(
+    obj: Any,
+    path: str | os.PathLike[str],
+    *,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> None:
     """Write an object to a file, its memory straight from where it lies.
 
-    The file appears under its name when it is whole. `options` are those of `Serializer`.
+    The file appears under its name when it is whole.
+
+    Args:
+        obj: what to write.
+        path: where; its folder must be there.
+        on_progress: called with the bytes written and the bytes that there are, about once every 8 MiB.
+        progress: show a bar, for which rich must be installed.
+        **options: those of `Serializer`.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "weights.canned"
@@ -104,16 +121,41 @@ def dump(obj: Any, path: str | os.PathLike[str], **options: Any) -> None:
     part = Path(name)
     try:
         with open(handle, "wb") as file:
-            for piece in _blob(default_serializer.serialize_object(obj, **options)):
-                file.write(piece)
+            pieces = list(_blob(default_serializer.serialize_object(obj, **options)))
+            if on_progress is None and not progress:
+                file.writelines(pieces)
+            else:
+                _write_watched(file, pieces, on_progress, progress)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
+def _write_watched(
+    file: IO[bytes], pieces: list[Frame], on_progress: OnProgress | None, progress: bool
+) -> None:
+    total = sum(map(len, pieces))
+    done = 0
+    with watching(on_progress, progress, "writing") as report:
+        report(0, total)
+        for piece in pieces:
+            view = memoryview(piece)
+            for at in range(0, len(view), _STEP):
+                done += file.write(view[at : at + _STEP])
+                if done < total and len(view) - at >= _STEP:
+                    report(done, total)
+        report(total, total)
+
+
 def load(
-    path: str | os.PathLike[str], g: Namespace | None = None, *, mmap: bool = True, **options: Any
+    path: str | os.PathLike[str],
+    g: Namespace | None = None,
+    *,
+    mmap: bool = True,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
+    **options: Any,
 ) -> Any:
     """Build the object that `dump` or `pickle.dump` put into a file.
 
@@ -121,12 +163,42 @@ def load(
     lives, and only the pages that are touched are read. With a key the file is not mapped but read: what
     was checked must not change afterwards. As with pickle, **whoever wrote the file can run any code
     here**; with a key, whoever has the key.
+
+    Args:
+        path: what `dump` or `pickle.dump` wrote.
+        g: the namespace for functions that were written by value, and for references.
+        mmap: map the file; False reads it, and arrays are writable.
+        on_progress: called with the bytes read and the bytes that there are, about once every 8 MiB; of a
+            mapped file nothing is read beforehand, and all of it is reported at once.
+        progress: show a bar, for which rich must be installed.
+        **options: those of `Serializer`.
     """
+    watched = on_progress is not None or progress
     with Path(path).open("rb") as file:
         if not mmap or options.get("key") is not None:
-            return loads(bytearray(file.read()), g, **options)
+            memory: Any = _read_watched(file, on_progress, progress) if watched else bytearray(file.read())
+            return loads(memory, g, **options)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
         except ValueError as error:  # nothing can be mapped of an empty file
             raise DeserializationError(f"{os.fspath(path)} is empty") from error
+    if watched:
+        with watching(on_progress, progress, "mapping") as report:
+            report(len(memory), len(memory))
     return loads(memory, g, **options)
+
+
+def _read_watched(file: IO[bytes], on_progress: OnProgress | None, progress: bool) -> bytearray:
+    total = os.fstat(file.fileno()).st_size
+    memory = bytearray(total)
+    done = 0
+    with watching(on_progress, progress, "reading") as report, memoryview(memory) as view:
+        report(0, total)
+        while done < total:
+            got = file.readinto(view[done : done + _STEP])  # type: ignore[attr-defined]
+            if not got:  # somebody has cut the file
+                break
+            done += got
+            report(done, total)
+    del memory[done:]
+    return memory

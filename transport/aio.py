@@ -17,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
+from canning.progress import OnProgress
 from canning.secret import KeyOption
 
 from .checks import (
@@ -33,6 +34,7 @@ from .shared import ForReaders, SharedArena, SharedMemory
 from .sockets import recv_timeout, send_timeout
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
+from .watching import unpack_watched, watch_async
 
 __all__ = ["Channel", "recv", "send", "wait"]
 
@@ -50,10 +52,13 @@ async def send(
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
     arena: SharedArena | ForReaders | None = None,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
 ) -> Tracker:
     """Send objects as one message; arguments, result and errors are those of `transport.send`.
 
-    Cancelled while it waits for room, it has sent nothing.
+    Cancelled while it waits for room, it has sent nothing; while it reports progress, the message is on its
+    way.
 
     >>> import asyncio, zmq.asyncio
     >>> from transport import aio
@@ -73,7 +78,10 @@ async def send(
     sharing = sharing_of(arena, socket)
     if sharing is not None:
         serializer = sharing.serializer(serializer)
-    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
+    watched = on_progress is not None or progress
+    parts, tracker = pack(
+        (obj, *more), prefix, serializer, key, copy_threshold, socket=socket, parted=watched
+    )
     limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
     try:
         await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))
@@ -83,6 +91,8 @@ async def send(
         if timeout is None or flags or not isinstance(error, zmq.Again):
             raise
         raise send_timeout(socket, timeout) from None
+    if watched:
+        await watch_async(socket, parts, tracker, on_progress, progress, timeout)
     return tracker
 
 
@@ -102,6 +112,8 @@ async def recv(
     pool: Pool | None = None,
     timeout: float | None = None,
     flags: int = 0,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
 ) -> Any:
     """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
@@ -132,7 +144,9 @@ async def recv(
         if timeout is None or flags:
             raise
         raise recv_timeout(socket, timeout) from None
-    return unpack(frames, how)
+    if on_progress is None and not progress:
+        return unpack(frames, how)
+    return unpack_watched(frames, how, on_progress, progress)
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:

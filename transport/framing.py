@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,13 +10,14 @@ import zmq
 
 from canning import Codecs, Serializer, default_serializer, split
 from canning.errors import AuthenticationError, CanningError
-from canning.packing import LARGE, Packed, join_small, split_large
+from canning.packing import LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
 from canning.signing import verify
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, RefusedMessage
+from .multipart import endpoint_of, stays_here
 from .parts import Array, allocator, check_into, fill, join_parts
 from .pool import Pool
 from .shared import ForReaders, SharedArena, SharedMemory, default_memory
@@ -49,6 +49,9 @@ and pins nothing else.
 """
 
 
+PARTED: Final = 4 * PART
+"""Bytes from which a frame is cut into parts when somebody watches its progress."""
+
 _TO_MANY: Final = frozenset(map(int, (zmq.PUB, zmq.XPUB, zmq.RADIO)))
 
 
@@ -69,6 +72,7 @@ class Reading(NamedTuple):
     alias: bool = False
     into: Array | None = None
     pool: Pool | None = None
+    joined: Callable[[int], object] = lambda _: None
 
     @property
     def most(self) -> int | None:
@@ -142,6 +146,7 @@ def pack(
     copy_threshold: int,
     extensions: bytes = b"",
     socket: Any = None,
+    parted: bool = False,
 ) -> Outgoing:
     """Make one message of prefix frames and objects, and sign the objects where there is a key.
 
@@ -158,7 +163,7 @@ def pack(
     to = None if serializer.codec else socket  # what goes through a codec goes there whole
 
     def arrange(packed: Packed) -> Packed:
-        return for_socket(packed, to)
+        return for_socket(packed, to, parted)
 
     frames: list[Any] = serializer.serialize_chain(objects, extensions, arrange)
     sizes = list(map(len, frames))
@@ -169,14 +174,16 @@ def pack(
     return _share(leading, frames, copy_threshold)
 
 
-def for_socket(packed: Packed, socket: Any) -> Packed:
-    """Lay the frames of a message out for the way that they will take."""
+def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
+    """Lay the frames of a message out for the way that they will take.
+
+    `parted` asks for more parts than are of use, so that it can be seen how many have left.
+    """
     packed = join_small(packed, OWN_BELOW)
-    if socket is not None and any(frame.nbytes >= LARGE for frame in packed[0]):
-        with contextlib.suppress(zmq.ZMQError):  # a socket that has no endpoint
-            if socket.get(zmq.LAST_ENDPOINT).startswith(b"tcp"):
-                return split_large(packed)
-    return packed
+    if socket is not None and parted and not stays_here(socket):
+        return split_large(packed, PARTED)
+    large = socket is not None and any(frame.nbytes >= LARGE for frame in packed[0])
+    return split_large(packed) if large and endpoint_of(socket).startswith(b"tcp") else packed
 
 
 def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
@@ -282,7 +289,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
         MessageError: the frames do not hold what how asks for.
     """
     if len(frames) > 2:
-        join_parts(frames, allocator(how.into, how.pool))
+        join_parts(frames, allocator(how.into, how.pool), how.joined)
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:

@@ -35,6 +35,21 @@ class SocketLike(Protocol):
         """Give the value of an option."""
 
 
+def endpoint_of(socket: object) -> bytes:
+    """Give the last address of a socket; empty where there is none."""
+    if not isinstance(socket, zmq.Socket):
+        return b"inproc://fake"  # one end of a fake pair
+    with contextlib.suppress(zmq.ZMQError):
+        address: bytes = socket.get(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
+        return address
+    return b""
+
+
+def stays_here(socket: object) -> bool:
+    """Tell a socket whose frames are the sender's memory until the receiver, in this process, drops them."""
+    return endpoint_of(socket).startswith(b"inproc")
+
+
 def push(socket: SocketLike, parts: Sequence[Any], flags: int) -> None:
     """Send parts as one message.
 

@@ -53,11 +53,13 @@ def fill(into: Array, obj: Any) -> bool:
     return True
 
 
-def join_parts(received: list[Any], allocate: Allocate = aligned_empty) -> None:
+def join_parts(
+    received: list[Any], allocate: Allocate = aligned_empty, joined: Callable[[int], object] = lambda _: None
+) -> None:
     """Replace the parts of buffers in received frames by views of one buffer each, side by side.
 
     `received` holds the frames of one or more objects. What is not in order stays as it is, for the reader
-    to say what is wrong.
+    to say what is wrong. `joined` is called with the bytes of each part.
     """
     at = 0
     while at < len(received):
@@ -69,11 +71,13 @@ def join_parts(received: list[Any], allocate: Allocate = aligned_empty) -> None:
             return
         encoded = CODECS in trailer.extensions  # what is stated are lengths that have yet to come true
         if trailer.table is not None and not encoded and at + trailer.frames <= len(received):
-            _join(received, at, trailer, allocate)
+            _join(received, at, trailer, allocate, joined)
         at += trailer.frames
 
 
-def _join(received: list[Any], at: int, trailer: Trailer, allocate: Allocate) -> None:
+def _join(
+    received: list[Any], at: int, trailer: Trailer, allocate: Allocate, joined: Callable[[int], object]
+) -> None:
     for first, count, _, length in trailer.table or ():
         places = range(at + first, at + first + count)
         if count == 1 or any(len(received[i]) != trailer.lengths[i - at - 1] for i in places):
@@ -86,3 +90,4 @@ def _join(received: list[Any], at: int, trailer: Trailer, allocate: Allocate) ->
             room[begin:end] = part
             del part
             received[i] = room[begin:end]
+            joined(end - begin)

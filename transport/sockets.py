@@ -11,6 +11,7 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
+from canning.progress import OnProgress
 from canning.secret import KeyOption
 
 from .checks import (
@@ -26,6 +27,7 @@ from .pool import Pool
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
+from .watching import unpack_watched, watch
 
 T = TypeVar("T")
 
@@ -41,6 +43,8 @@ def send(
     flags: int = 0,
     copy_threshold: int = COPY_BELOW,
     arena: SharedArena | ForReaders | None = None,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
 ) -> Tracker:
     """Send objects as one message, without copying what is large in them.
 
@@ -58,6 +62,10 @@ def send(
         copy_threshold: frames of fewer bytes are copied, and free at once; 0 copies none.
         arena: put large payloads there, and send only where they are; the receiver must be on this host, and
             pass ``shared_memory=True``.
+        on_progress: called with the bytes that have left this process and the bytes of the message. `send`
+            then returns when all have, or when the timeout is over; the tracker tells which. Large frames
+            go in parts, whatever the transport. Over ``inproc://`` all of it is reported at once.
+        progress: show a bar, for which rich must be installed; waits as with `on_progress`.
 
     Returns:
         What tells when the memory of every frame may be changed.
@@ -79,7 +87,10 @@ def send(
     sharing = sharing_of(arena, socket)
     if sharing is not None:
         serializer = sharing.serializer(serializer)
-    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, socket=socket)
+    watched = on_progress is not None or progress
+    parts, tracker = pack(
+        (obj, *more), prefix, serializer, key, copy_threshold, socket=socket, parted=watched
+    )
     try:
         if timeout is None or flags:
             push(socket, parts, flags)
@@ -91,6 +102,8 @@ def send(
         if timeout is None or flags or not isinstance(error, zmq.Again):
             raise
         raise send_timeout(socket, timeout) from None
+    if watched:
+        watch(socket, parts, tracker, on_progress, progress, timeout)
     return tracker
 
 
@@ -110,6 +123,8 @@ def recv(
     pool: Pool | None = None,
     timeout: float | None = None,
     flags: int = 0,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
 ) -> Any:
     """Receive the object of one message.
 
@@ -142,6 +157,10 @@ def recv(
         timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
+        on_progress: called with the bytes that were put in place and the bytes of the message. ZeroMQ hands
+            a message over when it is here as a whole, so that nothing is told before: how much is on its
+            way is what the sender's `on_progress` tells.
+        progress: show a bar, for which rich must be installed.
 
     Returns:
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
@@ -182,7 +201,9 @@ def recv(
             frames = retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), Deadline(timeout))
         except zmq.Again:
             raise recv_timeout(socket, timeout) from None
-    return unpack(frames, how)
+    if on_progress is None and not progress:
+        return unpack(frames, how)
+    return unpack_watched(frames, how, on_progress, progress)
 
 
 def retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:

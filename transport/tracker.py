@@ -90,6 +90,14 @@ class Tracker:
                 "keeps it; wait longer, or send a copy"
             )
 
+    def settle(self, seconds: float) -> bool:
+        """Wait some seconds at most; tell whether every frame is free to change."""
+        return self._outstanding.done.wait(seconds)
+
+    def in_use(self) -> list[bool]:
+        """Tell of each frame that was not copied whether ZeroMQ has it still."""
+        return [view() is not None for view in self._views]
+
     def on_done(self, listener: Callable[[], object]) -> None:
         """Call listener once, when every frame is free: now, or later from the thread that finds out."""
         self._outstanding.listeners.append(listener)

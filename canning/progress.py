@@ -1,0 +1,60 @@
+"""Tell how far a transfer is: to a function, and to a bar in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+OnProgress = Callable[[int, int], object]
+"""Called with the bytes that are done and the bytes that there are; the last call has both alike."""
+
+
+@contextmanager
+def watching(on_progress: OnProgress | None, progress: bool, what: str) -> Iterator[OnProgress]:
+    """Give the function to report to: it calls `on_progress`, and with `progress` moves a bar.
+
+    Args:
+        on_progress: who is to be told; what it raises goes through.
+        progress: show a bar of rich's on the standard error output.
+        what: stands before the bar.
+
+    Raises:
+        ImportError: there is no rich for a bar; the error names the extra.
+
+    >>> with watching(lambda done, total: print(done, "of", total), False, "sending") as report:
+    ...     report(1, 2)
+    1 of 2
+    """
+    if not progress:
+        yield on_progress or (lambda _done, _total: None)
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+    except ImportError as error:
+        raise ImportError(
+            "progress=True shows a bar of rich's, which is not installed: pip install 'canning[cli]', or "
+            "pass on_progress="
+        ) from error
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if on_progress is not None:
+                on_progress(done, total)
+
+        yield report
