@@ -25,12 +25,14 @@ _PADDING: Final = bytes(ALIGNMENT)
 LARGE: Final = 32 * 1024 * 1024
 """Bytes from which a frame is cut into parts, where that is asked for.
 
-Memory of more than that glibc takes from the system for each frame, and gives it back at once. Over tcp,
-until it was read (best of 8 and more, ms): 200 MB in one raw frame 131, as parts 102, into a
-`transport.Pool` 87; 40 MB 32, 27 and 24; but 20 MB 5.4, 8.8 and 8.7.
+Memory of more than that glibc takes from the system for each frame, and gives it back at once. Until it
+was read (medians of 11, ms), as one raw frame and as parts that were joined in warm memory: 200 MB over tcp
+148 and 61, over ipc 194 and 78; 64 MB 59 and 18, 49 and 28; 40 MB 38 and 23, 29 and 18; but 20 MB over tcp
+5.4 and 8.7 (best of 8).
 """
 PART: Final = 1024 * 1024
-"""Bytes of such a part. 200 MB in parts of 256 KiB took 139 ms, 512 KiB 108, 1 MiB 102, 2 MiB 111."""
+"""Bytes of such a part. 200 MB over tcp in parts of 256 KiB took 181 ms, 1 MiB 61, 2 MiB 127, 4 MiB 100,
+8 MiB 121, 30 MiB 126; over ipc in parts of 512 KiB 93, 1 MiB 78, 2 MiB 149."""
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
 """The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and

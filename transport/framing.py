@@ -49,6 +49,8 @@ and pins nothing else.
 """
 
 
+_PARTS: Final = (b"tcp", b"ipc")
+"""Transports over which large frames go in parts."""
 PARTED: Final = 4 * PART
 """Bytes from which a frame is cut into parts when somebody watches its progress."""
 
@@ -183,7 +185,7 @@ def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
     if socket is not None and parted and not stays_here(socket):
         return split_large(packed, PARTED)
     large = socket is not None and any(frame.nbytes >= LARGE for frame in packed[0])
-    return split_large(packed) if large and endpoint_of(socket).startswith(b"tcp") else packed
+    return split_large(packed) if large and endpoint_of(socket).startswith(_PARTS) else packed
 
 
 def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
