@@ -21,6 +21,7 @@ from .canned import (
 )
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, extent, plan
+from .naming import UnwrittenName
 from .registry import Registry
 
 Reduced = Any
@@ -91,7 +92,7 @@ class ArrayReducers:
         self.entries: list[Any] = []
         self.outside: list[memoryview] = []
         self.small: dict[int, Array] = {}
-        self.unwritten: list[type] = []
+        self.unwritten: list[UnwrittenName] = []
         self.codes: list[Any] = []
         self.versions: dict[str, str] = {}
         self.as_source = False

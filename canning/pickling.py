@@ -32,7 +32,7 @@ import numpy as np
 from .array_reducers import ShareAgain, array_call
 from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local, reduce_cached
-from .naming import MAIN, StubsAhead, is_of_main, name_of, names_main
+from .naming import MAIN, is_of_main, names_main, write_names
 from .reducers import Reducers
 from .sink import DIRECT, Sink
 from .stubs import Stub, StubType
@@ -64,7 +64,6 @@ class Plan:
         share, whole, apart: what `Reducers.reset` takes.
         ahead: bytes and bytearrays to be set aside before the object is looked at.
         classes: classes and functions to be written by value before it.
-        stubs: names that lead nowhere, to be written before it.
         by_value: whether `ByValuePickler` does all.
         watch: whether to look for bytes that the pickler copies.
     """
@@ -74,7 +73,6 @@ class Plan:
     apart: bool = False
     ahead: list[Any] = field(default_factory=list)
     classes: list[Any] = field(default_factory=list)
-    stubs: list[type] = field(default_factory=list)
     by_value: bool = False
     watch: bool = True
 
@@ -252,7 +250,8 @@ class Writer:
         try:
             pickler.dump(obj)
             if self.reducers.unwritten:
-                raise StubsAhead(list(self.reducers.unwritten))
+                sink.finish()
+                write_names(chunks, self.reducers.unwritten, pickler.memo.copy())
             if len(chunks) == 1 and len(chunks[0]) < sink.threshold:  # too small to hide anything
                 if self.main and pickler is self.pickler and MAIN in chunks[0]:
                     raise ByName
@@ -287,9 +286,6 @@ class Writer:
         for obj in plan.ahead:
             sink.chunks.append(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)
-        for stub in plan.stubs:
-            sink.chunks.append(name_of(stub))
-            memo[id(stub)] = (len(memo), stub)
         if not plan.classes:
             return memo
         pickler = self._new_by_value_pickler()
@@ -325,8 +321,6 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, share=True, whole=plan.whole | error.whole)
     if isinstance(error, Ahead) and plan.watch:
         return replace(plan, ahead=error.objects, watch=False)
-    if isinstance(error, StubsAhead) and not plan.stubs:
-        return replace(plan, stubs=error.classes)
     if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
         return replace(plan, classes=[*plan.classes, error.cls])
     if plan.by_value or not by_value or not isinstance(error, CURABLE):

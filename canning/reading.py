@@ -21,7 +21,7 @@ from .renaming import Renames
 from .secret import Keys
 from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .versions import check_versions, say_whence
+from .versions import check_versions, packages, say_whence
 from .wire import (
     CODE,
     FOOTER,
@@ -127,6 +127,8 @@ def _read_code(
         return _read_plain_pickle(head, frames, finder)
     if trailer.flags & CODE or VERSIONS in trailer.extensions:
         check_versions(trailer, options.on_version_mismatch)
+    if finder is not None and finder.stubs is not None:
+        finder.stubs.versions.update(packages(trailer.extensions.get(VERSIONS, b"")))
     said = trailer.extensions.get(MODULES)
     if said is not None:
         finder = finder or new_finder(options)

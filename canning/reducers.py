@@ -15,7 +15,7 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
-from .array_reducers import ArrayReducers, Reduced
+from .array_reducers import ArrayReducers, Reduced, array_call
 from .buffers import flat
 from .canned import (
     CannedMemoryView,
@@ -28,8 +28,9 @@ from .canned import (
 )
 from .code_source import reduce_code
 from .layout import dense_bytes
+from .naming import UnwrittenName
 from .registry import Canner, Registry, canned_state, default_registry
-from .stubs import Stub, is_stub_class, reduce_stub
+from .stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
@@ -113,16 +114,18 @@ class Reducers(ArrayReducers):
 
     def stub(self, stub: Stub) -> Reduced:
         """Reduce what stands for an object whose class is not here to the steps that made it."""
-        self.named = True
+        self.named = self.named or made_by_us(stub)
         return reduce_stub(stub, self._aside)
 
     def stub_class(self, cls: type) -> Reduced:
-        """Ask for a name that leads nowhere to be written ahead of the object; this attempt is lost."""
+        """Reduce a name that leads nowhere to what is replaced by it when the header is done."""
         if not is_stub_class(cls):
             raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
-        if cls not in self.unwritten:
-            self.unwritten.append(cls)
-        return dict, ()
+        before = (name.cls for name in self.unwritten if name.cls.__module__ == cls.__module__)
+        name = UnwrittenName(cls, next(before, None))
+        self.unwritten.append(name)
+        self.versions.update(versions_of(cls))
+        return array_call, name.arguments
 
     def _aside(self, buffer: Any) -> Any:
         view = dense_bytes(buffer) if isinstance(buffer, np.ndarray) else memoryview(buffer)

@@ -9,7 +9,10 @@ no pickler writes a name that it cannot find.
 from __future__ import annotations
 
 import copyreg
+import functools
 import reprlib
+import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -30,6 +33,8 @@ class StubType(type):
             raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not here: this is what stands for it")
         stub: Any = cls.__new__(cls, *args, **kwargs)  # type: ignore[arg-type]
         stub.__dict__["_maker"] = cls
+        if len(args) == 2 and isinstance(args[0], Stub):
+            args[0].__dict__["_call"] = (weakref.ref(stub), cls, args[1])
         return stub
 
     def __repr__(cls) -> str:
@@ -59,7 +64,8 @@ class Stub(metaclass=StubType):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Take note of the arguments."""
         stub = object.__new__(cls)
-        stub.__dict__.update(_args=args, _kwargs=kwargs)
+        named = {sys.intern(name): value for name, value in kwargs.items()}
+        stub.__dict__.update(_args=args, _kwargs=named)
         return stub
 
     @property
@@ -80,11 +86,13 @@ class Stub(metaclass=StubType):
     @property
     def state(self) -> Any:
         """What was set on it; a dict where it had attributes, those in slots among them."""
-        state = self._state
+        state, _ = _set_state(self)
         if state is _MISSING:
             return None
         if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
-            return {**(state[0] or {}), **state[1]}
+            attributes, slots = state
+            if attributes is None or isinstance(attributes, dict):
+                return {**(attributes or {}), **slots}
         return state
 
     @property
@@ -93,6 +101,13 @@ class Stub(metaclass=StubType):
         return [*self.__dict__.get("_items", ()), *self.__dict__.get("_pairs", ())]
 
     def __setstate__(self, state: Any) -> None:
+        for part in state if type(state) is tuple else (state,):
+            if type(part) is dict and all(type(name) is str for name in part):
+                pairs = [(sys.intern(name), value) for name, value in part.items()]
+                part.clear()
+                part.update(
+                    pairs
+                )  # attributes are called by interned names, of which a pickler knows the same
         self.__dict__["_state"] = state
 
     def append(self, item: Any) -> None:
@@ -138,6 +153,12 @@ class Stub(metaclass=StubType):
         return _read_again, (dumps(self),)
 
 
+def _reduce_class(cls: Any) -> Any:
+    from .files import dumps
+
+    return _read_again, (dumps(cls),)
+
+
 def _read_again(blob: bytes) -> Any:
     from .files import loads
 
@@ -160,21 +181,36 @@ def is_stub_class(obj: Any) -> bool:
     return type(obj) is StubType and "_stubs" in vars(obj)
 
 
+def made_by_us(stub: Stub) -> bool:
+    """Tell whether a function of this package made what a stub stands for."""
+    return str(getattr(stub._maker, "__module__", "")).startswith("canning.")
+
+
+def versions_of(cls: Any) -> dict[str, str]:
+    """Give the version of the package that a name which leads nowhere is of, as its message told it."""
+    top = cls.__module__.partition(".")[0]
+    versions = cls._stubs.versions
+    return {top: versions[top]} if top in versions else {}
+
+
 class Stubs:
     """Make the stubs of one message.
 
     Attributes:
         closed: whether the message has been read, so that a call is no longer its own.
+        versions: of the packages that the message names, as far as its writer knew.
     """
 
     def __init__(self) -> None:
         self.closed = False
+        self.versions: dict[str, str] = {}
         self._made: dict[tuple[str, str], StubType] = {}
 
     def make(self, module: str, name: str) -> StubType:
         """Give what stands for a name, the same each time."""
         made = self._made.get((module, name))
         if made is None:
+            copyreg.pickle(StubType, _reduce_class)  # for other picklers, which else look for the name
             fields = {"__module__": module, "__qualname__": name, "_stubs": self}
             made = self._made[module, name] = StubType(name.rpartition(".")[2], (Stub,), fields)
         return made
@@ -232,11 +268,26 @@ def _guarded_setter(setter: Callable[..., Any]) -> Callable[..., Any]:
     return set_state
 
 
+def _set_state(stub: Stub) -> tuple[Any, Any]:
+    """Give the state of a stub, and the function that set it, which may not be here either.
+
+    Such a function was called with stub and state, as any other, but what it gave was dropped at once.
+    """
+    call = vars(stub).get("_call")
+    if call is not None and call[0]() is None:
+        return call[2], call[1]
+    return stub._state, stub._setter
+
+
 def reduce_stub(stub: Stub, aside: Callable[[Any], Any]) -> tuple[Any, ...]:
     """Give the pickler the steps that made a stub; `aside` sets memory aside."""
     fields = vars(stub)
-    args, state = stub._args, stub._state
-    if stub._maker is not None:
+    args = stub._args
+    state, setter = _set_state(stub)
+    head: tuple[Any, tuple[Any, ...]]
+    if stub._maker is not None and stub._kwargs:
+        head = (functools.partial(stub._maker, *args, **stub._kwargs), ())
+    elif stub._maker is not None:
         head = (stub._maker, (*args, *map(aside, fields.get("_buffers") or ())))
     elif stub._kwargs:
         head = (copyreg.__newobj_ex__, (type(stub), args, stub._kwargs))  # type: ignore[attr-defined]
@@ -248,7 +299,7 @@ def reduce_stub(stub: Stub, aside: Callable[[Any], Any]) -> tuple[Any, ...]:
         None if state is _MISSING else state,
         None if items is None else iter(items),
         None if pairs is None else iter(pairs),
-        stub._setter,
+        setter,
     )
 
 
