@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array as stdarray
+import collections
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,18 +17,16 @@ from .dtypes import BY_NAME, build
 from .errors import DeserializationError
 from .opcodes import Name
 from .plain import check
-from .plain_arrays import (
-    checked_array,
-    checked_dtype,
-    checked_scalar,
-    checked_shape,
-    plain_array,
-)
+from .plain_arrays import checked_array, checked_scalar, plain_array
+from .plain_dtypes import Dtypes, checked_shape, count_parts
 from .registry import Registry
 from .trust import Allowed, Limits, refuse
+from .work import Work
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
+_LEAVES: Final = frozenset((int, float, bool, type(None)))
+_WALKED: Final = frozenset((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict))
 
 
 class DataBuilder:
@@ -35,41 +34,35 @@ class DataBuilder:
 
     Args:
         buffers: the message's buffers by number.
-        size: bytes of all its frames.
         registry: decoders registered with ``data=True`` are called with plain data.
         allowed, limits: what the reader allows.
+        work: the account of what reading takes.
         deserialize: reads a message that stands within this one, with the same trust.
     """
 
     def __init__(
         self,
         buffers: Any,
-        size: int,
         registry: Registry,
         allowed: Allowed,
         limits: Limits,
+        work: Work,
         deserialize: Callable[[list[Any]], Any],
     ) -> None:
         self.buffers = buffers
         self.count = len(buffers)
-        self.size = size
         self.registry = registry
         self.allowed = allowed
         self.limits = limits
         self.deserialize = deserialize
-        self.budget = self.work = 1 << 20
-
-    def _spend(self, nbytes: int) -> None:
-        """Count bytes that are copied: a header can name the same memory again and again."""
-        self.budget -= nbytes
-        if self.budget < 0:
-            raise DeserializationError("more copies of the message's memory than there is of it")
+        self.work = work
+        self.dtypes = Dtypes()
 
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
-        self.budget = (1 << 20) + 64 * len(data) + 2 * self.size
-        self.work = (1 << 20) + 64 * len(data) + 4 * self.size
-        reader = DataReader(data, self.constructor, self.allowed, self.limits, outside, self.plain_array)
+        reader = DataReader(
+            data, self.constructor, self.allowed, self.limits, outside, self.work, self.plain_array
+        )
         return reader.read()
 
     def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
@@ -104,15 +97,15 @@ class DataBuilder:
             if array.flags.aligned:  # what most arrays are
                 return array
         if type(memory) is bytes and memory is args[0]:
-            self._spend(len(memory))
+            self.work.copy(len(memory))
             memory = bytearray(memory)
-        return checked_array(memory, args[1:], self._spend)
+        return checked_array(memory, args[1:], self.dtypes, self.work.copy)
 
     def bytes(self, *args: Any) -> Any:
         """Build bytes, or a bytearray."""
         check(args, (int, bytes), bool, optional=1)
         memory = self._memory(args[0])
-        self._spend(len(memory))
+        self.work.copy(len(memory))
         return make_bytes(memory, len(args) > 1 and args[1])
 
     def strings(self, *args: Any) -> Any:
@@ -125,9 +118,62 @@ class DataBuilder:
         check(description[1:], bool, bool, (str, float, type(None)))
         if any(type(item) not in (str, float, type(None)) for item in items):
             raise DeserializationError("an array of strings with something else in it")
+        self.work.copy(16 * len(items) + sum(len(item) for item in items if type(item) is str))
         array = np.array(items, build(description)).reshape(shape, order="F" if fortran else "C")
         array.flags.writeable = not readonly
         return array
+
+    def scalar(self, *args: Any) -> Any:
+        """Make a numpy scalar."""
+        return checked_scalar(args, self.dtypes)
+
+    def dtype(self, *args: Any) -> Any:
+        """Make a dtype."""
+        check(args, (str, tuple))
+        return self.dtypes.build(args[0])
+
+    def view(self, *args: Any) -> memoryview:
+        """View an array that came before as a memoryview."""
+        check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
+        array, code, shape, readonly = args
+        made: memoryview = memoryview(array)
+        if code is not None:
+            if code.lstrip("@") not in _FORMATS or shape is None:
+                raise DeserializationError("a format of a memoryview that is none")
+            if not array.flags.c_contiguous:
+                self.work.copy(array.nbytes)
+                array = array.copy(order="C")
+            made = flat(array).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
+        return made.toreadonly() if readonly else made
+
+    def stdlib_array(self, *args: Any) -> Any:
+        """Build an `array.array`."""
+        check(args, str, int, np.ndarray)
+        typecode, itemsize, memory = args
+        if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
+            raise DeserializationError("an array.array of items that this machine has not")
+        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
+            raise DeserializationError("an array.array of something else than bytes")
+        self.work.copy(memory.nbytes)
+        made = stdarray.array(typecode)
+        made.frombytes(memory)
+        return made
+
+    def masked(self, *args: Any) -> Any:
+        """Build a masked array."""
+        cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
+        if cls is not np.ma.MaskedArray or type(data) is not np.ndarray or type(hard) is not bool:
+            raise DeserializationError("a masked array that is none")
+        for part, shape in ((mask, data.shape), (fill, ())):
+            if part is not None and (type(part) is not np.ndarray or part.shape != shape):
+                raise DeserializationError("a masked array whose parts do not fit")
+        if data.dtype.names:
+            self.work.copy(64 * count_parts(data.dtype))
+        if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
+            raise DeserializationError("a mask that is none")
+        if fill is not None and fill.dtype != data.dtype:
+            raise DeserializationError("a fill value of another dtype")
+        return CannedMasked.make(cls, data, mask, fill, hard)
 
     def message(self, *args: Any) -> Any:
         """Read a message within this one."""
@@ -144,9 +190,7 @@ class DataBuilder:
                 f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
                 'stranger makes up, register it so; else load the message with trust="code"'
             )
-        self.work -= weigh(args[1])
-        if self.work < 0:
-            raise DeserializationError("decoders that go through the message's memory time and again")
+        self.work.go_through(weigh(args[1], self.work.for_decoders))
         try:
             return uncan(args[1])
         except Exception as error:
@@ -154,22 +198,43 @@ class DataBuilder:
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 
 
-def weigh(state: Any) -> int:
-    """Count what a decoder may go through: items of containers, bytes of arrays as their shape says.
+def weigh(state: Any, most: int) -> int:
+    """Count what a decoder may go through, and stop where it is more than `most`.
 
-    >>> weigh([(1, 2), np.zeros(4)])
-    36
+    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
+    a little of the length of what other decoders have made, which they look at as a whole.
+
+    >>> weigh([(1, 2), np.zeros(4)], 1000)
+    40
     """
-    total, seen, kept = 0, set(), [state]
-    for part in kept:
-        if isinstance(part, np.ndarray):
-            total += part.nbytes
-        elif isinstance(part, list | tuple | dict | str | bytes) and id(part) not in seen:
+    total, rest, texts = 0, [state], set()
+    while rest and total <= most:
+        part = rest.pop()
+        total += 1
+        kind = type(part)
+        if kind in _LEAVES:
+            continue
+        if kind is str:
+            total += 0 if id(part) in texts else len(part)
+            texts.add(id(part))
+        elif kind in _WALKED:
             total += len(part)
-            seen.add(id(part))
-            if not isinstance(part, str | bytes):
-                kept.extend(part.values() if isinstance(part, dict) else part)
+            if total <= most:
+                rest.extend(part.values() if isinstance(part, dict) else part)
+        elif kind is bytes:
+            total += len(part)
+        elif isinstance(part, np.ndarray):
+            total += part.nbytes
+        elif hasattr(kind, "__len__"):
+            total += _length(part) >> 6
     return total
+
+
+def _length(part: Any) -> int:
+    try:
+        return len(part)
+    except Exception:  # of another library's object, which may say it in its own way, or not at all
+        return 0
 
 
 def subclass(*args: Any) -> Any:
@@ -178,21 +243,6 @@ def subclass(*args: Any) -> Any:
     if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
         raise DeserializationError("a subclass of an array that is none")
     return array.view(cls)
-
-
-def masked(*args: Any) -> Any:
-    """Build a masked array."""
-    cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
-    if cls is not np.ma.MaskedArray or type(data) is not np.ndarray or type(hard) is not bool:
-        raise DeserializationError("a masked array that is none")
-    for part, shape in ((mask, data.shape), (fill, ())):
-        if part is not None and (type(part) is not np.ndarray or part.shape != shape):
-            raise DeserializationError("a masked array whose parts do not fit")
-    if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
-        raise DeserializationError("a mask that is none")
-    if fill is not None and fill.dtype != data.dtype:
-        raise DeserializationError("a fill value of another dtype")
-    return CannedMasked.make(cls, data, mask, fill, hard)
 
 
 def _class_of(args: tuple[Any, ...], count: int) -> type:
@@ -204,7 +254,7 @@ def _class_of(args: tuple[Any, ...], count: int) -> type:
     return cls
 
 
-subclass.takes_classes = masked.takes_classes = True  # type: ignore[attr-defined]
+subclass.takes_classes = DataBuilder.masked.takes_classes = True  # type: ignore[attr-defined]
 
 
 def set_attributes(*args: Any) -> None:
@@ -215,55 +265,18 @@ def set_attributes(*args: Any) -> None:
         raise refuse("attributes of an array")
 
 
-def scalar(*args: Any) -> Any:
-    """Make a numpy scalar."""
-    return checked_scalar(args)
-
-
-def dtype(*args: Any) -> Any:
-    """Make a dtype."""
-    check(args, (str, tuple))
-    return checked_dtype(args[0])
-
-
-def view(*args: Any) -> memoryview:
-    """View an array that came before as a memoryview."""
-    check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
-    array, code, shape, readonly = args
-    made: memoryview = memoryview(array)
-    if code is not None:
-        if code.lstrip("@") not in _FORMATS or shape is None:
-            raise DeserializationError("a format of a memoryview that is none")
-        in_order = array if array.flags.c_contiguous else array.copy(order="C")
-        made = flat(in_order).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
-    return made.toreadonly() if readonly else made
-
-
-def stdlib_array(*args: Any) -> Any:
-    """Build an `array.array`."""
-    check(args, str, int, np.ndarray)
-    typecode, itemsize, memory = args
-    if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
-        raise DeserializationError("an array.array of items that this machine has not")
-    if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
-        raise DeserializationError("an array.array of something else than bytes")
-    made = stdarray.array(typecode)
-    made.frombytes(memory)
-    return made
-
-
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     ("canning.arrays", "CannedArray"): "array",
     ("canning.arrays", "CannedStrings"): "strings",
     ("canning.arrays", "CannedSubclass"): subclass,
-    ("canning.arrays", "CannedMasked"): masked,
-    ("canning.arrays", "CannedScalar"): scalar,
-    ("canning.arrays", "CannedDtype"): dtype,
+    ("canning.arrays", "CannedMasked"): "masked",
+    ("canning.arrays", "CannedScalar"): "scalar",
+    ("canning.arrays", "CannedDtype"): "dtype",
     ("canning.canned", "CannedBytes"): "bytes",
-    ("canning.canned", "CannedMemoryView"): view,
+    ("canning.canned", "CannedMemoryView"): "view",
     ("canning.canned", "CannedMessage"): "message",
     ("canning.canned", "set_attributes"): set_attributes,
     ("canning.reducers", "CannedRegistered"): "registered",
-    ("canning.reducers", "make_stdlib_array"): stdlib_array,
+    ("canning.reducers", "make_stdlib_array"): "stdlib_array",
 }
 """What a header may call of ours: functions, and methods of `DataBuilder` by name."""

@@ -23,10 +23,15 @@ from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
 from .plain import CONSTRUCTORS, SINGLETONS, set_uuid
 from .trust import Allowed, Limits, describe_name, enum_member, kind_of, new_instance, refuse, set_fields
+from .work import Work
 
 _CONTAINERS: Final = frozenset(
-    (list, dict, tuple, set, frozenset, collections.OrderedDict, collections.deque)
+    (list, dict, tuple, set, frozenset, slice, collections.OrderedDict, collections.deque)
 )
+_FRAIL: Final = frozenset((slice, collections.deque))
+"""Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
+_LATE: Final = 8
+"""How often a deque may get another one when it stands in one already, as in a cycle of deques."""
 _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
@@ -50,6 +55,7 @@ class DataReader(StackMachine):
         allowed: classes that may be made field by field.
         limits: bounds.
         outside: pickle's own out-of-band buffers.
+        work: the account of what reading takes.
         plain_array: makes arrays that are read in one step.
     """
 
@@ -60,6 +66,7 @@ class DataReader(StackMachine):
         allowed: Allowed,
         limits: Limits,
         outside: Iterator[memoryview],
+        work: Work,
         plain_array: MakeArray | None = None,
     ) -> None:
         super().__init__(data, limits, outside)
@@ -68,7 +75,9 @@ class DataReader(StackMachine):
         self.allowed = allowed
         self.keys = KeyGuard(limits, len(data))
         self.unbuilt: dict[int, Any] = {}
-        self.work_budget = (1 << 20) + 16 * len(data)
+        self.held: set[int] = set()
+        self.late = 0
+        self.work = work
 
     def _finish(self) -> Any:
         if self.unbuilt:
@@ -80,6 +89,7 @@ class DataReader(StackMachine):
     def _push_new(self, container: Any) -> None:
         if self.depths:
             self.depths.pop(id(container), None)  # of one that is gone
+            self.held.discard(id(container))
         self.keys.forget(container)
         self.stack.append(container)
 
@@ -90,6 +100,16 @@ class DataReader(StackMachine):
         depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in _CONTAINERS)
         self._check_depth(depth)
         self.depths[id(container)] = max(depth, self.depths.get(id(container), 1))
+        if type(container) in _FRAIL and not _FRAIL.isdisjoint(map(type, items)):
+            self._hold(container, items)
+
+    def _hold(self, container: Any, items: Any) -> None:
+        """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
+        self.late += id(container) in self.held
+        if self.late > _LATE:
+            raise DeserializationError("deques within deques that are filled from the outside in")
+        self.held.update(id(item) for item in items if type(item) in _FRAIL)
+        self.depths.setdefault(id(container), 1)
 
     def _empty_list(self) -> None:
         self._push_new([])
@@ -151,9 +171,10 @@ class DataReader(StackMachine):
         if (type(target) is not dict and type(target) is not collections.OrderedDict) or len(items) % 2:
             raise TypeError
         self._note_depth(target, items)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            self.keys.check(target, key)
-            target[key] = value
+        keys, check = items[::2], self.keys.check
+        for key in keys:
+            check(target, key)
+        self.keys.put(target, keys, items[1::2])
 
     def _setitem(self) -> None:
         value = self._pop()
@@ -173,14 +194,19 @@ class DataReader(StackMachine):
         items = self._items()
         self._no_tokens(items)
         made: set[Any] = set()
+        self.keys.forget(made)
         self._fill_set(made, items)
-        self._push_new(frozenset(made))
+        depth = self.depths.pop(id(made), None)
+        frozen = frozenset(items)  # of a set it would take slots of its own
+        self._push_new(frozen)
+        if depth is not None:
+            self.depths[id(frozen)] = depth
 
     def _fill_set(self, target: set[Any], items: list[Any]) -> None:
         self._note_depth(target, items)
         for item in items:
             self.keys.check(target, item)
-            target.add(item)
+        self.keys.put(target, items)
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -228,14 +254,11 @@ class DataReader(StackMachine):
         name, args = self._call_of()
         if name.make is None or (type(args) is Arguments and not hasattr(name.make, "takes_classes")):
             raise refuse("a call of a class")
-        self._spend(len(args) + sum(len(arg) for arg in args if type(arg) in _SIZED))
-        self._push_new(name.make(*args))
-
-    def _spend(self, work: int) -> None:
-        """Count what constructors have to go through: a header can name the same argument again and again."""
-        self.work_budget -= work
-        if self.work_budget < 0:
-            raise DeserializationError("calls that go through more than the whole header, time and again")
+        self.work.call(len(args) + sum(len(arg) for arg in args if type(arg) in _SIZED))
+        made = name.make(*args)
+        self._push_new(made)
+        if type(made) is slice:
+            self._note_depth(made, args)
 
     def _newobj(self) -> None:
         name, args = self._call_of()

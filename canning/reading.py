@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
-from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths, made_by_decoding
+from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
 from .finding import Finder, new_finder
@@ -36,6 +36,7 @@ from .wire import (
     is_plain,
     parse,
 )
+from .work import Work
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -81,7 +82,7 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
     """Read the first object of a message whose signature was checked, or that needs none."""
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
-        return _read_data(options, head, frames, 0, _Decoded(options.limits))
+        return _read_data(options, head, frames, 0, Work(options.limits))
     finder = new_finder(options) if options.finds or options.registry.renames else None
     try:
         return (
@@ -167,28 +168,7 @@ def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Find
     return obj, list(taken), 0
 
 
-class _Decoded:
-    """Count what decoding takes of memory, over a message and all within it."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limit = self._left = limits.decoded_bytes
-
-    def take(self, options: Options, trailer: Trailer) -> None:
-        """Count a message; raises `DeserializationError` beyond the limit."""
-        content = trailer.extensions.get(CODECS)
-        if content is None:
-            return
-        self._left -= made_by_decoding(content, len(trailer.lengths), options.codec, options.codecs)
-        if self._left < 0:
-            raise DeserializationError(
-                f"compressed frames of {self._limit - self._left} bytes and more: this reader's limit is "
-                f"decoded_bytes={self._limit}"
-            )
-
-
-def _read_data(
-    options: Options, head: bytes | memoryview, frames: list[Any], level: int, decoded: _Decoded
-) -> Read:
+def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
     if level > MESSAGES:
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
     limits, size = options.limits, len(head)
@@ -203,19 +183,20 @@ def _read_data(
     else:
         found = check_frames(trailer, frames[1 : trailer.frames])
         _check_size(size + _extent(trailer), limits)
-        decoded.take(options, trailer)
+        work.decode(trailer.extensions.get(CODECS), len(trailer.lengths), options.codec, options.codecs)
         parts = list(map(flat, _decode(options, trailer, found)))
         size += sum(map(len, parts))
     _check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
 
     def read_within(within: list[Any]) -> Any:
-        obj, rest, _ = _read_data(options, within[0], within, level + 1, decoded)
+        obj, rest, _ = _read_data(options, within[0], within, level + 1, work)
         if rest:
             raise DeserializationError("a message within the message that has frames behind it")
         return obj
 
-    builder = DataBuilder(buffers, size, options.registry, options.allowed, options.limits, read_within)
+    work.enter(trailer.pickle_length, len(head) + sum(trailer.lengths), size, level)
+    builder = DataBuilder(buffers, options.registry, options.allowed, options.limits, work, read_within)
     obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
     taken = trailer.frames
     if plain:  # it does not say how many frames are its own

@@ -136,7 +136,8 @@ def _can_intervals(array: Any) -> Any:
 
 def _intervals(state: Any) -> Any:
     left, right, closed = state
-    need(isinstance(left, pd.Index) and isinstance(right, pd.Index), "intervals that are none")
+    for bound in (left, right):
+        need(isinstance(bound, pd.Index) and not isinstance(bound, pd.RangeIndex), "intervals that are none")
     return IntervalArray.from_arrays(left, right, closed, copy=False)
 
 

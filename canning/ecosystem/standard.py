@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import io
 import mmap
 import re
@@ -153,6 +154,12 @@ def _can_struct(packer: struct.Struct) -> Any:
 def _struct(state: Any) -> struct.Struct:
     (code,) = parts(state, str)
     need(len(code) < 10_000, "a format of a Struct that is too long")
+    return _packer(code)
+
+
+@functools.lru_cache(maxsize=16)
+def _packer(code: str) -> struct.Struct:
+    """Make a Struct, or give one that there is: of each letter it keeps 32 bytes."""
     return struct.Struct(code)
 
 
