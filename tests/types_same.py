@@ -224,7 +224,10 @@ def same_torch(sent: Any, got: Any, *, writeable: str = "") -> None:
         return None
     assert (got.dtype, got.shape, got.layout) == (sent.dtype, sent.shape, sent.layout)
     assert (got.requires_grad, got.device) == (sent.requires_grad, sent.device)
-    if sent.layout is torch.strided and sent.device.type == "cpu":
+    assert vars(got) == vars(sent)
+    if sent.is_quantized:
+        assert got.equal(sent)
+    elif sent.layout is torch.strided and sent.device.type == "cpu" and sent.dim():
         assert got.stride() == sent.stride()
         assert (got.is_conj(), got.is_neg()) == (sent.is_conj(), sent.is_neg())
         ours, theirs = (tensor.detach().resolve_conj().resolve_neg().contiguous() for tensor in (sent, got))

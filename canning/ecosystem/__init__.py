@@ -37,7 +37,7 @@ class Library(NamedTuple):
 _SPARSE: Final = ("csr", "csc", "bsr", "coo", "dia")
 _ARROW: Final = (
     *("Array", "ChunkedArray", "RecordBatch", "Table", "Scalar"),
-    *("Buffer", "Schema", "Field", "DataType"),
+    *("Buffer", "Schema", "Field", "DataType", "Tensor"),
 )
 LIBRARIES: Final[dict[str, Library]] = {
     "pandas_frames": Library(
@@ -109,6 +109,12 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.NA": "pandas._libs.missing.NAType pandas.api.typing.NAType",
         },
     ),
+    "pandas_dtypes": Library(
+        "pandas",
+        (2, 3),
+        ("pandas.api.extensions.ExtensionDtype",),
+        {"pandas.api.extensions.ExtensionDtype": "pandas.core.dtypes.base.ExtensionDtype"},
+    ),
     "polars_frames": Library(
         "polars",
         (1, 36),
@@ -131,9 +137,64 @@ LIBRARIES: Final[dict[str, Library]] = {
     "torch_tensors": Library(
         "torch",
         (2, 13),
-        ("torch.Tensor", "torch.nn.Parameter", "torch.dtype", "torch.Size"),
-        {"torch.nn.Parameter": "torch.nn.parameter.Parameter"},
+        (
+            *("torch.Tensor", "torch.nn.Parameter", "torch.UntypedStorage"),
+            *("torch.dtype", "torch.device", "torch.Size"),
+        ),
+        {
+            "torch.nn.Parameter": "torch.nn.parameter.Parameter",
+            "torch.UntypedStorage": "torch.storage.UntypedStorage",
+        },
     ),
+    "xarray_sets": Library(
+        "xarray",
+        (2024, 10),
+        (
+            *("xarray.Dataset", "xarray.DataArray", "xarray.Variable", "xarray.IndexVariable"),
+            *("xarray.indexes.PandasIndex", "xarray.indexes.PandasMultiIndex"),
+            "xarray.core.indexing.PandasIndexingAdapter",
+            "xarray.core.indexing.PandasMultiIndexingAdapter",
+            *("xarray.core.extension_array.PandasExtensionArray", "xarray.DataTree"),
+        ),
+        {
+            "xarray.Dataset": "xarray.core.dataset.Dataset",
+            "xarray.DataArray": "xarray.core.dataarray.DataArray",
+            "xarray.DataTree": "xarray.core.datatree.DataTree",
+            "xarray.Variable": "xarray.core.variable.Variable",
+            "xarray.IndexVariable": "xarray.core.variable.IndexVariable",
+            "xarray.indexes.PandasIndex": "xarray.core.indexes.PandasIndex",
+            "xarray.indexes.PandasMultiIndex": "xarray.core.indexes.PandasMultiIndex",
+        },
+    ),
+    "pint_quantities": Library(
+        "pint",
+        (0, 24),
+        ("pint.Quantity", "pint.Unit"),
+        {"pint.Quantity": "pint.registry.Quantity", "pint.Unit": "pint.registry.Unit"},
+    ),
+    "astropy_units": Library(
+        "astropy",
+        (6, 0),
+        (
+            *("astropy.units.Quantity", "astropy.coordinates.Angle"),
+            *("astropy.coordinates.Latitude", "astropy.coordinates.Longitude"),
+            "astropy.coordinates.Distance",
+        ),
+        {
+            "astropy.units.Quantity": "astropy.units.quantity.Quantity",
+            "astropy.coordinates.Distance": "astropy.coordinates.distances.Distance",
+            "astropy.coordinates.Angle": "astropy.coordinates.angles.core.Angle",
+            "astropy.coordinates.Latitude": "astropy.coordinates.angles.core.Latitude",
+            "astropy.coordinates.Longitude": "astropy.coordinates.angles.core.Longitude",
+        },
+    ),
+    "pytz_zones": Library(
+        "pytz",
+        (2020, 1),
+        ("pytz.tzinfo.DstTzInfo", "pytz.tzinfo.StaticTzInfo", "pytz.UTC", "pytz._FixedOffset"),
+        {},
+    ),
+    "pillow_images": Library("PIL", (10, 0), ("PIL.Image.Image", "PIL.ImageFile.ImageFile"), {}),
     "standard": Library(
         "",
         (),

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ..buffers import aligned_copy, foreign
 from ..errors import DeserializationError
+from .arrow_unusual import UNUSUAL, checked, compact
 from .checks import need
 
 Node = Any
@@ -26,13 +27,12 @@ _OFFSETS: Final[dict[int, int]] = {
 }
 """Bytes of one offset of the types that have them."""
 _NESTED: Final = frozenset((_lib.Type_STRUCT, _lib.Type_FIXED_SIZE_LIST))
-_UNCHECKED: Final = frozenset(
-    getattr(_lib, f"Type_{name}", -1)
-    for name in (*("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "LIST_VIEW", "LARGE_LIST_VIEW"),)
-)
-"""Types of which slices go whole, and which a stranger may not send."""
 _VIEWS: Final = frozenset((_lib.Type_STRING_VIEW, _lib.Type_BINARY_VIEW))
-_OTHERS: Final = _NESTED | _UNCHECKED | _VIEWS | {_lib.Type_DICTIONARY, _lib.Type_NA}
+_INLINE: Final = 12
+"""Bytes of text that stand in a view itself."""
+_MUCH: Final = 256
+"""Bytes of text for each view, from which on a look at the views of a whole array pays."""
+_OTHERS: Final = _NESTED | UNUSUAL | _VIEWS | {_lib.Type_DICTIONARY, _lib.Type_NA}
 
 
 def buffer_state(buffer: Any) -> Any:
@@ -76,6 +76,10 @@ def _trimmed(data: Any, start: int, length: int) -> Node:
     """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset."""
     kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data
     kind = _storage(kind)
+    if kind.id in UNUSUAL:
+        data = compact(kind, data, start, length)
+        parts = tuple(_trimmed(child, 0, child[1]) for child in data[5])
+        return length, data[2], 0, tuple(map(buffer_state, data[4])), parts, None
     first = own_offset + start
     offset = first % 8
     base, end = first - offset, first + length
@@ -94,8 +98,10 @@ def _trimmed(data: Any, start: int, length: int) -> Node:
         parts = (_trimmed(children[0], base * size, (offset + length) * size),)
         return length, nulls, offset, (buffer_state(valid),), parts, None
     if kind.id in _VIEWS:
-        states = [valid, _bits_of(buffers[1], 128, base, end), *buffers[2:]]
-        return length, nulls, offset, tuple(map(buffer_state, states)), (), None
+        views = _bits_of(buffers[1], 128, base, end)
+        views, texts = _viewed(views, buffers[2:], offset, cut=views.size < buffers[1].size)
+        states = (buffer_state(valid), views, *map(buffer_state, texts))
+        return length, nulls, offset, states, (), None
     item = _OFFSETS.get(kind.id, 0)
     if item and not length:
         parts = tuple(_trimmed(child, 0, 0) for child in children)
@@ -139,6 +145,30 @@ def _rebased(bounds: Any, item: int, offset: int, low: int, high: int) -> tuple[
     numbers = np.frombuffer(bounds, f"<i{item}") - low
     numbers[:offset] = 0
     return numbers.view(np.uint8) if numbers.nbytes >= SMALL else pa.py_buffer(numbers.tobytes()), low, high
+
+
+def _viewed(views: Any, texts: list[Any], offset: int, *, cut: bool) -> tuple[Any, list[Any]]:
+    """Leave out the text that no view looks at; the views, which say where it is, are then a copy."""
+    total = sum(text.size for text in texts)
+    if total <= SMALL or not (cut or total > _MUCH * (views.size // 16)):
+        return buffer_state(views), texts
+    rows = np.frombuffer(views, "<i4").reshape(-1, 4).copy()
+    rows[:offset] = 0
+    long = rows[:, 0] > _INLINE  # a shorter one stands in its view
+    kept = []
+    for number, text in enumerate(texts):
+        which = np.flatnonzero(long & (rows[:, 2] == number))
+        if len(which):
+            starts = rows[which, 3].astype(np.int64)
+            low, high = max(int(starts.min()), 0), int((starts + rows[which, 0]).max())
+            kept.append((which, low, text.slice(low, max(min(high, text.size) - low, 0))))
+    if sum(text.size for _, _, text in kept) > 0.75 * total:
+        return buffer_state(views), texts
+    for number, (which, low, _) in enumerate(kept):
+        rows[which, 2] = number
+        rows[which, 3] -= low
+    memory = rows.view(np.uint8).reshape(-1)
+    return memory if memory.nbytes >= SMALL else memory.tobytes(), [text for _, _, text in kept]
 
 
 # -- putting together ------------------------------------------------------------------------------------
@@ -192,8 +222,7 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
     need(all(type(n) is int for n in (length, nulls, offset)), "an array of Arrow that is none")
     need(0 <= length < 1 << 48 and 0 <= offset < 8, "an array of Arrow of no possible length")
     need(type(buffers) is tuple and type(children) is tuple, "an array of Arrow that is none")
-    is_plain = kind.id not in _UNCHECKED and not isinstance(kind, pa.BaseExtensionType)
-    need(is_plain, "a type of Arrow that a stranger may not send")
+    need(not isinstance(kind, pa.BaseExtensionType), "a type of Arrow that a stranger may not send")
     made = [to_buffer(buffer) for buffer in buffers]
     if kind.id == _lib.Type_DICTIONARY:
         need(len(made) == 2 and not children, "a dictionary of Arrow that is none")
@@ -203,9 +232,12 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
         need(len(made) >= 2 and made[1] is not None and not children, "views of Arrow that are none")
         return pa.lib._restore_array((kind, length, -1, offset, made, [], None))
     kinds = _kinds(kind)
-    need(len(kinds) == len(children) and len(made) == kind.num_buffers, "an array of Arrow that is none")
+    need(len(kinds) == len(children), "an array of Arrow that is none")
     need(dictionary is None, "a dictionary where none belongs")
     parts = [_built(part, child, depth + 1) for part, child in zip(kinds, children, strict=True)]
+    if kind.id in UNUSUAL:
+        return checked(kind, length, offset, made, parts)
+    need(len(made) == kind.num_buffers, "an array of Arrow that is none")
     if kind.id in _NESTED:  # Arrow's own check multiplies beyond 32 bits
         covered = (offset + length) * (1 if kind.id == _lib.Type_STRUCT else kind.list_size)
         need(all(0 <= covered <= len(part) for part in parts), "an array of Arrow beyond its children")

@@ -48,7 +48,7 @@ def label(name: Any) -> Any:
     Labels are hashed, and a tuple that holds another twice, and so on, hashes for ever.
     """
     kinds = map(type, name) if type(name) is tuple else (type(name),)
-    need(all(kind in _ATOMS or issubclass(kind, np.generic | _SCALARS) for kind in kinds), "an unusual label")
+    need(all(kind in _ATOMS or issubclass(kind, _SCALARS) for kind in kinds), "an unusual label")
     return name
 
 
@@ -58,4 +58,4 @@ def time_zone(zone: Any) -> Any:
     return zone
 
 
-_SCALARS: Final = (dt.datetime, dt.timedelta)
+_SCALARS: Final = (np.generic, dt.datetime, dt.timedelta)

@@ -139,7 +139,8 @@ def _with(obj: Any, more: tuple[Any, ...]) -> Any:
 def _check_more(more: tuple[Any, ...]) -> None:
     if more:
         attrs, _ = parts(more, dict, bool)
-        need(all(type(key) is str for key in attrs), "attributes that have no names")
+        for name in attrs:
+            label(name)
 
 
 def _can_series(series: Any) -> Any:

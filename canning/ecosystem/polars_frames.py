@@ -1,6 +1,7 @@
 """polars: DataFrame and Series, by Arrow's buffers, which polars hands out without a copy.
 
-A LazyFrame is a plan, and polars' own pickling sends it. Without pyarrow, polars' own pickling sends all.
+Columns that pyarrow has no type for, of Python's objects or integers of 128 bits, go as lists. A LazyFrame is
+a plan, and polars' own pickling sends it, the frames in it too. Without pyarrow it sends all.
 """
 
 from __future__ import annotations
@@ -24,29 +25,69 @@ def _table_of(frame: Any) -> Any:
 
 
 def _can_frame(frame: Any) -> Any:
-    if any(_holds_objects(kind) for kind in frame.dtypes) or not _has_arrow():
+    listed = [at for at, kind in enumerate(frame.dtypes) if kind in _LISTED]
+    if not _has_arrow():
         return NotImplemented
-    enums = {name: kind.categories.to_list() for name, kind in frame.schema.items() if kind == pl.Enum}
-    return _table_of(frame), enums
+    lists = [(at, frame.dtypes[at].base_type().__name__, frame.to_series(at).to_list()) for at in listed]
+    if lists:
+        lists.append(frame.columns)
+        frame = frame.drop([frame.columns[at] for at in listed])
+    if any(_holds_listed(kind) for kind in frame.dtypes):
+        return NotImplemented
+    enums = {at: kind.categories.to_list() for at, kind in enumerate(frame.dtypes) if kind == pl.Enum}
+    return _table_of(frame), enums, *((lists,) if lists else ())
 
 
 def _frame(state: Any) -> Any:
-    return pl.from_arrow(state[0], rechunk=False) if state[0].num_columns else pl.DataFrame()
+    table, _, *lists = state
+    made: Any = _renamed(table)
+    return _with_lists(made, *lists[0]) if lists else made
+
+
+def _renamed(table: Any) -> Any:
+    """Make a frame of a table; polars names a column without a name anew."""
+    if not table.num_columns:
+        return pl.DataFrame()
+    made: Any = pl.from_arrow(table, rechunk=False)
+    if made.columns != table.column_names:
+        made.columns = table.column_names
+    return made
+
+
+def _with_lists(made: Any, *more: Any) -> Any:
+    *lists, names = more
+    columns = made.get_columns()
+    for at, kind, items in lists:
+        columns.insert(at, pl.Series(names[at], items, dtype=_KINDS[kind], strict=True))
+    made = pl.DataFrame(columns)
+    made.columns = names
+    return made
 
 
 def _checked_frame(state: Any) -> Any:
     """Make a frame; polars does not check what its metadata says, so that goes, and enums are cast."""
     import pyarrow as pa
 
-    table, enums = parts(state, pa.Table, dict)
+    table, enums, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     need(_OWN not in schema.serialize().to_pybytes(), "categories within lists or structs")
-    made: Any = _frame((pa.Table.from_arrays(table.columns, schema=schema),))
-    for name, words in enums.items():
-        need(name in made.columns and type(words) is list, "categories of no column")
+    made: Any = _renamed(pa.Table.from_arrays(table.columns, schema=schema))
+    for at, words in enums.items():
+        at = made.columns.index(at) if type(at) is str else at  # by name, in messages of an older version
+        need(type(at) is int and 0 <= at < made.width and type(words) is list, "categories of no column")
         need(all(type(word) is str for word in words), "categories that are no text")
-        made = made.with_columns(made[name].cast(pl.String).cast(pl.Enum(words)))
-    return made
+        made.replace_column(at, made.to_series(at).cast(pl.String).cast(pl.Enum(words)))
+    if not lists:
+        return made
+    need(len(lists) == 1 and lists[0], "columns that are none")
+    *columns, names = lists[0]
+    need(type(names) is list and all(type(name) is str for name in names), "columns without names")
+    need(len(columns) + made.width == len(names), "columns that do not fit")
+    for column in columns:
+        at, kind, items = parts(column, int, str, list)
+        need(0 <= at < len(names) and kind in _KINDS, "a column of no type of polars'")
+        need(kind == "Object" or all(type(item) in (int, type(None)) for item in items), "odd integers")
+    return _with_lists(made, *lists[0])
 
 
 def _can_series(series: Any) -> Any:
@@ -60,10 +101,10 @@ def _series(state: Any) -> Any:
 
 
 def _checked_series(state: Any) -> Any:
-    table, enums, name = parts(state, object, dict, str)
-    frame = _checked_frame((table, enums))
+    need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "a series that is none")
+    frame = _checked_frame(state[:-1])
     need(frame.width == 1, "a series of several columns")
-    return frame.to_series().rename(name)
+    return frame.to_series().rename(state[-1])
 
 
 def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -80,8 +121,13 @@ def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return make_or_raise
 
 
-def _holds_objects(kind: Any) -> bool:
-    return kind == pl.Object or any(_holds_objects(inner) for inner in _inner(kind))
+_KINDS: Final = {name: getattr(pl, name) for name in ("Object", "Int128", "UInt128") if hasattr(pl, name)}
+_LISTED: Final = tuple(_KINDS.values())
+"""Types of columns that go as lists."""
+
+
+def _holds_listed(kind: Any) -> bool:
+    return kind in _LISTED or any(_holds_listed(inner) for inner in _inner(kind))
 
 
 def _inner(kind: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""pyarrow: Array, ChunkedArray, RecordBatch, Table, Scalar, Buffer, Schema, Field, DataType.
+"""pyarrow: Array, ChunkedArray, RecordBatch, Table, Scalar, Buffer, Schema, Field, DataType, Tensor.
 
 Schemas go as Arrow's own IPC message, arrays as `arrow_nodes` takes them apart.
 """
@@ -192,6 +192,16 @@ def _buffer(state: Any) -> Any:
     return to_buffer(parts(state, (np.ndarray, bytes))[0])
 
 
+def _can_tensor(tensor: Any) -> Any:
+    return tensor.to_numpy(), tuple(tensor.dim_names)
+
+
+def _tensor(state: Any) -> Any:
+    array, names = parts(state, np.ndarray, tuple)
+    need(not names or (len(names) == array.ndim and all(type(name) is str for name in names)), "odd names")
+    return pa.Tensor.from_numpy(array, names or None)
+
+
 def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     return lambda state: make(_any_schema(state[0]), state), lambda state: make(_schema(state[0]), state)
 
@@ -224,4 +234,5 @@ CANNERS: Final = (
     _row("Field", _can_field, *_both(_field_of)),
     _row("DataType", _can_type, *_both(_type_of)),
     _row("Buffer", _can_buffer, _buffer, True),
+    _row("Tensor", _can_tensor, _tensor, True),
 )

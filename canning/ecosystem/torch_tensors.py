@@ -1,24 +1,24 @@
-"""torch: tensors and parameters of the CPU, of any dtype and stride, as arrays over their storage.
+"""torch: tensors and parameters of the CPU, of any dtype, stride and layout, as arrays over their storage.
 
 What a tensor's elements cover is sent, not its whole storage, and tensors that share memory share it again.
 torch's own pickling copies a storage into one bytes object. Modules are made of dicts of these, so that they
-need nothing of their own; a ``state_dict`` is read under ``trust="data"``.
+need nothing of their own; a ``state_dict`` is read under ``trust="data"``. Tensors of other layouts are made
+of tensors: see `torch_layouts`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 from ..buffers import foreign
-from ..layout import Array
-from ..registry import Canner
+from ..registry import Canner, Registry, default_registry
 from .checks import need, parts
-
-_WIDTHS: Final = {1: "|u1", 2: "<i2", 4: "<i4", 8: "<i8", 16: "<c16"}
-"""Numbers of numpy's in whose place torch's stand, which may have no other likeness: bfloat16, float8."""
+from .torch_layouts import can_layout, make_layout
+from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over
 
 
 def _plain(tensor: Any) -> bool:
@@ -27,47 +27,44 @@ def _plain(tensor: Any) -> bool:
         tensor.layout is torch.strided
         and tensor.device.type == "cpu"
         and not tensor.is_quantized
-        and tensor.element_size() in _WIDTHS
-        and not tensor._backward_hooks
-        and not vars(tensor)
+        and tensor.element_size() in WIDTHS
     )
 
 
-def _array_of(tensor: Any) -> Any:
-    size, shape = tensor.element_size(), tuple(tensor.shape)
-    if not tensor.numel():
-        return np.empty(shape, _WIDTHS[size])
-    storage = tensor.untyped_storage()
-    strides = None if tensor.is_contiguous() else tuple(step * size for step in tensor.stride())
-    return foreign(tensor.data_ptr(), shape, storage, storage.data_ptr(), _WIDTHS[size], strides)
-
-
-def _check_device(tensor: Any) -> None:
-    if tensor.device.type not in ("cpu", "meta"):
-        raise ValueError(
-            f"a tensor on {tensor.device.type} is sent from the host only: use tensor.cpu() first"
-        )
+def _device(tensor: Any) -> str:
+    kind: str = tensor.device.type
+    return kind
 
 
 def _can_tensor(tensor: Any) -> Any:
-    _check_device(tensor)
-    if not _plain(tensor) or (tensor.requires_grad and not tensor.is_leaf):
+    if _device(tensor) not in ("cpu", "meta"):
+        raise ValueError(
+            f"a tensor on {_device(tensor)} is sent from the host only: use tensor.cpu() first, or call "
+            "canning.ecosystem.torch_tensors.send_from_host() once, which lets all of them be copied there"
+        )
+    if tensor._backward_hooks:
         return NotImplemented
-    flags = (tensor.requires_grad, tensor.is_conj(), tensor.is_neg())
-    kind = str(tensor.dtype).removeprefix("torch.")
-    return (_array_of(tensor), kind, *flags)
+    if _plain(tensor):
+        flags = (tensor.requires_grad, tensor.is_conj(), tensor.is_neg())
+        state: Any = (array_of(tensor), name_of(tensor.dtype), *flags)
+    else:
+        state = can_layout(tensor)
+    more = vars(tensor)
+    return ("with", state, dict(more)) if more and state is not NotImplemented else state
 
 
 def _tensor(state: Any) -> Any:
+    if type(state) is tuple and state and type(state[0]) is str:
+        return _with(state) if state[0] == "with" else make_layout(state)
     array, name, *flags = state
     grad, conj, neg = flags
     need(type(array) is np.ndarray and type(name) is str, "a tensor that is none")
     need(all(type(flag) is bool for flag in flags), "a tensor that is none")
-    need(name in _DTYPES, "a tensor of no dtype of torch's")
-    kind = _DTYPES[name]
-    need(array.dtype.str == _WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
+    need(name in DTYPES, "a tensor of no dtype of torch's")
+    kind = DTYPES[name]
+    need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
     need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
-    tensor = _strided(array, kind)
+    tensor = tensor_over(array, kind)
     if not (grad or conj or neg):
         return tensor
     tensor = torch._neg_view(tensor) if neg else tensor
@@ -77,40 +74,81 @@ def _tensor(state: Any) -> Any:
     return tensor.requires_grad_() if grad else tensor
 
 
-def _strided(array: Array, kind: Any) -> Any:
-    if not array.size:
-        return torch.empty(array.shape, dtype=kind)
-    core = array
-    if not array.flags.c_contiguous:
-        core = array[tuple(slice(None) if step else slice(1) for step in array.strides)]
-    if not core.flags.writeable or any(step < 0 or step % core.itemsize for step in core.strides):
-        core = core.copy(order="K")  # tensors are writable always
-    tensor = torch.from_numpy(core)
-    tensor = tensor if tensor.dtype is kind else tensor.view(kind)
-    return tensor if core.shape == array.shape else tensor.expand(array.shape)
+def _with(state: Any) -> Any:
+    """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
+    _, inner, more = parts(state, str, tuple, dict)
+    need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
+    made = _tensor(inner)
+    for name, value in more.items():
+        need(type(name) is str and not hasattr(torch.Tensor, name), "an attribute that hides one of torch's")
+        setattr(made, name, value)
+    return made
 
 
-_DTYPES: Final = {
-    str(kind).removeprefix("torch."): kind
-    for kind in vars(torch).values()
-    if isinstance(kind, torch.dtype) and kind.itemsize in _WIDTHS
-}
+# -- what is made of a tensor ----------------------------------------------------------------------------
 
 
 def _can_parameter(parameter: Any) -> Any:
-    state = _can_tensor(parameter.data)
-    if state is NotImplemented or vars(parameter) or parameter._backward_hooks:
+    if parameter._backward_hooks:
         return NotImplemented
-    return parameter.data, parameter.requires_grad
+    more = vars(parameter)
+    return parameter.data, parameter.requires_grad, *((dict(more),) if more else ())
 
 
 def _parameter(state: Any) -> Any:
-    tensor, grad = parts(state, torch.Tensor, bool)
-    return torch.nn.Parameter(tensor, grad)
+    tensor, grad, *more = parts((*state, {}) if len(state) == 2 else state, torch.Tensor, bool, dict)
+    made = torch.nn.Parameter(tensor, grad)
+    for name, value in more[0].items():
+        need(type(name) is str and not hasattr(torch.Tensor, name), "an attribute that hides one of torch's")
+        setattr(made, name, value)
+    return made
+
+
+def _can_storage(storage: Any) -> Any:
+    if storage.device.type != "cpu":
+        return NotImplemented
+    where = storage.data_ptr()
+    size = storage.nbytes()
+    return (foreign(where, (size,), storage, where) if size else np.empty(0, np.uint8),)
+
+
+def _storage(state: Any) -> Any:
+    (memory,) = parts(state, np.ndarray)
+    need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something else than bytes")
+    return tensor_over(memory, torch.uint8).untyped_storage()
+
+
+def send_from_host(registry: Registry = default_registry) -> None:
+    """Let tensors of other devices be copied to the host and sent from there; they arrive on the CPU.
+
+    Without this, sending one is an error: a copy from a device takes its time, and waits for what the device
+    has yet to do. It holds for `registry`, which is by default the one that all use.
+
+    >>> send_from_host(default_registry.copy())
+    """
+    for name, can, uncan in (
+        ("torch.Tensor", _can_tensor, _tensor),
+        ("torch.nn.Parameter", _can_parameter, _parameter),
+    ):
+        registry.register(name, can=_on_host(can), uncan=uncan, data=True, exact=True)
+
+
+def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def can_on_host(tensor: Any) -> Any:
+        if _device(tensor) in ("cpu", "meta"):
+            return can(tensor)
+        cls, grad = type(tensor), tensor.requires_grad
+        moved = tensor.detach().cpu()
+        return can(moved.requires_grad_(grad) if cls is torch.Tensor else cls(moved, grad))
+
+    return can_on_host
+
+
+# -- what describes a tensor -----------------------------------------------------------------------------
 
 
 def _can_dtype(kind: Any) -> Any:
-    return (str(kind).removeprefix("torch."),)
+    return (name_of(kind),)
 
 
 def _dtype(state: Any) -> Any:
@@ -118,6 +156,15 @@ def _dtype(state: Any) -> Any:
     found = getattr(torch, name, None)
     need(isinstance(found, torch.dtype), "a dtype that torch does not have")
     return found
+
+
+def _can_device(device: Any) -> Any:
+    return device.type, device.index
+
+
+def _device_of(state: Any) -> Any:
+    kind, index = parts(state, str, (int, type(None)))
+    return torch.device(kind) if index is None else torch.device(kind, index)
 
 
 def _can_size(size: Any) -> Any:
@@ -133,6 +180,8 @@ def _size(state: Any) -> Any:
 CANNERS: Final = (
     Canner("torch.Tensor", _can_tensor, _tensor, data=True, exact=True),
     Canner("torch.nn.Parameter", _can_parameter, _parameter, data=True, exact=True),
+    Canner("torch.UntypedStorage", _can_storage, _storage, data=True, exact=True),
     Canner("torch.dtype", _can_dtype, _dtype, data=True, exact=True),
+    Canner("torch.device", _can_device, _device_of, data=True, exact=True),
     Canner("torch.Size", _can_size, _size, data=True, exact=True),
 )

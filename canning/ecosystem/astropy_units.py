@@ -1,0 +1,70 @@
+"""astropy: Quantity and its like, as an array of numpy's and the name of a unit. Its own pickling copies."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from astropy import coordinates, units
+
+from ..registry import Canner
+from .checks import need, parts
+
+
+@functools.lru_cache(maxsize=256)
+def _text_of(unit: Any) -> str | None:
+    """Give a unit's name; None where it is not found by it."""
+    try:
+        text: str = unit.to_string()
+        return text if units.Unit(text) == unit else None
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _unit(text: str) -> Any:
+    need(len(text) < 1000, "a unit that is none")
+    return units.Unit(text)
+
+
+def _can(quantity: Any) -> Any:
+    unit = quantity._unit
+    text = _text_of(unit)
+    more = {name: value for name, value in vars(quantity).items() if name != "_unit"}
+    return quantity.view(np.ndarray), unit if text is None else text, more
+
+
+def _as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        array, unit, more = state
+        made = array.view(cls)
+        made._set_unit(_unit(unit) if type(unit) is str else unit)
+        vars(made).update(more)
+        return made
+
+    return make
+
+
+def _checked_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        array, text, more = parts(state, np.ndarray, str, dict)
+        need(array.dtype.kind in "fc", "a quantity of something else than numbers")
+        wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None
+        need(not more, "a quantity that knows more than its unit")
+        made = cls(array, _unit(text), copy=False, **({} if wrap is None else {"wrap_angle": wrap}))
+        need(type(made) is cls, "a quantity of another class")
+        return made
+
+    return make
+
+
+_CLASSES: Final = (
+    *(("units.Quantity", units.Quantity), ("coordinates.Angle", coordinates.Angle)),
+    *(("coordinates.Latitude", coordinates.Latitude), ("coordinates.Longitude", coordinates.Longitude)),
+    ("coordinates.Distance", coordinates.Distance),
+)
+CANNERS: Final = tuple(
+    Canner(f"astropy.{name}", _can, _as(cls), data=_checked_as(cls), exact=True) for name, cls in _CLASSES
+)

@@ -1,0 +1,59 @@
+"""pint: Quantity and Unit, the magnitude as it is and the unit by its names.
+
+A quantity arrives in the reader's application registry, which is how pint itself unpickles one.
+"""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+from typing import Any, Final
+
+import numpy as np
+import pint
+
+from ..registry import Canner
+from .checks import need, parts
+
+_NUMBERS: Final = (int, float, complex, decimal.Decimal, fractions.Fraction, np.ndarray, np.generic)
+
+
+def _can_unit(unit: Any) -> Any:
+    return (tuple(unit._units.items()),)
+
+
+def _container(units: Any) -> Any:
+    """Make the units anew; looking them up makes the registry know those that have a prefix."""
+    need(type(units) is tuple and len(units) < 100, "units that are none")
+    for unit in units:
+        name, exponent = parts(unit, str, object)
+        need(len(name) < 100 and name.isidentifier(), "a unit that is none")
+        need(isinstance(exponent, int | float | decimal.Decimal | fractions.Fraction), "an odd exponent")
+        pint.application_registry.parse_units(name)
+    return pint.util.UnitsContainer(dict(units))
+
+
+def _unit(state: Any) -> Any:
+    (units,) = parts(state, tuple)
+    return pint.application_registry.Unit(_container(units))
+
+
+def _can_quantity(quantity: Any) -> Any:
+    return quantity._magnitude, tuple(quantity._units.items())
+
+
+def _quantity(state: Any) -> Any:
+    magnitude, units = state
+    return pint.application_registry.Quantity(magnitude, _container(units))
+
+
+def _checked_quantity(state: Any) -> Any:
+    magnitude, _ = parts(state, object, tuple)
+    need(isinstance(magnitude, _NUMBERS), "a quantity of something else than numbers")
+    return _quantity(state)
+
+
+CANNERS: Final = (
+    Canner("pint.Quantity", _can_quantity, _quantity, data=_checked_quantity),
+    Canner("pint.Unit", _can_unit, _unit, data=True),
+)

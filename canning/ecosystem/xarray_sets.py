@@ -1,0 +1,236 @@
+"""xarray: Dataset, DataArray, DataTree, Variable, and the indexes that consist of one of pandas'.
+
+What is lazily indexed stays so: it goes by xarray's own hooks, which open the file again at the receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray
+from xarray.core import extension_array, indexes, indexing
+
+from ..registry import Canner
+from .checks import label, need, parts
+
+xr: Any = xarray
+_Adapter: Any = indexing.PandasIndexingAdapter
+_MultiAdapter: Any = indexing.PandasMultiIndexingAdapter
+_Extension: Any = extension_array.PandasExtensionArray
+_MEMORY: Final = (np.ndarray, _Adapter, _MultiAdapter, _Extension)
+_OBJECTS: Final = np.dtype(object)
+
+# -- variables -------------------------------------------------------------------------------------------
+
+
+def _can_variable(variable: Any) -> Any:
+    return variable._dims, variable._data, variable._attrs, variable._encoding
+
+
+def _variable_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        made = cls.__new__(cls)
+        made._dims, made._data, made._attrs, made._encoding = state
+        return made
+
+    return make
+
+
+def _checked_variable_as(cls: Any, kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+    make = _variable_as(cls)
+
+    def make_checked(state: Any) -> Any:
+        dims, data, attrs, encoding = parts(state, tuple, object, object, object)
+        need(type(data) in kinds and data.ndim == len(dims), "a variable of something else than an array")
+        need(len(set(map(label, dims))) == len(dims), "an axis that is there twice")
+        _check_attributes(attrs)
+        _check_attributes(encoding)
+        return make(state)
+
+    return make_checked
+
+
+def _check_attributes(attributes: Any) -> None:
+    need(attributes is None or type(attributes) is dict, "attributes that are none")
+    for name in attributes or ():
+        label(name)
+
+
+def _named(dtype: Any) -> Any:
+    """Give a dtype, or None in place of numpy's objects, of which a stranger cannot send an array."""
+    return None if dtype == _OBJECTS else dtype
+
+
+def _dtype(named: Any) -> Any:
+    need(named is None or isinstance(named, np.dtype | pd.api.extensions.ExtensionDtype), "no dtype")
+    return _OBJECTS if named is None else named
+
+
+def _can_adapter(adapter: Any) -> Any:
+    return adapter.array, _named(adapter._dtype)
+
+
+def _adapter(state: Any) -> Any:
+    array, dtype = state
+    need(isinstance(array, pd.Index), "an index that is none")
+    return _Adapter(array, _dtype(dtype))
+
+
+def _can_multi_adapter(adapter: Any) -> Any:
+    return adapter.array, _named(adapter._dtype), adapter.level
+
+
+def _multi_adapter(state: Any) -> Any:
+    array, dtype, level = state
+    need(isinstance(array, pd.MultiIndex), "an index that is none")
+    need(level is None or label(level) in array.names, "a level that the index does not have")
+    return _MultiAdapter(array, _dtype(dtype), level)
+
+
+def _can_extension(wrapper: Any) -> Any:
+    return (wrapper.array,)
+
+
+def _extension(state: Any) -> Any:
+    (array,) = parts(state, object)
+    need(isinstance(array, pd.api.extensions.ExtensionArray), "an array of pandas that is none")
+    return _Extension(array)
+
+
+# -- indexes ---------------------------------------------------------------------------------------------
+
+
+def _can_index(index: Any) -> Any:
+    return index.index, index.dim, _named(index.coord_dtype)
+
+
+def _index(state: Any) -> Any:
+    array, dim, dtype = state
+    need(isinstance(array, pd.Index) and array.name is not None, "an index that is none")
+    return indexes.PandasIndex(array, label(dim), _dtype(dtype), fastpath=True)
+
+
+def _can_multi_index(index: Any) -> Any:
+    return index.index, index.dim, {name: _named(of) for name, of in index.level_coords_dtype.items()}
+
+
+def _multi_index(state: Any) -> Any:
+    array, dim, dtypes = parts(state, pd.MultiIndex, object, dict)
+    need(set(dtypes) == set(array.names), "an index of other levels")
+    return indexes.PandasMultiIndex(array, label(dim), {name: _dtype(of) for name, of in dtypes.items()})
+
+
+def _check_indexes(variables: Any, found: Any) -> None:
+    """Check that each index is that of a coordinate, by which it is found, and as long as its axis."""
+    need(type(found) is dict, "indexes that are none")
+    for name, index in found.items():
+        need(isinstance(index, indexes.PandasIndex) and name in variables, "an index of nothing")
+        data = variables[name]._data
+        need(isinstance(data, _Adapter) and data.array.equals(index.index), "an index of something else")
+        need(variables[name]._dims == (index.dim,), "an index of another axis")
+
+
+# -- arrays and sets of them -----------------------------------------------------------------------------
+
+
+def _is_read(obj: Any, variables: Any) -> bool:
+    """Tell whether nothing is left to be read from a file: only then it may be forgotten."""
+    return obj._close is None or all(type(variable._data) in _MEMORY for variable in variables)
+
+
+def _can_array(array: Any) -> Any:
+    if not _is_read(array, (array._variable, *array._coords.values())):
+        return NotImplemented
+    return array._variable, array._coords, array._name, array._indexes
+
+
+def _array(state: Any) -> Any:
+    variable, coords, name, found = state
+    return xr.DataArray(variable, coords, name=name, indexes=found, fastpath=True)
+
+
+def _checked_array(state: Any) -> Any:
+    variable, coords, name, found = parts(state, xr.Variable, dict, object, dict)
+    _check_variables(coords)
+    lengths = dict(zip(variable._dims, variable.shape, strict=True))
+    for coord in coords.values():
+        need(
+            all(lengths.get(dim) == n for dim, n in zip(coord._dims, coord.shape, strict=True)),
+            "a coordinate of other axes",
+        )
+    _check_indexes(coords, found)
+    label(name)
+    return _array(state)
+
+
+def _check_variables(variables: dict[Any, Any]) -> None:
+    for name, variable in variables.items():
+        need(isinstance(variable, xr.Variable), "a variable that is none")
+        label(name)
+
+
+def _can_set(dataset: Any) -> Any:
+    if not _is_read(dataset, dataset._variables.values()):
+        return NotImplemented
+    names = [name for name in dataset._variables if name in dataset._coord_names]
+    return dataset._variables, names, dataset._attrs, dataset._indexes, dataset._encoding
+
+
+def _set(state: Any) -> Any:
+    variables, names, attrs, found, encoding = state
+    return xr.Dataset._construct_direct(variables, set(names), None, attrs, found, encoding)
+
+
+def _checked_set(state: Any) -> Any:
+    variables, names, attrs, found, encoding = parts(state, dict, list, object, dict, object)
+    _check_variables(variables)
+    need(all(label(name) in variables for name in names), "a coordinate that is no variable")
+    need(all(name in names for name in found), "an index of no coordinate")
+    _check_attributes(attrs)
+    _check_attributes(encoding)
+    _check_indexes(variables, found)
+    return _set(state)  # raises where the lengths of an axis differ
+
+
+def _can_tree(tree: Any) -> Any:
+    nodes = {node.relative_to(tree): node.to_dataset(inherit=False) for node in tree.subtree}
+    return nodes, tree.name
+
+
+def _tree(state: Any) -> Any:
+    nodes, name = parts(state, dict, object)
+    need(all(type(path) is str and isinstance(node, xr.Dataset) for path, node in nodes.items()), "no tree")
+    return xr.DataTree.from_dict(
+        {"/" if path == "." else path: node for path, node in nodes.items()}, label(name)
+    )
+
+
+def _row(name: str, can: Any, uncan: Any, data: Any = True) -> Canner:
+    return Canner(f"xarray.{name}", can, uncan, data=data, exact=True)
+
+
+CANNERS: Final = (
+    _row(
+        "Variable",
+        _can_variable,
+        _variable_as(xr.Variable),
+        _checked_variable_as(xr.Variable, _MEMORY),
+    ),
+    _row(
+        "IndexVariable",
+        _can_variable,
+        _variable_as(xr.IndexVariable),
+        _checked_variable_as(xr.IndexVariable, (_Adapter, _MultiAdapter)),
+    ),
+    _row("core.indexing.PandasIndexingAdapter", _can_adapter, _adapter),
+    _row("core.indexing.PandasMultiIndexingAdapter", _can_multi_adapter, _multi_adapter),
+    _row("core.extension_array.PandasExtensionArray", _can_extension, _extension),
+    _row("indexes.PandasIndex", _can_index, _index),
+    _row("indexes.PandasMultiIndex", _can_multi_index, _multi_index),
+    _row("DataArray", _can_array, _array, _checked_array),
+    _row("Dataset", _can_set, _set, _checked_set),
+    _row("DataTree", _can_tree, _tree),
+)
