@@ -3,7 +3,7 @@
 #   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
 #   make slow                 the tests that take long, which make test leaves out
-#   make torch                the tests of torch's types, for which it installs torch
+#   make torch                the tests of the types of torch, astropy and geopandas, which it installs
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
@@ -52,8 +52,8 @@ slow: $(VENV)/.has-test
 # Built for the CPU where there is such a build: the other one is ten times as large.
 .PHONY: torch
 torch: $(VENV)/.has-test
-	$(RUN) -m pip install --quiet torch==2.13.0
-	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py $(ARGS)
+	$(RUN) -m pip install --quiet torch==2.13.0 --editable '.[large]'
+	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py tests/test_golden.py $(ARGS)
 
 .PHONY: check
 check: COVERAGE = --cov --cov-report=term

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -163,14 +164,112 @@ def test_tied_weights_stay_tied() -> None:
     assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
 
 
-def test_a_tensor_of_a_device_says_how_it_can_be_sent() -> None:
+@pytest.fixture
+def on_device(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let tensors whose first element is -1 seem to be on a device."""
     pytest.importorskip("torch")
-    from types import SimpleNamespace
+    from canning.ecosystem import torch_tensors
 
-    from canning.ecosystem.torch_tensors import _check_device
+    def kind(tensor: Any) -> str:
+        return "cuda" if tensor.numel() and tensor.detach().reshape(-1)[0] == -1 else "cpu"
 
-    with pytest.raises(ValueError, match=r"tensor\.cpu\(\)"):
-        _check_device(SimpleNamespace(device=SimpleNamespace(type="cuda")))
+    moved = []
+
+    def cpu(tensor: Any) -> Any:
+        moved.append(tensor)
+        return tensor + 2
+
+    monkeypatch.setattr(torch_tensors, "_device", kind)
+    monkeypatch.setattr("torch.Tensor.cpu", cpu)
+    return moved
+
+
+def test_a_tensor_of_a_device_says_how_it_can_be_sent(on_device: Any) -> None:
+    import torch
+
+    for obj in ([torch.full((3,), -1.0)], {"p": torch.nn.Parameter(torch.full((3,), -1.0))}):
+        with pytest.raises(SerializationError) as caught:
+            canning.serialize_object(obj)
+        text = f"{caught.value} {caught.value.__cause__}"
+        assert re.search(r"on cuda.*tensor\.cpu\(\).*send_from_host\(\)", text)
+    assert on_device == []
+
+
+def test_tensors_of_a_device_are_copied_to_the_host_when_that_is_told(on_device: Any) -> None:
+    import torch
+
+    from canning.ecosystem.torch_tensors import send_from_host
+
+    registry = canning.default_registry.copy()
+    send_from_host(registry)
+    model = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight[:] = -1.0
+    sent = [torch.full((3,), -1.0, requires_grad=True), torch.arange(3.0), model]
+    got = through(sent, Serializer(registry=registry))
+    assert got[0].tolist() == [1.0, 1.0, 1.0]
+    assert (got[0].requires_grad, got[0].is_leaf) == (True, True)
+    assert got[1].tolist() == [0.0, 1.0, 2.0]
+    assert (type(got[2].weight), got[2].weight.tolist()) == (torch.nn.Parameter, [[1.0, 1.0]])
+    assert len(on_device) == 2
+    state = through({"w": sent[0].detach()}, Serializer(registry=registry, trust="data"))
+    assert state["w"].tolist() == [1.0, 1.0, 1.0]
+
+
+def shared_places() -> list[range]:
+    """List where in this process memory without a file of its own is mapped, as an arena's is."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    places = [line.split()[0].split("-") for line in lines if "memfd:" in line]
+    return [range(int(low, 16), int(high, 16)) for low, high in places]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are Linux's")
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_came_through_an_arena_is_a_view_of_it(writable: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pd = pytest.importorskip("pandas")
+    import transport
+
+    here, there = transport.fake_pair()
+    arena = transport.SharedArena("16MiB", threshold=4096)
+    try:
+        values = arena.empty((100_000,), "f8")
+        values[:] = 1
+        table = pa.table({"n": pa.array(range(50_000), pa.int32()), "s": [f"n {n}" for n in range(50_000)]})
+        frame = pd.DataFrame({"a": values}, copy=False)
+        tracker = transport.send(here, [table, frame], arena=arena)
+        got, there_too = transport.recv(there, shared_memory=True, writable=writable)
+        assert got.equals(table)
+        addresses = [b.address for column in got.columns for b in column.chunk(0).buffers() if b]
+        addresses.append(there_too["a"].to_numpy().ctypes.data)
+        assert all(any(address in place for place in shared_places()) for address in addresses)
+        assert [address % 64 for address in addresses] == [0] * len(addresses)
+        del got, there_too, frame, values, tracker
+    finally:
+        arena.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are Linux's")
+def test_a_tensor_that_came_through_an_arena_is_a_view_of_it_where_it_may_be_written_to() -> None:
+    torch = pytest.importorskip("torch")
+    import transport
+
+    here, there = transport.fake_pair()
+    arena = transport.SharedArena("16MiB", threshold=4096)
+    try:
+        array = arena.empty((1000, 100), "f4")
+        array[:] = 1
+        for writable in (True, False):
+            tracker = transport.send(here, {"w": torch.from_numpy(array)}, arena=arena)
+            got = transport.recv(there, shared_memory=True, writable=writable)["w"]
+            assert got.sum() == 100_000
+            assert any(got.data_ptr() in place for place in shared_places()) is writable
+            got += 1  # of its own: neither the sender's memory nor a page that cannot be written to
+            assert array[0, 0] == 1
+        assert arena.stats().in_place == 2
+        del got, tracker, array
+    finally:
+        arena.close()
 
 
 try:

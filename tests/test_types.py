@@ -9,7 +9,7 @@ import pytest
 import canning
 
 from .harness import check_round_trip
-from .types import DATA, NOTHING, Row, describe, page
+from .types import NOTHING, Row, describe, page
 from .types_rows import ROWS
 
 DOCS = Path(__file__).parents[1] / "docs" / "types.md"
@@ -31,12 +31,12 @@ def test_plain_data(row: Row) -> None:
     obj = row.make()
     frames = canning.serialize_object({"k": [obj]})
     if row.data:
-        got, rest = DATA.deserialize_object(frames)
+        got, rest = row.reader.deserialize_object(frames)
         assert rest == []
         row.same(obj, got["k"][0], writeable="at most")
     else:
         with pytest.raises(canning.DeserializationError):
-            DATA.deserialize_object(frames)
+            row.reader.deserialize_object(frames)
 
 
 @pytest.mark.parametrize("row", HERE)

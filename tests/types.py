@@ -29,10 +29,16 @@ package; `canning.unregister("pandas.DataFrame")` leaves a type to pickle, and a
 precedence. Under `trust="data"` the package must have been imported by the reader, for a stranger's message
 imports nothing. Older versions than those stated are refused, by an error that says so.
 
+Subclasses of these types, a GeoDataFrame for one, go by their own hooks, and what those hand to pickle is
+canned in turn. Typed containers of numba cannot be sent: their memory is in reach of compiled code alone, and
+to compile a look at one takes 0.3 s for each type of item, more than any message; send `list(container)`.
+
 This page is made by `python -m tests.types --write docs/types.md` from the rows that the tests run.
 
 * **uncopied**: whether memory of 1024 bytes and more is sent from where it lies; a dash where there is none.
-* **writable**, **aligned**: what arrives in frames of writable memory; to 8 bytes for Arrow's buffers.
+* **writable**, **aligned**: what arrives in frames of writable memory; to 8 bytes for Arrow's buffers, and to
+  64 out of a `SharedArena`. A tensor is writable always: over read-only memory it is a copy, so that it is a
+  view of an arena where it is received with `writable=True`, which gives private pages.
 * **data**: whether it is read under `trust="data"`.
 """
 
@@ -50,6 +56,7 @@ class Row:
         data: whether it is read under ``trust="data"``.
         remark: what is copied, and why; what arrives as something else.
         golden: whether frames of it are kept.
+        allow: the classes that a reader of plain data allows for it.
     """
 
     name: str
@@ -60,11 +67,17 @@ class Row:
     data: bool = True
     remark: str = ""
     golden: bool = False
+    allow: tuple[type | str, ...] = ()
 
     @property
     def is_here(self) -> bool:
         """Whether the package is installed."""
         return not self.package or importlib.util.find_spec(self.package) is not None
+
+    @property
+    def reader(self) -> canning.Serializer:
+        """What reads it as plain data."""
+        return canning.Serializer(trust="data", allow=self.allow) if self.allow else DATA
 
     @property
     def file(self) -> str:
@@ -79,7 +92,7 @@ def describe(row: Row) -> tuple[str, ...]:
     frames = canning.serialize_object([obj])
     (got,), _ = canning.deserialize_object([bytearray(frame) for frame in frames])
     row.same(obj, got, writeable="same")
-    return (*_memory(row, obj, got, frames), "yes" if _is_data(frames) else "no")
+    return (*_memory(row, obj, got, frames), "yes" if _is_data(row, frames) else "no")
 
 
 def _memory(row: Row, obj: Any, got: Any, frames: list[Any]) -> tuple[str, str, str]:
@@ -100,9 +113,9 @@ def _memory(row: Row, obj: Any, got: Any, frames: list[Any]) -> tuple[str, str, 
     return uncopied, "yes" if writable else "no", "yes" if aligned else "no"
 
 
-def _is_data(frames: list[Any]) -> bool:
+def _is_data(row: Row, frames: list[Any]) -> bool:
     try:
-        DATA.deserialize_object(frames)
+        row.reader.deserialize_object(frames)
     except canning.DeserializationError:
         return False
     return True
@@ -110,10 +123,14 @@ def _is_data(frames: list[Any]) -> bool:
 
 def page(before: str = "") -> str:
     """Make the page; of packages that are not here, take the part from the page `before`."""
+    from canning.ecosystem import LIBRARIES
+
     from .types_rows import PACKAGES, ROWS
 
     parts = [INTRODUCTION]
-    for package, title in PACKAGES.items():
+    for package, (called, module) in PACKAGES.items():
+        since = f", from {'.'.join(map(str, LIBRARIES[module].since))} on" if module else ""
+        title = called + since
         rows = [row for row in ROWS if row.package == package]
         if not all(row.is_here for row in rows):
             parts.append(_section(before, title))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import ctypes
 import datetime as dt
@@ -21,10 +22,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from .harness import assert_equal
+from .samples import Color, Pair, Point
 from .types import Row
+from .types_rows_more import ALLOWED, ATTRS, BERLIN, MORE
 from .types_same import (
     arrow_memory,
     buffer_memory,
+    fields_memory,
     pandas_memory,
     parts_memory,
     polars_memory,
@@ -42,13 +47,21 @@ from .types_same import (
 )
 
 PACKAGES: Final = {
-    "": "The standard library",
-    "pandas": "pandas, from 2.3 on",
-    "pyarrow": "pyarrow, from 17.0 on",
-    "polars": "polars, from 1.36 on",
-    "scipy": "scipy.sparse, from 1.13 on",
-    "torch": "torch, from 2.13 on",
+    "": ("The standard library", ""),
+    "attr": ("attrs", ""),
+    "pandas": ("pandas", "pandas_frames"),
+    "pyarrow": ("pyarrow", "pyarrow_types"),
+    "polars": ("polars", "polars_frames"),
+    "scipy": ("scipy.sparse", "scipy_sparse"),
+    "xarray": ("xarray", "xarray_sets"),
+    "PIL": ("Pillow", "pillow_images"),
+    "pint": ("pint", "pint_quantities"),
+    "astropy": ("astropy", "astropy_units"),
+    "pytz": ("pytz", "pytz_zones"),
+    "geopandas": ("geopandas", ""),
+    "torch": ("torch", "torch_tensors"),
 }
+"""By package, how the page calls it, and which module knows its types."""
 
 
 class Sample(ctypes.Structure):
@@ -79,7 +92,8 @@ def value(name: str, make: Callable[[], Any], **more: Any) -> Row:
     return Row(name, "", make, more.pop("same", same_value), **more)
 
 
-BERLIN: Final = "Europe/Berlin"
+OWNS: Final = "arrives as a copy, since it owns its memory"
+SMALL: Final = "what is under 1024 bytes goes with the header"
 STANDARD: Final = (
     value(
         "mmap.mmap",
@@ -93,7 +107,7 @@ STANDARD: Final = (
         "io.BytesIO",
         lambda: io.BytesIO(b"x" * 2000),
         same=same_file,
-        remark="arrives as a copy, since it owns its memory",
+        remark=OWNS,
     ),
     value("ctypes array", numbers, same=same_bytes, memory=buffer_memory, golden=True),
     value(
@@ -130,6 +144,24 @@ STANDARD: Final = (
     value("pathlib: paths", lambda: pathlib.PurePosixPath("a/b")),
     value("collections.Counter", lambda: collections.Counter("aab")),
     value("collections.deque", lambda: collections.deque([1, 2], maxlen=3)),
+    value(
+        "collections.deque of arrays",
+        lambda: collections.deque([np.arange(400.0), np.arange(5)], 7),
+        same=assert_equal,
+        memory=list,
+        remark=SMALL,
+    ),
+    value("array.array", lambda: array.array("d", range(400)), memory=buffer_memory, remark=OWNS),
+    value("enum.Enum", lambda: Color(1), allow=(Color,), remark=ALLOWED),
+    value(
+        "dataclasses with arrays",
+        lambda: Point(np.arange(400.0), "a"),
+        same=assert_equal,
+        memory=fields_memory,
+        allow=(Point,),
+        remark=ALLOWED,
+    ),
+    value("named tuples", lambda: Pair(1, 2.0), allow=(Pair,), remark=ALLOWED),
     value("collections.OrderedDict", lambda: collections.OrderedDict(a=1)),
 )
 
@@ -267,6 +299,14 @@ PANDAS: Final = (
     pandas("Interval", lambda pd: pd.Interval(1, 2.5, "both")),
     pandas("NaT", lambda pd: pd.NaT),
     pandas("NA", lambda pd: pd.NA),
+    pandas("Series: labels that are times", lambda pd: pd.Series([1, 2], name=pd.Timestamp("2024"))),
+    pandas("dtypes of columns", lambda pd: with_missing().dtypes.tolist()[0]),
+    pandas("StringDtype", lambda pd: pd.StringDtype("python")),
+    pandas("ArrowDtype", lambda pd: pd.ArrowDtype(_arrow().list_(_arrow().int64()))),
+    pandas(
+        "PeriodDtype, IntervalDtype, SparseDtype, DatetimeTZDtype",
+        lambda pd: pd.DatetimeTZDtype("ns", zoneinfo.ZoneInfo(BERLIN)),
+    ),
 )
 
 
@@ -295,8 +335,15 @@ def table(pa: Any) -> Any:
     return pa.concat_tables([whole, whole]).replace_schema_metadata({"by": "canning"})
 
 
+def dense_union(pa: Any) -> Any:
+    numbers, places = pa.array(range(300)), pa.array(np.arange(600, dtype=np.int32) // 2)
+    return pa.UnionArray.from_dense(
+        pa.array([0, 1] * 300, pa.int8()), places, [numbers, numbers.cast("string")]
+    )
+
+
 REBASED: Final = "offsets are copied where the slice leaves out more than they take"
-WHOLE: Final = "slices go whole; not checked, and so refused"
+COMPACT: Final = "a slice is copied, compact"
 NO_MEMORY: Final = {"memory": None}
 ARROW: Final = (
     arrow("Table", table, golden=True),
@@ -320,25 +367,35 @@ ARROW: Final = (
     arrow("Array: dictionary", lambda pa: pa.array(["a", "b", None] * 600).dictionary_encode(), golden=True),
     arrow("Array: null", lambda pa: pa.nulls(100)),
     arrow(
-        "Array: unions",
+        "Array: unions, sparse and dense",
         lambda pa: pa.UnionArray.from_sparse(
             pa.array([0, 1] * 300, pa.int8()), [pa.array(range(600)), pa.array(range(600))]
         ),
-        data=False,
-        remark=WHOLE,
+        remark=COMPACT,
+        memory=None,
+    ),
+    arrow("Array: a slice of a dense union", lambda pa: dense_union(pa)[5:25], remark=COMPACT, memory=None),
+    arrow(
+        "Array: run-end encoded",
+        lambda pa: pa.RunEndEncodedArray.from_arrays([3, 10], [1, 2])[2:9],
+        remark=COMPACT,
         memory=None,
     ),
     arrow(
-        "Array: run-end encoded",
-        lambda pa: pa.RunEndEncodedArray.from_arrays([3, 10], [1, 2]),
-        data=False,
-        remark=WHOLE,
-        memory=None,
+        "Array: views of lists",
+        lambda pa: pa.array([[1, 2], None, [3]] * 300, pa.list_view(pa.int64())),
+        remark=COMPACT,
     ),
     arrow(
         "Array: views of text",
         lambda pa: pa.array(["a", "b" * 50] * 400, pa.string_view()),
-        remark="a slice takes all bytes of the text along",
+        remark="a slice: its views are copied, to leave out text that they do not show",
+    ),
+    arrow(
+        "Array: a slice of views",
+        lambda pa: pa.array([f"a text of some length, {n}" for n in range(900)], pa.string_view())[7:40],
+        remark="as above",
+        memory=None,
     ),
     arrow(
         "Array: extension types",
@@ -347,6 +404,9 @@ ARROW: Final = (
         ),
         data=False,
         remark="its class runs code of its own",
+    ),
+    arrow(
+        "Tensor", lambda pa: pa.Tensor.from_numpy(np.arange(600.0).reshape(20, 30), ["y", "x"]), memory=None
     ),
     arrow("Scalar", lambda pa: pa.scalar([1, 2]), **NO_MEMORY),
     arrow("Buffer", lambda pa: pa.py_buffer(b"x" * 2000), remark="read-only where it was so"),
@@ -439,11 +499,30 @@ POLARS: Final = (
         remark="polars does not check them",
     ),
     polars(
+        "Series: Object",
+        lambda pl: pl.Series("o", [{"a": 1}, None, "x"], dtype=pl.Object),
+        memory=None,
+        remark="goes as a list: polars cannot pickle it",
+    ),
+    polars(
+        "DataFrame with such columns, and integers of 128 bits",
+        lambda pl: pl.DataFrame(
+            {
+                "n": range(3),
+                "o": pl.Series([1, "a", None], dtype=pl.Object),
+                "": pl.Series(["y", "x", None], dtype=pl.Enum(["x", "y"])),
+                "i": pl.Series([2**100, None, -5], dtype=pl.Int128),
+            }
+        ),
+        memory=None,
+        remark="goes as lists: pyarrow has no such types",
+    ),
+    polars(
         "LazyFrame",
         lambda pl: polars_frame(pl).lazy(),
         data=False,
         memory=None,
-        remark="its plan, by polars' own pickling",
+        remark="its plan, by polars' own pickling, which copies the frames in it; it may hold functions",
     ),
 )
 
@@ -456,18 +535,30 @@ def tied(torch: Any) -> Any:
     return model
 
 
+def compressed_memory(obj: Any) -> list[Any]:
+    by_row = str(obj.layout) in ("torch.sparse_csr", "torch.sparse_bsr")
+    rows, columns = ("crow", "col") if by_row else ("ccol", "row")
+    indices = [getattr(obj, f"{name}_indices")() for name in (rows, columns)]
+    return [memory for part in (*indices, obj.values()) for memory in torch_memory(part)]
+
+
+def quietly(make: Callable[[], Any]) -> Any:
+    with warnings.catch_warnings(action="ignore"):  # of what is in beta, or to go
+        return make()
+
+
 def torch(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
     def make_it() -> Any:
         import torch
 
-        return make(torch)
+        return quietly(lambda: make(torch))
 
     return Row(name, "torch", make_it, same_torch, more.pop("memory", torch_memory), **more)
 
 
 TORCH: Final = (
-    torch("Tensor", lambda torch: torch.arange(600.0).reshape(20, 30)),
-    torch("Tensor: bfloat16", lambda torch: torch.arange(600.0).to(torch.bfloat16)),
+    torch("Tensor", lambda torch: torch.arange(600.0).reshape(20, 30), golden=True),
+    torch("Tensor: bfloat16", lambda torch: torch.arange(600.0).to(torch.bfloat16), golden=True),
     torch("Tensor: float8", lambda torch: torch.arange(2000.0).to(torch.float8_e5m2)),
     torch("Tensor: complex, bool", lambda torch: torch.arange(600.0).to(torch.complex128)),
     torch("Tensor: transposed, other strides", lambda torch: torch.arange(600.0).reshape(20, 30).T),
@@ -480,22 +571,46 @@ TORCH: Final = (
     ),
     torch("Tensor: conj and neg bits", lambda torch: torch.arange(600.0).to(torch.complex64).conj()),
     torch("Tensor: requires_grad", lambda torch: torch.arange(600.0).requires_grad_()),
-    torch("Parameter", lambda torch: torch.nn.Parameter(torch.arange(600.0))),
+    torch("Parameter", lambda torch: torch.nn.Parameter(torch.arange(600.0)), golden=True),
+    torch("Tensor: requires_grad, not a leaf", lambda torch: torch.arange(600.0).requires_grad_() * 2),
+    torch("Tensor: no axes", lambda torch: torch.tensor(3.0), memory=None),
     torch(
-        "Tensor: sparse",
-        lambda torch: torch.eye(200).to_sparse(),
-        data=False,
-        memory=None,
-        remark="its indices and values as tensors",
+        "Tensor: sparse COO",
+        lambda torch: torch.eye(2000).to_sparse(),
+        golden=True,
+        memory=lambda obj: [*torch_memory(obj._indices()), *torch_memory(obj._values())],
     ),
     torch(
-        "Tensor: sparse CSR",
-        lambda torch: _csr(torch),
-        data=False,
+        "Tensor: sparse COO, places twice",
+        lambda torch: torch.sparse_coo_tensor([[1, 0, 1]], torch.ones(3, 400), (4, 400)),
         memory=None,
-        remark="its indices and values as tensors",
     ),
-    torch("Tensor: meta", lambda torch: torch.empty(5, device="meta"), data=False, memory=None),
+    *(
+        torch(
+            f"Tensor: sparse {form.upper()}",
+            lambda torch, form=form: _compressed(torch, form),
+            memory=compressed_memory,
+        )
+        for form in ("csr", "csc", "bsr", "bsc")
+    ),
+    torch(
+        "Tensor: quantized",
+        lambda torch: torch.quantize_per_tensor(torch.arange(2000.0), 0.1, 10, torch.quint8),
+        golden=True,
+    ),
+    torch(
+        "Tensor: quantized by channel",
+        lambda torch: torch.quantize_per_channel(
+            torch.arange(2000.0).reshape(20, 100),
+            torch.ones(20),
+            torch.zeros(20, dtype=torch.int64),
+            0,
+            torch.qint32,
+        ),
+    ),
+    torch("Tensor: meta", lambda torch: torch.empty(5, device="meta"), memory=None),
+    torch("Buffer", lambda torch: torch.nn.Buffer(torch.arange(600.0), persistent=False)),
+    torch("UntypedStorage", lambda torch: torch.arange(600.0).untyped_storage(), memory=None),
     torch(
         "Module",
         tied,
@@ -505,13 +620,14 @@ TORCH: Final = (
     ),
     torch("state_dict", lambda torch: tied(torch).state_dict(), memory=None, remark="its tensors as above"),
     torch("dtype", lambda torch: torch.bfloat16, memory=None),
+    torch("device", lambda torch: torch.device("cpu", 0), memory=None),
     torch("Size", lambda torch: torch.Size([2, 3]), memory=None),
 )
 
 
-def _csr(torch: Any) -> Any:
-    with warnings.catch_warnings(action="ignore"):  # that they are in beta
-        return torch.eye(200).to_sparse_csr()
+def _compressed(torch: Any, form: str) -> Any:
+    blocks = ((2, 2),) if form.startswith("b") else ()
+    return getattr(torch.eye(2000), f"to_sparse_{form}")(*blocks)
 
 
-ROWS: Final = (*STANDARD, *PANDAS, *ARROW, *SPARSE, *POLARS, *TORCH)
+ROWS: Final = (*STANDARD, *ATTRS, *PANDAS, *ARROW, *POLARS, *SPARSE, *MORE, *TORCH)

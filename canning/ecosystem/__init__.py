@@ -221,6 +221,10 @@ LIBRARIES: Final[dict[str, Library]] = {
 """What is known, by the name of the module here that knows it."""
 
 
+_DISTRIBUTIONS: Final = {"PIL": "pillow"}
+"""What is installed to get a package, where that has another name."""
+
+
 def _index() -> dict[str, tuple[str, str]]:
     found = {}
     for module, library in LIBRARIES.items():
@@ -266,7 +270,8 @@ def _check_version(library: Library, name: str, error: Callable[[str], CanningEr
     try:
         package = importlib.import_module(library.package)
     except ImportError as missing:
-        raise error(f"this message holds a {name}: install {library.package} to read it") from missing
+        called = _DISTRIBUTIONS.get(library.package, library.package)
+        raise error(f"this message holds a {name}: install {called} to read it") from missing
     version = str(getattr(package, "__version__", ""))
     numbers = []
     for part in version.split(".")[:2]:

@@ -55,13 +55,13 @@ def _can_quantized(tensor: Any) -> Any:
     return NotImplemented
 
 
-def make_layout(state: Any) -> Any:
-    """Put such a tensor together, which may be a stranger's: torch checks the indices."""
+def make_layout(state: Any, *, check: bool) -> Any:
+    """Put such a tensor together; with `check` one of a stranger's, and torch looks at every index."""
     word, *rest = state
     make = _MAKERS.get(word)
     need(make is not None, "a tensor of no layout of torch's")
     assert make is not None
-    return make(word, tuple(rest))
+    return make(word, tuple(rest), check)
 
 
 def _check_shape(shape: Any) -> None:
@@ -71,7 +71,7 @@ def _check_shape(shape: Any) -> None:
     )
 
 
-def _meta(word: str, state: Any) -> Any:
+def _meta(word: str, state: Any, check: bool) -> Any:
     shape, strides, kind, grad = parts(state, tuple, tuple, str, bool)
     _check_shape(shape)
     _check_shape(strides)
@@ -91,30 +91,30 @@ def _check_parts(shape: Any, grad: Any, *tensors: Any) -> None:
     need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
 
 
-def _coo(word: str, state: Any) -> Any:
+def _coo(word: str, state: Any, check: bool) -> Any:
     shape, indices, values, coalesced, grad = parts(state, tuple, object, object, bool, bool)
     _check_parts(shape, grad, indices, values)
-    made = torch.sparse_coo_tensor(indices, values, shape, check_invariants=True)
+    made = torch.sparse_coo_tensor(indices, values, shape, check_invariants=check)
     if coalesced:
-        made = _coalesced(made, indices, shape)
+        _check_order(indices if check else indices[:, :0])
+        made = made._coalesced_(True)
     return made.requires_grad_() if grad else made
 
 
-def _coalesced(tensor: Any, indices: Any, shape: Any) -> Any:
-    """Mark a tensor whose places are in order, each there once."""
+def _check_order(indices: Any) -> None:
+    """Check that places are in order, each there once."""
     before, after = indices[:, :-1], indices[:, 1:]
     larger = torch.zeros(before.shape[1], dtype=torch.bool)
     for row in range(len(indices) - 1, -1, -1):
         larger = (after[row] > before[row]) | ((after[row] == before[row]) & larger)
     need(bool(larger.all()), "places of a sparse tensor out of order")
-    return tensor._coalesced_(True)
 
 
-def _compressed(word: str, state: Any) -> Any:
+def _compressed(word: str, state: Any, check: bool) -> Any:
     shape, rows, columns, values, grad = parts(state, tuple, object, object, object, bool)
     _check_parts(shape, grad, rows, columns, values)
     made = torch.sparse_compressed_tensor(
-        rows, columns, values, shape, layout=_LAYOUTS[word], check_invariants=True
+        rows, columns, values, shape, layout=_LAYOUTS[word], check_invariants=check
     )
     return made.requires_grad_() if grad else made
 
@@ -133,7 +133,7 @@ def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
     return made.set_(storage, 0, array.shape, strides)
 
 
-def _quantized(word: str, state: Any) -> Any:
+def _quantized(word: str, state: Any, check: bool) -> Any:
     array, name, scale, point = parts(state, object, str, float, int)
 
     def empty(kind: Any) -> Any:
@@ -142,7 +142,7 @@ def _quantized(word: str, state: Any) -> Any:
     return _over(array, name, empty)
 
 
-def _quantized_channels(word: str, state: Any) -> Any:
+def _quantized_channels(word: str, state: Any, check: bool) -> Any:
     array, name, scales, points, axis = parts(state, object, str, object, object, int)
     _check_parts((), False, scales, points)
     need(type(array) is np.ndarray and 0 <= axis < array.ndim, "channels of no axis")
@@ -156,7 +156,7 @@ def _quantized_channels(word: str, state: Any) -> Any:
     )
 
 
-_MAKERS: Final[dict[Any, Callable[[str, Any], Any]]] = {
+_MAKERS: Final[dict[Any, Callable[[str, Any, bool], Any]]] = {
     "meta": _meta,
     "coo": _coo,
     **dict.fromkeys(_LAYOUTS, _compressed),

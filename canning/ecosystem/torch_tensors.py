@@ -8,6 +8,7 @@ of tensors: see `torch_layouts`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -53,9 +54,9 @@ def _can_tensor(tensor: Any) -> Any:
     return ("with", state, dict(more)) if more and state is not NotImplemented else state
 
 
-def _tensor(state: Any) -> Any:
+def _tensor(state: Any, *, check: bool = False) -> Any:
     if type(state) is tuple and state and type(state[0]) is str:
-        return _with(state) if state[0] == "with" else make_layout(state)
+        return _with(state, check) if state[0] == "with" else make_layout(state, check=check)
     array, name, *flags = state
     grad, conj, neg = flags
     need(type(array) is np.ndarray and type(name) is str, "a tensor that is none")
@@ -74,15 +75,18 @@ def _tensor(state: Any) -> Any:
     return tensor.requires_grad_() if grad else tensor
 
 
-def _with(state: Any) -> Any:
+def _with(state: Any, check: bool) -> Any:
     """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
     _, inner, more = parts(state, str, tuple, dict)
     need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
-    made = _tensor(inner)
+    made = _tensor(inner, check=check)
     for name, value in more.items():
         need(type(name) is str and not hasattr(torch.Tensor, name), "an attribute that hides one of torch's")
         setattr(made, name, value)
     return made
+
+
+_checked_tensor: Final = functools.partial(_tensor, check=True)
 
 
 # -- what is made of a tensor ----------------------------------------------------------------------------
@@ -126,11 +130,10 @@ def send_from_host(registry: Registry = default_registry) -> None:
 
     >>> send_from_host(default_registry.copy())
     """
-    for name, can, uncan in (
-        ("torch.Tensor", _can_tensor, _tensor),
-        ("torch.nn.Parameter", _can_parameter, _parameter),
-    ):
-        registry.register(name, can=_on_host(can), uncan=uncan, data=True, exact=True)
+    for canner in CANNERS[:2]:
+        registry.register(
+            canner.name, can=_on_host(canner.can), uncan=canner.uncan, data=canner.data, exact=True
+        )
 
 
 def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -178,7 +181,7 @@ def _size(state: Any) -> Any:
 
 
 CANNERS: Final = (
-    Canner("torch.Tensor", _can_tensor, _tensor, data=True, exact=True),
+    Canner("torch.Tensor", _can_tensor, _tensor, data=_checked_tensor, exact=True),
     Canner("torch.nn.Parameter", _can_parameter, _parameter, data=True, exact=True),
     Canner("torch.UntypedStorage", _can_storage, _storage, data=True, exact=True),
     Canner("torch.dtype", _can_dtype, _dtype, data=True, exact=True),
