@@ -290,6 +290,13 @@ PANDAS: Final = (
     pandas("CategoricalIndex", lambda pd: pd.CategoricalIndex(["a", "b"] * 600, ordered=True)),
     pandas("Categorical", lambda pd: pd.Categorical(["a", None, "b"] * 400, ["b", "a"], ordered=True)),
     pandas("extension arrays", lambda pd: pd.array([1, 2, None] * 300, "Int64")),
+    pandas("array of a DatetimeIndex", lambda pd: pd.date_range("2024", periods=400, freq="D").array),
+    pandas(
+        "DatetimeIndex: an offset that its name does not tell",
+        lambda pd: pd.date_range("2024", periods=400, freq=pd.offsets.CustomBusinessDay(weekmask="Mon Tue")),
+        data=False,
+        remark="by pandas' own hooks",
+    ),
     pandas("extension array over numpy's", lambda pd: pd.arrays.NumpyExtensionArray(np.arange(400))),
     pandas(
         "Timestamp", lambda pd: pd.Timestamp("2024-02-29 12:00:00.5", tz="UTC").as_unit("ns"), golden=True

@@ -176,6 +176,7 @@ def same_pandas(sent: Any, got: Any, *, writeable: str = "") -> None:
         _same_index(sent, got)
     elif isinstance(sent, pd.api.extensions.ExtensionArray):
         assert sent.dtype == got.dtype
+        assert getattr(sent, "freq", None) == getattr(got, "freq", None)  # an array had one up to pandas 3.0
         pd.testing.assert_series_equal(pd.Series(sent), pd.Series(got), check_exact=True)
     elif sent is pd.NaT or sent is pd.NA:
         assert got is sent

@@ -42,7 +42,7 @@ _ARROW: Final = (
 LIBRARIES: Final[dict[str, Library]] = {
     "pandas_frames": Library(
         "pandas",
-        (2, 3),
+        (2, 2),
         (
             *("pandas.DataFrame", "pandas.Series", "pandas.Index", "pandas.RangeIndex", "pandas.MultiIndex"),
             *("pandas.DatetimeIndex", "pandas.TimedeltaIndex", "pandas.PeriodIndex"),
@@ -63,7 +63,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "pandas_arrays": Library(
         "pandas",
-        (2, 3),
+        (2, 2),
         (
             *("pandas.Categorical", "pandas.CategoricalDtype", "pandas.arrays.DatetimeArray"),
             *("pandas.arrays.TimedeltaArray", "pandas.arrays.PeriodArray", "pandas.arrays.IntervalArray"),
@@ -95,7 +95,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "pandas_scalars": Library(
         "pandas",
-        (2, 3),
+        (2, 2),
         (
             *("pandas.Timestamp", "pandas.Timedelta", "pandas.Period", "pandas.Interval"),
             *("pandas.NaT", "pandas.NA"),
@@ -111,7 +111,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "pandas_dtypes": Library(
         "pandas",
-        (2, 3),
+        (2, 2),
         ("pandas.api.extensions.ExtensionDtype",),
         {"pandas.api.extensions.ExtensionDtype": "pandas.core.dtypes.base.ExtensionDtype"},
     ),

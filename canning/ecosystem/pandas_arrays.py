@@ -97,7 +97,12 @@ def _category_dtype(state: Any) -> Any:
 
 
 def _can_times(array: Any) -> Any:
-    return array._ndarray, getattr(array.dtype, "tz", None)
+    freq = getattr(array, "_freq", None)
+    state = array._ndarray, getattr(array.dtype, "tz", None)
+    if freq is None:
+        return state
+    text = freq_text(freq)
+    return NotImplemented if text is None else (*state, text)
 
 
 def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
@@ -111,12 +116,17 @@ def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
     return cls._simple_new(values, dtype=dtype, **more)
 
 
-def _points(state: Any) -> Any:
-    return times(DatetimeArray, *parts(state, np.ndarray, object))
+def _times_as(cls: Any) -> Any:
+    def make(state: Any) -> Any:
+        if type(state) is not tuple or len(state) != 3:
+            return times(cls, *parts(state, np.ndarray, object))
+        values, zone, text = parts(state, np.ndarray, object, str)
+        freq = to_freq(text)
+        made = times(cls, values, zone, freq)
+        cls._validate_frequency(made, freq)  # a stranger's times may not keep to it
+        return made
 
-
-def _spans(state: Any) -> Any:
-    return times(TimedeltaArray, *parts(state, np.ndarray, object))
+    return make
 
 
 def _can_periods(array: Any) -> Any:
@@ -191,13 +201,20 @@ def _can_text(array: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _text_dtype(storage: str, missing: bool) -> Any:
-    return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
+def text_dtype(storage: str, missing: bool) -> Any:
+    """Give the dtype of text in memory of a kind, whose missing values are pandas' own or else NaN."""
+    need(storage in ("python", "pyarrow"), "text that is none")
+    if "_na_value" in pd.StringDtype._metadata:
+        return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
+    if missing:  # pandas 2.2 has names for both
+        return pd.StringDtype(storage)
+    need(storage == "pyarrow", "text of Python's own with NaN, which pandas has from 2.3 on")
+    return pd.StringDtype("pyarrow_numpy")
 
 
 def _text(state: Any) -> Any:
     items, missing = parts(state, list, bool)
-    dtype = _text_dtype("python", missing)
+    dtype = text_dtype("python", missing)
     return dtype.construct_array_type()._from_sequence(np.fromiter(items, object, len(items)), dtype=dtype)
 
 
@@ -205,7 +222,7 @@ def _can_arrow_text(array: Any) -> Any:
     from .arrow_nodes import node_of
 
     chunks = array._pa_array
-    return [node_of(chunk) for chunk in chunks.chunks], str(chunks.type), array.dtype._na_value is pd.NA
+    return [node_of(chunk) for chunk in chunks.chunks], str(chunks.type), array.dtype.na_value is pd.NA
 
 
 @functools.lru_cache(maxsize=8)
@@ -213,7 +230,7 @@ def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
     import pyarrow as pa
 
     need(name in ("string", "large_string"), "text that is none")
-    dtype = _text_dtype("pyarrow", missing)
+    dtype = text_dtype("pyarrow", missing)
     return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
 
 
@@ -258,8 +275,8 @@ def _numpy(state: Any) -> Any:
 CANNERS: Final = (
     Canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical, exact=True),
     Canner("pandas.CategoricalDtype", _can_category_dtype, _category_dtype, data=True, exact=True),
-    Canner("pandas.arrays.DatetimeArray", _can_times, _points, data=True, exact=True),
-    Canner("pandas.arrays.TimedeltaArray", _can_times, _spans, data=True, exact=True),
+    Canner("pandas.arrays.DatetimeArray", _can_times, _times_as(DatetimeArray), data=True, exact=True),
+    Canner("pandas.arrays.TimedeltaArray", _can_times, _times_as(TimedeltaArray), data=True, exact=True),
     Canner("pandas.arrays.PeriodArray", _can_periods, _periods, data=True, exact=True),
     Canner("pandas.arrays.IntervalArray", _can_intervals, _intervals, data=True, exact=True),
     Canner("pandas.arrays.IntegerArray", _can_masked, _masked_as(IntegerArray, "iu"), data=True, exact=True),

@@ -8,22 +8,25 @@ from typing import Any, Final
 import pandas
 
 from ..registry import Canner
-from .checks import need, parts
+from .checks import need, parts, time_zone
+from .pandas_arrays import text_dtype
 
 pd: Any = pandas
 _NAMED: Final = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype, pd.Float32Dtype, pd.Float64Dtype),
     *(pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype, pd.BooleanDtype),
-    *(pd.PeriodDtype, pd.IntervalDtype, pd.SparseDtype, pd.DatetimeTZDtype),
+    *(pd.PeriodDtype, pd.IntervalDtype, pd.SparseDtype),
 )
 """Dtypes of which a name may say all."""
 
 
 def _can(dtype: Any) -> Any:
     if type(dtype) is pd.StringDtype:
-        return dtype.storage, dtype.na_value is pd.NA
+        return dtype.storage.removesuffix("_numpy"), dtype.na_value is pd.NA
     if type(dtype) is pd.ArrowDtype:
         return (dtype.pyarrow_dtype,)
+    if type(dtype) is pd.DatetimeTZDtype:  # whose name leaves open of which package its zone is
+        return dtype.unit, dtype.tz, None
     if type(dtype) not in _NAMED:
         return NotImplemented  # whoever made that class knows how to send it
     text = str(dtype)
@@ -57,9 +60,11 @@ def _dtype(state: Any) -> Any:
 
         need(isinstance(state[0], pa.DataType), "a type of Arrow that is none")
         return pd.ArrowDtype(state[0])
+    if len(state) == 3:
+        unit, zone, _ = parts(state, str, object, type(None))
+        return pd.DatetimeTZDtype(unit, time_zone(zone))
     storage, missing = parts(state, str, bool)
-    need(storage in ("python", "pyarrow"), "text that is none")
-    return pd.StringDtype(storage, na_value=pd.NA if missing else float("nan"))
+    return text_dtype(storage, missing)
 
 
 CANNERS: Final = (Canner("pandas.api.extensions.ExtensionDtype", _can, _dtype, data=True),)
