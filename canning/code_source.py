@@ -40,10 +40,14 @@ def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
         tree = ast.Module([], [])
     imported = sorted(_imported(tree) & _names(code))
     for node in _candidates(tree, code):
-        text, way = _wrap(node, code, imported)
-        found = compile(text, code.co_filename, "exec", dont_inherit=True)
-        if _same(_dig(found, way), code):
+        whole, way = _wrap(node, code, imported)
+        found = compile(whole, code.co_filename, "exec", dont_inherit=True)
+        text = ast.unparse(whole)
+        if _same(_dig(found, way), code) and ast.dump(ast.parse(text)) == ast.dump(whole):
             return compile_code, (text, way, code.co_qualname)
+    guess = _of_named_tuple(code)
+    if guess and _same(_dig(compile(guess, "", "exec", dont_inherit=True), (code.co_name,)), code):
+        return compile_code, (guess, (code.co_name,), code.co_qualname)
     raise SerializationError(
         f"{code.co_qualname} cannot travel as source: there is none here that gives its code again. Define "
         "it in a file or a cell of a notebook that has not changed since, or let it travel with "
@@ -102,8 +106,11 @@ def _names(code: types.CodeType) -> set[str]:
     )
 
 
-def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Give a function's source with what must stand around it, and the names on the way to it."""
+def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[ast.Module, tuple[str, ...]]:
+    """Give a function with what must stand around it, on its own lines, and the names on the way to it.
+
+    Which lines statements are on is no part of what code does, but has its part in how it is compiled.
+    """
     bare: Any = copy.deepcopy(node)
     _strip(bare)
     around, way = "", [code.co_name]
@@ -115,15 +122,22 @@ def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[s
     if owner is not None:
         around += f"{' ' * len(way[1:])}class {owner}:\n"
         way.insert(-1, owner)
-    tree = ast.parse(f"{around}{' ' * len(way[1:])}pass")
-    inner: Any = tree
-    for _ in way[1:]:
-        inner = inner.body[0]
-    inner.body = [bare if isinstance(bare, ast.stmt) else ast.Expr(bare)]
-    text = ast.unparse(ast.fix_missing_locations(tree))
     before = _FUTURE if code.co_flags & _ANNOTATIONS else ""
     before += f"import {', '.join(imported)}\n" if imported else ""
-    return before + text, tuple(way)
+    tree = ast.parse(f"{before}{around}{' ' * len(way[1:])}pass")
+    inner: Any = tree
+    for _ in way[1:]:
+        inner = inner.body[-1]
+    inner.body[-1:] = [bare if isinstance(bare, ast.stmt) else ast.Expr(bare)]
+    return ast.fix_missing_locations(tree), tuple(way)
+
+
+def _of_named_tuple(code: types.CodeType) -> str | None:
+    """Give the source of ``__new__`` of a named tuple, which `collections` has evaluated and not kept."""
+    cls, *names = code.co_varnames[: code.co_argcount] or ("",)
+    if cls != "_cls" or code.co_names != ("_tuple_new",):
+        return None
+    return f"lambda _cls, {', '.join(names)}: _tuple_new(_cls, ({''.join(f'{name}, ' for name in names)}))"
 
 
 def _class_around(parts: list[str]) -> str | None:

@@ -28,6 +28,8 @@ _LEAVES: Final = frozenset(
 _CODE: Final = (types.FunctionType, types.ModuleType, types.MethodType, staticmethod, classmethod, property)
 _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _HEAP_TYPE: Final = 1 << 9
+_MADE: Final = "__create_fn__.<locals>."
+"""How `dataclasses` calls the code of what it makes."""
 _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
@@ -155,8 +157,19 @@ def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
     bases = enumerate(cls.__bases__)
     yield from ((f".__bases__[{number}]", base) for number, base in bases if base is not object)
     for name, value in vars(cls).items():
-        if type(value) not in _DESCRIPTORS and type(value) not in _LEAVES and name != "__slotnames__":
+        if type(value) in _DESCRIPTORS or type(value) in _LEAVES or name == "__slotnames__":
+            continue
+        if not is_made(value):
             yield f".{name}", value
+
+
+def is_made(value: Any) -> bool:
+    """Tell whether `dataclasses` has made a function, whose source nobody has."""
+    value = getattr(value, "__wrapped__", value) if type(value) is types.FunctionType else None
+    if type(value) is not types.FunctionType:
+        return False
+    # Python 3.13 adds a function to every dataclass that older ones do not have.
+    return value.__code__.co_qualname.startswith(_MADE) or value is getattr(dataclasses, "_replace", None)
 
 
 def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import cloudpickle
 
@@ -90,9 +90,25 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._reduce_function(obj)
         if issubclass(kind, type) and kind is not StubType:
             if self._registry.goes_by_value(obj):
-                return cloudpickle.cloudpickle._dynamic_class_reduce(obj)
-            return super().reducer_override(obj)
+                reduced = cloudpickle.cloudpickle._dynamic_class_reduce(obj)
+            else:
+                reduced = super().reducer_override(obj)
+            return reduced if type(reduced) is not tuple else self._complete(obj, reduced)
         return NotImplemented
+
+    def _complete(self, cls: Any, reduced: Any) -> Any:
+        """Add the slots to a class that cloudpickle has reduced, and what makes it a dataclass as source."""
+        own = vars(cls)
+        skeleton = reduced[0] is cloudpickle.cloudpickle._make_skeleton_class
+        if skeleton and "__slots__" in own and NamedTuple not in own.get("__orig_bases__", ()):
+            reduced[1][3]["__slots__"] = own["__slots__"]
+        if reduced[-1] is not cloudpickle.cloudpickle._class_setstate:
+            return reduced
+        if not getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False):
+            return reduced
+        from .dataclass_source import without_made
+
+        return without_made(cls, reduced)
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
         if self._registry.goes_by_value(function):
@@ -106,6 +122,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         cells = function.__closure__
         closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
         slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}
+        if getattr(function, "__type_params__", ()):
+            slots["__type_params__"] = function.__type_params__
         home = home_of(function) if self._interactive else None
         if home is not None or function.__dict__.get(INTERACTIVE):
             module_globals, slots = {}, {**slots, "__globals__": {}}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import copyreg
+import dataclasses
 import functools
 import linecache
 import traceback
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -174,6 +176,96 @@ def test_what_others_tell_copyreg_about_code_does_not_count(monkeypatch: pytest.
     monkeypatch.setitem(copyreg.dispatch_table, types.CodeType, lambda code: (print, ()))
     assert canning.deserialize_object(canning.serialize_object(lambda: 1))[0]() == 1
     assert through(lambda: 2)() == 2
+
+
+def test_statements_on_one_line(tmp_path: Path) -> None:
+    """The lines on which statements are decide how some versions of Python compile them."""
+    path = tmp_path / "lines.py"
+    path.write_text(
+        "def f(x):\n    y = x; z = y; return z\n\n"
+        "def g(x):\n    match x:\n        case {'a': [1, *rest]}: return rest\n        case _: return 0\n\n"
+        "async def h():\n    for i in range(3): yield i\n"
+    )
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    f, g, _ = through([namespace[name] for name in "fgh"])
+    assert (f(1), g({"a": [1, 2]}), g(2)) == (1, [2], 0)
+
+
+def test_dataclasses_are_made_again() -> None:
+    @dataclasses.dataclass(order=True)
+    class Point:
+        """Be a point."""
+
+        x: int
+        y: list[int] = dataclasses.field(default_factory=list, compare=False)
+        z: int = dataclasses.field(default=3, repr=False, kw_only=True, metadata={"unit": "m"})
+        count: ClassVar[int] = 0
+        extra: dataclasses.InitVar[int] = 4
+
+        def __post_init__(self, extra: int) -> None:
+            self.y.append(extra)
+
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Frozen:
+        w: float = 1.5
+
+    @dataclasses.dataclass(eq=False, repr=False, match_args=False)
+    class Bare:
+        v: int
+
+        def __repr__(self) -> str:
+            return "bare"
+
+    @dataclasses.dataclass
+    class Words:
+        a: int
+        _: dataclasses.KW_ONLY
+        b: int = 2
+
+    sent = Point(1), Bare(1), Words(1, b=3)
+    point, bare, words = through(sent)
+    cls, _, kinds = type(point), type(bare), type(words)
+    assert repr(point) == repr(sent[0])
+    assert point == cls(1, extra=5) < cls(2) != cls(1, z=4)
+    assert (cls.__doc__, cls.z, cls.count, cls.__match_args__) == ("Be a point.", 3, 0, Point.__match_args__)
+    assert [(each.name, each.type) for each in dataclasses.fields(cls)] == [
+        (each.name, each.type) for each in dataclasses.fields(Point)
+    ]
+    assert dataclasses.fields(cls)[2].metadata == {"unit": "m"}
+    assert dataclasses.replace(point, x=7, extra=1).x == 7
+    assert cls.__hash__ is None
+    assert repr(bare) == "bare"
+    assert bare != type(bare)(1)
+    assert not hasattr(type(bare), "__match_args__")
+    assert words.b == 3
+    with pytest.raises(TypeError):
+        kinds(1, 2)
+    assert through(cls) is cls
+
+
+def test_frozen_dataclasses_with_slots_are_made_again() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True, unsafe_hash=False)
+    class Frozen:
+        v: float
+        w: tuple[int, ...] = (1,)
+
+    frozen = through(Frozen(2.5))
+    assert (frozen.v, frozen.w) == (2.5, (1,))
+    assert hash(frozen) == hash(type(frozen)(2.5))
+    assert not hasattr(frozen, "__dict__")
+    for name in ("v", "other"):
+        with pytest.raises((dataclasses.FrozenInstanceError, TypeError)):
+            setattr(frozen, name, 1)
+
+
+def test_named_tuples_as_source() -> None:
+    class Pair(NamedTuple):
+        a: int
+        b: str = "b"
+
+    pair, single = through((Pair(1), collections.namedtuple("Single", "q")(3)))
+    assert (pair, pair.b, type(pair)(2, "c"), single.q) == ((1, "b"), "b", (2, "c"), 3)
 
 
 @pytest.mark.parametrize("option", ["by_value_as", "on_version_mismatch"])

@@ -16,11 +16,31 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[1]
 OTHER_NUMPY = "numpy==1.26.*"
 FUNCTIONS = """
+import collections
+import dataclasses
 import math
 import sys
+import typing
 import canning
 
 RATE = 3
+
+@dataclasses.dataclass(order=True)
+class Point:
+    x: int
+    y: list = dataclasses.field(default_factory=list, compare=False)
+    z: dataclasses.InitVar[int] = 2
+    def __post_init__(self, z): self.y.append(z)
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    v: float = 0.5
+
+class Pair(typing.NamedTuple):
+    a: int
+    b: str = "b"
+
+def one_line(x): y = x + 1; z = [y for _ in range(2)]; return z
 
 def area(r, *, unit="m"):
     return f"{math.floor(RATE * r)} {unit}"
@@ -35,6 +55,7 @@ class Shape:
 def main(path, by_value_as):
     step = 2
     obj = {"area": area, "closure": lambda x: x + step, "shape": Shape(4)}
+    obj["made"] = Point(1), Point, Frozen(), Frozen, Pair(1), collections.namedtuple("N", "q")(3), one_line
     canning.dump(obj, path, by_value_as=by_value_as)
 
 main(*sys.argv[1:])
@@ -49,6 +70,15 @@ except canning.VersionMismatch as error:
     print("mismatch:", error)
 else:
     print(obj["area"](2), obj["closure"](5), obj["shape"].area())
+    point, Point, frozen, Frozen, pair, named, one_line = obj["made"]
+    assert repr(point) == "Point(x=1, y=[2])" and point < Point(2) and Point(1, z=7).y == [7]
+    assert hash(frozen) == hash(Frozen()) and not hasattr(frozen, "__dict__") and type(frozen) is Frozen
+    assert pair == (1, "b") and named.q == 3 and one_line(1) == [2, 2]
+    try:
+        frozen.v = 1
+        raise SystemExit("frozen no more")
+    except AttributeError:
+        pass
 """
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import textwrap
 import types
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -440,6 +441,37 @@ def test_classes_arrive_with_all_their_parts() -> None:
     assert cls(4).negative == -4
     assert cls.shared == (1, 2)
     assert len({type(one) for one in through([LOCAL["dataclass"], LOCAL["dataclass"].y])}) == 1
+
+
+def test_slots_stay_slots() -> None:
+    class Slots:
+        __slots__ = ("__hidden", "a")
+
+        def __init__(self) -> None:
+            self.a, self.__hidden = 1, 2
+
+        def hidden(self) -> int:
+            return self.__hidden
+
+    class More(Slots):
+        __slots__ = "b"
+
+    class Open(Slots):
+        __slots__ = ("__dict__", "__weakref__", "c")
+
+    @dataclass(slots=True)
+    class Data:
+        x: int = 5
+
+    more, opened = More(), Open()
+    more.b, opened.c, opened.d = 3, 4, 5  # type: ignore[attr-defined]
+    got_more, got_open, data = deserialize_object(serialize_object([more, opened, Data()]))[0]
+    assert (got_more.a, got_more.b, got_more.hidden()) == (1, 3, 2)
+    assert not hasattr(got_more, "__dict__")
+    assert (got_open.c, vars(got_open)) == (4, {"d": 5})
+    assert weakref.ref(got_open)() is got_open
+    assert not hasattr(data, "__dict__")
+    assert (data, data.x) == (Data(), 5)
 
 
 def test_many_instances_and_many_local_classes() -> None:

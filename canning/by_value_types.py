@@ -1,0 +1,125 @@
+"""Objects of the standard library that go by value, where functions and classes do, and nobody else sends.
+
+What `typing` makes is asked for by its name as classes are, and sent whole where that leads nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import typing
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from cloudpickle import cloudpickle
+
+Reduced = tuple[Any, ...] | str
+
+
+def reduce_cached_property(cached: Any) -> Reduced:
+    """Reduce a `functools.cached_property`, which has a lock in Python 3.11."""
+    return make_cached_property, (cached.func, cached.attrname)
+
+
+def make_cached_property(function: Callable[[Any], Any], name: str | None) -> Any:
+    """Make a cached property that has this name in its class."""
+    made: Any = functools.cached_property(function)
+    made.attrname = name
+    return made
+
+
+def reduce_dispatching(method: Any) -> Reduced:
+    """Reduce a `functools.singledispatchmethod`, which has other attributes in every version of Python."""
+    return make_dispatching, (method.func, dict(method.dispatcher.registry))
+
+
+def make_dispatching(function: Callable[..., Any], registry: dict[type, Callable[..., Any]]) -> Any:
+    """Make a method that dispatches to these."""
+    made: Any = functools.singledispatchmethod(function)
+    for cls, implementation in registry.items():
+        made.dispatcher.register(cls, implementation)
+    return made
+
+
+def reduce_weak(mapping: Any) -> Reduced:
+    """Reduce a weak dictionary, as `functools.singledispatch` has one, to what is in it now."""
+    return type(mapping), (dict(mapping.items()),)
+
+
+def reduce_forward_ref(ref: Any) -> Reduced:
+    """Reduce an annotation that is a text yet; it holds that text's code too."""
+    is_class = getattr(ref, "__forward_is_class__", False)
+    return make_forward_ref, (
+        ref.__forward_arg__,
+        getattr(ref, "__forward_is_argument__", True),
+        ref.__forward_module__,
+        is_class,
+    )
+
+
+def make_forward_ref(text: str, is_argument: bool, module: Any, is_class: bool) -> Any:
+    """Make an annotation of its text."""
+    return typing.ForwardRef(text, is_argument=is_argument, module=module, is_class=is_class)
+
+
+# -- what typing makes -----------------------------------------------------------------------------------
+
+
+def reduce_typing(obj: Any) -> Reduced:
+    """Reduce a type variable, an alias or a new type: by its name where another process finds it by that."""
+    module, name = obj.__module__, obj.__name__
+    if module != "__main__" and getattr(sys.modules.get(module), name, None) is obj:
+        return str(name)
+    try:
+        same = cloudpickle._get_or_create_tracker_id(obj)
+    except TypeError:  # aliases take no weak references before Python 3.14
+        same = None
+    return make_typing, (type(obj).__name__, same, module, name, _parts_of(obj))
+
+
+def _parts_of(obj: Any) -> dict[str, Any]:
+    kind = type(obj).__name__
+    if kind == "NewType":
+        return {"tp": obj.__supertype__}
+    if kind == "TypeAliasType":
+        return {"value": obj.__value__, "type_params": obj.__type_params__}
+    parts: dict[str, Any] = {}
+    if kind == "TypeVar":
+        parts["constraints"] = obj.__constraints__
+    if kind != "TypeVarTuple":
+        parts.update(bound=obj.__bound__, covariant=obj.__covariant__, contravariant=obj.__contravariant__)
+        parts["infer_variance"] = getattr(obj, "__infer_variance__", False)
+    if hasattr(obj, "has_default") and obj.has_default():
+        parts["default"] = obj.__default__
+    return {name: part for name, part in parts.items() if part not in (None, False, ())}
+
+
+def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict[str, Any]) -> Any:
+    """Make what `typing` made at the sender; what it cannot say in this version of Python is left out."""
+    make = getattr(typing, kind, None)
+    if make is None:
+        raise ImportError(f"typing.{kind} (for {name}) is not in this version of Python", name="typing")
+    if sys.version_info < (3, 12):
+        parts.pop("infer_variance", None)
+    if sys.version_info < (3, 13):
+        parts.pop("default", None)
+    made = make(name, *parts.pop("constraints", ()), **parts)
+    with contextlib.suppress(AttributeError, TypeError):  # of an alias
+        made.__module__ = module
+    return made if same is None else cloudpickle._lookup_class_or_track(same, made)
+
+
+BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
+    functools.cached_property: reduce_cached_property,
+    functools.singledispatchmethod: reduce_dispatching,
+    weakref.WeakKeyDictionary: reduce_weak,
+    weakref.WeakValueDictionary: reduce_weak,
+    typing.ForwardRef: reduce_forward_ref,
+    **{
+        getattr(typing, name): reduce_typing
+        for name in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType", "TypeAliasType")
+        if hasattr(typing, name)
+    },
+}

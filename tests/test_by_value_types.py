@@ -1,0 +1,110 @@
+"""What the standard library makes in a script, and nobody else can import, goes by value."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, AnyStr, Generic, NamedTuple, NewType, ParamSpec, TypeVar, TypeVarTuple
+
+import pytest
+
+import canning
+
+
+def local_parts() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
+    """Give what the standard library makes in a script, each with a question to it."""
+    unknown = TypeVar("unknown", bound="int")
+    param = ParamSpec("param")
+    several = TypeVarTuple("several")
+    user = NewType("user", int)
+
+    @functools.singledispatch
+    def dispatch(x: Any) -> str:
+        return "object"
+
+    @dispatch.register
+    def _(x: int) -> str:
+        return "int"
+
+    class Local(Generic[unknown]):
+        @functools.cached_property
+        def once(self) -> int:
+            return 5
+
+        @functools.singledispatchmethod
+        def method(self, x: Any) -> str:
+            return "object"
+
+        @method.register
+        def _(self, x: int) -> str:
+            return "int"
+
+    class Later(NamedTuple):
+        x: unknown  # type: ignore[valid-type]
+
+    return {
+        "type variable": (unknown, lambda t: (t.__name__, t.__bound__, t.__module__)),
+        "parameters": (param, lambda p: p.__name__),
+        "several": (several, lambda t: t.__name__),
+        "new type": (user, lambda u: (u(5), u.__name__, u.__supertype__)),
+        "dispatch": (dispatch, lambda d: (d(1), d("x"))),
+        "cached": (Local(), lambda each: (each.once, each.method(1), each.method(""))),
+        "generic": (Local, lambda cls: cls.__parameters__[0].__name__),
+        "forward": (Later, lambda cls: repr(cls.__annotations__["x"])),
+        "weak": (weakref.WeakValueDictionary({1: Local}), lambda w: len(w)),
+    }
+
+
+@pytest.mark.parametrize("name", local_parts())
+@pytest.mark.parametrize("by_value_as", ["code", "source"])
+def test_what_the_standard_library_makes_in_a_script(name: str, by_value_as: str) -> None:
+    obj, ask = local_parts()[name]
+    (got, again), _ = canning.deserialize_object(
+        canning.serialize_object([obj, obj], by_value_as=by_value_as)
+    )
+    assert ask(got) == ask(obj)
+    assert got is again
+
+
+def test_type_variables_that_are_sent_twice_are_one() -> None:
+    obj = TypeVar("obj")  # type: ignore[misc]  # no name leads to it
+    first, second = (canning.deserialize_object(canning.serialize_object([obj]))[0][0] for _ in range(2))
+    assert first is second is obj
+    assert canning.deserialize_object(canning.serialize_object(AnyStr))[0] is AnyStr
+
+
+GENERIC = """
+class Box[U]:
+    def __init__(self, v: U): self.v = v
+    def get(self) -> U: return self.v
+
+def first[V: (int, str), *Ts, **P](xs: list[V]) -> V:
+    return xs[0]
+
+type Alias = list[int]
+type Named[W] = dict[str, W]
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="this syntax is of Python 3.12")
+@pytest.mark.parametrize("by_value_as", ["code", "source"])
+def test_type_parameters(tmp_path: Path, by_value_as: str) -> None:
+    path = tmp_path / "generic.py"
+    path.write_text(GENERIC)
+    there: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(GENERIC, str(path), "exec", dont_inherit=True), there)
+    sent = [there["Box"](3), there["first"], there["Alias"], there["Named"], there["Box"][int]]
+    got, _ = canning.deserialize_object(canning.serialize_object(sent, by_value_as=by_value_as))
+    box, first, alias, named, of_int = got
+    assert box.get() == 3
+    assert repr(type(box).__type_params__) == "(U,)"
+    assert first([1, 2]) == 1
+    assert repr(first.__type_params__) == "(V, Ts, P)"
+    assert first.__type_params__[0].__constraints__ == (int, str)
+    assert repr(first.__annotations__["xs"]) == "list[V]"
+    assert (alias.__name__, alias.__value__) == ("Alias", list[int])
+    assert repr(named.__value__) == "dict[str, W]"
+    assert of_int.__origin__ is type(box)
