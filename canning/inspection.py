@@ -16,7 +16,7 @@ from .known_names import purpose_of
 from .memory_use import FrameRow, Same
 from .nodes import Named
 from .outline import Line
-from .parts import Part, parts_of_blob, parts_of_frames, parts_of_pickle
+from .parts import Part, Room, parts_of_blob, parts_of_frames, parts_of_pickle
 from .sources import map_file
 from .trust import name_for_errors
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, worst
@@ -215,12 +215,16 @@ def _inspect_file(data: memoryview, expanded: int, name: str) -> Report:
     flaws: list[str] = []
     harmless = 0
     suspicious: list[str] = []
+    room = Room(len(data))
     for piece in unpacker.pieces(data, ""):
+        if not room.left:
+            flaws.append("more pickles than are looked at")
+            break
         where = f"{name_for_errors('', piece.name)[1:]}: " if piece.name else ""
         if piece.kind == "blob":
-            parts += parts_of_blob(piece)
+            parts += parts_of_blob(piece, room)
         elif piece.kind == "pickle":
-            parts += parts_of_pickle(piece)
+            parts += parts_of_pickle(piece, room)
         elif piece.kind == "array":
             harmless += 1
         elif piece.kind == "code":

@@ -49,9 +49,10 @@ class Paths:
         if type(root) is Node:
             self._above[id(root)] = (None, "")
         rest = deque([root] if type(root) is Node else [])
+        states: set[int] = set()
         while rest:
             node = rest.popleft()
-            for step, value in parts_of(node, steps=True):
+            for step, value in parts_of(node, states, steps=True):
                 if type(value) is Node and id(value) not in self._above:
                     self._above[id(value)] = (node, step)
                     rest.append(value)
@@ -78,8 +79,11 @@ class Paths:
         return "obj" + "".join(reversed(steps))
 
 
-def parts_of(node: Node, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
-    """Give the parts of a node with the step to each; with `steps`, for nodes only."""
+def parts_of(node: Node, seen: set[int] | None = None, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
+    """Give the parts of a node with the step to each; with `steps`, for nodes only.
+
+    States that are in `seen` by their ids are left out, and the others added: many objects can have one.
+    """
     items = node.items or ()
     if node.kind in ("list", "tuple", "set", "frozenset"):
         shape = "[{}]" if node.kind in ("list", "tuple") else "{{{}}}"
@@ -93,7 +97,7 @@ def parts_of(node: Node, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
     elif node.kind == "persistent":
         yield from ((".id", value) for value in items)
     for state in node.states or ():
-        yield from _state(state)
+        yield from _state(state, seen)
     if node.more:
         if node.pairs:
             yield from _pairs(node.more, steps)
@@ -121,9 +125,13 @@ def _pairs(items: Any, steps: bool) -> Iterator[tuple[str, Any]]:
             yield f".keys()[{number // 2}]", key
 
 
-def _state(state: Any) -> Iterator[tuple[str, Any]]:
+def _state(state: Any, seen: set[int] | None) -> Iterator[tuple[str, Any]]:
     slots = type(state) is Node and state.kind == "tuple" and len(state.items or ()) == 2
     for part in (state.items if slots else [state]) or ():
+        if seen is not None and type(part) is Node:
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
         if type(part) is Node and part.kind == "dict":
             items = part.items or []
             for key, value in zip(items[::2], items[1::2], strict=False):

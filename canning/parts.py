@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from .memory_use import FrameRow, Memory, Same, users_of
 from .nodes import Blob, Named, Node
 from .outline import Line, Paths, outline
 from .pickle_machine import PickleMachine
-from .trust import MESSAGES, name_for_errors
+from .trust import DEFAULT_LIMITS, MESSAGES, name_for_errors
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
 from .versions import packages
 from .wire import CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
@@ -29,6 +30,8 @@ EXTENSIONS: Final[dict[int, str]] = {
 """What the extensions of the trailer are, by tag."""
 _PICKLES: Final = 10_000
 """Pickles behind each other in one file that are looked at."""
+_ALL_PICKLES: Final = 50_000
+"""The same of all files in one archive: each takes 50 µs and 4 KB, and a compressed one two bits."""
 _WITHIN: Final = 1000
 """Messages within one message that are looked at, and frames of one of them."""
 
@@ -148,11 +151,38 @@ def _stamp(trailer: Trailer) -> Iterator[str]:
         yield f"{EXTENSIONS.get(tag, f'extension {tag}')}: {len(content)} bytes"
 
 
-def follow(data: memoryview, start: int) -> PickleMachine:
+class Room:
+    """Hold what may still be looked at of one source, however many pickles it holds.
+
+    Attributes:
+        opcodes: what one pickle may have, and more for a source of many bytes.
+        pickles: of all files in an archive together.
+        within: bytes of messages within messages.
+    """
+
+    __slots__ = ("opcodes", "pickles", "within")
+
+    def __init__(self, nbytes: int) -> None:
+        self.opcodes = DEFAULT_LIMITS.nodes + nbytes
+        self.pickles = _ALL_PICKLES
+        self.within = 4 * nbytes + (1 << 20)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is any."""
+        return self.opcodes > 0 and self.pickles > 0
+
+
+def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
     """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
-    machine = PickleMachine(data, start).run()
+    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    machine = PickleMachine(data, start, limits=limits).run()
+    room.opcodes -= machine.opcodes
+    room.pickles -= 1
     if machine.skipped:
-        for key, named in PickleMachine(data, start, wrappers=False).run().names.items():
+        again = PickleMachine(data, start, limits=limits, wrappers=False).run()
+        room.opcodes -= again.opcodes
+        for key, named in again.names.items():
             machine.names.setdefault(key, named)
     return machine
 
@@ -162,13 +192,13 @@ def parts_of_frames(
     name: str = "",
     offsets: list[int] | None = None,
     level: int = 0,
-    budget: list[int] | None = None,
+    room: Room | None = None,
 ) -> list[Part]:
     """Follow a message, or a chain of them, and the messages within."""
-    budget = [4 * sum(map(len, frames)) + (1 << 20)] if budget is None else budget
+    room = Room(sum(map(len, frames))) if room is None else room
     parts: list[Part] = []
     at = 0
-    while at < len(frames):
+    while at < len(frames) and room.left:
         wire = trailer = None
         count = len(frames) - at
         try:
@@ -180,17 +210,20 @@ def parts_of_frames(
             wire = str(error)
         title = f"{name} message {len(parts) + 1}".strip() if at or count < len(frames) - at else name
         mine = frames[at : at + count]
-        machine = follow(mine[0], 0)
+        machine = follow(mine[0], 0, room)
         where = offsets[at : at + count] if offsets else None
         part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
         parts.append(part)
         if level < MESSAGES:
-            parts += _within(part, level, budget)
+            parts += _within(part, level, room)
         at += count
+    if at < len(frames) and parts and parts[-1].verdict == CLEAN:
+        parts[-1].verdict = UNREADABLE
+        parts[-1].reasons.append("more messages than are looked at")
     return parts
 
 
-def _within(part: Part, level: int, budget: list[int]) -> list[Part]:
+def _within(part: Part, level: int, room: Room) -> list[Part]:
     """Follow the messages that a message holds, as long as they are no larger than what arrived."""
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
@@ -198,29 +231,29 @@ def _within(part: Part, level: int, budget: list[int]) -> list[Part]:
     for node in calls[:_WITHIN]:
         sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
         size = sum(part.memory.size(source) for source in sources)
-        if sources and sources not in seen and budget[0] >= size:
+        if sources and sources not in seen and room.within >= size and room.left:
             seen.add(sources)
-            budget[0] -= size
+            room.within -= size
             frames = [part.memory.content(source) for source in sources]
             name = f"{part.name} within {part.paths.of(node) or ''}".strip()
             here = [frame for frame in frames if frame is not None]
-            found += parts_of_frames(here, name, None, level + 1, budget)
+            found += parts_of_frames(here, name, None, level + 1, room)
     return found
 
 
-def parts_of_blob(piece: Piece) -> list[Part]:
+def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
     """Follow the message in a blob."""
     try:
         frames = frames_of(piece.data)
     except DeserializationError as error:
-        machine = follow(piece.data[:0], 0)
+        machine = follow(piece.data[:0], 0, room)
         return [Part(piece.name, machine, [piece.data], wire=str(error))]
     offsets, at = [], 16 + 8 * len(frames)
     for frame in frames:
         at += -at % 64
         offsets.append(at)
         at += frame.nbytes
-    parts = parts_of_frames(frames, piece.name, offsets)
+    parts = parts_of_frames(frames, piece.name, offsets, room=room)
     first = parts[0]
     if first.trailer is not None and first.trailer.frames < len(frames) and first.verdict == CLEAN:
         first.verdict = UNREADABLE
@@ -228,7 +261,7 @@ def parts_of_blob(piece: Piece) -> list[Part]:
     return parts
 
 
-def parts_of_pickle(piece: Piece) -> list[Part]:
+def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
     """Follow the pickles that stand behind each other; none where what stands there is no pickle."""
     parts: list[Part] = []
     data, at = piece.data, 0
@@ -238,14 +271,14 @@ def parts_of_pickle(piece: Piece) -> list[Part]:
     except DeserializationError as error:
         trailer, wire = None, str(error)
     if trailer is not None or wire is not None:
-        found = parts_of_frames([data], piece.name)
-        behind = follow(data, found[0].machine.at)
+        found = parts_of_frames([data], piece.name, room=room)
+        behind = follow(data, found[0].machine.at, room)
         if _tells(behind):  # whoever loads twice from such a file
             found.append(Part(f"{piece.name} behind its pickle".strip(), behind, [data[behind.start :]]))
         return found
     known = True
-    while at < len(data) and len(parts) < _PICKLES:
-        machine = follow(data, at)
+    while at < len(data) and len(parts) < _PICKLES and room.left:
+        machine = follow(data, at, room)
         told = machine.stopped or machine.limited or _tells(machine)
         if not told and (parts or not piece.sure):
             known = False
@@ -258,7 +291,7 @@ def parts_of_pickle(piece: Piece) -> list[Part]:
     if parts and at < len(data) and parts[-1].machine.stopped:
         _judge_rest(parts, len(data) - at, sure=piece.sure, known=known)
     elif not parts and piece.sure:
-        parts = [Part(piece.name, follow(data, 0), [data])]
+        parts = [Part(piece.name, follow(data, 0, room), [data])]
     return parts
 
 

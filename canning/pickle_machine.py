@@ -50,6 +50,8 @@ class Stacks:
         root: the node of the object, where the stream reaches STOP.
         depth: how deep containers stand in containers.
         texts: how often each long string or bytes object was written out.
+        opcodes: how many were followed.
+        opcodes: how many of them were followed.
         fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
     """
 
@@ -74,6 +76,7 @@ class Stacks:
         self.root: Any = None
         self.depth = 0
         self.nodes = 0
+        self.opcodes = 0
         self.texts: dict[Any, list[int]] = {}
         self.fetched: set[int] = set()
         self.stored: dict[int, int] = {}
@@ -215,63 +218,68 @@ class PickleMachine(Stacks):
         stack, memo, left = self.stack, self.memo, self.limits.nodes
         push, fetched = stack.append, self.fetched
         at, edge = self.at, size + 1
-        while not self.stopped:
-            self.at = at
-            if at >= edge:
-                if at > edge:  # of a file, the C unpickler drops what is left of the frame
-                    self.act(at, "frames")
-                edge = size + 1
-            code = data[at]
-            left -= 1
-            if left < 0:
-                raise Limit(f"more than {self.limits.nodes} opcodes")
-            if trace is None:  # what long lists consist of, in place
-                if code == 0x4B:  # BININT1
-                    push(data[at + 1])
-                    at += 2
-                    continue
-                if code == 0x94 and len(stack) > self.fence:  # MEMOIZE
-                    memo[len(memo)] = stack[-1]
-                    at += 1
-                    continue
-                if code == 0x8C and data[at + 1] < LONG and at + 2 + data[at + 1] <= size:  # SHORT_BINUNICODE
-                    end = at + 2 + data[at + 1]
-                    push(str(data[at + 2 : end], "utf-8", "surrogatepass"))
-                    at = end
-                    continue
-                if code == 0x4A:  # BININT
-                    push(_I32.unpack_from(data, at + 1)[0])
-                    at += 5
-                    continue
-                if code == 0x4D:  # BININT2
-                    push(_U16.unpack_from(data, at + 1)[0])
-                    at += 3
-                    continue
-                if code == 0x47:  # BINFLOAT
-                    push(_F64.unpack_from(data, at + 1)[0])
-                    at += 9
-                    continue
-                if code == 0x68 and data[at + 1] in memo:  # BINGET
-                    push(memo[data[at + 1]])
-                    fetched.add(data[at + 1])
-                    at += 2
-                    continue
-            found = steps.get(code)
-            if found is None:
-                raise Break(f"0x{code:02x} is no opcode")
-            form, step, legacy = found
-            argument, at = self._argument(form, at + 1, size)
-            self.behind = at
-            self.legacy |= legacy
-            step(self, argument, self.at)
-            if code == 0x95:  # FRAME
-                if edge <= size:
-                    self.act(self.at, "frames")
-                edge = self.edge
-            if self.skipped and self.skipped[-1][0] == at:
-                at, edge = self.skipped[-1][1], size + 1
-            if trace is not None:
-                trace(self, self.at, code, argument)
+        try:
+            while not self.stopped:
+                self.at = at
+                if at >= edge:
+                    if at > edge:  # of a file, the C unpickler drops what is left of the frame
+                        self.act(at, "frames")
+                    edge = size + 1
+                code = data[at]
+                left -= 1
+                if left < 0:
+                    raise Limit(f"more than {self.limits.nodes} opcodes")
+                if trace is None:  # what long lists consist of, in place
+                    if code == 0x4B:  # BININT1
+                        push(data[at + 1])
+                        at += 2
+                        continue
+                    if code == 0x94 and len(stack) > self.fence:  # MEMOIZE
+                        memo[len(memo)] = stack[-1]
+                        at += 1
+                        continue
+                    if (
+                        code == 0x8C and data[at + 1] < LONG and at + 2 + data[at + 1] <= size
+                    ):  # SHORT_BINUNICODE
+                        end = at + 2 + data[at + 1]
+                        push(str(data[at + 2 : end], "utf-8", "surrogatepass"))
+                        at = end
+                        continue
+                    if code == 0x4A:  # BININT
+                        push(_I32.unpack_from(data, at + 1)[0])
+                        at += 5
+                        continue
+                    if code == 0x4D:  # BININT2
+                        push(_U16.unpack_from(data, at + 1)[0])
+                        at += 3
+                        continue
+                    if code == 0x47:  # BINFLOAT
+                        push(_F64.unpack_from(data, at + 1)[0])
+                        at += 9
+                        continue
+                    if code == 0x68 and data[at + 1] in memo:  # BINGET
+                        push(memo[data[at + 1]])
+                        fetched.add(data[at + 1])
+                        at += 2
+                        continue
+                found = steps.get(code)
+                if found is None:
+                    raise Break(f"0x{code:02x} is no opcode")
+                form, step, legacy = found
+                argument, at = self._argument(form, at + 1, size)
+                self.behind = at
+                self.legacy |= legacy
+                step(self, argument, self.at)
+                if code == 0x95:  # FRAME
+                    if edge <= size:
+                        self.act(self.at, "frames")
+                    edge = self.edge
+                if self.skipped and self.skipped[-1][0] == at:
+                    at, edge = self.skipped[-1][1], size + 1
+                if trace is not None:
+                    trace(self, self.at, code, argument)
+        finally:
+            self.opcodes = self.limits.nodes - left
         self.at = at
 
     def _argument(self, form: str, at: int, size: int) -> tuple[Any, int]:

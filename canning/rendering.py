@@ -56,6 +56,11 @@ def tables(report: Report) -> list[Table]:
     return [table for table in found if table[2]]
 
 
+def _reasons(report: Report) -> list[str]:
+    more = len(report.reasons) - _ROWS
+    return [*report.reasons[:_ROWS], *([f"and {more:,} more reasons"] if more > 0 else [])]
+
+
 def _in(part: str) -> str:
     return f"{part}, " if part else ""
 
@@ -82,7 +87,7 @@ def _lines(tree: Line) -> Iterator[tuple[int, Line]]:
 def as_text(report: Report) -> str:
     """Render a report as plain text."""
     out = [headline(report)]
-    out += [f"  - {reason}" for reason in report.reasons]
+    out += [f"  - {reason}" for reason in _reasons(report)]
     out += [f"  note: {note}" for note in report.notes[:_ROWS]]
     if report.parts:
         out.append("")
@@ -106,7 +111,7 @@ def as_rich(report: Report) -> Any:
     from rich.tree import Tree
 
     parts: list[Any] = [Text(headline(report), style=f"bold {_COLOURS[report.verdict]}")]
-    parts += [Text(f"  - {reason}") for reason in report.reasons]
+    parts += [Text(f"  - {reason}") for reason in _reasons(report)]
     parts += [Text(f"  note: {note}", style="dim") for note in report.notes[:_ROWS]]
     if report.parts:
         branches: list[Any] = []
@@ -129,7 +134,7 @@ def as_html(report: Report) -> str:
     """Render a report as HTML; everything in it is escaped."""
     colour = _COLOURS[report.verdict]
     out = [f'<div><b style="color: {colour}">{html.escape(headline(report))}</b>']
-    out += _html_list([*report.reasons, *(f"note: {note}" for note in report.notes[:_ROWS])])
+    out += _html_list([*_reasons(report), *(f"note: {note}" for note in report.notes[:_ROWS])])
     if report.parts:
         out += _html_tree(report.tree)
     for title, columns, rows in tables(report):

@@ -538,3 +538,44 @@ def test_deep_and_wide_trees_are_cut() -> None:
 
 def test_nodes_are_small() -> None:
     assert not hasattr(Node("list", 0), "__dict__")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("wrapper", [b"cm\nC\n", b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n"])
+def test_one_state_of_many_objects_is_gone_through_once(wrapper: bytes) -> None:
+    count = 20_000
+    state = b"}(" + b"".join(b"\x8c\x05%05d]" % number for number in range(count)) + b"u\x940"
+    objects = b"](" + b"h\1)\x81h\0b" * count + b"e."
+    report = canning.inspect(b"\x80\x04" + state + wrapper + b"\x940" + objects)
+    assert report.verdict == "needs code"
+    assert report.globals[0].path == "obj[0]"
+    assert len(str(report)) < 1_000_000
+
+
+def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("canning.parts._ALL_PICKLES", 30)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(4):
+            archive.writestr(f"{number}.pkl", b"N." * 10)
+    report = canning.inspect(file.getvalue())
+    assert (report.verdict, len(report.parts)) == ("unreadable", 30)
+    assert "more pickles than are looked at" in report.reasons[-1]
+    (head,) = canning.serialize_object(None)
+    assert canning.scan([head] * 30).verdict == "clean"
+    assert canning.scan([head] * 31).reasons == ("message 30: more messages than are looked at",)
+
+
+def test_opcodes_of_all_pickles_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("canning.parts.DEFAULT_LIMITS", canning.Limits(nodes=1000))
+    data = gzip.compress((b"N0" * 400 + b"N.") * 50)
+    report = canning.inspect(data)
+    assert report.verdict == "unreadable"
+    assert len(report.parts) < 5
+
+
+def test_a_text_shows_some_of_many_reasons() -> None:
+    report = canning.inspect(b"".join(b"\x80\x02cos\nf%d\n." % number for number in range(1000)))
+    assert len(report.reasons) == 1000
+    assert "and 800 more reasons" in str(report)
+    assert "and 800 more reasons" in report._repr_html_()
