@@ -70,7 +70,12 @@ def make_forward_ref(text: str, is_argument: bool, module: Any, is_class: bool) 
 def reduce_typing(obj: Any) -> Reduced:
     """Reduce a type variable, an alias or a new type: by its name where another process finds it by that."""
     module, name = obj.__module__, obj.__name__
-    if module != "__main__" and getattr(sys.modules.get(module), name, None) is obj:
+    home = sys.modules.get(module)
+    if (
+        module != "__main__"
+        and getattr(home, name, None) is obj
+        and cloudpickle._should_pickle_by_reference(home)
+    ):
         return str(name)
     try:
         same = cloudpickle._get_or_create_tracker_id(obj)

@@ -14,8 +14,8 @@ from .results import Cell, Result, Times
 from .same import same
 from .tables import TABLES
 from .timing import QUICK, Action, Effort, best
+from .workloads import PICKLE, Row
 from .workloads import ROWS as PLAIN_ROWS
-from .workloads import Row
 
 ROWS: Final = (*PLAIN_ROWS, *TABLES)
 NAMES: Final = tuple(row.name for row in ROWS)
@@ -41,8 +41,10 @@ def run(
 def measure(row: Row, peers: Mapping[str, Peer], effort: Effort) -> Result:
     """Check that each peer brings the row's object back, and time those that bring back anything."""
     obj = row.make()
-    tries = {name: _try(row, obj, peer) for name, peer in peers.items()}
-    actions = {name: _action(row, obj, peers[name]) for name, cell in tries.items() if cell.value is not None}
+    given = {name: obj if name != PICKLE or row.bare is None else row.bare(obj) for name in peers}
+    tries = {name: _try(row, given[name], peer) for name, peer in peers.items()}
+    brought = [name for name, cell in tries.items() if cell.value is not None]
+    actions = {name: _action(row, given[name], peers[name]) for name in brought}
     first = {name: cell.value for name, cell in tries.items() if cell.value is not None}
     seconds = best(actions, first, effort)
     cells = {name: Cell(seconds.get(name), cell.problem) for name, cell in tries.items()}

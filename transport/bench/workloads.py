@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,6 +30,7 @@ class Row:
         send_only: whether the sender alone is timed.
         slow: peers that take seconds for it, and are left out of quick runs.
         elsewhere: entered while its frames are read for the check; stands in for another process.
+        bare: what pickle is given in its place, which sends no code: the object without that.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Row:
     send_only: bool = False
     slow: frozenset[str] = frozenset()
     elsewhere: Callable[[], AbstractContextManager[None]] = nullcontext
+    bare: Callable[[Any], Any] | None = None
 
 
 @dataclass
@@ -203,4 +206,20 @@ ROWS: Final[tuple[Row, ...]] = (
         send_only=True,
     ),
     Row("closure_1MB", "lambda over 1 MB", closure),
+    Row(
+        "list_1M_int_lambda",
+        "list of 1M ints beside a lambda; pickle: the list",
+        lambda: {"items": list(range(1_000_000)), "f": lambda x: x + 1},
+        (Times(1.10, PICKLE),),
+        slow=ITEM_BY_ITEM,
+        bare=operator.itemgetter("items"),
+    ),
+    Row(
+        "dataclass_10k_lambda",
+        "10,000 dataclasses and a lambda; pickle: these",
+        lambda: [*particles(), lambda x: x + 1],
+        (Times(1.20, PICKLE),),
+        slow=ITEM_BY_ITEM,
+        bare=lambda items: items[:-1],
+    ),
 )
