@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from .array_reducers import ShareAgain
-from .buffers import ALIGNMENT, span
+from .buffers import ALIGNMENT, aligned_empty, span
 from .layout import Block, clusters, dense_bytes, extent, share_memory, start_of
 from .wire import Entry
 
@@ -18,8 +19,8 @@ as not sharing, unless it is the same slice."""
 
 _FEW: Final = 4
 """Small frames from which on they are joined."""
-_JOINED: Final = 1024 * 1024
-"""Bytes of a joined frame, at most, so that it is copied within a cache."""
+_JOINED: Final = 4 * 1024 * 1024
+"""Bytes of a joined frame, at most."""
 _PADDING: Final = bytes(ALIGNMENT)
 
 LARGE: Final = 32 * 1024 * 1024
@@ -63,34 +64,41 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     return frames, None if len(frames) == len(entries) else table, []
 
 
-def join_small(packed: Packed, below: int) -> Packed:
+def join_small(packed: Packed, below: int, allocate: Callable[[int], Any] = aligned_empty) -> Packed:
     """Put frames of less than `below` bytes into common ones, each at a multiple of 64 bytes; a copy.
 
     Messages whose buffers share memory, and such with few small ones, stay as they are.
+
+    All common frames of a message lie in memory that is asked of `allocate` at once. To join 256 buffers of
+    10 kB takes 0.1 ms in memory that was used before, and 1.4 ms in such as the system has just handed out.
     """
     frames, table, inline = packed
-    small = [frame for frame in frames if frame.nbytes < below]
-    if table is not None or len(small) < _FEW:
+    sizes = [frame.nbytes for frame in frames if frame.nbytes < below]
+    if table is not None or len(sizes) < _FEW:
         return packed
+    room = memoryview(allocate(sum(sizes) + sum(-size % ALIGNMENT for size in sizes)))
     joined: list[memoryview] = []
-    room: list[Any] = []
     entries: list[Entry] = []
-    at = number = 0
+    start = at = number = 0  # the common frame at work: where it starts, where it ends, which it is
     for frame in frames:
         size = frame.nbytes
         if size >= below:
             joined.append(frame)
             entries.append((len(joined), 1, 0, size))
             continue
-        if not room or at + size > _JOINED:
-            joined.append(frame)  # whose place the joined frame takes
-            _fill(joined, number, room)
-            number, room, at = len(joined), [], 0
-        entries.append((number, 1, at, size))
+        if not number or at + size - start > _JOINED:
+            if number:
+                joined[number - 1] = room[start:at]
+            joined.append(frame)  # whose place the common frame takes
+            number, start = len(joined), at
+        entries.append((number, 1, at - start, size))
+        room[at : at + size] = frame
+        at += size
         padding = -size % ALIGNMENT
-        room += (frame, _PADDING[:padding])
-        at += size + padding
-    _fill(joined, number, room)
+        if padding:  # whatever was there before does not travel
+            room[at : at + padding] = _PADDING[:padding]
+            at += padding
+    joined[number - 1] = room[start:at]
     return joined, entries, inline
 
 
@@ -119,11 +127,6 @@ def split_large(packed: Packed, large: int = LARGE) -> Packed:
             return packed  # it looks at a part of a frame that nothing else looks at
         moved.append((place, pieces, offset, length))
     return parts, moved, inline
-
-
-def _fill(frames: list[memoryview], number: int, room: list[Any]) -> None:
-    if room:
-        frames[number - 1] = memoryview(b"".join(room))
 
 
 def overlap(entries: list[Any]) -> bool:

@@ -25,7 +25,8 @@ def join(packed: Packed) -> Packed:
 
 LISTS: dict[str, tuple[Any, int]] = {
     # object, frames with frame 0
-    "of 10 kB": ([np.arange(1250.0) + n for n in range(256)], 4),
+    "of 10 kB": ([np.arange(1250.0) + n for n in range(256)], 2),
+    "more than one frame has room for": ([np.arange(1250.0) + n for n in range(900)], 4),
     "of odd sizes": ([np.full(1025 + n, n, np.uint8) for n in range(100)], 2),
     "few": ([np.ones(1000)] * 3, 2),
     "too few to join": ([np.ones(1000), np.ones(1000), np.ones(1000)], 4),

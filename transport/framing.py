@@ -19,7 +19,7 @@ from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, RefusedMessage
 from .multipart import endpoint_of, stays_here
 from .parts import Array, allocator, check_into, fill, join_parts
-from .pool import Pool
+from .pool import Pool, warm_empty
 from .shared import ForReaders, SharedArena, SharedMemory, default_memory
 from .tracker import DONE, Tracker
 
@@ -181,7 +181,7 @@ def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
 
     `parted` asks for more parts than are of use, so that it can be seen how many have left.
     """
-    packed = join_small(packed, OWN_BELOW)
+    packed = join_small(packed, OWN_BELOW, warm_empty)
     if socket is not None and parted and not stays_here(socket):
         return split_large(packed, PARTED)
     large = socket is not None and any(frame.nbytes >= LARGE for frame in packed[0])

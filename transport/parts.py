@@ -7,7 +7,7 @@ most of its time. Parts of `canning.packing.PART` bytes arrive in memory that is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,11 @@ from canning.codecs import CODECS
 from canning.errors import DeserializationError
 from canning.wire import Trailer, parse
 
-from .pool import DEFAULT_POOL, Pool
+from .pool import Pool, long_empty
 
 Allocate = Callable[[int], Any]
 """Give writable memory of so many bytes."""
 Array = npt.NDArray[Any]
-
-_POOLED: Final = 16 * 1024 * 1024
-"""Bytes from which the common pool is used: small arrays may be many, and be kept for long."""
 
 
 def check_into(into: Array, many: bool) -> None:
@@ -39,15 +36,11 @@ def check_into(into: Array, many: bool) -> None:
 
 def allocator(into: Array | None, pool: Pool | None) -> Allocate:
     """Say where the parts of buffers are to be joined."""
-    allocate = _allocate if pool is None else pool.allocate
+    allocate = long_empty if pool is None else pool.allocate
     if into is None or not into.flags.forc or not into.nbytes:
         return allocate
     memory = into.reshape(-1, order="A").view(np.uint8)
     return lambda size: memory if size == memory.nbytes else allocate(size)
-
-
-def _allocate(size: int) -> Any:
-    return DEFAULT_POOL.allocate(size) if size >= _POOLED else aligned_empty(size)
 
 
 def fill(into: Array, obj: Any) -> bool:
