@@ -70,9 +70,8 @@ def shaped_link(rate: str) -> Iterator[None]:
     try:
         for name, _ in (HERE, THERE):
             command("ip", "netns", "add", name)
-            command(
-                "ip", "link", "add", "cb0", "netns", HERE[0], "type", "veth", "peer", "cb1", "netns", name
-            )
+        peer = ("peer", "cb1", "netns", THERE[0])
+        command("ip", "link", "add", "cb0", "netns", HERE[0], "type", "veth", *peer)
         for device, (name, address) in (("cb0", HERE), ("cb1", THERE)):
             inside = ("ip", "netns", "exec", name)
             command(*inside, "ip", "address", "add", f"{address}/24", "dev", device)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -45,7 +47,7 @@ def measure(
     tell: Tell = lambda _: None,
     done: Callable[[report.Report, str], object] = lambda *_: None,
 ) -> report.Report:
-    """Run suites, all of them by default.
+    """Run suites, all of them by default; from within a running loop, as a notebook's, in a thread.
 
     Args:
         suites: names of `SUITES`.
@@ -65,7 +67,23 @@ def measure(
     rows = _matching(only, [name for suite in suites for name in SUITES[suite]])
     names = _matching(peers, PEER_NAMES)
     effort = QUICK if quick else FULL
-    found = report.Report(machine.describe(), quick)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _measure(suites, rows, names, effort, tell, done)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_measure, suites, rows, names, effort, tell, done).result()
+
+
+def _measure(
+    suites: Sequence[str],
+    rows: Collection[str],
+    names: Sequence[str],
+    effort: Effort,
+    tell: Tell,
+    done: Callable[[report.Report, str], object],
+) -> report.Report:
+    found = report.Report(machine.describe(), effort is QUICK)
     installed, found.absent = available(names)
     if arena.RAY in names and (problem := arena.ray_problem()):
         found.absent[arena.RAY] = problem

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .links import RAW
+from .arena import FRAMES, LIMIT, RAY
+from .links import JOINED, RAW
 from .memory import ENDS
 from .report import TITLES, Report
 from .results import OURS, Result, show_ratio
@@ -27,10 +31,15 @@ _COLORS: Final = {
     "mp.connection": "#8c564b",
     RAW: "#000000",
     "raw, copied": "#999999",
+    JOINED: "#17becf",
+    RAY: "#e6a000",
+    FRAMES: "#f4a6b0",
+    LIMIT: "#000000",
     OURS: _OURS_COLOR,
 }
 _EDGES: Final = (0.03, 30.0)
 """What the picture of ratios shows; between these, differences that matter can be seen."""
+_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _LIMIT_LINES: Final = (":", "--")
 
 
@@ -42,12 +51,19 @@ def draw(report: Report, folder: Path, suffix: str = "svg") -> dict[str, str]:
     # Without a salt and a date of its own, a file changes only where its numbers do.
     mpl.rcParams["svg.hashsalt"] = "canning"
     names = {}
-    for suite, picture in _PICTURES.items():
+    for suite, picture in PICTURES.items():
         if report.of(suite):
             names[suite] = f"{suite}.{suffix}"
             figure = picture(report)
-            figure.savefig(folder / names[suite], metadata={"Date": None} if suffix == "svg" else None)
+            figure.text(0.01, 0, caption(report.machine), fontsize=6, color="#555555", va="top")
+            figure.savefig(folder / names[suite], **_how(suffix))
+    if report.of("wire") and report.of("arena"):
+        overview(report).savefig(folder / f"overview.{suffix}", **_how(suffix))
     return names
+
+
+def _how(suffix: str) -> dict[str, Any]:
+    return {"metadata": {"Date": None} if suffix == "svg" else None, "bbox_inches": "tight"}
 
 
 def codec(report: Report) -> Figure:
@@ -109,18 +125,106 @@ def wire(report: Report) -> Figure:
     kinds = list(dict.fromkeys(result.name.partition("-")[0] for result in results))
     figure, axes = _figure(len(kinds), (5.5 * len(kinds) + 1, 4.6))
     for axis, kind in zip(axes, kinds, strict=True):
-        rows = [result for result in results if result.name.startswith(kind)]
-        for name in dict.fromkeys(name for row in rows for name in row.cells):
-            points = [(row.nbytes, row.values[name] * 1e3) for row in rows if name in row.values]
-            width = 2.5 if name == OURS else 1.2
-            axis.plot(*_columns(points), "o-", color=_COLORS.get(name), linewidth=width, label=name)
-        for (limit, rate), line in zip(report.limits.items(), _LIMIT_LINES, strict=False):
-            points = [(row.nbytes, row.nbytes / rate * 1e3) for row in rows if row.nbytes >= 10**6]
-            axis.plot(*_columns(points), line, color="black", linewidth=1, label=limit)
-        axis.set(xscale="log", yscale="log", xlabel="bytes", ylabel="ms", title=kind)
-        axis.grid(alpha=0.3)
+        _against_size(axis, [result for result in results if result.name.startswith(kind)], report.limits)
+        axis.set(title=kind)
+    axes[0].set_ylabel("ms")
+    return _finish(figure, axes, "wire")
+
+
+def arena(report: Report) -> Figure:
+    """Draw time against size, both logarithmic: what was copied, and what was there already."""
+    figure, (axis,) = _figure(1, (6.5, 4.6))
+    results = report.of("arena")
+    copied = [result for result in results if result.nbytes]
+    _against_size(axis, copied, report.limits)
+    placed = [(_size(result.name), result.values[OURS] * 1e3) for result in results if not result.nbytes]
+    if placed:
+        axis.plot(*_columns(placed), "s--", color=_OURS_COLOR, label="canning, in the arena already")
+    axis.set(ylabel="ms")
+    return _finish(figure, [axis], "arena")
+
+
+def _size(name: str) -> float:
+    """Read the bytes that the name of a row ends with.
+
+    >>> _size("arena-placed-2GB")
+    2000000000.0
+    """
+    number, unit = re.fullmatch(r".*?(\d+)([KMG]?)B", name).groups()  # type: ignore[union-attr]
+    return float(number) * _UNITS[unit]
+
+
+def _against_size(axis: Any, rows: Sequence[Result], limits: Mapping[str, float]) -> None:
+    for name in dict.fromkeys(name for row in rows for name in row.cells):
+        points = [(row.nbytes, row.values[name] * 1e3) for row in rows if name in row.values]
+        width = 2.5 if name == OURS else 1.2
+        line = ":" if name == LIMIT else "o-"
+        axis.plot(*_columns(points), line, color=_COLORS.get(name), linewidth=width, label=name)
+    for (limit, rate), line in zip(limits.items(), _LIMIT_LINES, strict=False):
+        points = [(row.nbytes, row.nbytes / rate * 1e3) for row in rows if row.nbytes >= 10**6]
+        axis.plot(*_columns(points), line, color="black", linewidth=1, label=limit)
+    axis.set(xscale="log", yscale="log", xlabel="bytes")
+    axis.grid(alpha=0.3)
+
+
+def bars(report: Report, suite: str) -> Figure:
+    """Draw a group of bars for each row: messages a second, or ms."""
+    results = report.of(suite)
+    figure, (axis,) = _figure(1, (2.2 * len(results) + 3.5, 4.2))
+    peers = list(dict.fromkeys(name for row in results for name in row.cells))
+    width = 0.8 / len(peers)
+    for number, name in enumerate(peers):
+        places = [x + (number - (len(peers) - 1) / 2) * width for x in range(len(results))]
+        values = [row.values.get(name) for row in results]
+        heights = [(1 / v if suite == "messages" else v * 1e3) if v else 0.0 for v in values]
+        axis.bar(places, heights, width, color=_COLORS.get(name), label=name)
+    axis.set_xticks(range(len(results)), [row.name for row in results])
+    axis.set(ylabel="messages a second" if suite == "messages" else "ms")
+    axis.grid(axis="y", alpha=0.3)
+    return _finish(figure, [axis], suite)
+
+
+def overview(report: Report) -> Figure:
+    """Draw what a reader of the project looks for: time against size over tcp, and on one host."""
+    figure, axes = _figure(2, (12, 4.8))
+    tcp = [result for result in report.of("wire") if result.name.startswith("tcp")]
+    _against_size(axes[0], tcp, report.limits)
+    axes[0].set(title="over tcp", ylabel="ms until the receiver has read it")
+    ipc = [_without(result, OURS) for result in report.of("wire") if result.name.startswith("ipc")]
+    shared = [result for result in report.of("arena") if result.nbytes]
+    _against_size(axes[1], ipc, {})
+    _against_size(axes[1], [_only(result, (OURS, RAY)) for result in shared], report.limits)
+    placed = [
+        (_size(result.name), result.values[OURS] * 1e3) for result in report.of("arena") if not result.nbytes
+    ]
+    if placed:
+        axes[1].plot(*_columns(placed), "s--", color=_OURS_COLOR, label="canning, in the arena already")
+    axes[1].set(title="on one host: canning in a SharedArena")
+    return _finish(figure, axes, "", caption(report.machine))
+
+
+def caption(machine: Mapping[str, Any]) -> str:
+    """Say what the numbers of a picture were measured on and with."""
+    versions = [f"{name} {number}" for name, number in machine["versions"].items() if number]
+    about = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}"
+    return f"{about}; {machine['python']}\n{', '.join(versions)}"
+
+
+def _only(result: Result, names: Sequence[str]) -> Result:
+    cells = {name: cell for name, cell in result.cells.items() if name in names}
+    return dataclasses.replace(result, cells=cells)
+
+
+def _without(result: Result, name: str) -> Result:
+    return _only(result, [each for each in result.cells if each != name])
+
+
+def _finish(figure: Figure, axes: Sequence[Any], suite: str, below: str = "") -> Figure:
     _legend(figure, axes)
-    figure.suptitle(TITLES["wire"])
+    if suite:
+        figure.suptitle(TITLES[suite])
+    if below:
+        figure.supxlabel(below, fontsize=7, color="#555555")
     return figure
 
 
@@ -145,9 +249,7 @@ def memory(report: Report) -> Figure:
         axis.set_xticks(range(len(rows)), [row.name.rpartition("-")[0] for row in rows])
         axis.set(ylabel="peak memory / data", title=end)
         axis.grid(axis="y", alpha=0.3)
-    _legend(figure, axes)
-    figure.suptitle(TITLES["memory"])
-    return figure
+    return _finish(figure, axes, "memory")
 
 
 def _figure(panels: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
@@ -168,4 +270,11 @@ def _legend(figure: Figure, axes: Sequence[Any]) -> None:
     figure.legend([handles[name] for name in names], names, loc="outside right upper", frameon=False)
 
 
-_PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {"codec": codec, "wire": wire, "memory": memory}
+PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {
+    "codec": codec,
+    "wire": wire,
+    "many": partial(bars, suite="many"),
+    "messages": partial(bars, suite="messages"),
+    "arena": arena,
+    "memory": memory,
+}
