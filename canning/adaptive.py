@@ -20,7 +20,7 @@ _GLANCE: Final = (8192, 64 * 1024)
 _LOOK: Final = (16 * 1024, 512 * 1024)
 """Bytes that are looked at then, at eight places, by each codec."""
 _GLANCED: Final = 150e6
-_GAIN: Final = 0.95
+_GAIN: Final = 0.97
 """Part of the time of sending as it is to which a codec must bring it; samples are not exact."""
 _UNITS: Final = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _RATE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*", re.IGNORECASE)
