@@ -129,7 +129,7 @@ def _say_of_message(found: Explanation, frames: list[Any], serializer: Serialize
 def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:
     """Tell the modules that come along, and those that the code needs which goes by value."""
     trailer = parse(flat(frames[0]))
-    codes: list[types.CodeType] = []
+    codes: list[Any] = []
     header = b""
     if trailer is not None and trailer.flags & CODE:
         writer = serializer._new_writer()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from .locating import without_mark
 from .missing import SUBIMPORT
 from .modules import unpack
 from .received import RECEIVED, World
@@ -29,13 +30,17 @@ class Finder:
     Attributes:
         renames: new names for old ones, which count even where the old name leads somewhere.
         stubs: makes what stands for names that lead nowhere; None where these are errors.
-        world: the modules that came with the message; None where none did.
+        worlds: the modules that came with the message, by the marks of their names.
+        world: those that have none; None where no modules came.
     """
 
-    def __init__(self, renames: Renames, stubs: Stubs | None = None, world: World | None = None) -> None:
+    def __init__(
+        self, renames: Renames, stubs: Stubs | None = None, worlds: Mapping[str, World] | None = None
+    ) -> None:
         self.renames = renames
         self.stubs = stubs
-        self.world = world
+        self.worlds = worlds or {}
+        self.world = next(iter(self.worlds.values()), None)  # an empty mark is the first
 
     def find(self, module: str, name: str, ordinary: Callable[[str, str], Any] = look_up) -> Any:
         """Find a name, by `ordinary` where it was not renamed.
@@ -44,7 +49,7 @@ class Finder:
         """
         renamed = self.renames.find(module, name)
         if self.world is not None:
-            module = self.world.alias(module)
+            module = self._alias(module)
         try:
             return ordinary(module, name) if renamed is None else look_up(*renamed)
         except (ImportError, AttributeError):
@@ -60,7 +65,13 @@ class Finder:
 
     def look_up(self, module: str, name: str) -> Any:
         """Find a name that is not ours, and stand nothing in its place."""
-        return Finder(self.renames, world=self.world).find(module, name)
+        return Finder(self.renames, worlds=self.worlds).find(module, name)
+
+    def _alias(self, module: str) -> str:
+        """Give the name that a module has here."""
+        own, mark = without_mark(module)
+        world = self.worlds.get(mark, self.world)
+        return module if world is None else world.alias(own)
 
     def close(self) -> None:
         """Say that the message has been read."""
@@ -75,7 +86,7 @@ class Finder:
 
     def _import(self, name: str) -> Any:
         """Import a module that a function by value needs."""
-        return importlib.import_module(name if self.world is None else self.world.alias(name))
+        return importlib.import_module(self._alias(name))
 
     @property
     def builtins(self) -> dict[str, Any] | None:
@@ -84,7 +95,8 @@ class Finder:
 
     def receive(self, said: bytes, prefer: str) -> None:
         """Take the modules in that came with the message."""
-        self.world = RECEIVED.receive(unpack(said), prefer)
+        self.worlds = RECEIVED.receive(unpack(said), prefer)
+        self.world = next(iter(self.worlds.values()), None)
 
     def reader(self, file: Any, buffers: Any) -> pickle.Unpickler:
         """Make an unpickler for what nothing of this package wrote."""

@@ -80,7 +80,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
         self._registry: Any = getattr(table, "registry", default_registry)
-        self._codes: list[types.CodeType] = getattr(table, "codes", [])
+        self._codes: list[Any] = getattr(table, "codes", [])
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: Any) -> Any:
@@ -118,7 +118,9 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not isinstance(reduced, tuple):
             return reduced
         _, (code, module_globals, *rest, _), (attributes, slots), *_ = reduced
-        self._codes.append(code)
+        importer = function.__builtins__.get("__import__")  # type: ignore[attr-defined]
+        alias = getattr(getattr(importer, "__self__", None), "alias", str)  # of a module that was received
+        self._codes.append((code, alias))
         cells = function.__closure__
         closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
         slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}

@@ -51,7 +51,7 @@ def _not_local() -> tuple[str, ...]:
 def is_local(name: str, spec: Spec | None) -> bool:
     """Tell whether a module is neither of the standard library, nor installed, nor this package."""
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top in _SELF or "@" in top or spec is None:
+    if top in sys.stdlib_module_names or top in _SELF or spec is None:
         return False
     if spec.origin in ("built-in", "frozen"):
         return False
@@ -70,6 +70,17 @@ def _is_installed(path: str, name: str) -> bool:
     package = parts[-1].startswith("__init__.") or not parts[-1]
     folder = "/".join(parts[: -1 - name.count(".") - package])
     return name.partition(".")[0] in _recorded(folder)
+
+
+def without_mark(name: str) -> tuple[str, str]:
+    """Split the name of a module that came with a message into its own and the mark of its version.
+
+    >>> without_mark("shop@1f2e3d4c.people"), without_mark("shop.people")
+    (('shop.people', '1f2e3d4c'), ('shop.people', ''))
+    """
+    top, dot, rest = name.partition(".")
+    top, _, mark = top.partition("@")
+    return f"{top}{dot}{rest}", mark
 
 
 @lru_cache(maxsize=256)

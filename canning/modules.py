@@ -10,22 +10,26 @@ import hashlib
 import importlib.machinery
 import os
 import pickle
+import re
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .errors import DeserializationError, SerializationError
 from .imports import Import, imports_of, names_of
-from .locating import Spec, find_spec, is_local
+from .locating import Spec, find_spec, is_local, without_mark
+from .naming import is_asked, modules_asked
 
 LOCAL: Final = "local"
 _READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgutil"))
 _CODE: Final = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
+_ALL: Final = re.compile(r"^__all__\s*\+?=([^\])]*)", re.MULTILINE)
 RESOURCES: Final = 64 * 2**20
 """Bytes of data files that may travel with the packages of one message."""
+Alias = Callable[[str], str]
 
 
 class Source(NamedTuple):
@@ -117,6 +121,7 @@ class Wanted:
 
     def named(self, name: str) -> bool:
         """Tell whether a module was named, or a package that it is in."""
+        name, _ = without_mark(name)
         while name:
             if name in self.names:
                 return True
@@ -141,24 +146,30 @@ def _module_name(module: types.ModuleType | str) -> str:
 # -- what an object needs --------------------------------------------------------------------------------
 
 
-def modules_for(wanted: Wanted, header: bytes, codes: Iterable[types.CodeType]) -> Bundle:
+def modules_for(wanted: Wanted, header: bytes, codes: Iterable[tuple[types.CodeType, Alias]]) -> Bundle:
     """Collect the modules that a header names, that code in it imports, and that these import in turn.
 
+    With each code comes what changes the names that it imports into those of modules here.
     Raises `SerializationError` for a module that was named and has no source.
     """
     collector = _Collector(wanted)
-    for name in list(sys.modules):
-        if _is_named(name, header) and wanted.holds(name, find_spec(name)):
-            collector.add(name, needed=True)
-    for code in codes:
-        collector.follow(imports_of(code), "")
+    for name in modules_asked(header, lambda name: wanted.holds(name, find_spec(name))):
+        collector.add(name, needed=True)
+    for code, alias in codes:
+        collector.follow(imports_of(code), "", alias=alias)
     collector.run()
-    return Bundle(collector.with_resources(), collector.absent, collector.missing, collector.needed)
+    sources = without_marks(collector.with_resources(), header)
+    return Bundle(sources, collector.absent, collector.missing, collector.needed)
 
 
-def _is_named(name: str, header: bytes) -> bool:
-    raw = name.encode("utf-8", "surrogatepass")
-    return len(raw) < 256 and b"\x8c" + bytes([len(raw)]) + raw in header
+def without_marks(sources: list[Source], header: bytes) -> list[Source]:
+    """Call modules that were received as they were called at first, where no two are then called the same."""
+    marked = {without_mark(source.name)[0] for source in sources if "@" in source.name}
+    sources = [each for each in sources if each.name not in marked or is_asked(each.name, header)]
+    names = [without_mark(source.name)[0] for source in sources]
+    if len(set(names)) < len(names):
+        return sources
+    return [source._replace(name=name) for source, name in zip(sources, names, strict=True)]
 
 
 class _Collector:
@@ -170,6 +181,7 @@ class _Collector:
         self.missing: dict[str, str] = {}
         self.needed: dict[str, str] = {}
         self.todo: list[tuple[str, bool, str]] = []
+        self.starred: set[str] = set()
         self.reads_resources = False
 
     def add(self, name: str, *, needed: bool, by: str = "") -> None:
@@ -178,12 +190,22 @@ class _Collector:
         self.todo += [(".".join(parts[:count]), needed, by) for count in range(1, len(parts))]
         self.todo.append((name, needed, by))
 
-    def follow(self, imports: Iterable[Import], package: str, by: str = "") -> None:
+    def follow(self, imports: Iterable[Import], package: str, by: str = "", alias: Alias = str) -> None:
+        """Ask for what is imported, by names that `alias` changes into those here."""
         for asked in imports:
             for name, needed in names_of(asked, package):
                 self.reads_resources |= name in _READERS
                 if name.partition(".")[0] not in sys.stdlib_module_names:
-                    self.add(name, needed=needed, by=by)
+                    self.add(alias(name), needed=needed, by=by)
+                if needed and "*" in asked.names:
+                    self.starred.add(alias(name))
+                    self.take_all(alias(name), getattr(self.sources.get(alias(name)), "text", None))
+
+    def take_all(self, name: str, text: str | None) -> None:
+        """Ask for the modules that a package lists in ``__all__``, if somebody imports a star from it."""
+        if text and name in self.starred:
+            for each in re.findall(r"""["'](\w+)["']""", "".join(_ALL.findall(text))):
+                self.add(f"{name}.{each}", needed=False, by=name)
 
     def run(self) -> None:
         seen: set[str] = set()
@@ -219,7 +241,9 @@ class _Collector:
         self.sources[name] = Source(name, package, spec.origin or "", text)
         self.specs[name] = spec
         if text is not None:
-            self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0], name)
+            alias = getattr(spec.loader, "alias", str)  # of a module that was received itself
+            self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0], name, alias)
+            self.take_all(name, text)
 
     def with_resources(self) -> list[Source]:
         """Give the sources in the order of their names, with data files where any of them reads such."""

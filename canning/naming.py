@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 MAIN: Final = b"\x8c\x08__main__"
@@ -106,3 +108,36 @@ def names_main(chunks: list[bytes], before: int) -> bool:
 def is_of_main(obj: Any) -> bool:
     """Tell whether a memo shows something of ``__main__`` that was written by name, or may have been."""
     return type(obj) is str and obj == "__main__"
+
+
+def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
+    """List the modules that are here, are wanted, and that a header asks for.
+
+    A string with the name of a module is none: what data says must not decide which files are sent.
+    """
+    found = [name for name in list(sys.modules) if _stands_in(name, header) and wanted(name)]
+    if all(is_asked(name, header) for name in found):
+        return found
+    from .pickle_machine import PickleMachine  # in Python: a string is in the memo, or means something else
+
+    machine = PickleMachine(memoryview(header)).run()
+    asked = {named.module for named in machine.names.values()}
+    asked.update(call.args[0] for call in machine.calls if call.target in _IMPORTERS and call.args)
+    return [name for name in found if name in asked]
+
+
+def is_asked(name: str, header: bytes) -> bool:
+    """Tell whether a name stands in a header as that of a module, the first time that it stands there."""
+    raw = name.encode("utf-8", "surrogatepass")
+    return re.search(re.escape(raw) + _ASKED, header, re.DOTALL) is not None
+
+
+def _stands_in(name: str, header: bytes) -> bool:
+    return len(name) < 256 and _short(name) in header
+
+
+_ASKED: Final = rb"\x94(?:(?:\x8c.[^\x94]*\x94|h.|j....)\x93|\x85\x94R)"
+"""What stands behind the module of a global, and behind that of `subimport`."""
+_IMPORTERS: Final = frozenset(
+    (("cloudpickle.cloudpickle", "subimport"), ("canning.functions", "make_function_of"))
+)

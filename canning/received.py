@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from .locating import Spec, find_spec
+from .locating import Spec, find_spec, without_mark
 from .modules import Bundle, Source
 
 
@@ -86,6 +86,7 @@ class Loader:
         self.world = world
         self.path = _path_of(source, world)
         self.resources = source.resources
+        self.alias = world.alias
 
     def create_module(self, spec: Spec) -> None:
         """Let the import system make the module."""
@@ -153,27 +154,34 @@ class ReceivedModules:
         self._worlds = [World("")]
         self._absent: dict[str, str] = {}
 
-    def receive(self, bundle: Bundle, prefer: str) -> World:
-        """Take the modules of a message in; return the world that they belong to.
+    def receive(self, bundle: Bundle, prefer: str) -> dict[str, World]:
+        """Take the modules of a message in; return the worlds that they join, by the marks of their names.
 
-        With ``prefer="own"`` those of which there is one of that name here are left out.
+        Names have marks where a message brings several versions of a module. With ``prefer="own"`` modules
+        of which there is one of that name here are left out.
         """
-        sources = {source.name: source for source in bundle.sources}
+        groups: dict[str, dict[str, Source]] = {}
+        for source in bundle.sources:
+            name, mark = without_mark(source.name)
+            groups.setdefault(mark, {})[name] = source._replace(name=name)
         with self._lock:
             if self not in sys.meta_path:
                 sys.meta_path.append(self)
             self._absent.update(bundle.absent)
-            digests = {name: source.digest for name, source in sources.items()}
-            first = self._worlds[0]
-            own = {name for name in sources if first.digests.get(name) != digests[name] and self._has(name)}
-            if prefer == "own":
-                digests = {name: digest for name, digest in digests.items() if name not in own}
-                own = set()
-            world = self._world_for(digests, own)
-            for name, digest in digests.items():
-                world.sources.setdefault(name, sources[name])
-                world.digests.setdefault(name, digest)
-            return world
+            return {mark: self._take(sources, prefer) for mark, sources in sorted(groups.items())}
+
+    def _take(self, sources: dict[str, Source], prefer: str) -> World:
+        digests = {name: source.digest for name, source in sources.items()}
+        first = self._worlds[0]
+        own = {name for name in sources if first.digests.get(name) != digests[name] and self._has(name)}
+        if prefer == "own":
+            digests = {name: digest for name, digest in digests.items() if name not in own}
+            own = set()
+        world = self._world_for(digests, own)
+        for name, digest in digests.items():
+            world.sources.setdefault(name, sources[name])
+            world.digests.setdefault(name, digest)
+        return world
 
     def _world_for(self, digests: Mapping[str, str], own: set[str]) -> World:
         for world in self._worlds[1 if own else 0 :]:
@@ -199,9 +207,7 @@ class ReceivedModules:
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Spec | None:
         """Find a module that arrived; the import system asks for it, after all others."""
-        top, dot, rest = fullname.partition(".")
-        top, _, mark = top.partition("@")
-        name = f"{top}{dot}{rest}"
+        name, mark = without_mark(fullname)
         world = next((world for world in self._worlds if world.mark == mark), None)
         source = None if world is None else world.sources.get(name)
         if world is None or source is None:

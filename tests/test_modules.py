@@ -175,13 +175,13 @@ def test_nothing_travels_by_default_nor_without_need(here: Write) -> None:
 
 
 def test_data_can_be_read_as_data_whatever_came_along(here: Write) -> None:
-    here({"people.py": "raise RuntimeError\n"})
-    sys.modules["people"] = types.ModuleType("people")
-    sys.modules["people"].__spec__ = canning.modules.find_spec("people", sys.meta_path)  # type: ignore[attr-defined]
-    frames = send(["people"])
+    here({"people.py": "import dataclasses\n@dataclasses.dataclass\nclass Person:\n    name: str\n"})
+    people = load_module("people")
+    here({"people.py": "raise RuntimeError\n"})  # what travels is the file as it is now
+    frames = send([people.Person("Ann")])
     assert b"raise RuntimeError" in bytes(frames[0])
-    del sys.modules["people"]
-    assert deserialize_object(frames, trust="data")[0] == ["people"]
+    read = Serializer(trust="data", allow=[people.Person])
+    assert read.deserialize_object(frames)[0] == [people.Person("Ann")]
     assert received_modules() == []
 
 
@@ -335,6 +335,65 @@ def test_what_was_sent_of_another_version_comes_home(here: Write) -> None:
         sys.modules.pop(name, None)
     canning.forget()
     assert type(deserialize_object(back)[0]) is type(person)
+
+
+def test_versions_that_are_passed_on_do_not_mix(here: Write) -> None:
+    sent = []
+    for version in ("one", "two"):
+        here(
+            {
+                "goods.py": f"import stock\nclass Item:\n    said = '{version}', stock.SAID\n",
+                "stock.py": f"SAID = '{version}'\n",
+            }
+        )
+        sys.modules.pop("goods", None)
+        sys.modules.pop("stock", None)
+        goods = load_module("goods")
+
+        def ask() -> Any:
+            import stock  # type: ignore[import-not-found]
+
+            return stock.SAID
+
+        sent.append(send([goods.Item(), ask], by_value=["goods", "stock"]))
+    leave("goods.py", "stock.py")
+    got = [deserialize_object(frames)[0] for frames in sent]
+    assert [(item.said, ask()) for item, ask in got] == [(("one", "one"), "one"), (("two", "two"), "two")]
+    passed_on = [send(each, by_value=["goods", "stock"]) for each in got]
+    together = send([item for item, _ in got])
+    canning.forget()
+    for name in [name for name in sys.modules if name.startswith(("goods", "stock"))]:
+        del sys.modules[name]
+    again = [deserialize_object(frames)[0] for frames in passed_on]
+    assert [(item.said, ask()) for item, ask in again] == [(("one", "one"), "one"), (("two", "two"), "two")]
+    both, _ = deserialize_object(together)
+    assert [type(item) for item in both] == [type(item) for item, _ in again]
+
+
+def test_what_data_says_sends_no_module(here: Write) -> None:
+    here({"secrets_of_mine.py": "KEY = 'confidential'\ndef f():\n    return 1\n"})
+    secrets = load_module("secrets_of_mine")
+    for obj in ("secrets_of_mine", {"secrets_of_mine": lambda: "secrets_of_mine"}, [Path, "secrets_of_mine"]):
+        assert b"confidential" not in b"".join(map(bytes, send(obj)))
+    for obj in (["secrets_of_mine", secrets.f], {"secrets_of_mine": lambda: secrets}, [secrets.f, "x"]):
+        assert b"confidential" in b"".join(map(bytes, send(obj)))
+    assert b"confidential" in b"".join(map(bytes, send(canning.interactive(secrets.f), interactive=True)))
+
+
+def test_a_star_imports_what_a_package_lists(here: Write) -> None:
+    here(
+        {
+            "stars/__init__.py": "__all__ = [\n    'one',\n    'f',\n]\n__all__ += ['two']\nf = print\n",
+            "stars/one.py": "ONE = 1\n",
+            "stars/two.py": "TWO = 2\n",
+            "stars/three.py": "",
+            "starry.py": "from stars import *\ndef both():\n    return one.ONE, two.TWO\n",
+        }
+    )
+    frames = send(load_module("starry").both)
+    leave("stars", "starry.py")
+    assert deserialize_object(frames)[0]() == (1, 2)
+    assert "stars.three" not in [module.name for module in received_modules()]
 
 
 def test_which_one_is_preferred(here: Write) -> None:
