@@ -76,7 +76,7 @@ def missing_code(head: Any, error: BaseException | None, look_up: LookUp) -> Mis
     for named in machine.names.values():
         try:
             look_up(named.module, named.name)
-        except (ImportError, AttributeError) as reason:
+        except Exception as reason:  # a module may raise anything when it is imported
             return describe(named.module, named.name, reason, _path(machine, named.place or named.node))
     if isinstance(error, ModuleNotFoundError) and error.name:
         node = _import_of(machine, error.name)
@@ -113,6 +113,11 @@ def describe(module: str, name: str | None, reason: BaseException, path: str | N
     if isinstance(reason, ImportError):
         return _missing_module(module, name, reason, path, where)
     dotted = name_for_errors(module, name)
+    if module not in sys.modules:
+        text = f"{where}this message needs {dotted}, and the import of its module fails here: "
+        known = isinstance(reason, AttributeError)  # says what is missing, and no data
+        text += f"{type(reason).__name__}{f': {reason}' if known else ''}"
+        return MissingModule(f"{text}; {_STUB}", module, name, path, distribution_of(module))
     text = f"{where}this message needs {dotted}, and the module {name_for_errors('', module)[1:]} "
     if module == "__main__":
         text += (

@@ -89,11 +89,12 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
             _read_by(options, head, frames, g) if finder is None else _found(options, head, frames, g, finder)
         )
     except DeserializationError as error:
-        if not isinstance(error.__cause__, ImportError | AttributeError):
-            raise say_whence(error, head) from error.__cause__
+        if error.__cause__ is None:
+            raise
         if finder is None and moved(head):
             return _found(options, head, frames, g, new_finder(options))
-        raise explain_reading(head, error, new_finder(options).look_up) from error.__cause__
+        told = explain_reading(head, error, new_finder(options).look_up)
+        raise say_whence(told, head) from error.__cause__
 
 
 def _found(
@@ -247,6 +248,10 @@ def _guard(load: Callable[..., Any], *args: Any) -> Any:
     except Exception as error:
         named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
         what = f"{type(error).__name__}: {error}" if named else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
+            what = (
+                "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
+            )
         raise DeserializationError(f"the message cannot be read: {what}") from error
 
 

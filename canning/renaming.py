@@ -154,7 +154,7 @@ def leads_somewhere(module: str, name: str) -> bool:
     """Tell whether a name can be found; imports its module."""
     try:
         look_up(module, name)
-    except (ImportError, AttributeError):
+    except Exception:  # a module may raise anything when it is imported
         return False
     return True
 

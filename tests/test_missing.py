@@ -193,6 +193,30 @@ def test_a_module_that_a_module_here_needs(tmp_path: Any, monkeypatch: pytest.Mo
         loads(b"cneeds_another\nThing\n.")
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys; sys.no_such_name", "AttributeError: module 'sys' has no attribute 'no_such_name'"),
+        ("1 / 0", "ZeroDivisionError;"),
+        ("def (:", "SyntaxError;"),
+    ],
+)
+def test_a_module_whose_import_fails(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "fails_here.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        MissingModule, match=f"fails_here.Name, and the import of its module fails here: {said}"
+    ):
+        loads(b"\x80\x04]\x8c\x0afails_here\x8c\x04Name\x93a.")
+
+
+def test_persistent_ids() -> None:
+    with pytest.raises(DeserializationError, match=r"persistent ids, .*torch\.load"):
+        loads(b"\x80\x04\x8c\x03abcQ.", missing="stub")
+
+
 def test_names_of_strangers_are_shown_short_and_printable() -> None:
     pickled = pickle.dumps(["x" * 40])[:0] + b"\x80\x04\x8c\x05\x1b[31m\x8c\xff" + b"n" * 255 + b"\x93."
     with pytest.raises(MissingModule) as got:
