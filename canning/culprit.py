@@ -25,7 +25,10 @@ _LEAVES: Final = frozenset(
     (*(str, bytes, bytearray, memoryview, int, float, complex, bool, type(None), type(...)), range, slice)
 )
 """Types whose instances have no parts to look at."""
-_CODE: Final = (types.FunctionType, types.ModuleType, types.MethodType, staticmethod, classmethod, property)
+_CODE: Final = (
+    *(types.FunctionType, types.ModuleType, types.MethodType, staticmethod, classmethod, property),
+    functools.partial,
+)
 _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _HEAP_TYPE: Final = 1 << 9
 _MADE: Final = "__create_fn__.<locals>."
@@ -114,6 +117,7 @@ def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
         yield ".func", obj.func
         yield from ((f".args[{number}]", arg) for number, arg in enumerate(obj.args))
         yield from ((f".keywords[{name!r}]", value) for name, value in obj.keywords.items())
+        yield from _of_state(vars(obj))
     elif kind is types.FunctionType:
         yield from _parts_of_function(obj)
     elif kind is types.MethodType:

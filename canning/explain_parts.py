@@ -11,13 +11,14 @@ from typing import Any, Final
 import numpy as np
 
 from .buffers import flat
+from .canned import CannedObject
 from .culprit import parts_of
 from .errors import SerializationError
 from .functions import is_local
 from .layout import extent
 from .message import Serializer
 from .outline import Line
-from .registry import dotted_name
+from .registry import canned_state, dotted_name
 from .stubs import class_name, is_stub_class
 
 ROWS: Final = 300
@@ -96,9 +97,23 @@ class Walk:
                 continue
             seen.add(id(part))
             if row.how not in ("by reference", "module") and len(path) < _PATH:
-                rest += [(path, step, value, line) for step, value in some_parts(part)]
+                parts = self._canned(part) or some_parts(part)
+                rest += [(path, step, value, line) for step, value in parts]
         if rest:
             self.tree.children.append(Line("…", "and more"))
+
+    def _canned(self, part: Any) -> list[tuple[str, Any]]:
+        """Give what goes in the place of an object of a registered type; nothing for any other."""
+        try:
+            canner = self._serializer.registry.find(type(part))
+            state = NotImplemented if canner is None else canned_state(canner, part)
+        except Exception:
+            return []
+        if state is NotImplemented:
+            return []
+        if isinstance(state, CannedObject):
+            return list(enumerate_buffers(state))
+        return [(".<canned>", state)]
 
     def _row(self, path: str, part: Any) -> PartRow:
         kind = type(part)
@@ -152,6 +167,12 @@ class Walk:
             return PartRow(path, kind, "frame", nbytes)
         why = "it is sparse, misaligned, or not memory that can be lent: see docs/copies.md"
         return PartRow(path, kind, "a copy", nbytes, why)
+
+
+def enumerate_buffers(canned: CannedObject) -> Iterator[tuple[str, Any]]:
+    """Give the attributes and buffers of a canned object."""
+    yield from ((f".{name}", value) for name, value in vars(canned).items() if name != "buffers")
+    yield from ((f".buffers[{number}]", buffer) for number, buffer in enumerate(canned.buffers))
 
 
 def kind_of(obj: Any, of: Any = None) -> str:

@@ -174,5 +174,8 @@ def _is_everywhere(module: str) -> bool:
 
 
 def _how_local(module: str) -> str:
-    local = is_local_module(module, find_spec(module))
+    try:
+        local = is_local_module(module, find_spec(module))
+    except Exception:  # whatever somebody's finder raises
+        local = False
     return ', which is local here: by_value="local" takes it along' if local else ""

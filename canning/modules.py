@@ -153,7 +153,7 @@ def modules_for(wanted: Wanted, header: bytes, codes: Iterable[tuple[types.CodeT
     Raises `SerializationError` for a module that was named and has no source.
     """
     collector = _Collector(wanted)
-    for name in modules_asked(header, lambda name: wanted.holds(name, find_spec(name))):
+    for name in modules_asked(header, lambda name: bool(wanted) and wanted.holds(name, find_spec(name))):
         collector.add(name, needed=True)
     for code, alias in codes:
         collector.follow(imports_of(code), "", alias=alias)

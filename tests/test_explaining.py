@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import io
 import json
 import sys
@@ -178,6 +179,31 @@ def test_what_cannot_go_in_functions_and_classes() -> None:
     assert "and perhaps more" in str(many)
     queue = collections.deque([1, lock])
     assert explain(queue).problems == [("obj[1]", "cannot pickle '_thread.lock' object")]
+
+
+def test_registered_types_are_shown_as_they_go() -> None:
+    pd = pytest.importorskip("pandas", reason="a type of another library that canning knows")
+    table = pd.DataFrame({"a": LARGE, "b": np.arange(4000)})
+    rows = [part for part in explain({"t": table}).parts if part.kind == "numpy.ndarray"]
+    assert sum(part.nbytes or 0 for part in rows if part.how.startswith("frame ")) >= 64_000
+    assert all(part.path.startswith("obj['t'].<canned>") for part in rows)
+
+
+def test_a_finder_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        def find_spec(self, *args: Any) -> Any:
+            raise OSError("no")
+
+    module: Any = types.ModuleType("of_no_spec")
+    module.A = type("A", (), {"__module__": "of_no_spec", "__qualname__": "A"})
+    monkeypatch.setitem(sys.modules, "of_no_spec", module)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+    assert explain([module.A()]).needs == {"of_no_spec": "obj[0]"}
+
+
+def test_the_parts_of_a_partial() -> None:
+    found = how(explain(functools.partial(double, 3)))
+    assert list(found) == ["obj", "obj.func", "obj.args[0]"]
 
 
 def test_bytes_have_no_parts() -> None:
