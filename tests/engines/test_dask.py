@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +15,14 @@ import pytest
 
 distributed = pytest.importorskip("distributed", reason="needs the package distributed")
 
-import transport.engines.dask as canned  # noqa: E402 - only where its engine is
+import dask  # noqa: E402 - only where it is
+from distributed.scheduler import KilledWorker  # noqa: E402
+
+import transport.engines.dask as canned  # noqa: E402
+from transport.engines.dask_sharing import LARGE  # noqa: E402
+
+PAGE = 4096
+"""What the arena holds of its own, to be opened by others."""
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 
@@ -60,6 +71,146 @@ def test_client_to_worker_to_worker_and_back(client: Any) -> None:
     finally:
         canned.unregister(client)
     assert (families(), client.run(families)) == (here, there)
+
+
+def shared_here() -> int:
+    """Count the payloads that this process has put into its arena."""
+    from transport.engines import dask
+
+    arena = dask._SHARING.arena
+    return -1 if arena is None else arena.stats().copied
+
+
+def used_here() -> int:
+    from transport.engines import dask
+
+    return 0 if dask._SHARING.arena is None else dask._SHARING.arena.stats().used
+
+
+def total(given: Any) -> float:
+    return float(given["x"].sum())
+
+
+@pytest.fixture
+def registered(client: Any) -> Iterator[Any]:
+    canned.register(client)
+    yield client
+    canned.unregister(client)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are for Linux")
+def test_large_payload_is_shared_where_both_ends_read_it(registered: Any) -> None:
+    client = registered
+    first, second = sorted(client.scheduler_info()["workers"])
+    array = np.arange(LARGE // 8, dtype="f8")
+
+    def counts() -> tuple[int, int]:
+        return shared_here(), client.run(shared_here)[first]
+
+    def there_and_back() -> tuple[int, int]:
+        """Count the payloads that go through arenas: from here to a worker, on to another, and back here."""
+        before = counts()
+        [there] = client.scatter([{"x": array}], workers=[first], direct=True, hash=False)
+        assert client.submit(total, there, workers=[second], pure=False).result(60) == array.sum()
+        back = client.gather(there, direct=True)["x"]
+        assert back.flags.writeable
+        np.testing.assert_array_equal(back, array)
+        after = counts()
+        return after[0] - before[0], after[1] - before[1]
+
+    # A new connection's first message may go before the other end has opened the arena.
+    eventually(lambda: there_and_back() == (1, 2))
+    before = counts()
+
+    # Through the scheduler, which may hand a message to several workers, and at any time: ordinary frames.
+    [there] = client.scatter([{"x": array}], workers=[first], direct=False, hash=False)
+    assert client.submit(total, there, workers=[first], pure=False).result(60) == array.sum()
+    assert client.submit(total, {"x": array}, workers=[second], pure=False).result(60) == array.sum()
+    np.testing.assert_array_equal(client.gather(there, direct=False)["x"], array)
+    assert counts() == before
+
+    del there
+    eventually(lambda: used_here() == PAGE and set(client.run(used_here).values()) <= {0, PAGE})
+
+
+def eventually(condition: Any, seconds: float = 60) -> None:
+    """Wait for what other threads and processes do next."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def die(given: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a worker")
+def test_killed_and_restarted_workers(registered: Any) -> None:
+    client = registered
+    array = np.ones(LARGE // 8)
+    first, _ = sorted(client.scheduler_info()["workers"])
+    [lost] = client.scatter([{"x": array}], workers=[first], direct=True, hash=False)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        pytest.raises((KilledWorker, distributed.client.FutureCancelledError)),
+    ):
+        client.submit(die, lost, workers=[first], pure=False, retries=0).result(60)
+    client.wait_for_workers(2, timeout=60)
+    eventually(lambda: used_here() <= PAGE)
+
+    client.restart(timeout=60)
+    eventually(lambda: set(client.run(shared_here).values()) == {0})  # its connections are canned again
+    first, second = sorted(client.scheduler_info()["workers"])
+
+    def is_shared() -> bool:
+        [there] = client.scatter([{"x": array}], workers=[first], direct=True, hash=False)
+        assert client.submit(total, there, workers=[second], pure=False).result(60) == array.sum()
+        return bool(client.run(shared_here)[first])
+
+    eventually(is_shared)
+
+
+def managed(dask_worker: Any) -> tuple[int, int]:
+    """Tell what a worker counts in memory, and how many keys are on its disk."""
+    data = dask_worker.data
+    return data.fast.total_weight, len(data.slow)
+
+
+def test_workers_that_spill() -> None:
+    quiet = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    with (
+        dask.config.set({"distributed.worker.memory.target": 0.005}),  # 20 MB
+        distributed.LocalCluster(n_workers=1, memory_limit="4GB", **quiet) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        canned.register(client)
+        try:
+            arrays = [np.full(LARGE // 8 + n, float(n)) for n in range(8)]
+            there = client.scatter([{"x": array} for array in arrays], direct=True, hash=False)
+            [(weight, spilled)] = client.run(managed).values()
+            assert spilled
+            assert 0 < weight <= 20_000_000
+            for array, back in zip(arrays, client.gather(there, direct=True), strict=True):
+                np.testing.assert_array_equal(back["x"], array)
+            sums = client.gather(client.map(total, there, pure=False))
+            assert sums == [array.sum() for array in arrays]
+        finally:
+            canned.unregister(client)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zlib", None])
+def test_frames_are_compressed_as_a_connection_has_it(compression: str | None) -> None:
+    from distributed.protocol import dumps, loads, to_serialize
+
+    given = {"x": np.zeros(3_000_000, "i1"), "text": "t" * 5000}
+    canned.register()
+    try:
+        frames = dumps({"data": to_serialize(given)}, context={"compression": compression})
+        assert (sum(map(len, map(memoryview, frames))) < 100_000) == (compression is not None)
+        np.testing.assert_equal(loads([bytes(frame) for frame in frames])["data"], given)
+    finally:
+        canned.unregister()
 
 
 def test_spilled_and_compressed() -> None:

@@ -19,7 +19,7 @@ ipp = pytest.importorskip("ipyparallel", reason="needs the package ipyparallel")
 import transport.engines.ipyparallel as canned  # noqa: E402 - only where its engine is
 from transport.engines import EngineError  # noqa: E402
 from transport.engines.ipp import client as side  # noqa: E402
-from transport.engines.ipp.formats import IN_ARENA  # noqa: E402
+from transport.engines.ipp.sharing import IN_ARENA  # noqa: E402
 
 pytestmark = [
     pytest.mark.timeout(120),

@@ -26,7 +26,8 @@ from canning import DeserializationError, Serializer
 from tests.harness import assert_equal
 from tests.transport.engine import ROOT, Engine
 from tests.transport.helpers import Connect, Open
-from transport import ArenaError, ArenaFull, MessageError, SharedArena, SharedMemory
+from transport import ArenaError, ArenaFull, MessageError, SharedArena, SharedMemory, SharedMemoryError
+from transport.shared.memory import started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
 
@@ -373,6 +374,34 @@ def test_as_many_readers_as_were_announced(arena: SharedArena) -> None:
         assert arena.stats().blocks == 1
         del got
         assert arena.stats().blocks == left
+
+
+def test_what_the_sender_holds_needs_no_count(arena: SharedArena) -> None:
+    held = arena.array(np.arange(10_000.0))
+    frames = Serializer(codec=arena.to_held()).serialize_object(held)
+    for _ in range(3):
+        got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
+        assert got[-1] == 9999
+    del held
+    assert arena.stats().blocks == 1  # somebody has it open
+    assert arena.array([1.0])[0] == 1
+    assert got.sum() == sum(range(10_000))
+    del got
+    assert arena.stats().blocks == 0
+    with pytest.raises(SharedMemoryError, match="outlived"):
+        Serializer(codec=SharedMemory()).deserialize_object(frames)
+    plain = np.arange(100_000.0)  # lies elsewhere: nobody would hold a copy
+    assert np.shares_memory(Serializer(codec=arena.to_held()).serialize_object(plain)[1], plain)
+
+
+def test_who_has_it_open(arena: SharedArena) -> None:
+    since = started(os.getpid())
+    assert not arena.is_open_in(os.getpid(), since)
+    frames = Serializer(codec=arena).serialize_object(np.arange(10_000.0))
+    got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
+    assert got[0] == 0
+    assert arena.is_open_in(os.getpid(), since)
+    assert not arena.is_open_in(os.getpid(), since - 1)
 
 
 def test_published_once_for_all(arena: SharedArena, open_socket: Open) -> None:

@@ -18,8 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from canning import SerializationError, Serializer, default_registry
+from canning import Codecs, SerializationError, Serializer, default_codecs, default_registry
 
+from ..shared import default_memory
+from .dask_sharing import FIELD, Sharing
 from .layout import check_layout
 
 TRIED: Final = "2026.8.0"
@@ -36,6 +38,7 @@ check_layout(
 )
 
 import distributed  # noqa: E402 - after the look at what is there
+from distributed.comm.core import Comm  # noqa: E402
 
 protocol: Any = importlib.import_module("distributed.protocol.serialize")  # a function has its name
 
@@ -44,9 +47,12 @@ from .replacing import Replaced  # noqa: E402
 Message = tuple[dict[str, Any], list[Any]]
 _CONTAINERS: Final = (list, tuple, set, dict)
 _MARKED: Final = (protocol.Serialize, protocol.Serialized, protocol.ToPickle, protocol.Pickled)
-_SERIALIZER: Final = Serializer(writable=True)
+_SERIALIZER: Final = Serializer(writable=True, codecs=Codecs([default_memory], beside=default_codecs))
+_SHARING: Final = Sharing(_SERIALIZER)
 _STOCK: Final = {name: protocol.families[name] for name in ("dask", "pickle")}
 _serialize: Final = protocol.serialize
+_STOCK_INFO: Final = Comm.handshake_info
+_STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 
 
 def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
@@ -59,7 +65,7 @@ def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
     A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
     MiB, and join them again by a copy.
     """
-    head, *frames = _SERIALIZER.serialize_object(obj)
+    head, *frames = _SHARING.serializer(context).serialize_object(obj)
     if frames:
         frames.insert(0, memoryview(bytearray(1)))
     header: dict[str, Any] = {"canned": bytes(head)}
@@ -118,6 +124,20 @@ def _family(name: str, dumps: Any) -> tuple[Any, Any, bool]:
     return dumps, lambda header, frames: _loads(name, header, frames), True
 
 
+def _handshake_info(self: Any) -> dict[str, Any]:
+    """Be ``Comm.handshake_info``: tell the other end of our arena, where we read what it sends."""
+    info: dict[str, Any] = _STOCK_INFO(self)
+    if getattr(self, "deserialize", False):
+        info[FIELD] = _SHARING.offer()
+    return info
+
+
+def _handshake_configuration(local: dict[str, Any], remote: dict[str, Any]) -> Any:
+    """Be ``Comm.handshake_configuration``: what this end makes of what the other told."""
+    _SHARING.accept(remote.get(FIELD))
+    return _STOCK_CONFIGURATION(local, remote)
+
+
 class _Families:
     """Let the dictionary of families be replaced entry by entry, as if these were attributes."""
 
@@ -131,6 +151,8 @@ _REPLACED: Final = Replaced(
         (_Families(protocol.families), "pickle", _family("pickle", _pickle_dumps)),
         (protocol, "serialize", _serialize_whole),
         (distributed.protocol, "serialize", _serialize_whole),
+        (Comm, "handshake_info", _handshake_info),
+        (Comm, "handshake_configuration", staticmethod(_handshake_configuration)),
     ]
 )
 
@@ -143,13 +165,21 @@ def register(client: distributed.Client | None = None) -> None:
     if client is not None:
         client.register_plugin(CanningPlugin())
     _REPLACED.join(register)
+    if client is not None and client.loop is not None:
+        client.loop.add_callback(client.rpc.collect)  # connections that are idle would know of no arena
 
 
 def unregister(client: distributed.Client | None = None) -> None:
     """Serialize as before `register`; data that was spilled in the meantime can no longer be read."""
-    _REPLACED.leave(register)
+    _leave(register)
     if client is not None:
         client.unregister_worker_plugin(CanningPlugin.name)  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def _leave(user: Any) -> None:
+    _REPLACED.leave(user)
+    if not _REPLACED:
+        _SHARING.leave()
 
 
 class CanningPlugin(distributed.WorkerPlugin):  # type: ignore[misc,unused-ignore]
@@ -159,13 +189,16 @@ class CanningPlugin(distributed.WorkerPlugin):  # type: ignore[misc,unused-ignor
 
     def setup(self, worker: Any) -> None:
         """Begin, on one worker."""
+        _SHARING.heed(worker)
         _REPLACED.join(worker.address)
+        worker.rpc.collect()
 
     def teardown(self, worker: Any) -> None:
         """End."""
-        _REPLACED.leave(worker.address)
+        _leave(worker.address)
 
 
 def dask_setup(server: Any) -> None:
     """Be called by ``--preload transport.engines.dask``."""
+    _SHARING.heed(server)
     register()

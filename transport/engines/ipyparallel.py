@@ -29,7 +29,7 @@ from canning.wire import VERSION
 
 from .ipp import TRIED, engine
 from .ipp.client import CLIENTS, LINKS, Link, request
-from .ipp.formats import opens, probe
+from .ipp.sharing import opens, probe
 from .layout import EngineError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
     _ask(client, engine.report, (), timeout)
     CLIENTS.join(link.session)
     try:
-        answers = _ask(client, engine.join, (link.session, probe(link.arena)), timeout)
+        asking = link.session, probe(link.arena, max(len(client.ids), 1))
+        answers = _ask(client, engine.join, asking, timeout)
     except BaseException:
         if client not in LINKS:
             CLIENTS.leave(link.session)

@@ -37,6 +37,9 @@ class Replaced:
         self._old: list[Any] = []
         self._users: set[Hashable] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._users)
+
     def __contains__(self, user: Hashable) -> bool:
         return user in self._users
 

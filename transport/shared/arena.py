@@ -83,6 +83,7 @@ class SharedArena:
         self._copied = self._in_place = self._fallbacks = 0
         self._one = ForReaders(self, 1)
         self._unknown = ForReaders(self, UNKNOWN)
+        self._held = ForReaders(self, 0)
 
     # -- arrays ------------------------------------------------------------------------------------
 
@@ -148,6 +149,23 @@ class SharedArena:
         """Say that nobody knows how many receivers a message has: its lease decides."""
         return self._unknown
 
+    def to_held(self) -> ForReaders:
+        """Say that the sender holds the memory until it knows that it was read, by whomever and how often.
+
+        It is free again when the arrays there are gone and no receiver has it open, whoever died in the
+        meantime. Only what lies in an arena is sent so; nothing is copied into one.
+
+        >>> with SharedArena("1MiB") as arena:
+        ...     numbers = arena.array(range(1000))
+        ...     len(arena.to_held().encode(memoryview(numbers)))
+        112
+        """
+        return self._held
+
+    def is_open_in(self, pid: int, started: int) -> bool:
+        """Tell whether a process has the arena open; `started` is its start, in ticks since the kernel's."""
+        return self._open().has_consumer(pid, started)
+
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
         """Give a descriptor for memory that is in an arena, or goes into this one; else None."""
         return self.share(buffer, UNKNOWN)
@@ -157,7 +175,7 @@ class SharedArena:
         return default_memory.decode(frame, length, writable=writable)
 
     def share(self, buffer: memoryview, readers: int) -> bytes | None:
-        """Do as `encode`, for so many readers."""
+        """Do as `encode`, for so many readers; for none, copy nothing."""
         ledger = self._open()
         nbytes = buffer.nbytes
         if not nbytes:
@@ -171,7 +189,7 @@ class SharedArena:
         if found is not None:
             self._in_place += 1
             return found
-        return self._put(buffer, readers) if nbytes >= self.threshold else None
+        return self._put(buffer, readers) if readers and nbytes >= self.threshold else None
 
     def _put(self, buffer: memoryview, readers: int) -> bytes | None:
         ledger = self._ledger

@@ -130,8 +130,12 @@ class Ledger(Desk):
         """End a hold."""
         held = self._blocks[block]
         held.holds -= 1
-        if not held.holds and not held.readers:
+        if held.holds or held.readers:
+            return
+        if not held.queued:
             self._free(held)
+        elif self.fd >= 0:
+            self._retire(held, _READ)  # a reader may have it open: then it is looked at again later
 
     def _free(self, block: Block) -> None:
         self.words[self.head.block(block.number)] = block.generation + 1
@@ -143,7 +147,10 @@ class Ledger(Desk):
     # -- messages ----------------------------------------------------------------------------------
 
     def send(self, address: int, nbytes: int, readers: int) -> Place | None:
-        """Promise memory to so many more readers; None where it does not lie in a block that is held."""
+        """Promise memory to so many more readers; None where it does not lie in a block that is held.
+
+        With none, it stays as long as it is held, and then as long as somebody has it open.
+        """
         offset = address - self.data
         if not 0 <= offset < self.capacity:
             return None
@@ -179,9 +186,6 @@ class Ledger(Desk):
             return True
         if block.holds:
             return False
-        if not block.readers:
-            self._free(block)
-            return True
         byte = BLOCK_BYTES + block.number
         if self._state(block) < least or not try_lock(self.fd, byte, exclusive=True):
             return False
@@ -237,6 +241,13 @@ class Ledger(Desk):
             block.until = min(block.until, self._died + self.lease)
             words[at] = 0
         words[self.head.slot(slot)] = 0
+
+    def has_consumer(self, pid: int, started: int) -> bool:
+        """Tell whether a process, by its id and when it started, has the arena open."""
+        slots = self._claimed.nonzero()[0].tolist()
+        return any(
+            (self.words[at], self.words[at + 1]) == (pid, started) for at in map(self.head.slot, slots)
+        )
 
     # -- the whole ---------------------------------------------------------------------------------
 

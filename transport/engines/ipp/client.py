@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 import ipyparallel as ipp
@@ -17,12 +15,10 @@ from ipyparallel.serialize import serialize as stock
 from canning import PrePickled, split
 from canning.wire import VERSION
 
-from ...shared import SharedArena
 from ..replacing import Replaced
 from .engine import join
 from .formats import (
     ENVELOPE,
-    IN_ARENA,
     SERIALIZER,
     STOCK_PACK,
     STOCK_READ,
@@ -32,64 +28,30 @@ from .formats import (
     is_canned,
     is_told_otherwise,
     main_namespace,
-    new_arena,
     prepare,
     prepared,
-    probe,
     read,
 )
+from .sharing import THREAD, Call, Near, new_arena, probe, writing
 
 Namespace = dict[str, Any]
-THREAD: Final = threading.local()
-"""What this thread is at: `.writes`, whether the call it writes is canned; `.replies`, whether the call it
-answers was."""
 
 
 def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int, **options: int) -> list[Any]:
     """Be ``pack_apply_message``."""
-    call: _Call | None = getattr(THREAD, "call", None)
+    call: Call | None = getattr(THREAD, "call", None)
     if call is None or is_told_otherwise():
         return list(STOCK_PACK(f, args, kwargs, *thresholds, **options))
-    arena = call.arena
-    values = {name: prepared(value, arena) for name, value in kwargs.items()}
-    parts = [prepared(part, arena) for part in (f, *args)]
-    every = (*parts, *values.values())
-    writer = ENVELOPE if all(isinstance(part, PrePickled) for part in every) else SERIALIZER
-    if arena is None:
+    near = call.near
+    copy = None if near is None else near.into
+    values = {name: prepared(value, copy) for name, value in kwargs.items()}
+    parts = [prepared(part, copy) for part in (f, *args)]
+    ready = all(isinstance(part, PrePickled) for part in (*parts, *values.values()))
+    if near is None:
+        writer = ENVELOPE if ready else SERIALIZER
         return writer.pack_apply_message(parts[0], parts[1:], values, arrange=in_parts)
-    ready = [part for part in every if isinstance(part, PrePickled)]
-    call.kept = [frame for part in ready for frame in part.frames if len(frame) >= IN_ARENA]
-    writer = arena.to(call.readers).serializer(writer)
+    writer = near.envelope if ready else near.serializer
     return writer.pack_apply_message(parts[0], parts[1:], values)
-
-
-class _Call:
-    """Say how a call is to be written.
-
-    Attributes:
-        arena: where its payload goes; None for ordinary frames.
-        readers: how many engines will open it.
-        kept: what lies in the arena, until all have answered: an engine may die, and another take its task.
-    """
-
-    def __init__(self, arena: SharedArena | None, readers: int = 1) -> None:
-        self.arena = arena
-        self.readers = readers
-        self.kept: list[Any] = []
-
-    def keep(self, futures: list[Any]) -> None:
-        """Keep the payload until the last of these futures is done."""
-        if not self.kept:
-            return
-        left = set(map(id, futures))
-
-        def answered(future: Any) -> None:
-            left.discard(id(future))
-            if not left:
-                self.kept = []
-
-        for future in futures:
-            future.add_done_callback(answered)
 
 
 def _deserialize(buffers: Sequence[Any], g: Namespace | None = None) -> tuple[Any, list[Any]]:
@@ -101,17 +63,6 @@ def _deserialize(buffers: Sequence[Any], g: Namespace | None = None) -> tuple[An
     except Exception as error:  # raised here it would be lost, and whoever waits for the result hang
         return error, [frame for part in split(buffers)[1:] for frame in part]
     return obj, rest
-
-
-@contextmanager
-def writing(call: _Call | None) -> Iterator[None]:
-    """Let this thread write a call so; None is ipyparallel's own format."""
-    before = getattr(THREAD, "call", None)
-    THREAD.call = call
-    try:
-        yield
-    finally:
-        THREAD.call = before
 
 
 def nudge(client: Any, socket: Any) -> None:
@@ -150,6 +101,7 @@ class Link:
         self._client = weakref.ref(client)
         self.session: str = client.session.session
         self.arena = new_arena()
+        self._near = None if self.arena is None else Near(self.arena)
         self.known: dict[str, bool] = {}  # engines with canning, and whether they can open the arena
         self._asked: set[str] = set()
         self._scheduled: list[Any] = []
@@ -169,7 +121,7 @@ class Link:
         """Be the client's method of that name."""
         client = self._client()
         assert client is not None
-        call = self._call(client, ident, metadata or {})
+        call = self._call(client, ident)
         with writing(call):
             future = type(client).send_apply_request(
                 client,
@@ -184,8 +136,7 @@ class Link:
             )
         nudge(client, socket)
         if call is not None:
-            futures = [future] if ident else self._note(client, future, metadata or {})
-            call.keep(futures)
+            call.keep([future] if ident else self._note(client, future, metadata or {}))
         return future
 
     def _note(self, client: Any, future: Any, metadata: dict[str, Any]) -> list[Any]:
@@ -205,7 +156,7 @@ class Link:
         self._scheduled = [future for future in self._scheduled if not future.done()]
         return self._scheduled
 
-    def _call(self, client: Any, ident: bytes | None, metadata: dict[str, Any]) -> _Call | None:
+    def _call(self, client: Any, ident: bytes | None) -> Call | None:
         """Say how to write a call; None for ipyparallel's own format."""
         engines = {ident.decode()} if ident else set(client._engines.values())
         if not engines or not engines <= self.known.keys():
@@ -213,9 +164,7 @@ class Link:
                 self._asked.add(uuid)
                 self._invite(client, uuid)
             return None
-        near = self.arena is not None and all(self.known[uuid] for uuid in engines)
-        targets = metadata.get("targets") if metadata.get("is_broadcast") else None
-        return _Call(self.arena if near else None, len(targets or [0]))
+        return Call(self._near if all(self.known[uuid] for uuid in engines) else None)
 
     def greet(self, uuid: str, answer: Any) -> bool:
         """Note what an engine answered; tell whether it answered as one with canning."""

@@ -20,12 +20,10 @@ from .formats import (
     TYPES,
     in_parts,
     is_canned,
-    new_arena,
-    opens,
     prepared,
-    probe,
     read,
 )
+from .sharing import new_arena, opens, probe
 
 Namespace = dict[str, Any]
 THREAD: Final = threading.local()

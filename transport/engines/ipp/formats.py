@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import ipyparallel as ipp
-import numpy as np
 from ipyparallel.serialize import canning as stock_canning
 from ipyparallel.serialize import serialize as stock
 
@@ -19,7 +17,7 @@ from canning.packing import PART, Packed, split_large
 from canning.wire import MAGIC
 
 from ...framing import OWN_BELOW
-from ...shared import ArenaError, SharedArena, default_memory
+from ...shared import default_memory
 
 STOCK_READ: Final = stock.deserialize_object
 STOCK_PACK: Final = stock.pack_apply_message
@@ -33,8 +31,6 @@ SERIALIZER: Final = Serializer(
 )
 ENVELOPE: Final = SERIALIZER.evolve(pickler="pickle")
 """For what is serialized already: names of ``__main__`` in it are no reason to look for functions."""
-IN_ARENA: Final = 256 * 1024
-"""Bytes from which a frame goes into an arena, where the other side can open it."""
 
 
 def is_canned(frames: Sequence[Any]) -> bool:
@@ -73,7 +69,7 @@ class Prepared(Sequence[Any]):
     def __init__(self, obj: Any) -> None:
         self.obj = obj
         self.canned = PrePickled(obj, SERIALIZER)
-        self.shared: PrePickled | None = None
+        self.copied: PrePickled | None = None
         self._stock: list[Any] | None = None
 
     def __getitem__(self, index: Any) -> Any:
@@ -84,14 +80,12 @@ class Prepared(Sequence[Any]):
     def __len__(self) -> int:
         return len(self[:])
 
-    def in_arena(self, arena: SharedArena) -> PrePickled:
-        """Give it with its memory in the arena: one copy for all who are sent it."""
-        if max(map(len, self.canned.frames)) < IN_ARENA:
-            return self.canned
-        if self.shared is None:
-            self.shared = PrePickled(None)
-            self.shared.frames = [_into(arena, frame) for frame in self.canned.frames]
-        return self.shared
+    def into(self, copy: Callable[[Any], Any]) -> PrePickled:
+        """Give it with its memory copied elsewhere: once for all who are sent it."""
+        if self.copied is None:
+            self.copied = PrePickled(None)
+            self.copied.frames = [copy(frame) for frame in self.canned.frames]
+        return self.copied
 
 
 def prepare(self: Any, obj: Any) -> None:
@@ -104,55 +98,13 @@ def is_told_otherwise() -> bool:
     return stock.pickle is not pickle
 
 
-def prepared(obj: Any, arena: SharedArena | None = None) -> Any:
+def prepared(obj: Any, copy: Callable[[Any], Any] | None = None) -> Any:
     """Give canning's own kind of what was serialized before, and anything else as it is."""
     if not isinstance(obj, stock.PrePickled):
         return obj
     if isinstance(obj.buffers, Prepared):
-        return obj.buffers.canned if arena is None else obj.buffers.in_arena(arena)
+        return obj.buffers.canned if copy is None else obj.buffers.into(copy)
     return STOCK_READ(obj.buffers, main_namespace())[0]  # made while no client had canning
-
-
-def _into(arena: SharedArena, frame: Any) -> Any:
-    if len(frame) < IN_ARENA:
-        return frame
-    try:
-        return memoryview(arena.array(np.frombuffer(frame, np.uint8)))
-    except ArenaError:  # it is full: an ordinary frame
-        return frame
-
-
-def new_arena() -> SharedArena | None:
-    """Make an arena; None where the system has no such memory."""
-    try:
-        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA)
-    except ArenaError:  # this system has none
-        return None
-
-
-def _capacity() -> int:
-    """Give half of the machine's memory; pages are taken when they are first used."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-_LEASE: Final = 120.0
-"""Seconds after which a reply in an arena is given up that the client has not opened."""
-
-
-def probe(arena: SharedArena | None) -> list[bytes]:
-    """Make a message by which the other side finds out whether it can open an arena; an empty one if none."""
-    if arena is None:
-        return []
-    frames = SERIALIZER.evolve(codec=arena.to(1)).serialize_object(bytes(IN_ARENA))
-    return [bytes(frame) for frame in frames]
-
-
-def opens(probe: list[bytes]) -> bool:
-    """Tell whether an arena can be opened, by trying."""
-    try:
-        return bool(probe) and len(SERIALIZER.deserialize_object(probe)[0]) == IN_ARENA
-    except DeserializationError:
-        return False
 
 
 class _CannedReference(CannedObject):

@@ -1,0 +1,135 @@
+"""Memory that a client and its engines share: who can open whose, and until when a call's payload is kept.
+
+A call's memory stays until all of its answers are there, whoever of the engines dies, and another takes its
+task. Nothing has to be counted for that, and no lease has to run out: the client holds what it sent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+
+from canning import Serializer
+from canning.buffers import Frame
+from canning.errors import DeserializationError
+
+from ...shared import ArenaError, SharedArena
+from .formats import ENVELOPE, SERIALIZER
+
+IN_ARENA: Final = 256 * 1024
+"""Bytes from which a frame goes into an arena, where the other side can open it."""
+_LEASE: Final = 120.0
+"""Seconds after which a reply in an arena is given up that the client has not opened."""
+THREAD: Final = threading.local()
+"""What this thread is at: `.call`, the `Call` that it writes; None, or nothing, in ipyparallel's format."""
+
+
+class Call:
+    """Say how a call is to be written, and hold its payload.
+
+    Attributes:
+        near: what writes into an arena; None for ordinary frames.
+        kept: what lies in the arena.
+    """
+
+    def __init__(self, near: Near | None = None) -> None:
+        self.near = near
+        self.kept: list[Any] = []
+
+    def keep(self, futures: list[Any]) -> None:
+        """Keep the payload until the last of these futures is done."""
+        if not self.kept:
+            return
+        left = set(map(id, futures))
+
+        def answered(future: Any) -> None:
+            left.discard(id(future))
+            if not left:
+                self.kept.clear()
+
+        for future in futures:
+            future.add_done_callback(answered)
+
+
+class Near:
+    """The arena of a client as a codec: for large payloads of the call that a thread writes."""
+
+    id = SharedArena.id
+    shares = True
+
+    def __init__(self, arena: SharedArena) -> None:
+        self.arena = arena
+        self._held = arena.to_held()
+        self.serializer: Serializer = SERIALIZER.evolve(codec=self)
+        self.envelope: Serializer = ENVELOPE.evolve(codec=self)
+
+    def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
+        """Give the descriptor of a large payload; None leaves it as it is."""
+        if buffer.nbytes < IN_ARENA:
+            return None
+        held = buffer
+        found = self._held.encode(buffer)
+        if found is None:
+            held = self.into(buffer)
+            found = self._held.encode(held)
+        if found is not None:
+            THREAD.call.kept.append(held)
+        return found
+
+    def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
+        """Do as `SharedArena.decode`."""
+        return self.arena.decode(frame, length, writable=writable)
+
+    def into(self, frame: Any) -> Any:
+        """Copy large memory into the arena; where it is full, give it as it is."""
+        if len(frame) < IN_ARENA:
+            return frame
+        try:
+            return memoryview(self.arena.array(np.frombuffer(frame, np.uint8)))
+        except ArenaError:
+            return frame
+
+
+@contextmanager
+def writing(call: Call | None) -> Iterator[None]:
+    """Let this thread write a call so; None is ipyparallel's own format."""
+    before = getattr(THREAD, "call", None)
+    THREAD.call = call
+    try:
+        yield
+    finally:
+        THREAD.call = before
+
+
+def new_arena() -> SharedArena | None:
+    """Make an arena; None where the system has no such memory."""
+    try:
+        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA)
+    except ArenaError:  # this system has none
+        return None
+
+
+def _capacity() -> int:
+    """Give half of the machine's memory; pages are taken when they are first used."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def probe(arena: SharedArena | None, readers: int = 1) -> list[bytes]:
+    """Make a message by which others find out whether they can open an arena; an empty one without it."""
+    if arena is None:
+        return []
+    frames = SERIALIZER.evolve(codec=arena.to(readers)).serialize_object(bytes(IN_ARENA))
+    return [bytes(frame) for frame in frames]
+
+
+def opens(probe: list[bytes]) -> bool:
+    """Tell whether an arena can be opened, by trying."""
+    try:
+        return bool(probe) and len(SERIALIZER.deserialize_object(probe)[0]) == IN_ARENA
+    except DeserializationError:
+        return False
