@@ -17,8 +17,8 @@ from .culprit import is_made
 _OPTIONS: Final = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _FIELD: Final = ("default", "default_factory", "init", "repr", "hash", "compare", "metadata", "kw_only")
 _KEPT: Final = ("__dataclass_fields__", "__dataclass_params__")
-Fields = dict[str, tuple[bool, dict[str, Any]]]
-"""Of each field of a class its own: whether it is an `InitVar`, and what `dataclasses.field` takes."""
+Fields = dict[str, tuple[bool, Any, dict[str, Any]]]
+"""Of each field of a class its own: whether it is an `InitVar`, its type, what `dataclasses.field` takes."""
 
 
 def without_made(cls: type, reduced: Any) -> Any:
@@ -32,14 +32,17 @@ def without_made(cls: type, reduced: Any) -> Any:
 
 
 def _fields_of(cls: type) -> Fields:
+    inherited = {
+        id(field) for base in cls.__mro__[1:] for field in vars(base).get("__dataclass_fields__", {}).values()
+    }
     fields: Fields = {}
-    for name in vars(cls).get("__annotations__", ()):
-        found = vars(cls)["__dataclass_fields__"].get(name)
-        kind = None if found is None else found._field_type.name
-        if kind in ("_FIELD", "_FIELD_INITVAR"):
+    for name, found in vars(cls)["__dataclass_fields__"].items():
+        kind = found._field_type.name
+        if id(found) not in inherited and kind in ("_FIELD", "_FIELD_INITVAR"):
             said = {part: getattr(found, part) for part in _FIELD}
             said = {part: value for part, value in said.items() if value is not dataclasses.MISSING}
-            fields[name] = kind == "_FIELD_INITVAR", {**said, "metadata": dict(found.metadata)}
+            said["metadata"] = dict(found.metadata)
+            fields[name] = kind == "_FIELD_INITVAR", found.type, said
     return fields
 
 
@@ -50,17 +53,15 @@ def fill_dataclass(cls: Any, state: tuple[dict[str, Any], Any, dict[str, Any], F
     if "__dataclass_params__" in vars(cls):  # it was here before
         return
     own = dict(vars(cls))
-    annotations = dict(own.get("__annotations__", {}))
     # What a text says of InitVar or ClassVar is looked up in the module, which may not be here.
     init: Any = dataclasses.InitVar(object)
-    cls.__annotations__ = {name: init if is_init else object for name, (is_init, _) in fields.items()}
-    for name, (_, said) in fields.items():
+    cls.__annotations__ = {name: init if is_init else object for name, (is_init, _, _) in fields.items()}
+    for name, (_, _, said) in fields.items():
         setattr(cls, name, dataclasses.field(**said))
     dataclasses.dataclass(**options)(cls)
-    cls.__annotations__ = annotations
-    for name in fields:
-        vars(cls)["__dataclass_fields__"][name].type = annotations[name]
-    for name in (*fields, "__match_args__", "__doc__"):
+    for name, (_, kind, _) in fields.items():
+        vars(cls)["__dataclass_fields__"][name].type = kind
+    for name in (*fields, "__match_args__", "__doc__", "__annotations__"):
         if name in own:  # a default, or the descriptor of a slot
             setattr(cls, name, own[name])
         elif name in vars(cls):

@@ -244,6 +244,31 @@ def test_dataclasses_are_made_again() -> None:
     assert through(cls) is cls
 
 
+def test_dataclasses_that_inherit_are_made_again() -> None:
+    @dataclasses.dataclass
+    class Base:
+        x: int
+        y: str = "y"
+
+    @dataclasses.dataclass
+    class Derived(Base):
+        y: str = "other"
+        z: list[int] = dataclasses.field(default_factory=list)
+
+    class Plain(Derived):
+        pass
+
+    got = through([Derived(1), Plain(2)])
+    assert repr(got) == repr([Derived(1), Plain(2)])
+    derived, plain = map(type, got)
+    assert plain.__mro__[1] is derived
+    assert [each.name for each in dataclasses.fields(derived)] == ["x", "y", "z"]
+    assert derived.__mro__[1](5).y == "y"
+    assert [each.type for each in dataclasses.fields(derived)] == [
+        each.type for each in dataclasses.fields(Derived)
+    ]
+
+
 def test_frozen_dataclasses_with_slots_are_made_again() -> None:
     @dataclasses.dataclass(frozen=True, slots=True, unsafe_hash=False)
     class Frozen:
