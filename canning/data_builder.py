@@ -17,7 +17,7 @@ from .dtypes import BY_NAME, build
 from .errors import DeserializationError
 from .opcodes import Name
 from .plain import check
-from .plain_arrays import checked_array, checked_scalar, plain_array
+from .plain_arrays import check_layout, checked_array, checked_scalar, plain_array
 from .plain_dtypes import Dtypes, checked_shape, count_parts
 from .registry import Registry
 from .trust import Allowed, Limits, refuse
@@ -80,22 +80,32 @@ class DataBuilder:
             raise DeserializationError("a buffer that the message does not have")
         return self.buffers[source]
 
-    def plain_array(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """Build an array in C order over a whole buffer: what most arrays are."""
-        if not 0 <= number < self.count:
-            raise DeserializationError("a buffer that the message does not have")
-        array = plain_array(self.buffers[number], shape, dtype)
-        if array.flags.aligned:
-            return array
-        return self.array(number, shape, dtype.str)
+    def plain_array(
+        self, source: Any, shape: Any, name: str, layout: Any = None, readonly: bool = False
+    ) -> Any:
+        """Build an array of a dtype that has no parts: what most arrays are."""
+        if type(source) is bytes:
+            self.work.copy(len(source))
+            memory: Any = bytearray(source)
+        else:
+            memory = self._memory(source)
+        dtype = BY_NAME.get(name) or self.dtypes.build(name)
+        size = len(memory)
+        if layout is None:
+            array = plain_array(memory, shape, dtype)
+        else:
+            check_layout(layout, checked_shape(shape), dtype.itemsize, size)
+            array = np.ndarray(shape, dtype, memory if size else bytearray(1), *layout)
+        flags = array.flags
+        if not flags.aligned:
+            return checked_array(memory, (shape, name, layout, readonly), self.dtypes, self.work.copy)
+        if readonly:
+            flags.writeable = False
+        return array
 
     def array(self, *args: Any) -> Any:
         """Build an array."""
         memory = self._memory(args[0])
-        if len(args) == 3 and type(args[0]) is int and type(args[2]) is str and args[2] in BY_NAME:
-            array = plain_array(memory, args[1], BY_NAME[args[2]])
-            if array.flags.aligned:  # what most arrays are
-                return array
         if type(memory) is bytes and memory is args[0]:
             self.work.copy(len(memory))
             memory = bytearray(memory)

@@ -32,6 +32,8 @@ _FRAIL: Final = frozenset((slice, collections.deque))
 """Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
 _LATE: Final = 8
 """How often a deque may get another one when it stands in one already, as in a cycle of deques."""
+_NOT_ALONE: Final = _CONTAINERS | TOKENS
+"""What a tuple may hold that makes it more than one value deep, or no value."""
 _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
@@ -124,12 +126,15 @@ class DataReader(StackMachine):
         self.stack.append(())
 
     def _push_tuple(self, items: list[Any]) -> None:
-        if self.named and any(type(item) in TOKENS for item in items):
-            self.stack.append(Arguments(items))
-            return
         made = tuple(items)
-        self.depths.pop(id(made), None)
-        self._note_depth(made, items)
+        if not _NOT_ALONE.isdisjoint(map(type, items)):
+            if self.named and not TOKENS.isdisjoint(map(type, items)):
+                self.stack.append(Arguments(items))
+                return
+            self.depths.pop(id(made), None)
+            self._note_depth(made, items)
+        elif self.depths:
+            self.depths.pop(id(made), None)
         self.stack.append(made)
 
     def _tuple(self) -> None:

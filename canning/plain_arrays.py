@@ -21,7 +21,7 @@ def plain_array(memory: Any, shape: Any, dtype: np.dtype[Any]) -> Array:
     size = len(memory)
     if math.prod(checked_shape(shape)) * dtype.itemsize != size:
         raise DeserializationError(f"an array that does not fit its {size} bytes")
-    return np.ndarray(shape, dtype, memory)
+    return np.ndarray(shape, dtype, memory if size else bytearray(1))
 
 
 def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Callable[[int], None]) -> Any:
@@ -37,7 +37,7 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Cal
         if math.prod(shape) * dtype.itemsize != size:
             raise DeserializationError(f"an array that does not fit its {size} bytes")
     else:
-        _check_layout(layout, shape, dtype.itemsize, size)
+        check_layout(layout, shape, dtype.itemsize, size)
     readonly = len(args) > 3 and args[3]
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
     if not array.flags.aligned:
@@ -48,16 +48,22 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Cal
     return array
 
 
-def _check_layout(layout: Any, shape: Shape, itemsize: int, size: int) -> None:
+def check_layout(layout: Any, shape: Shape, itemsize: int, size: int) -> None:
+    """Check that an offset and strides of this shape stay within `size` bytes."""
     if len(layout) != 2 or type(layout[0]) is not int or type(layout[1]) is not tuple:
         raise DeserializationError("a layout of an array that is none")
     offset, strides = layout
-    if len(strides) != len(shape) or any(type(stride) is not int for stride in strides):
+    if len(strides) != len(shape):
         raise DeserializationError("strides that do not belong to their shape")
     low = high = offset
     for length, stride in zip(shape, strides, strict=True):
+        if type(stride) is not int:
+            raise DeserializationError("strides that are no numbers")
         reach = (length - 1) * stride
-        low, high = (low + reach, high) if reach < 0 else (low, high + reach)
+        if reach < 0:
+            low += reach
+        else:
+            high += reach
     if low < 0 or high + itemsize > size:
         raise DeserializationError(f"an array that reaches outside its {size} bytes")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import canning
-from canning import DeserializationError, Serializer
+from canning import DeserializationError, Serializer, fused
 from canning.probing import Watch, judge
 from canning.wire import pack
 
@@ -363,4 +363,71 @@ def test_one_array_of_arrow_named_by_many() -> None:
     with pytest.raises(DeserializationError, match="time and again"):
         DATA.deserialize_object(
             frames_of("pyarrow.Array", (schema, (1, 0, 0, (None,), (leaf,) * count, None)))
+        )
+
+
+# -- arrays that are read in one step --------------------------------------------------------------------
+
+STEPS = {
+    "C order": np.arange(2000.0),
+    "few bytes": np.arange(3, dtype="i2"),
+    "Fortran order": np.asfortranarray(np.arange(2000.0).reshape(40, 50)),
+    "backwards": np.arange(2000.0)[::-1],
+    "big-endian": np.arange(2000, dtype=">i4"),
+    "times": np.arange(2000).astype("M8[25s]"),
+    "text": np.array(["abc", "de"] * 500),
+    "empty": np.zeros((0, 3), ">f4"),
+    "no axes": np.array(1.5),
+    "four axes": np.zeros((2, 3, 4, 50)),
+    "structured": np.zeros(300, [("a", "i4"), ("b", "f8")]),
+}
+
+
+def read_only(array: Any) -> Any:
+    array = array.copy(order="K")
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("first", STEPS.values(), ids=STEPS.keys())
+def test_arrays_in_one_step_are_those_of_many(first: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows takes from the memo what the arrays have left in it."""
+    arrays = [first, read_only(first), *STEPS.values(), first.copy()]
+    frames = canning.serialize_object([arrays, dict(enumerate(arrays)), first.shape, "<f8", b"x" * 30])
+    at_once, _ = DATA.deserialize_object(frames)
+    steps = []
+    read = fused.ArrayCalls.read
+    monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: steps.append(read(*args)) or steps[-1])
+    DATA.deserialize_object(frames)
+    assert sum(step is not None for step in steps) >= 7
+    monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: None)
+    one_by_one, _ = DATA.deserialize_object(frames)
+    for got, expected in zip(at_once[0], one_by_one[0], strict=True):
+        np.testing.assert_array_equal(got, expected)
+        assert (got.dtype, got.shape, got.strides) == (expected.dtype, expected.shape, expected.strides)
+        assert got.flags.writeable == expected.flags.writeable
+    assert all(at_once[1][number] is array for number, array in enumerate(at_once[0]))
+    assert at_once[2:] == one_by_one[2:]
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        b"K\5K\x08\x85\x94\x8c\3|u1\x94\x87\x94R\x94.",
+        b"K\0K\x09\x85\x94\x8c\3|u1\x94\x87\x94R\x94.",
+        b"K\0K\1\x85\x94\x8c\2|O\x94\x87\x94R\x94.",
+        b"K\0K\1\x85\x94\x8c\4|u1,\x94\x87\x94R\x94.",
+        b"C\4abcdK\1\x85\x94\x8c\3<f8\x94\x87\x94R\x94.",
+        b"J\xff\xff\xff\xffK\x08\x85\x94\x8c\3|u1\x94\x87\x94R\x94.",
+        b"(K\0K\x08\x85\x94\x8c\3|u1\x94K\1K\1\x85\x94\x86\x94t\x94R\x94.",
+        b"(K\0K\x08\x85\x94\x8c\3|u1\x94K\0J\xff\xff\xff\xff\x85\x94\x86\x94\x88t\x94R\x94.",
+        b"(K\0J\xff\xff\xff\xff\x85\x94\x8c\3|u1\x94N\x88t\x94R\x94.",
+        b"(K\0K\2K\4\x86\x94\x8c\3|u1\x94K\0K\1\x85\x94\x86\x94t\x94R\x94.",
+    ],
+    ids=str,
+)
+def test_arrays_in_one_step_are_checked(ops: bytes) -> None:
+    with pytest.raises(DeserializationError, match=r"array|dtype|buffer|strides|shape"):
+        DATA.deserialize_object(
+            message(name("canning.arrays", "CannedArray") + STORED + b"h\0" + ops, bytes(8))
         )
