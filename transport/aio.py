@@ -92,7 +92,7 @@ async def send(
             raise
         raise send_timeout(socket, timeout) from None
     if watched:
-        await watch_async(socket, parts, tracker, on_progress, progress, timeout)
+        await watch_async(socket, parts, tracker, on_progress, progress, 0.0 if flags else timeout)
     return tracker
 
 

@@ -63,8 +63,9 @@ def send(
         arena: put large payloads there, and send only where they are; the receiver must be on this host, and
             pass ``shared_memory=True``.
         on_progress: called with the bytes that have left this process and the bytes of the message. `send`
-            then returns when all have, or when the timeout is over; the tracker tells which. Large frames
-            go in parts, whatever the transport. Over ``inproc://`` all of it is reported at once.
+            then returns when all have, or when the timeout is over (with flags at once); the tracker tells
+            which. Large frames go in parts, whatever the transport. Over ``inproc://`` all of it is reported
+            at once.
         progress: show a bar, for which rich must be installed; waits as with `on_progress`.
 
     Returns:
@@ -103,7 +104,7 @@ def send(
             raise
         raise send_timeout(socket, timeout) from None
     if watched:
-        watch(socket, parts, tracker, on_progress, progress, timeout)
+        watch(socket, parts, tracker, on_progress, progress, 0.0 if flags else timeout)
     return tracker
 
 

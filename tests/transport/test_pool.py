@@ -13,6 +13,8 @@ from canning import default_serializer
 from canning.packing import split_large
 from transport import MessageError, Pool, fake_pair, recv, send
 
+from .helpers import Connect
+
 MB = 2**20
 ROWS = np.arange(900 * 20_000, dtype=np.uint8).reshape(900, 20_000)[::3]
 """Comes in runs, and so in memory of the receiver's choosing, on every kind of socket."""
@@ -191,3 +193,45 @@ def test_parts_fill_what_is_there() -> None:
     into = np.ones_like(array)
     assert recv(there, into=into, timeout=5) is into
     assert np.array_equal(into, array)
+
+
+def test_large_blocks_are_lent_and_lent_again() -> None:
+    pool = Pool("64MiB")
+    for number in range(5):
+        lease = pool.allocate(20 * MB - number)
+        lease[:] = number
+        assert (lease == number).all()
+        assert lease.ctypes.data % 64 == 0
+        del lease
+    assert pool.stats() == (64 * MB, 0, 20 * MB, 4, 1)
+
+
+def test_a_pool_whose_lock_is_held_gives_memory_all_the_same() -> None:
+    pool = Pool("64MiB")
+    with pool._lock:  # as in a process that another thread's forked at the wrong moment
+        assert pool.allocate(MB).nbytes == MB
+    assert pool.stats().in_use == 0
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ipc"])
+def test_large_arrays_arrive_in_memory_that_is_used_again(connect: Connect, scheme: str) -> None:
+    there, here = connect(scheme)
+    places = set()
+    for number in range(4):
+        send(here, np.full(40 * MB, number, np.uint8))
+        got = recv(there, timeout=30)
+        assert (got == number).all()
+        assert got.flags.writeable
+        places.add(got.ctypes.data)
+        del got
+    assert len(places) == 1
+
+
+def test_what_is_kept_is_not_overwritten(connect: Connect) -> None:
+    there, here = connect()
+    kept = []
+    for number in range(9):  # more than the common pool has room for
+        send(here, np.full(40 * MB, number, np.uint8))
+        kept.append(recv(there, timeout=30))
+    assert [int(got[::1000].min()) for got in kept] == list(range(9))
+    assert [int(got[::1000].max()) for got in kept] == list(range(9))

@@ -86,6 +86,27 @@ def test_the_time_is_over_before_all_has_left(open_socket: Open) -> None:
     assert sent[-1][0] < BIG.nbytes
 
 
+def test_who_does_not_want_to_wait_does_not(open_socket: Open) -> None:
+    here = open_socket(zmq.PUSH)
+    here.connect("tcp://127.0.0.1:9")
+    sent: Log = []
+    tracker = transport.send(here, BIG, on_progress=lambda *now: sent.append(now), flags=zmq.NOBLOCK)
+    assert not tracker.done
+    assert len(sent) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared arenas are there on Linux")
+def test_through_an_arena(connect: Connect) -> None:
+    there, here = connect()
+    sent: Log = []
+    with transport.SharedArena("64MiB") as arena:
+        transport.send(here, BIG, arena=arena, on_progress=lambda *now: sent.append(now), timeout=30)
+        assert np.array_equal(transport.recv(there, shared_memory=True, timeout=30), BIG)
+        assert arena.stats().copied == 1
+    assert well_formed(sent, 1)
+    assert sent[-1][1] < 10_000, "what travels is where it lies"
+
+
 def test_what_on_progress_raises_goes_through_and_the_message_arrives(connect: Connect) -> None:
     there, here = connect()
 
