@@ -141,7 +141,7 @@ class Reducers(ArrayReducers):
             state = canned_state(canner, obj)
             if state is NotImplemented:
                 return reduce_by_itself(obj)
-            if isinstance(state, CannedObject):
+            if type(state) is not tuple and isinstance(state, CannedObject):
                 return self.canned(state)
             self.named = True
             cls = type(obj) if canner.wants_class else None

@@ -263,8 +263,8 @@ def _takes_class(function: Callable[..., Any]) -> bool:
 def canned_state(canner: Canner, obj: Any) -> Any:
     """Call a canner and check what it gives; raises `CannerError` where that does not fit."""
     state = canner.can(obj)
-    if state is NotImplemented:
-        return state
+    if state is NotImplemented or (type(state) is tuple and canner.uncan is not None):
+        return state  # what most give, without a look at the bases of its class: 4 of 30 µs for a small frame
     if isinstance(state, CannedObject):
         if not isinstance(state.buffers, list):
             raise CannerError(

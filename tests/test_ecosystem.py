@@ -129,6 +129,64 @@ def test_not_implemented_leaves_an_object_to_pickle() -> None:
     assert canning.can(2 + 1j, registry) == 2 + 1j
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        [f"name {n}" for n in range(600)],
+        [None if n % 7 else f"name {n}" for n in range(600)] + [f"größe {n}" for n in range(600)],
+        ["", *map(str, range(600)), ""],
+        ["a", "b"] * 300,
+        [5, *map(str, range(600))],
+        [float("nan"), *map(str, range(600))],
+        [f"\ud800{n}" for n in range(600)],
+        [np.str_(n) for n in range(600)],
+        [b"bytes %d" % n for n in range(600)],
+    ],
+    ids=["plain", "missing", "empty", "repeated", "number", "nan", "surrogates", "numpy", "bytes"],
+)
+def test_many_strings_arrive_as_they_were(items: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frames = canning.serialize_object(pd.Series(items, dtype=object))
+    got = [canning.deserialize_object(frames)[0], DATA.deserialize_object(frames)[0]]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # a reader that does not have it
+    got += [canning.deserialize_object(frames)[0], DATA.deserialize_object(frames)[0]]
+    for series in got:
+        assert list(map(repr, series)) == list(map(repr, items))
+        assert list(map(type, series)) == list(map(type, items))
+        series.iloc[0] = "changed"
+
+
+def test_a_slice_of_views_leaves_the_rest_of_the_text_behind() -> None:
+    pl = pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    whole = pl.DataFrame({"s": [f"a name of some length {n}" for n in range(100_000)]})
+    for part in (whole[500:600], whole.filter(pl.int_range(pl.len()) % 1000 == 0), whole[5:5]):
+        frames = canning.serialize_object(part)
+        assert sum(memoryview(frame).nbytes for frame in frames) < 6000
+        for got in canning.deserialize_object(frames)[0], DATA.deserialize_object(frames)[0]:
+            assert got.equals(part)
+
+
+def test_slices_of_unions_and_runs_leave_the_rest_behind() -> None:
+    pa = pytest.importorskip("pyarrow")
+    numbers = pa.array(range(10_000))
+    codes = pa.array([0, 1] * 5000, pa.int8())
+    places = pa.array(np.arange(10_000, dtype=np.int32) // 2)
+    for whole in (
+        pa.UnionArray.from_sparse(codes, [numbers, numbers]),
+        pa.UnionArray.from_dense(codes, places, [numbers, numbers.cast("string")]),
+        pa.RunEndEncodedArray.from_arrays(pa.array(range(1, 10_001), pa.int32()), numbers),
+        pa.array([[n, 2] for n in range(10_000)], pa.list_view(pa.int64())),
+    ):
+        part = whole[5000:5010]
+        frames = canning.serialize_object(part)
+        assert sum(memoryview(frame).nbytes for frame in frames) < 1500
+        for got in canning.deserialize_object(frames)[0], DATA.deserialize_object(frames)[0]:
+            got.validate(full=True)
+            assert got.equals(part)
+
+
 def test_slices_of_one_table_go_once_and_without_the_rest() -> None:
     pa = pytest.importorskip("pyarrow")
     table = pa.table({"a": np.arange(100_000.0)})

@@ -159,16 +159,27 @@ def _viewed(views: Any, texts: list[Any], offset: int, *, cut: bool) -> tuple[An
     for number, text in enumerate(texts):
         which = np.flatnonzero(long & (rows[:, 2] == number))
         if len(which):
-            starts = rows[which, 3].astype(np.int64)
-            low, high = max(int(starts.min()), 0), int((starts + rows[which, 0]).max())
-            kept.append((which, low, text.slice(low, max(min(high, text.size) - low, 0))))
+            kept.append((which, *_shown(text, rows[which, 3].astype(np.int64), rows[which, 0])))
     if sum(text.size for _, _, text in kept) > 0.75 * total:
         return buffer_state(views), texts
-    for number, (which, low, _) in enumerate(kept):
+    for number, (which, starts, _) in enumerate(kept):
         rows[which, 2] = number
-        rows[which, 3] -= low
+        rows[which, 3] = starts
     memory = rows.view(np.uint8).reshape(-1)
     return memory if memory.nbytes >= SMALL else memory.tobytes(), [text for _, _, text in kept]
+
+
+def _shown(text: Any, starts: Any, sizes: Any) -> tuple[Any, Any]:
+    """Take out of text what views show, and say where in that they begin; a copy where they are far apart."""
+    low, high = max(int(starts.min()), 0), min(int((starts + sizes).max()), text.size)
+    if 2 * int(sizes.sum()) >= high - low:
+        return starts - low, text.slice(low, max(high - low, 0))
+    memory = memoryview(text)
+    pieces = [
+        memory[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)
+    ]
+    lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))  # a missing one may have any size
+    return np.cumsum(lengths) - lengths, pa.py_buffer(b"".join(pieces))
 
 
 # -- putting together ------------------------------------------------------------------------------------

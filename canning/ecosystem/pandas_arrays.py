@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, Final
 
@@ -24,6 +23,16 @@ from pandas.arrays import (
 from ..registry import Canner
 from .checks import need, one_dimensional, parts, time_zone
 from .pandas_scalars import UNITS, freq_text, to_freq
+from .pandas_texts import (
+    arrow_text,
+    can_arrow_text,
+    can_text,
+    checked_arrow_text,
+    checked_text,
+    join,
+    split,
+    text,
+)
 
 pd: Any = pandas  # whose inner ways its stubs do not know
 
@@ -32,12 +41,18 @@ def pack(values: Any) -> Any:
     """Take the values of a block apart: numpy's own go as they are, objects and text as tagged tuples."""
     kind = type(values)
     if kind is np.ndarray:
-        return ("O", values.shape, values.ravel().tolist()) if values.dtype.hasobject else values
+        return _pack_objects(values) if values.dtype.hasobject else values
     if kind is ArrowStringArray:
-        return ("S", *_can_arrow_text(values))
+        return ("S", *can_arrow_text(values))
     if kind in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
         return values._ndarray
     return values
+
+
+def _pack_objects(values: Any) -> Any:
+    flat = values.ravel()
+    joined = join(flat, type(None))
+    return ("O", values.shape, flat.tolist()) if joined is None else ("T", values.shape, *joined)
 
 
 def unpack(state: Any, *, checked: bool = False) -> Any:
@@ -45,7 +60,11 @@ def unpack(state: Any, *, checked: bool = False) -> Any:
     if type(state) is not tuple:
         return state
     if state[0] == "S":
-        return (_checked_arrow_text if checked else _arrow_text)(state[1:])
+        return (checked_arrow_text if checked else arrow_text)(state[1:])
+    if state[0] == "T":
+        _, shape, *joined = state
+        need(type(shape) is tuple and len(joined) == 3, "text that is none")
+        return split(joined, None, checked=checked).reshape(shape)
     kind, shape, items = parts(state, str, tuple, list)
     need(kind == "O" and math.prod(shape) == len(items), "objects that do not fit their shape")
     return np.fromiter(items, object, len(items)).reshape(shape)
@@ -71,7 +90,8 @@ def _can_categorical(array: Any) -> Any:
 
 def _categorical(state: Any) -> Any:
     codes, categories, ordered = state
-    dtype = pd.CategoricalDtype._from_fastpath(categories, ordered)
+    dtype = pd.CategoricalDtype.__new__(pd.CategoricalDtype)
+    dtype.__setstate__({"categories": categories, "ordered": ordered})
     return pd.Categorical._simple_new(codes, dtype)
 
 
@@ -192,63 +212,7 @@ def _sparse(state: Any) -> Any:
     return pd.arrays.SparseArray._simple_new(values, index, pd.SparseDtype(values.dtype, fill))
 
 
-# -- text, Arrow's own, numpy's own ----------------------------------------------------------------------
-
-
-def _can_text(array: Any) -> Any:
-    items = array._ndarray
-    return (items.tolist(), array.dtype.na_value is pd.NA) if items.ndim == 1 else NotImplemented
-
-
-@functools.lru_cache(maxsize=8)
-def text_dtype(storage: str, missing: bool) -> Any:
-    """Give the dtype of text in memory of a kind, whose missing values are pandas' own or else NaN."""
-    need(storage in ("python", "pyarrow"), "text that is none")
-    if "_na_value" in pd.StringDtype._metadata:
-        return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
-    if missing:  # pandas 2.2 has names for both
-        return pd.StringDtype(storage)
-    need(storage == "pyarrow", "text of Python's own with NaN, which pandas has from 2.3 on")
-    return pd.StringDtype("pyarrow_numpy")
-
-
-def _text(state: Any) -> Any:
-    items, missing = parts(state, list, bool)
-    dtype = text_dtype("python", missing)
-    return dtype.construct_array_type()._from_sequence(np.fromiter(items, object, len(items)), dtype=dtype)
-
-
-def _can_arrow_text(array: Any) -> Any:
-    from .arrow_nodes import node_of
-
-    chunks = array._pa_array
-    return [node_of(chunk) for chunk in chunks.chunks], str(chunks.type), array.dtype.na_value is pd.NA
-
-
-@functools.lru_cache(maxsize=8)
-def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
-    import pyarrow as pa
-
-    need(name in ("string", "large_string"), "text that is none")
-    dtype = text_dtype("pyarrow", missing)
-    return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
-
-
-def _arrow_text(state: Any, make: Any = None) -> Any:
-    from .arrow_nodes import array_of, chunked_of
-
-    nodes, name, missing = state
-    dtype, cls, kind = _arrow_text_kind(name, missing)
-    array = cls.__new__(cls)  # as pandas unpickles one
-    array._pa_array = chunked_of(kind, nodes, make or array_of)
-    array._dtype = dtype
-    return array
-
-
-def _checked_arrow_text(state: Any) -> Any:
-    from .arrow_nodes import checked_array_of
-
-    return _arrow_text(parts(state, list, str, bool), checked_array_of)
+# -- Arrow's own, numpy's own ------------------------------------------------------------------------------
 
 
 def _can_arrow(array: Any) -> Any:
@@ -283,10 +247,8 @@ CANNERS: Final = (
     Canner("pandas.arrays.FloatingArray", _can_masked, _masked_as(FloatingArray, "f"), data=True, exact=True),
     Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
     Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
-    Canner("pandas.arrays.StringArray", _can_text, _text, data=True, exact=True),
-    Canner(
-        "pandas.arrays.ArrowStringArray", _can_arrow_text, _arrow_text, data=_checked_arrow_text, exact=True
-    ),
+    Canner("pandas.arrays.StringArray", can_text, text, data=checked_text, exact=True),
+    Canner("pandas.arrays.ArrowStringArray", can_arrow_text, arrow_text, data=checked_arrow_text, exact=True),
     Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
     Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
 )

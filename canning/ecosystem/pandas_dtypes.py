@@ -9,7 +9,7 @@ import pandas
 
 from ..registry import Canner
 from .checks import need, parts, time_zone
-from .pandas_arrays import text_dtype
+from .pandas_texts import text_dtype
 
 pd: Any = pandas
 _NAMED: Final = (

@@ -92,6 +92,11 @@ def _can_range(index: Any) -> Any:
 
 
 def _range(state: Any) -> Any:
+    start, stop, step, name = state
+    return pd.RangeIndex._simple_new(range(start, stop, step), name=name)
+
+
+def _checked_range(state: Any) -> Any:
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
     return pd.RangeIndex._simple_new(range(start, stop, step), name=label(name))
@@ -273,7 +278,7 @@ CANNERS: Final = (
         )
         for cls, of in _TIMES
     ),
-    Canner("pandas.RangeIndex", _can_range, _range, data=True, exact=True),
+    Canner("pandas.RangeIndex", _can_range, _range, data=_checked_range, exact=True),
     Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
     Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
     Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),

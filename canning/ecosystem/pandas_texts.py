@@ -1,0 +1,195 @@
+"""pandas: text, in Arrow's memory or as Python's own strings.
+
+Many strings of Python's own are joined, by pyarrow where it is imported already, and go as bytes: in half the
+time that pickle takes for them one by one. Where the same few objects come again and again, pickle is faster,
+since it remembers them.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+from typing import Any, Final
+
+import numpy as np
+import pandas
+
+from .checks import need, one_dimensional, parts
+
+pd: Any = pandas  # whose inner ways its stubs do not know
+
+# -- many strings, joined --------------------------------------------------------------------------------
+
+_MANY: Final = 500
+_LOOKED_AT: Final = 64
+Joined = tuple[Any, Any, Any]
+
+
+def join(items: Any, missing: type) -> Joined | None:
+    """Join strings: offsets, bytes, and which are of the type `missing`; None where that does not pay.
+
+    >>> import pyarrow
+    >>> offsets, memory, _ = join(np.array([str(n) for n in range(1000)], object), type(None))
+    >>> bytes(memory[:4]), offsets[:4].tolist()
+    (b'0123', [0, 1, 2, 3])
+    """
+    pa = sys.modules.get("pyarrow")
+    if len(items) < _MANY or pa is None:
+        return None
+    some = items[:: len(items) // _LOOKED_AT].tolist()
+    if not _one_by_one(some) or not set(map(type, items.tolist())) <= {str, missing}:
+        return None
+    try:
+        array = pa.array(items, pa.large_string(), from_pandas=True)
+    except (UnicodeError, pa.ArrowException):  # half of a pair of surrogates is no text
+        return None
+    _, offsets, memory = array.buffers()
+    empty = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    bounds = np.frombuffer(offsets, "<i8")[: len(items) + 1]
+    return bounds, np.frombuffer(memory, np.uint8)[: bounds[-1]], empty
+
+
+def _one_by_one(some: list[Any]) -> bool:
+    """Tell whether most of some objects are strings, and each another object."""
+    return len(set(map(id, some))) > len(some) // 2 and any(type(item) is str for item in some)
+
+
+def split(joined: Any, missing: Any, *, checked: bool) -> Any:
+    """Make the array of strings again, with `checked` of what a stranger made up."""
+    offsets, memory, empty = joined
+    if checked:
+        _check_joined(offsets, memory, empty)
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return _split_slowly(offsets, memory, empty, missing)
+    valid = None if empty is None else pa.py_buffer(np.packbits(~empty, bitorder="little"))
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(memory)]
+    array = pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
+    if checked:
+        array.validate(full=True)
+    made = array.to_numpy(zero_copy_only=False)
+    if empty is not None and missing is not None:
+        made[empty] = missing
+    return made
+
+
+def _split_slowly(offsets: Any, memory: Any, empty: Any, missing: Any) -> Any:
+    whole = memory.tobytes()
+    items = [whole[low:high].decode() for low, high in itertools.pairwise(offsets.tolist())]
+    made = np.fromiter(items, object, len(items))
+    if empty is not None:
+        made[empty] = missing
+    return made
+
+
+def _check_joined(offsets: Any, memory: Any, empty: Any) -> None:
+    need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "offsets that are none")
+    need(offsets[0] >= 0 and (offsets[1:] >= offsets[:-1]).all(), "offsets out of order")
+    need(one_dimensional(memory, "u").dtype == np.uint8 and offsets[-1] <= memory.size, "too little text")
+    need(empty is None or one_dimensional(empty, "b", len(offsets) - 1) is empty, "marks that do not fit")
+
+
+# -- arrays of text --------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def text_dtype(storage: str, missing: bool) -> Any:
+    """Give the dtype of text in memory of a kind, whose missing values are pandas' own or else NaN."""
+    need(storage in ("python", "pyarrow"), "text that is none")
+    if "_na_value" in pd.StringDtype._metadata:
+        return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
+    if missing:  # pandas 2.2 has names for both
+        return pd.StringDtype(storage)
+    need(storage == "pyarrow", "text of Python's own with NaN, which pandas has from 2.3 on")
+    return pd.StringDtype("pyarrow_numpy")
+
+
+def can_text(array: Any) -> Any:
+    """Take an array of Python's own strings apart."""
+    items, missing = array._ndarray, array.dtype.na_value
+    if items.ndim != 1:
+        return NotImplemented
+    joined = join(items, type(missing))
+    return (items.tolist() if joined is None else joined), missing is pd.NA
+
+
+def text(state: Any, *, checked: bool = False) -> Any:
+    """Put one together."""
+    items, missing = parts(state, (list, tuple), bool)
+    dtype = text_dtype("python", missing)
+    if type(items) is list:
+        values = np.fromiter(items, object, len(items))
+    else:
+        need(len(items) == 3, "text that is none")
+        values = split(items, dtype.na_value, checked=checked)
+    return dtype.construct_array_type()._from_sequence(values, dtype=dtype)
+
+
+checked_text: Final = functools.partial(text, checked=True)
+
+
+_FEW, _SHORT = 32, 1024
+"""Texts, and bytes of them, that go as a list: names of columns and categories, in 1 µs in place of 6."""
+
+
+def can_arrow_text(array: Any) -> Any:
+    """Take an array of text in Arrow's memory apart."""
+    from .arrow_nodes import node_of
+
+    chunks = array._pa_array
+    parts = chunks.chunks
+    if len(parts) == 1 and len(parts[0]) <= _FEW and _size_of(parts[0].buffers()[2]) <= _SHORT:
+        nodes = [parts[0].to_pylist()]
+    else:
+        nodes = [node_of(chunk) for chunk in parts]
+    return nodes, str(chunks.type), array.dtype.na_value is pd.NA
+
+
+def _size_of(buffer: Any) -> int:
+    return 0 if buffer is None else buffer.size
+
+
+@functools.lru_cache(maxsize=256)
+def _few_texts(kind: Any, items: tuple[str | None, ...]) -> Any:
+    """Make an array of a few texts, which cannot be changed; the next message often has the same."""
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array(items, kind)])
+
+
+@functools.lru_cache(maxsize=8)
+def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
+    import pyarrow as pa
+
+    need(name in ("string", "large_string"), "text that is none")
+    dtype = text_dtype("pyarrow", missing)
+    return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
+
+
+def arrow_text(state: Any, make: Any = None) -> Any:
+    """Put one together."""
+    from .arrow_nodes import array_of, chunked_of
+
+    nodes, name, missing = state
+    dtype, cls, kind = _arrow_text_kind(name, missing)
+    array = cls.__new__(cls)  # as pandas unpickles one
+    if len(nodes) == 1 and type(nodes[0]) is list:
+        need(len(nodes[0]) <= _FEW, "more texts than go as a list")
+        array._pa_array = _few_texts(kind, tuple(nodes[0]))
+    else:
+        array._pa_array = chunked_of(kind, nodes, make or array_of)
+    array._dtype = dtype
+    return array
+
+
+def checked_arrow_text(state: Any) -> Any:
+    """Put one of a stranger's together."""
+    from .arrow_nodes import checked_array_of
+
+    nodes, *_ = parts(state, list, str, bool)
+    if len(nodes) == 1 and type(nodes[0]) is list:
+        need(all(type(item) in (str, type(None)) for item in nodes[0]), "text that is none")
+        need(sum(len(item or "") for item in nodes[0]) <= _SHORT, "more text than goes as a list")
+    return arrow_text(state, checked_array_of)
