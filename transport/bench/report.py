@@ -184,9 +184,9 @@ def _about(report: Report) -> list[str]:
     machine = report.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     return [
-        "Written by `python -m canning bench`. All peers took turns in one run on the same objects, and the",
-        "best round counts. Ratios within a row carry over to other machines better than times do. A column",
-        f"that starts with / is {OURS}'s number divided by that one.",
+        "Written by `python -m canning bench`. In each row all took turns in one run on the same object, and",
+        "the best round counts. Ratios within a row carry over to other machines better than times do. A",
+        f"column that starts with / is {OURS}'s number divided by that one.",
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};",
         f"load {machine['load']} at the start. {machine['python']}, {versions}.",

@@ -51,7 +51,7 @@ ROWS: Final = (
     _row("1MB", 10**6, 60),
     _row("10MB", 10**7, 10),
     _row("200MB", 2 * 10**8, 3, tcp_bars=_LARGE),
-    _row("1GB", 10**9, 1, rounds=2),
+    _row("1GB", 10**9, 1, rounds=4),
 )
 NAMES: Final = tuple(f"{kind}-{row.name}" for kind in KINDS for row in ROWS)
 _LIMIT_SIZE: Final = 2 * 10**8
