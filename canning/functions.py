@@ -118,9 +118,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not isinstance(reduced, tuple):
             return reduced
         _, (code, module_globals, *rest, _), (attributes, slots), *_ = reduced
-        importer = function.__builtins__.get("__import__")  # type: ignore[attr-defined]
-        alias = getattr(getattr(importer, "__self__", None), "alias", str)  # of a module that was received
-        self._codes.append((code, alias))
+        self._codes.append((code, function))
         cells = function.__closure__
         closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
         slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}

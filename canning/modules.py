@@ -146,20 +146,28 @@ def _module_name(module: types.ModuleType | str) -> str:
 # -- what an object needs --------------------------------------------------------------------------------
 
 
-def modules_for(wanted: Wanted, header: bytes, codes: Iterable[tuple[types.CodeType, Alias]]) -> Bundle:
+def modules_for(
+    wanted: Wanted, header: bytes, codes: Iterable[tuple[types.CodeType, types.FunctionType]]
+) -> Bundle:
     """Collect the modules that a header names, that code in it imports, and that these import in turn.
 
-    With each code comes what changes the names that it imports into those of modules here.
-    Raises `SerializationError` for a module that was named and has no source.
+    With each code comes the function that it is of. Raises `SerializationError` for a module that was named
+    and has no source.
     """
     collector = _Collector(wanted)
     for name in modules_asked(header, lambda name: bool(wanted) and wanted.holds(name, find_spec(name))):
         collector.add(name, needed=True)
-    for code, alias in codes:
-        collector.follow(imports_of(code), "", alias=alias)
+    for code, function in codes:
+        collector.follow(imports_of(code), "", alias=_alias_of(function))
     collector.run()
     sources = without_marks(collector.with_resources(), header)
     return Bundle(sources, collector.absent, collector.missing, collector.needed)
+
+
+def _alias_of(function: types.FunctionType) -> Alias:
+    """Give what changes the names that a function imports into those of modules here."""
+    importer = function.__builtins__.get("__import__")  # type: ignore[attr-defined]
+    return getattr(getattr(importer, "__self__", None), "alias", str)  # of modules that were received
 
 
 def without_marks(sources: list[Source], header: bytes) -> list[Source]:
