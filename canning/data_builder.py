@@ -215,7 +215,7 @@ def weigh(state: Any, most: int) -> int:
     a little of the length of what other decoders have made, which they look at as a whole.
 
     >>> weigh([(1, 2), np.zeros(4)], 1000)
-    40
+    41
     """
     total, rest, texts = 0, [state], set()
     while rest and total <= most:
