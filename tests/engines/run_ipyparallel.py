@@ -2,8 +2,8 @@
 
     python -m tests.engines.run_ipyparallel [names of its modules, as test_view, or arguments of pytest]
 
-What fails with canning is run once more without. All of them take some minutes, most of which is the starting
-of clusters.
+What fails with canning is run once more with it, since several wait for so long and no longer, and then
+without. All of them take six minutes, most of which is the starting of clusters.
 """
 
 from __future__ import annotations
@@ -53,14 +53,20 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(spec.origin).parent / "tests"
     names = [name for name in argv if name in MODULES] or list(MODULES)
     arguments = [argument for argument in argv if argument not in MODULES]
-    canned = run([*arguments, *(str(folder / f"{name}.py") for name in names)], canned=True)
-    failed = [name for name, outcome in canned.items() if outcome.result == "failed"]
+    files = [str(folder / f"{name}.py") for name in names]
+    canned = run([*arguments, *files], canned=True)
     plain: Outcomes = {}
-    if failed:
-        again = sorted({f"{name.partition('::')[2].partition('[')[0]}" for name in failed})
-        files = [str(folder / f"{name}.py") for name in names]
-        plain = run([*arguments, "-k", " or ".join(again), *files], canned=False)
+    if failed := _failed(canned):
+        canned |= run([*arguments, "-k", failed, *files], canned=True)
+    if failed := _failed(canned):
+        plain = run([*arguments, "-k", failed, *files], canned=False)
     return report(plain, canned, NOT_OURS, whose="ipyparallel")
+
+
+def _failed(outcomes: Outcomes) -> str:
+    """Give what `pytest -k` takes for the tests that failed."""
+    names = [name for name, outcome in outcomes.items() if outcome.result == "failed"]
+    return " or ".join(sorted({name.partition("::")[2].partition("[")[0] for name in names}))
 
 
 if __name__ == "__main__":

@@ -39,14 +39,15 @@ def run_pytest(
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
         if stand_in is not None:
-            links = {**links, "canning": ROOT / "canning", "canning_standin.py": HERE / "standin.py"}
+            ours = {name: ROOT / name for name in ("canning", "transport")}
+            links = {**links, **ours, "canning_standin.py": HERE / "standin.py"}
             (top / "sitecustomize.py").write_text(f"import canning_standin\ncanning_standin.{stand_in}()\n")
         for link, target in links.items():
             (top / link).symlink_to(target)
         report = top / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-        ours = ("COVERAGE_", "PYTEST_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        not_theirs = ("COVERAGE_", "PYTEST_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(not_theirs)}
         paths = os.pathsep.join([*(str(top / part) for part in path), str(top)])
         done = subprocess.run(
             [*command, f"--rootdir={top}", f"--junitxml={report}", *arguments],

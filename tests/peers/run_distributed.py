@@ -1,6 +1,9 @@
 """Run distributed's own tests of its protocol with canning as the serializer.
 
-    python -m tests.peers.run_distributed PATH_TO_CHECKOUT [arguments of pytest]
+    python -m tests.peers.run_distributed PATH_TO_CHECKOUT [--registered] [arguments of pytest]
+
+With ``--registered`` all of them, with `transport.engines.dask.register` called; otherwise those that send
+objects there and back, with canning in the place of both of distributed's families.
 
 They are not in its wheel: PATH_TO_CHECKOUT is a clone of https://github.com/dask/distributed. What they try
 is the distributed that is installed, which should be of about the same age. What pandas, pyarrow and scipy
@@ -20,6 +23,11 @@ FILES = ("test_arrow", "test_collection", "test_numpy", "test_pandas", "test_pic
 """Those that send objects there and back; the others try how distributed chooses among its families."""
 
 _REGISTERED = "of a type that can only be sent by the serializer registered with distributed"
+MORE = ("test_compression", "test_highlevelgraph", "test_protocol", "test_protocol_utils", "test_serialize")
+MORE += ("test_sparse", "test_to_pickle", "test_utils")
+"""Those that ``--registered`` runs as well."""
+REGISTERED: dict[str, str] = {}
+"""Tests that do not apply to ``--registered``, by name, with the reason."""
 NOT_OURS = {
     "test_allow_pickle_if_registered_in_dask_serialize": _REGISTERED,
     "test_dump_fileinfo": _REGISTERED,
@@ -36,15 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests both ways; return 1 where one fails with canning alone."""
     parser = argparse.ArgumentParser(description="Run distributed's own tests through canning.")
     parser.add_argument("checkout", type=Path, help="a clone of distributed")
+    parser.add_argument("--registered", action="store_true", help="as users have it, all tests")
     options, arguments = parser.parse_known_args(argv)
     tests = options.checkout.absolute() / "distributed" / "protocol" / "tests"
     if not tests.is_dir():
         parser.error(f"{options.checkout} is no checkout of distributed: {tests} is not there")
-    links = {f"{name}.py": tests / f"{name}.py" for name in FILES}
+    files = FILES + MORE if options.registered else FILES
+    links = {f"{name}.py": tests / f"{name}.py" for name in files}
     chosen = ["-m", "not slow", *arguments]
     plain = run_pytest(chosen, links=links, stand_in=None)
-    canned = run_pytest(chosen, links=links, stand_in="as_distributed")
-    return report(plain, canned, NOT_OURS, whose="distributed")
+    stand_in = "as_dask_engine" if options.registered else "as_distributed"
+    canned = run_pytest(chosen, links=links, stand_in=stand_in)
+    return report(plain, canned, REGISTERED if options.registered else NOT_OURS, whose="distributed")
 
 
 if __name__ == "__main__":

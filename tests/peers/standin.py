@@ -110,3 +110,10 @@ def as_distributed() -> None:
 
     protocol.register_serialization_family("dask", family_dumps, family_loads)
     module.dumps, module.loads = pickle_dumps, loads
+
+
+def as_dask_engine() -> None:
+    """Put canning into distributed as its users do: `transport.engines.dask.register`."""
+    import transport.engines.dask
+
+    transport.engines.dask.register()
