@@ -58,17 +58,17 @@ _STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
     """Give a header and frames of Dask's.
 
-    Dask reads the first buffer of a message into the same memory as what stands before it, at any address,
-    and all others into memory of their own; so a buffer of one byte goes first. Without it, 200 MB were
-    copied once more on arrival, to be aligned, and took three times as long as without canning.
+    The canned header is a frame too, which may be long, so that Dask compresses and splits it. Dask reads the
+    first buffer of a message into the same memory as what stands before it, at any address, and all others
+    into memory of their own; so a buffer of one byte goes before ours. Without it, 200 MB were copied once more
+    on arrival, to be aligned, and took three times as long as without canning.
 
     A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
     MiB, and join them again by a copy.
     """
     head, *frames = _SHARING.serializer(context).serialize_object(obj)
-    if frames:
-        frames.insert(0, memoryview(bytearray(1)))
-    header: dict[str, Any] = {"canned": bytes(head)}
+    frames = [bytes(head), memoryview(bytearray(1)), *frames] if frames else [bytes(head)]
+    header: dict[str, Any] = {"canned": True}
     if context is not None and not context.get("compression"):
         header["compression"] = (False,) * len(frames)
     return header, frames
@@ -77,7 +77,7 @@ def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
 def _loads(name: str, header: dict[str, Any], frames: list[Any]) -> Any:
     if "canned" not in header:
         return _STOCK[name][1](header, frames)
-    return _SERIALIZER.deserialize_object([header["canned"], *frames[1:]])[0]
+    return _SERIALIZER.deserialize_object([frames[0], *frames[2:]])[0]
 
 
 def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
