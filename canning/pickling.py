@@ -129,7 +129,8 @@ class Table(dict[type, Callable[[Any], Any]]):
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
         reducer = self._find(cls)
         self[cls] = reducer
-        note_class(cls, self.reducers.versions)
+        if self.registry.find(cls) is None:  # else the header names the registration, not the class
+            note_class(cls, self.reducers.versions)
         return reducer
 
     def get(self, cls: type, default: Any = None) -> Any:

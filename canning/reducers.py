@@ -31,6 +31,7 @@ from .layout import dense_bytes
 from .naming import UnwrittenName
 from .registry import Canner, Registry, canned_state, default_registry
 from .stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
+from .versions import note_class
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
@@ -140,11 +141,14 @@ class Reducers(ArrayReducers):
         def reduce_registered(obj: Any) -> Reduced:
             state = canned_state(canner, obj)
             if state is NotImplemented:
+                note_class(type(obj), self.versions)
                 return reduce_by_itself(obj)
             if type(state) is not tuple and isinstance(state, CannedObject):
                 return self.canned(state)
             self.named = True
             cls = type(obj) if canner.wants_class else None
+            if cls is not None:
+                note_class(cls, self.versions)
             return CannedRegistered, (canner.name, state, cls)
 
         return reduce_registered

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import decimal
 import fractions
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import pint
 from ..registry import Canner
 from .checks import need, parts
 
+_pint: Any = pint  # whose types leave out what this calls
 _NUMBERS: Final = (int, float, complex, decimal.Decimal, fractions.Fraction, np.ndarray, np.generic)
 
 
@@ -23,13 +25,19 @@ def _can_unit(unit: Any) -> Any:
 
 
 def _container(units: Any) -> Any:
-    """Make the units anew; looking them up makes the registry know those that have a prefix."""
     need(type(units) is tuple and len(units) < 100, "units that are none")
     for unit in units:
-        name, exponent = parts(unit, str, object)
+        parts(unit, str, (int, float, decimal.Decimal, fractions.Fraction))
+    return _known(_pint.application_registry.get(), units)
+
+
+@functools.lru_cache(maxsize=64)
+def _known(registry: Any, units: Any) -> Any:
+    """Make the units anew; looking them up makes the registry know those that have a prefix."""
+    for unit in units:
+        name, _ = unit
         need(len(name) < 100 and name.isidentifier(), "a unit that is none")
-        need(isinstance(exponent, int | float | decimal.Decimal | fractions.Fraction), "an odd exponent")
-        pint.application_registry.parse_units(name)
+        registry.parse_units(name)
     return pint.util.UnitsContainer(dict(units))
 
 
