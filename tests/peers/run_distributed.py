@@ -26,7 +26,25 @@ _REGISTERED = "of a type that can only be sent by the serializer registered with
 MORE = ("test_compression", "test_highlevelgraph", "test_protocol", "test_protocol_utils", "test_serialize")
 MORE += ("test_sparse", "test_to_pickle", "test_utils")
 """Those that ``--registered`` runs as well."""
-REGISTERED: dict[str, str] = {}
+_ITEMS = "asserts that a container goes item by item, and in which header each stands"
+_SMALL = "asserts in which frames, or how many, memory of less than 1 kB goes; it is in the header"
+REGISTERED = {
+    "test_serialize_collection": _ITEMS,
+    "test_nested_types": _ITEMS,
+    "test_serialize": "asserts fields of the header of Dask's own serializer of arrays",
+    "test_compress_numpy": "asserts that an array is one frame; one of a byte goes before it",
+    "test_dumps_serialize_numpy[x22]": _SMALL,
+    "test_non_zero_strided_array": _SMALL,
+    "test_pickle_out_of_band": _SMALL,
+    "test_pickle_empty": _SMALL,
+    "test_pickle_numpy": _SMALL,
+    "test_dumps_loads_Serialize": _SMALL,
+    "test_dumps_loads_Serialized": _SMALL,
+    "test_dumps_serialize": _SMALL,
+    "test_pickle_zero_copy_read_only_flag": _SMALL,
+    "test_deserialize_bytes_zero_copy_read_only": _SMALL,
+    "test_deserialize_bytes_zero_copy_writeable": _SMALL,
+}
 """Tests that do not apply to ``--registered``, by name, with the reason."""
 NOT_OURS = {
     "test_allow_pickle_if_registered_in_dask_serialize": _REGISTERED,

@@ -49,6 +49,7 @@ _CONTAINERS: Final = (list, tuple, set, dict)
 _MARKED: Final = (protocol.Serialize, protocol.Serialized, protocol.ToPickle, protocol.Pickled)
 _SERIALIZER: Final = Serializer(writable=True, codecs=Codecs([default_memory], beside=default_codecs))
 _SHARING: Final = Sharing(_SERIALIZER)
+_LONG: Final = 1024
 _STOCK: Final = {name: protocol.families[name] for name in ("dask", "pickle")}
 _serialize: Final = protocol.serialize
 _STOCK_INFO: Final = Comm.handshake_info
@@ -58,17 +59,21 @@ _STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
     """Give a header and frames of Dask's.
 
-    The canned header is a frame too, which may be long, so that Dask compresses and splits it. Dask reads the
+    A canned header that is long is a frame too, so that Dask compresses and splits it. Dask reads the
     first buffer of a message into the same memory as what stands before it, at any address, and all others
-    into memory of their own; so a buffer of one byte goes before ours. Without it, 200 MB were copied once more
+    into memory of their own; so a buffer of one byte goes before ours. Without it, 200 MB were copied again
     on arrival, to be aligned, and took three times as long as without canning.
 
     A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
     MiB, and join them again by a copy.
     """
     head, *frames = _SHARING.serializer(context).serialize_object(obj)
-    frames = [bytes(head), memoryview(bytearray(1)), *frames] if frames else [bytes(head)]
-    header: dict[str, Any] = {"canned": True}
+    if frames:
+        frames.insert(0, memoryview(bytearray(1)))
+    header: dict[str, Any] = {"canned": bytes(head)}
+    if len(head) >= _LONG:
+        frames.insert(0, bytes(head))
+        header["canned"] = b""
     if context is not None and not context.get("compression"):
         header["compression"] = (False,) * len(frames)
     return header, frames
@@ -77,7 +82,10 @@ def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
 def _loads(name: str, header: dict[str, Any], frames: list[Any]) -> Any:
     if "canned" not in header:
         return _STOCK[name][1](header, frames)
-    return _SERIALIZER.deserialize_object([frames[0], *frames[2:]])[0]
+    head = header["canned"]
+    if not head:
+        head, *frames = frames
+    return _SERIALIZER.deserialize_object([head, *frames[1:]])[0]
 
 
 def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
