@@ -40,6 +40,30 @@ This page is made by `python -m tests.types --write docs/types.md` from the rows
   64 out of a `SharedArena`. A tensor is writable always: over read-only memory it is a copy, so that it is a
   view of an arena where it is received with `writable=True`, which gives private pages.
 * **data**: whether it is read under `trust="data"`.
+
+## How fast
+
+A round trip in one process, as a part of the time that pickle protocol 5 takes with its buffers out of
+band; each pair in one run (Python 3.11, pandas 3.1.1, two cores). Such rows, beside other peers, are run by
+`python -m canning bench codec --only "frame_*,arrow_*,xarray_*"`.
+
+| | of pickle's time |
+|---|---|
+| DataFrame of 10 x 3: numbers; with text; with times; with categories | 0.49; 0.51; 0.65; 0.45 |
+| 10 x 6, 100 x 10, 1,000 x 50 of six kinds | 0.59, 0.84, 0.94 |
+| 1,000 columns of six kinds, 10 and 100 rows | 0.55, 0.63 |
+| 200,000 times; categories; text in Arrow; strings of Python's own | 0.43; 0.43; 0.43; 0.48 |
+| polars DataFrame of 200,000 rows; Pillow image of 8 MB | 0.01; 0.19 |
+| 100 tensors of 100 KB; a `state_dict` with tied weights; a sparse tensor | 0.08; 0.13; 0.05 |
+| xarray Dataset of 16 MB; pint Quantity of 8 MB | 0.79; 1.1 |
+
+Pickle is faster where it only refers to memory, and the object is one of pyarrow or scipy, whose pickling is
+compiled or trivial; here it is looked up which buffers share memory, and what a slice leaves out. A sparse
+matrix takes 37 µs in place of 24, an Arrow table of two columns 122 in place of 42, of which 22 go into the
+look at its buffers and 16 into making it. A slice of that table takes 160 in place of 43, but pickle then
+sends 4.5 MB, and this 23 KB. More than 32 categories go as an array of their own: 300 of them take 0.78 of pickle's
+time, for pickle does not copy their codes either. A slice of an xarray Dataset takes 1.3: its small arrays
+share memory, and it is written twice to find that out.
 """
 
 
