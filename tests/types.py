@@ -61,9 +61,9 @@ Pickle is faster where it only refers to memory, and the object is one of pyarro
 compiled or trivial; here it is looked up which buffers share memory, and what a slice leaves out. A sparse
 matrix takes 37 µs in place of 24, an Arrow table of two columns 122 in place of 42, of which 22 go into the
 look at its buffers and 16 into making it. A slice of that table takes 160 in place of 43, but pickle then
-sends 4.5 MB, and this 23 KB. More than 32 categories go as an array of their own: 300 of them take 0.78 of pickle's
-time, for pickle does not copy their codes either. A slice of an xarray Dataset takes 1.3: its small arrays
-share memory, and it is written twice to find that out.
+sends 4.5 MB, and this 23 KB. More than 32 categories go as an array of their own: 300 of them take 0.78 of
+pickle's time, for pickle does not copy their codes either. A slice of an xarray Dataset takes 1.3: its small
+arrays share memory, and it is written twice to find that out.
 """
 
 
