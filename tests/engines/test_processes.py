@@ -70,6 +70,21 @@ def test_blobs_do_not_hold_what_is_shared() -> None:
             ForkingPickler.dumps([sys._getframe()])
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_pools_and_queues_of_processes_that_are_not_forked(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    array = np.ones(LARGE)
+    with canned():
+        with context.Pool(1, install) as pool:
+            total, half, same, _ = pool.apply(work, ({"deep": [array, array]},))
+        queue = context.Queue()
+        process = context.Process(target=queue.put, args=({"deep": [array]},))
+        process.start()
+        assert queue.get(timeout=60)["deep"][0].sum() == LARGE
+        process.join(60)
+    assert (total, same, half.shape, array[0]) == (LARGE + 6, True, (LARGE // 2,), 1)
+
+
 def test_executor_and_a_killed_process() -> None:
     array = np.ones(LARGE)
     spawn = multiprocessing.get_context("spawn")
@@ -99,7 +114,29 @@ with Parallel(n_jobs=1 + 1) as parallel:
         )
         assert (kind, written, six) == ("ndarray", writable, 6), (kind, written, six)
         assert (half == array[::2]).all()
-print("fine")
+
+def fail(given):
+    raise ValueError(given["deep"][0][:3])
+
+calls = (delayed(work)({"deep": [array], "by": abs}) for _ in range(3))
+for got in Parallel(n_jobs=2, return_as="generator")(calls):
+    assert (got[2] == array[::2]).all()
+try:
+    Parallel(n_jobs=2)(delayed(fail)({"deep": [array]}) for _ in range(2))
+except ValueError as error:
+    assert error.args[0].tolist() == [0, 1, 2]
+
+def die(given):
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+try:
+    Parallel(n_jobs=2)(delayed(die)({"deep": [array]}) for _ in range(2))
+except TerminatedWorkerError:
+    [got] = Parallel(n_jobs=2)(delayed(work)({"deep": [array], "by": abs}) for _ in range(1))
+    assert (got[2] == array[::2]).all()
+    print("fine")
 """
 
 
