@@ -56,6 +56,7 @@ class ArrayReducers:
     Attributes:
         entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
         outside: pickle's own out-of-band buffers.
+        classes: those whose instances were reduced, see `instances`.
         named: whether the header names anything of this package but `CannedArray`.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
@@ -71,6 +72,7 @@ class ArrayReducers:
         "apart",
         "as_source",
         "bytecode",
+        "classes",
         "codes",
         "entries",
         "named",
@@ -96,6 +98,7 @@ class ArrayReducers:
         self.codes: list[Any] = []
         self.versions: dict[str, str] = {}
         self.as_source = False
+        self.classes: set[type] = set()
         self.reset()
 
     def reset(self, *, share: bool = False, whole: frozenset[Any] = frozenset(), apart: bool = False) -> None:
@@ -105,6 +108,7 @@ class ArrayReducers:
         self.small.clear()
         self.unwritten.clear()
         self.codes.clear()
+        self.classes.clear()
         self.bytecode = False
         self.named = False
         self.owners: dict[int, bool] | None = None

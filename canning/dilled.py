@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .canned import CannedBytes
-from .pickling import ARRAYS, Plan, Table, first_memo
+from .pickling import ARRAYS, Table, first_memo
+from .planning import Plan
 from .reducers import Reducers
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +22,7 @@ from .dtypes import BY_DTYPE, BY_NAME
 from .layout import Array, Layout, dense_bytes
 from .pickling import ARRAYS
 from .sink import CALL_BYTES
-from .wire import LONE, pack, parse
+from .wire import FOOTER, LONE, pack, pack_alone, parse
 
 _LONGEST: Final = 1024
 """Bytes of a frame 0 that is worth keeping."""
@@ -55,7 +54,7 @@ def serialize_lone(obj: Any, threshold: int) -> list[Frame] | None:
         return [_array_head(obj.shape, dtype, layout, size), dense_bytes(obj)]
     data = obj.tobytes("A")
     body = b"".join((_INLINE, _SIZE.pack(size), data, _rest(obj.shape, dtype, layout)))
-    return [pack(body, len(body), [], None, 0, LONE)]
+    return [pack_alone(body, LONE)]
 
 
 @lru_cache(maxsize=256)
@@ -81,34 +80,29 @@ def _tuple(numbers: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", number) for number in numbers) + b"t"
 
 
-def read_lone(head: bytes | memoryview, frames: Sequence[Any], writable: bool) -> tuple[Any, int] | None:
-    """Build the object of a message whose frame 0 says `LONE`, and count its frames.
+def read_lone(head: bytes | memoryview, frame: Any, writable: bool) -> Any:
+    """Build the object of a message of two frames whose frame 0 says `LONE`.
 
     None where the long way has to see to it.
-
-    `frames` are those of the message and what comes behind it, frame 0 first.
     """
-    if head[: len(_INLINE)] == _INLINE:
-        array = _read_inline(head)
-        return None if array is None else (array, 1)
-    if len(head) > _LONGEST or len(frames) < 2:
+    if len(head) > _LONGEST:
         return None
-    kind, frame = _read_head(bytes(head)), frames[1]
+    kind = _read_head(bytes(head))
     if kind is None:
         return None
     memory = frame if hasattr(frame, "__len__") and len(frame) == kind.size else flat(frame)
     if len(memory) != kind.size:
         return None
-    return make_bytes(memory) if kind.dtype is None else _make(kind, memory, writable), 2
+    return make_bytes(memory) if kind.dtype is None else _make(kind, memory, writable)
 
 
-def _read_inline(head: bytes | memoryview) -> Any:
-    trailer = parse(head)
-    if trailer is None or trailer.frames != 1 or trailer.extensions:
+def read_inline(head: bytes) -> Array | None:
+    """Build the array of a message that says `LONE` and has no other frame; None as `read_lone`."""
+    if not head.startswith(_INLINE):
         return None
-    start = len(_INLINE) + 4
+    start = len(_INLINE) + _SIZE.size
     end = start + _SIZE.unpack_from(head, len(_INLINE))[0]
-    kind = _read_rest(bytes(head[end : trailer.pickle_length]))
+    kind = _read_rest(head[end : -FOOTER.size])
     return None if kind is None else _make(kind, bytearray(head[start:end]), False)
 
 

@@ -21,8 +21,8 @@ from .lone import serialize_lone
 from .modules import Wanted
 from .naming import names_marked
 from .packing import LARGE, Packed, pack_buffers
-from .pickling import ByName, Plan, Writer, better_plan
-from .planning import first_plan
+from .pickling import Writer
+from .planning import ByName, Plan, better_plan, first_plan
 from .reading import read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
@@ -30,7 +30,7 @@ from .renaming import NO_RENAMES, Renames
 from .secret import KeyOption, as_keys
 from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits
-from .wire import CALL, pack_plain
+from .wire import CALL, PLAIN, pack_alone
 
 OPTIONS: Final = (
     "registry",
@@ -229,7 +229,7 @@ class Serializer:
     def _serialize(self, obj: Any, flags: int, arrange: Arrange | None = None) -> list[Frame]:
         kind = type(obj)
         if kind in _ATOMS:
-            return [pack_plain(pickle.dumps(obj, 5))]
+            return [pack_alone(pickle.dumps(obj, 5), PLAIN)]
         if self.codec is None and (kind is bytes or (kind is np.ndarray and not self._overrides_arrays())):
             lone = serialize_lone(obj, self.buffer_threshold)
             if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
@@ -245,8 +245,8 @@ class Serializer:
         reducers = writer.reducers
         along = self._brings or self.registry.marked_modules or reducers.versions
         extensions = extensions_of(body, reducers, self.by_value) if along else b""
-        if packed is _NOTHING and not (extensions or flags or reducers.named or reducers.small):
-            frames: list[Frame] = [pack_plain(body)]
+        if packed is _NOTHING and not (extensions or flags or reducers.bytecode):
+            frames: list[Frame] = [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
         else:
             if arrange is not None and packed[0]:
                 packed = arrange(packed)
@@ -273,15 +273,21 @@ class Serializer:
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
-                marked = self.pickler == "auto" and not (plan and plan.by_value) and self.registry.marked
-                if marked and names_marked(body, marked, plan.classes if plan else ()):
-                    raise ByName
+                if self.registry.marked:
+                    self._check_marks(body, plan)
                 if not reducers.entries and not reducers.outside:
                     return body, _NOTHING
                 entries = reducers.entries + reducers.outside
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
                 plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
+
+    def _check_marks(self, body: bytes, plan: Plan | None) -> None:
+        """Ask for a better plan where a header names what was marked to go by value."""
+        if self.pickler != "auto" or (plan is not None and plan.by_value):
+            return
+        if names_marked(body, self.registry.marked, plan.classes if plan else ()):
+            raise ByName
 
     # -- in ----------------------------------------------------------------------------------------
 

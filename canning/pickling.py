@@ -23,17 +23,18 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import cloudpickle
 import numpy as np
 
-from .array_reducers import ShareAgain, array_call
+from .array_reducers import array_call
 from .by_value_types import BY_VALUE
 from .canned import CannedObject, PrePickled, Reference
 from .functions import ByValuePickler, is_local, reduce_cached
+from .instances import reducer_of_instances
 from .naming import MAIN, is_of_main, names_main, write_names
+from .planning import Ahead, ByName, ByValueClass, Plan
 from .reducers import Reducers
 from .sink import DIRECT, Sink
 from .stubs import Stub, StubType
@@ -46,50 +47,18 @@ there before the pickler starts, which saves it the search for that name: 2.9 of
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {**BY_VALUE, functools._lru_cache_wrapper: reduce_cached}
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
-CLASSES_AHEAD: Final = 8
-"""Classes that are put ahead one by one; with more of them `ByValuePickler` takes over."""
-
-
-class ByValueClass(Exception):
-    """Ask for a class to be written ahead of the object."""
-
-    def __init__(self, cls: type) -> None:
-        self.cls = cls
-
-
-@dataclass(slots=True)
-class Plan:
-    """How to pickle an object, as far as earlier attempts have shown.
-
-    Attributes:
-        share, whole, apart: what `Reducers.reset` takes.
-        ahead: bytes and bytearrays to be set aside before the object is looked at.
-        classes: classes and functions to be written by value before it.
-        by_value: whether `ByValuePickler` does all.
-        watch: whether to look for bytes that the pickler copies.
-    """
-
-    share: bool = False
-    whole: frozenset[Any] = frozenset()
-    apart: bool = False
-    ahead: list[Any] = field(default_factory=list)
-    classes: list[Any] = field(default_factory=list)
-    by_value: bool = False
-    watch: bool = True
 
 
 class Table(dict[type, Callable[[Any], Any]]):
     """Find the reducer of a type, once.
 
     The nearest of a type's bases that anyone has registered, or that this package knows, decides; after
-    them `copyreg`, and cloudpickle where `by_value`. All others reduce themselves, by a C function that
-    stands in the table so that the next instance is not looked up again.
+    them `copyreg`, and cloudpickle where `by_value`. All others reduce as they do themselves, by a function
+    that stands in the table so that the next instance is not looked up again.
 
     Attributes:
         first: the reducers of exactly these types, before all others.
     """
-
-    _PLAIN: Final[Callable[[Any], Any]] = operator.methodcaller("__reduce_ex__", 5)
 
     def __init__(self, reducers: Reducers, *, by_value: bool, main: bool) -> None:
         super().__init__()
@@ -159,7 +128,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         by_value = is_local(cls) or self.registry.goes_by_value(cls)
         if by_value and self.main and not self.by_value and cls not in self.ahead:
             raise ByValueClass(cls)
-        return self._PLAIN
+        return reducer_of_instances(cls, self.reducers.classes)
 
     def _find_ours(self, cls: type) -> Callable[[Any], Any] | None:
         registry = self.registry
@@ -199,11 +168,12 @@ class Writer:
         self.reducers = reducers
         self.main = main
         self.interactive = interactive
+        self.planned = False
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
         self.table.first = self.by_value_table.first = first or {}
-        self.pickler = self._new_pickler()
+        self.pickler = self.sink.pickler = self._new_pickler()
         self._empty = self._new_pickler().memo
 
     def _new_pickler(self) -> Any:
@@ -223,10 +193,11 @@ class Writer:
         `ShareAgain`, `ByValueClass`, `Ahead`, `ByName` where a plan is needed.
         """
         self.table.refresh()
-        return self._dump(self.pickler, obj, 0)
+        return self._dump(self.pickler, obj)
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
         """Pickle an object by a plan; else as `write`."""
+        self.planned = True
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
         self.sink.reset(watch=plan.watch)
         self.table.refresh()
@@ -237,37 +208,47 @@ class Writer:
             pickler = self._new_by_value_pickler()
         self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
+        self.sink.pickler = pickler
         return self._dump(pickler, obj, len(self.sink.chunks))
 
     def clear(self) -> None:
         """Forget the message that was written, and hold on to nothing of it."""
-        self.reducers.reset()
         self.sink.reset()
-        if self.table.ahead:
+        self.reducers.reset()
+        if self.planned:
+            self.planned = False
+            self.sink.pickler = self.pickler
             self.table.put_ahead([])
 
-    def _dump(self, pickler: Any, obj: Any, before: int) -> bytes:
-        sink, chunks = self.sink, self.sink.chunks
-        sink.pickler = pickler
+    def _dump(self, pickler: Any, obj: Any, before: int = 0) -> bytes:
+        sink, reducers = self.sink, self.reducers
+        chunks = sink.chunks
         try:
             pickler.dump(obj)
-            if self.reducers.unwritten:
+            if reducers.unwritten:
                 sink.finish()
-                write_names(chunks, self.reducers.unwritten, pickler.memo.copy())
-            if len(chunks) == 1 and len(chunks[0]) < sink.threshold:  # too small to hide anything
-                if self.main and pickler is self.pickler and MAIN in chunks[0]:
-                    raise ByName
-                return (ARRAYS if self.reducers.used else NO_ARRAYS) + chunks[0][2:]
-            sink.finish()
-            if sink.suspicious or sink.unseen:
-                self._look_into_memo(pickler)
-            elif self.main and pickler is self.pickler and names_main(chunks, before):
-                raise ByName
+                write_names(chunks, reducers.unwritten, pickler.memo.copy())
+            chunk = chunks[0]
+            if len(chunks) > 1 or len(chunk) >= sink.threshold:
+                self._look_closely(pickler, before)
+            elif chunk.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
+                raise ByName  # which is all that so small a header can hide
         finally:
             pickler.memo = self._empty
-        start = ARRAYS if self.reducers.used else NO_ARRAYS
-        chunks[before] = chunks[before][2:]  # PROTO, which stands in front of all
-        return start + chunks[0] if len(chunks) == 1 else b"".join((start, *chunks))
+        start = ARRAYS if reducers.entries or reducers.small else NO_ARRAYS
+        if len(chunks) == 1:
+            return start + chunk[2:]  # behind PROTO, which stands in front of all
+        chunks[before] = chunks[before][2:]
+        return b"".join((start, *chunks))
+
+    def _look_closely(self, pickler: Any, before: int) -> None:
+        """Raise what asks for another plan, where a header is long enough to hide something."""
+        sink = self.sink
+        sink.finish()
+        if sink.suspicious or sink.unseen:
+            self._look_into_memo(pickler)
+        elif self.main and pickler is self.pickler and names_main(sink.chunks, before):
+            raise ByName
 
     def _look_into_memo(self, pickler: Any) -> None:
         """Raise what the chunks hinted at, or would have shown: all that matters is in the memo."""
@@ -312,43 +293,9 @@ class Writer:
         return memo
 
 
-def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
-    """Learn from an attempt that failed; raise its error where that helps no more.
-
-    `by_value` tells whether code may go by value.
-    """
-    if isinstance(error, ShareAgain) and error.apart and not plan.apart:
-        return replace(plan, share=False, apart=True)
-    if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
-        return replace(plan, share=True, whole=plan.whole | error.whole)
-    if isinstance(error, Ahead) and plan.watch:
-        return replace(plan, ahead=error.objects, watch=False)
-    if isinstance(error, ByValueClass) and len(plan.classes) < CLASSES_AHEAD:
-        return replace(plan, classes=[*plan.classes, error.cls])
-    if plan.by_value or not by_value or not isinstance(error, CURABLE):
-        raise error
-    return replace(plan, by_value=True, classes=[])
-
-
 def first_memo() -> dict[int, tuple[int, Any]]:
     """Give the memo that every header starts with."""
     return {id(array_call): (0, array_call)}
-
-
-class Ahead(Exception):
-    """Ask for bytes to be set aside that the pickler has copied; none where there were none after all."""
-
-    def __init__(self, objects: list[Any]) -> None:
-        self.objects = objects
-
-
-class ByName(Exception):
-    """Ask for `ByValuePickler`, since the header names something in ``__main__``."""
-
-
-CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
-"""What is raised where something can only go by value. Any other error is an object's own, and asking it
-once more would but run its methods twice."""
 
 
 def copied_bytes(kept: list[Any], threshold: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is known of an object before it is pickled: the functions in plain sight that must go by value.
+"""How an object is pickled: what is known before, and what attempts that failed have shown.
 
 The C pickler asks nobody about functions, and fails at one that nobody can import when it may have written
 a million items. So a quick look at what stands at the top goes first, in C as well.
@@ -6,19 +6,85 @@ a million items. So a quick look at what stands at the top goes first, in C as w
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import FunctionType
 from typing import Any, Final
 
 from cloudpickle import list_registry_pickle_by_value
 
+from .array_reducers import ShareAgain
 from .functions import is_local
-from .pickling import CLASSES_AHEAD, Plan
 
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
 _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
 _CONTAINERS: Final = frozenset((tuple, list, dict, set, frozenset))
+_CLASSES_AHEAD: Final = 8
+"""Classes that are put ahead one by one; with more of them `ByValuePickler` takes over."""
+
+
+class ByValueClass(Exception):
+    """Ask for a class to be written ahead of the object."""
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+
+
+class Ahead(Exception):
+    """Ask for bytes to be set aside that the pickler has copied; none where there were none after all."""
+
+    def __init__(self, objects: list[Any]) -> None:
+        self.objects = objects
+
+
+class ByName(Exception):
+    """Ask for `ByValuePickler`, since the header names something in ``__main__``."""
+
+
+CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
+"""What is raised where something can only go by value. Any other error is an object's own, and asking it
+once more would but run its methods twice."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """How to pickle an object, as far as earlier attempts have shown.
+
+    Attributes:
+        share, whole, apart: what `Reducers.reset` takes.
+        ahead: bytes and bytearrays to be set aside before the object is looked at.
+        classes: classes and functions to be written by value before it.
+        by_value: whether `ByValuePickler` does all.
+        watch: whether to look for bytes that the pickler copies.
+    """
+
+    share: bool = False
+    whole: frozenset[Any] = frozenset()
+    apart: bool = False
+    ahead: list[Any] = field(default_factory=list)
+    classes: list[Any] = field(default_factory=list)
+    by_value: bool = False
+    watch: bool = True
+
+
+def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
+    """Learn from an attempt that failed; raise its error where that helps no more.
+
+    `by_value` tells whether code may go by value.
+    """
+    if isinstance(error, ShareAgain) and error.apart and not plan.apart:
+        return replace(plan, share=False, apart=True)
+    if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
+        return replace(plan, share=True, whole=plan.whole | error.whole)
+    if isinstance(error, Ahead) and plan.watch:
+        return replace(plan, ahead=error.objects, watch=False)
+    if isinstance(error, ByValueClass) and len(plan.classes) < _CLASSES_AHEAD:
+        return replace(plan, classes=[*plan.classes, error.cls])
+    if plan.by_value or not by_value or not isinstance(error, CURABLE):
+        raise error
+    return replace(plan, by_value=True, classes=[])
 
 
 def first_plan(obj: Any, pickler: str) -> Plan | None:
@@ -26,7 +92,12 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
     if pickler != "auto":
         return Plan(by_value=True) if pickler == "cloudpickle" else None
     kind = type(obj)
-    items: Any = obj.values() if kind is dict else obj if kind is list or kind is tuple else ()
+    if kind is dict:
+        items: Any = obj.values()
+    elif kind is list or kind is tuple:
+        items = obj
+    else:
+        items = ()
     if len(items) > _FEW and type(next(iter(items))) in _QUICK:
         items = islice(items, _FEW)
     if FunctionType in map(type, items):
@@ -49,7 +120,7 @@ def _plan_for(functions: list[Any], obj: Any) -> Plan | None:
     found = list({id(function): function for function in functions}.values())
     if not found:
         return None
-    if len(found) > CLASSES_AHEAD or not _is_long(obj, 2) or list_registry_pickle_by_value():
+    if len(found) > _CLASSES_AHEAD or not _is_long(obj, 2) or list_registry_pickle_by_value():
         return Plan(by_value=True)
     return Plan(classes=found)
 

@@ -13,7 +13,7 @@ from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths
 from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
 from .finding import Finder, new_finder
-from .lone import read_lone
+from .lone import read_inline, read_lone
 from .missing import explain_reading, moved
 from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
@@ -33,7 +33,7 @@ from .wire import (
     Trailer,
     check_frames,
     count_frames,
-    is_plain,
+    flags_alone,
     parse,
 )
 from .work import Work
@@ -71,23 +71,24 @@ class Options(Protocol):
 
 def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
     """Read the first object of a message."""
-    if not frames:
-        raise DeserializationError("there is no frame to read an object from")
-    if options.key is not None:
+    if options.key is not None and frames:
         frames = verify(frames, options.key)
     return read_verified(options, frames, g)
 
 
 def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> Read:
     """Read the first object of a message whose signature was checked, or that needs none."""
+    if not frames:
+        raise DeserializationError("there is no frame to read an object from")
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
         return _read_data(options, head, frames, 0, Work(options.limits))
-    finder = new_finder(options) if options.finds or options.registry.renames else None
+    finder = None
     try:
-        return (
-            _read_by(options, head, frames, g) if finder is None else _found(options, head, frames, g, finder)
-        )
+        if options.finds or options.registry.renames:
+            finder = new_finder(options)
+            return _found(options, head, frames, g, finder)
+        return _read_by(options, head, frames, g)
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
@@ -108,12 +109,26 @@ def _found(
 
 
 def _read_by(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
-    if is_plain(head):
-        return _guard(pickle.loads, head), frames[1:], 0
-    if len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE:  # a signed one is never seen twice
-        lone = _guard(read_lone, head, frames, options.writable)
-        if lone is not None:
-            return lone[0], frames[lone[1] :], 0
+    """Read a message as it is most often: all in one frame, or one array; any other the long way."""
+    flags = flags_alone(head) if type(head) is bytes else None
+    try:
+        if flags == PLAIN:
+            return pickle.loads(head), frames[1:], 0
+        if flags == 0:
+            return read(head, Builder((), options.registry, g, _reader_within(options)), None), frames[1:], 0
+        if flags == LONE:
+            array = read_inline(bytes(head))
+            if array is not None:
+                return array, frames[1:], 0
+        # a signed one is never seen twice
+        elif len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE and len(frames) > 1:
+            lone = read_lone(head, frames[1], options.writable)
+            if lone is not None:
+                return lone, frames[2:], 0
+    except (CanningError, MemoryError):
+        raise
+    except Exception as error:
+        raise _blamed(error) from error
     return _read_code(options, head, frames, g)
 
 
@@ -243,16 +258,19 @@ def _guard(load: Callable[..., Any], *args: Any) -> Any:
         return load(*args)
     except (CanningError, MemoryError):
         raise
-    except RecursionError as error:
-        raise DeserializationError("the message is nested too deeply to be read") from error
     except Exception as error:
-        named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
-        what = f"{type(error).__name__}: {error}" if named else type(error).__name__
-        if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
-            what = (
-                "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
-            )
-        raise DeserializationError(f"the message cannot be read: {what}") from error
+        raise _blamed(error) from error
+
+
+def _blamed(error: Exception) -> DeserializationError:
+    """Give the error that says that a message is at fault."""
+    if isinstance(error, RecursionError):
+        return DeserializationError("the message is nested too deeply to be read")
+    named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
+    what = f"{type(error).__name__}: {error}" if named else type(error).__name__
+    if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
+        what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
+    return DeserializationError(f"the message cannot be read: {what}")
 
 
 def split(frames: Iterable[Any]) -> list[list[Any]]:

@@ -54,20 +54,22 @@ class Sink:
         self.threshold = threshold
         self.entries = entries
         self.chunks: list[bytes] = []
+        self.pickler: Any = None
+        self._last: bytes | None = None
         self.reset()
 
     def reset(self, *, watch: bool = True) -> None:
         """Start a header."""
         self.chunks.clear()
-        self.pickler: Any = None
-        self.watch = watch and self.threshold < DIRECT
+        self.watch = watch
         self.suspicious = False
         self.unseen = False
-        self.next_pickle()
+        self._last = None
+        self._first = True
 
     def next_pickle(self) -> None:
         """Start another pickle behind what is there."""
-        self._last: bytes | None = None
+        self._last = None
         self._first = True
 
     def write(self, chunk: bytes) -> None:
@@ -100,7 +102,7 @@ class Sink:
         self.chunks.append(chunk)
 
     def _look_at(self, chunk: bytes) -> None:
-        if not self.watch or len(chunk) < self.threshold or self.suspicious:
+        if not self.watch or len(chunk) < self.threshold or self.suspicious or self.threshold >= DIRECT:
             return
         if len(chunk) >= DIRECT and sys.getsizeof(self.pickler) < _FEW:
             self.unseen = True

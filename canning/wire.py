@@ -66,7 +66,14 @@ FOLD: Final = 32 * 1024
 1.7 ms and folding 0.3 ms, of some 40 ms for pickling it."""
 _ROW: Final = 8192
 
-_PLAIN_FOOTER: Final = struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, PLAIN | NATIVE, 0)
+_SUM_OF_ALL: Final = zlib.crc32(_SEAL.pack(zlib.crc32(b""), MAGIC))
+"""CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
+always the same, and so it is behind the magic. One call without a copy checks both."""
+_ALONE: Final = {
+    flags: struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE)
+}
+_FLAGS: Final = {footer: flags for flags, footer in _ALONE.items()}
+"""What stands between the length and the checksum of a frame 0 that is all of its message, by its flags."""
 
 Entry = tuple[int, int, int, int]
 """Where a buffer is: first frame, number of frames (joined), offset in it, length, both in bytes."""
@@ -178,25 +185,26 @@ def seal(front: bytes, footer: bytes, start: int) -> bytes:
     return b"".join((front, footer, _SEAL.pack(total, MAGIC)))
 
 
-def pack_plain(body: bytes) -> bytes:
-    """Make frame 0 of a pickle that is all of the message and names nothing of this package.
+def pack_alone(body: bytes, flags: int) -> bytes:
+    """Make frame 0 of a pickle that is all of the message; `flags` are 0, `PLAIN` or `LONE`.
 
-    The same as `pack`, for the smallest of messages: 1.1 µs in the place of 2.1.
+    The same as `pack`, for the smallest of messages: 0.4 µs in the place of 1.0.
     """
     if len(body) >= FOLD:
-        return pack(body, len(body), [], flags=PLAIN)
-    tail = len(body).to_bytes(8, "little") + _PLAIN_FOOTER
-    return b"".join((body, tail, _SEAL.pack(zlib.crc32(tail, zlib.crc32(body)), MAGIC)))
+        return pack(body, len(body), [], flags=flags)
+    front = body + len(body).to_bytes(8, "little") + _ALONE[flags]
+    return front + _SEAL.pack(zlib.crc32(front), MAGIC)
 
 
-def is_plain(head: bytes | memoryview) -> bool:
-    """Tell whether frame 0 is that of a plain message, and in order; else `parse` has to say what it is."""
-    return (
-        FOOTER.size < len(head) < FOLD
-        and head[-8:] == MAGIC
-        and head[-36:-12] == _PLAIN_FOOTER
-        and zlib.crc32(head[:-12]) == int.from_bytes(head[-12:-8], "little")
-    )
+def flags_alone(head: bytes) -> int | None:
+    """Tell the flags of a frame 0 that `pack_alone` made, and that is in order.
+
+    None for any other: `parse` has to say what that is.
+    """
+    flags = _FLAGS.get(head[-36:-12])
+    if flags is not None and FOOTER.size < len(head) < FOLD and zlib.crc32(head) == _SUM_OF_ALL:
+        return flags
+    return None
 
 
 def parse(head: bytes | memoryview) -> Trailer | None:
@@ -219,8 +227,11 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     start = at - more - size * _ENTRY.size - (frames - 1) * 8
     if not 0 < length <= start or frames < 1 or outside > (size or frames - 1):
         raise DeserializationError("frame 0 contradicts itself: its parts do not fit into it")
-    whole = start < FOLD
-    if (zlib.crc32(head[:-12]) if whole else checksum(head[:start], memoryview(head)[start:-12])) != stated:
+    if start < FOLD:
+        intact = zlib.crc32(head) == _SUM_OF_ALL
+    else:
+        intact = checksum(head[:start], memoryview(head)[start:-12]) == stated
+    if not intact:
         raise DeserializationError("frame 0 is damaged: its checksum does not match")
     lengths = _lengths(frames - 1).unpack_from(head, start) if frames > 1 else ()
     table = None
