@@ -270,6 +270,22 @@ def test_large_payload_is_shared(client: Any) -> None:
     eventually(lambda: arena.stats().used == 0)
 
 
+def test_frames_where_an_engine_cannot_open_the_arena(plain: Any) -> None:
+    canned.install(plain)
+    try:
+        link = side.LINKS[plain]
+        array = np.arange(2 * IN_ARENA, dtype="f8")  # in parts
+        link.known = dict.fromkeys(link.known, False)  # what they answer who could not open it
+        before = None if link.arena is None else link.arena.stats()[-3:]  # payloads that went through it
+        for view in (plain[0], plain.load_balanced_view()):
+            got = view.apply_sync(lambda x: (x.flags.writeable, x), {"deep": array}["deep"])
+            assert got[0]
+            np.testing.assert_array_equal(got[1], array)
+        assert link.arena is None or link.arena.stats()[-3:] == before
+    finally:
+        canned.uninstall(plain)
+
+
 def test_killed_engine(cluster: Any, client: Any) -> None:
     """Goes last: one engine is lost, and another takes its place."""
     arena = side.LINKS[client].arena
