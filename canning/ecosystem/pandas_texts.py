@@ -136,14 +136,14 @@ _FEW, _SHORT = 32, 1024
 
 def can_arrow_text(array: Any) -> Any:
     """Take an array of text in Arrow's memory apart."""
-    from .arrow_nodes import node_of
+    from .arrow_nodes import text_node_of
 
     chunks = array._pa_array
     parts = chunks.chunks
     if len(parts) == 1 and len(parts[0]) <= _FEW and _size_of(parts[0].buffers()[2]) <= _SHORT:
         nodes = [parts[0].to_pylist()]
     else:
-        nodes = [node_of(chunk) for chunk in parts]
+        nodes = [text_node_of(chunk) for chunk in parts]
     return nodes, str(chunks.type), array.dtype.na_value is pd.NA
 
 
@@ -170,7 +170,7 @@ def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
 
 def arrow_text(state: Any, make: Any = None) -> Any:
     """Put one together."""
-    from .arrow_nodes import array_of, chunked_of
+    from .arrow_nodes import chunked_of, text_of
 
     nodes, name, missing = state
     dtype, cls, kind = _arrow_text_kind(name, missing)
@@ -179,7 +179,7 @@ def arrow_text(state: Any, make: Any = None) -> Any:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
         array._pa_array = _few_texts(kind, tuple(nodes[0]))
     else:
-        array._pa_array = chunked_of(kind, nodes, make or array_of)
+        array._pa_array = chunked_of(kind, nodes, make or text_of)
     array._dtype = dtype
     return array
 
