@@ -105,6 +105,9 @@ def reading(
     """
     check_trust(trust)
     check_count(prefix)
+    given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
+    if not (given or prefix or many or writable or alias or shared_memory):
+        return _ORDINARY[trust]
     if into is not None:
         check_into(into, many)
     reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
@@ -134,6 +137,8 @@ def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Seri
 
 
 _READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
+_ORDINARY: Final = {trust: Reading(_READERS[trust or "data"]) for trust in ("data", "code", None)}
+"""What is asked for most often: nothing but a trust, or not even that."""
 _SHARED: Final = {
     trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
     for trust, reader in _READERS.items()
@@ -159,15 +164,15 @@ def pack(
     leading = prefix_frames(prefix) if prefix or prefix == b"" else []
     if key is not None:
         serializer = (serializer or default_serializer).evolve(key=key)
-
-    if serializer is None:
-        serializer = default_serializer
+    serializer = serializer or default_serializer
     to = None if serializer.codec else socket  # what goes through a codec goes there whole
 
     def arrange(packed: Packed) -> Packed:
         return for_socket(packed, to, parted)
 
     frames: list[Any] = serializer.serialize_chain(objects, extensions, arrange)
+    if len(frames) == 1 and len(frames[0]) < copy_threshold:  # most small messages
+        return Outgoing(leading + frames, DONE)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
