@@ -43,6 +43,13 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+_COMBINATIONS: Final = 4096
+"""Members of one enum, with those combinations of its flags that were ever made."""
+_HOOKS: Final = (
+    *("_missing_", "_iter_member_by_value_", "_iter_member_by_def_", "_numeric_repr_"),
+    *("__setattr__", "__getattribute__", "__getattr__", "__eq__", "__hash__"),
+)
+"""What flags may define, and Python would call to combine them."""
 MESSAGES: Final = 16
 """Messages that may stand one within another."""
 
@@ -134,7 +141,7 @@ def kind_of(cls: type) -> str | None:
     """Tell which kind of class of plain fields a class is."""
     if issubclass(cls, enum.Enum):
         return "enum"
-    if issubclass(cls, tuple) and isinstance(vars(cls).get("_fields"), tuple):
+    if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
         return "namedtuple"
     if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
         return "fields"
@@ -147,6 +154,17 @@ def field_names(cls: type) -> list[str]:
     if attributes is not None:
         return [attribute.name for attribute in attributes]
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def _may_be_missing(cls: type) -> set[str]:
+    """List the fields that stay what the class says unless somebody sets them."""
+    if hasattr(cls, "__attrs_attrs__"):
+        return set()
+    return {
+        field.name
+        for field in dataclasses.fields(cls)
+        if not field.init and field.default is not dataclasses.MISSING
+    }
 
 
 def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
@@ -172,6 +190,9 @@ def set_fields(obj: Any, state: Any) -> None:
                 f"{len(state)} values for the {len(names)} fields of {dotted_name(cls)}"
             )
         state = dict(zip(names, state, strict=True))
+    if isinstance(state, dict) and len(state) < len(names):
+        missing = _may_be_missing(cls)
+        names = [name for name in names if name in state or name not in missing]
     if not isinstance(state, dict) or set(state) != set(names):
         raise DeserializationError(
             f"the state of {dotted_name(cls)} in this message is not that of its fields"
@@ -181,8 +202,29 @@ def set_fields(obj: Any, state: Any) -> None:
 
 
 def enum_member(cls: type, value: Any) -> Any:
-    """Find the member of an enum that has a value, and call nothing of the enum's."""
+    """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
     for member in cls.__members__.values():  # type: ignore[attr-defined]
         if type(member._value_) is type(value) and member._value_ == value:
             return member
+    if issubclass(cls, enum.Flag) and type(value) is int:
+        return _combined(cls, value)
     raise DeserializationError(f"{dotted_name(cls)} has no member of the value in this message")
+
+
+def _combined(cls: type[enum.Flag], value: int) -> Any:
+    """Give a combination of flags, which Python then keeps for as long as the class: no more than some."""
+    known = cls._value2member_map_
+    if value in known:
+        return known[value]
+    theirs = [base for base in cls.__mro__ if base.__module__ not in ("enum", "builtins")]
+    own = any(name in vars(base) for base in theirs for name in _HOOKS)
+    if own or type(cls) is not enum.EnumType or cls._member_type_ not in (object, int):  # type: ignore[attr-defined]
+        raise refuse(f"{dotted_name(cls)}'s own way of combining flags")
+    if len(known) >= _COMBINATIONS or value.bit_length() > 64:
+        raise DeserializationError(
+            f"a combination of {dotted_name(cls)} that is new here, beyond {_COMBINATIONS}"
+        )
+    try:
+        return cls(value)
+    except ValueError:
+        raise DeserializationError(f"{dotted_name(cls)} has no flags of the value in this message") from None

@@ -244,6 +244,80 @@ def test_allowed_classes_are_made_field_by_field(obj: Any, allow: set[Any]) -> N
         assert got[0] == obj
 
 
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+    RUN = 4
+
+
+class Bits(enum.IntFlag):
+    ONE = 1
+    TWO = 2
+
+
+class OwnRights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        raise AssertionError("a reader of plain data calls no code of the class")
+
+
+class Place(Pair):
+    __slots__ = ()
+
+
+@dataclasses.dataclass
+class Counted:
+    x: int
+    count: int = dataclasses.field(default=3, init=False)
+    seen: list[int] = dataclasses.field(default_factory=list, init=False)
+
+
+@pytest.mark.parametrize(
+    "obj", [Rights.READ, Rights.READ | Rights.RUN, Rights(0), Rights(7), Bits(3), Bits(8), Bits(0)], ids=str
+)
+def test_flags_arrive_combined(obj: Any) -> None:
+    got, _ = Serializer(trust="data", allow=[Rights, Bits]).deserialize_object(
+        canning.serialize_object([obj])
+    )
+    assert got == [obj]
+    assert type(got[0]) is type(obj)
+
+
+def test_flags_are_combined_by_no_code_of_theirs_and_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def message(cls: type, value: int) -> list[bytes]:
+        return [
+            b"\x80\x05c"
+            + f"{cls.__module__}\n{cls.__qualname__}\n".encode()
+            + b"J"
+            + struct.pack("<i", value)
+            + b"\x85R."
+        ]
+
+    reader = Serializer(trust="data", allow=[Rights, OwnRights, Bits])
+    with pytest.raises(DeserializationError, match="own way"):
+        reader.deserialize_object(message(OwnRights, 3))
+    with pytest.raises(DeserializationError, match="no flags"):
+        reader.deserialize_object(message(Rights, 8))
+    monkeypatch.setattr("canning.trust._COMBINATIONS", len(Bits._value2member_map_) + 1)
+    assert reader.deserialize_object(message(Bits, 1 << 20))[0] == 1 << 20
+    with pytest.raises(DeserializationError, match="new here"):
+        reader.deserialize_object(message(Bits, 1 << 21))
+    assert reader.deserialize_object(message(Bits, 1 << 20))[0] == 1 << 20
+
+
+def test_subclasses_of_named_tuples_and_fields_that_nobody_sets() -> None:
+    objects = [Place(1, [2]), Counted(1)]
+    got, _ = Serializer(trust="data", allow=[Place, Counted]).deserialize_object(
+        canning.serialize_object(objects)
+    )
+    assert got == objects
+    assert type(got[0]) is Place
+    assert "count" not in vars(got[1])
+
+
 def test_allow_takes_only_classes_of_fields() -> None:
     with pytest.raises(TypeError, match="data=True"):
         Serializer(allow=[dict])
