@@ -50,9 +50,8 @@ band; each pair in one run (Python 3.11, pandas 3.1.1, two cores). Such rows, be
 | | of pickle's time |
 |---|---|
 | DataFrame of 10 x 3: numbers; with text; with times; with categories | 0.49; 0.51; 0.65; 0.45 |
-| 10 x 6, 100 x 10, 1,000 x 50 of six kinds | 0.59, 0.84, 0.94 |
-| 1,000 columns of six kinds, 10 and 100 rows | 0.55, 0.63 |
-| 200,000 times; categories; text in Arrow; strings of Python's own | 0.43; 0.43; 0.43; 0.48 |
+| 1,000 x 50 of six kinds; 1,000 columns, a third of them text | 0.69; 0.74 |
+| 200,000 times; categories; text in Arrow; strings of Python's own | 0.15; 0.34; 0.42; 0.48 |
 | polars DataFrame of 200,000 rows; Pillow image of 8 MB | 0.01; 0.19 |
 | 100 tensors of 100 KB; a `state_dict` with tied weights; a sparse tensor | 0.08; 0.13; 0.05 |
 | xarray Dataset of 16 MB; pint Quantity of 8 MB | 0.79; 1.1 |

@@ -136,15 +136,22 @@ _FEW, _SHORT = 32, 1024
 
 def can_arrow_text(array: Any) -> Any:
     """Take an array of text in Arrow's memory apart."""
-    from .arrow_nodes import text_node_of
-
     chunks = array._pa_array
-    parts = chunks.chunks
-    if len(parts) == 1 and len(parts[0]) <= _FEW and _size_of(parts[0].buffers()[2]) <= _SHORT:
-        nodes = [parts[0].to_pylist()]
+    if chunks.num_chunks != 1:
+        nodes = list(map(_nodes().text_node_of, chunks.chunks))
     else:
-        nodes = [text_node_of(chunk) for chunk in parts]
+        chunk = chunks.chunk(0)
+        few = len(chunk) <= _FEW and _size_of(chunk.buffers()[2]) <= _SHORT
+        nodes = [chunk.to_pylist() if few else _nodes().text_node_of(chunk)]
     return nodes, str(chunks.type), array.dtype.na_value is pd.NA
+
+
+@functools.lru_cache(maxsize=1)
+def _nodes() -> Any:
+    """Give what knows pyarrow, which pandas may do without."""
+    from . import arrow_nodes
+
+    return arrow_nodes
 
 
 def _size_of(buffer: Any) -> int:
@@ -170,8 +177,6 @@ def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
 
 def arrow_text(state: Any, make: Any = None) -> Any:
     """Put one together."""
-    from .arrow_nodes import chunked_of, text_of
-
     nodes, name, missing = state
     dtype, cls, kind = _arrow_text_kind(name, missing)
     array = cls.__new__(cls)  # as pandas unpickles one
@@ -179,7 +184,7 @@ def arrow_text(state: Any, make: Any = None) -> Any:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
         array._pa_array = _few_texts(kind, tuple(nodes[0]))
     else:
-        array._pa_array = chunked_of(kind, nodes, make or text_of)
+        array._pa_array = _nodes().chunked_of(kind, nodes, make or _nodes().text_of)
     array._dtype = dtype
     return array
 
