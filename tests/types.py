@@ -53,15 +53,15 @@ band; each pair in one run (Python 3.11, pandas 3.1.1, two cores). Such rows, be
 | 1,000 x 50 of six kinds; 1,000 columns, a third of them text | 0.69; 0.74 |
 | 200,000 times; categories; text in Arrow; strings of Python's own | 0.15; 0.34; 0.42; 0.48 |
 | polars DataFrame of 200,000 rows; Pillow image of 8 MB | 0.01; 0.19 |
-| 100 tensors of 100 KB; a `state_dict` with tied weights; a sparse tensor | 0.08; 0.13; 0.05 |
-| xarray Dataset of 16 MB; pint Quantity of 8 MB | 0.79; 1.1 |
+| 100 tensors of 100 KB; a `state_dict` with tied weights; a sparse tensor | 0.09; 0.13; 0.03 |
+| xarray Dataset of 16 MB; pint Quantity of 8 MB | 0.80; 0.87 |
 
 Pickle is faster where it only refers to memory, and the object is one of pyarrow or scipy, whose pickling is
 compiled or trivial; here it is looked up which buffers share memory, and what a slice leaves out. A sparse
-matrix takes 37 µs in place of 24, an Arrow table of two columns 122 in place of 42, of which 22 go into the
-look at its buffers and 16 into making it. A slice of that table takes 160 in place of 43, but pickle then
+matrix takes 26 µs in place of 21, an Arrow table of two columns 107 in place of 40, of which 22 go into the
+look at its buffers and 16 into making it. A slice of that table takes 141 in place of 73, but pickle then
 sends 4.5 MB, and this 23 KB. More than 32 categories go as an array of their own: 300 of them take 0.78 of
-pickle's time, for pickle does not copy their codes either. A slice of an xarray Dataset takes 1.3: its small
+pickle's time, for pickle does not copy their codes either. A slice of an xarray Dataset takes 1.4: its small
 arrays share memory, and it is written twice to find that out.
 """
 

@@ -172,7 +172,7 @@ def module() -> Any:
 
     made = torch.nn.Sequential(torch.nn.Linear(1000, 1000), torch.nn.ReLU(), torch.nn.Linear(1000, 1000))
     made[2].weight = made[0].weight
-    return made.state_dict()
+    return dict(made.state_dict())
 
 
 def weights() -> Any:
