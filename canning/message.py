@@ -16,14 +16,13 @@ from .choices import check_choices
 from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs
 from .culprit import explain_failure
 from .dilled import DillWriter
-from .errors import DeserializationError, SerializationError
+from .errors import SerializationError
 from .lone import serialize_lone
 from .modules import Wanted
-from .naming import names_marked
 from .packing import LARGE, Packed, pack_buffers
 from .pickling import Writer
-from .planning import ByName, Plan, better_plan, first_plan
-from .reading import read_message
+from .planning import Plan, better_plan, check_marks, first_plan
+from .reading import read_call, read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
 from .renaming import NO_RENAMES, Renames
@@ -273,21 +272,14 @@ class Serializer:
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
-                if self.registry.marked:
-                    self._check_marks(body, plan)
-                if not reducers.entries and not reducers.outside:
-                    return body, _NOTHING
+                if self.registry.marked and self.pickler == "auto":
+                    check_marks(body, self.registry.marked, plan)
                 entries = reducers.entries + reducers.outside
+                if not entries:
+                    return body, _NOTHING
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
                 plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
-
-    def _check_marks(self, body: bytes, plan: Plan | None) -> None:
-        """Ask for a better plan where a header names what was marked to go by value."""
-        if self.pickler != "auto" or (plan is not None and plan.by_value):
-            return
-        if names_marked(body, self.registry.marked, plan.classes if plan else ()):
-            raise ByName
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -340,21 +332,11 @@ class Serializer:
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        """Build function, arguments and keyword arguments of a call.
+        """Build function, arguments and keyword arguments of a call, with the same trust.
 
-        As `deserialize_object`, with the same trust. Raises `DeserializationError` for a message that
-        is not one call.
+        As `deserialize_object`. Raises `DeserializationError` for a message that is not one call.
         """
-        obj, rest, flags = read_message(self.evolve(**options), list(frames), g)
-        if not flags & CALL or rest:
-            raise DeserializationError(
-                f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
-                "read it with deserialize_object"
-            )
-        if type(obj) is not tuple or list(map(type, obj[1:])) != [tuple, dict]:
-            raise DeserializationError("this message says that it is a call, and holds something else")
-        f, args, kwargs = obj
-        return f, args, kwargs
+        return read_call(self.evolve(**options), list(frames), g)
 
 
 def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer:

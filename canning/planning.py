@@ -16,6 +16,7 @@ from cloudpickle import list_registry_pickle_by_value
 
 from .array_reducers import ShareAgain
 from .functions import is_local
+from .naming import names_marked
 
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
@@ -85,6 +86,12 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
     if plan.by_value or not by_value or not isinstance(error, CURABLE):
         raise error
     return replace(plan, by_value=True, classes=[])
+
+
+def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:
+    """Ask for a better plan where a header names what was marked to go by value."""
+    if (plan is None or not plan.by_value) and names_marked(body, marked, plan.classes if plan else ()):
+        raise ByName
 
 
 def first_plan(obj: Any, pickler: str) -> Plan | None:

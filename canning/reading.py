@@ -23,6 +23,7 @@ from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
 from .versions import check_versions, packages, say_whence
 from .wire import (
+    CALL,
     CODE,
     FOOTER,
     LONE,
@@ -74,6 +75,22 @@ def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Re
     if options.key is not None and frames:
         frames = verify(frames, options.key)
     return read_verified(options, frames, g)
+
+
+def read_call(
+    options: Options, frames: list[Any], g: Namespace | None
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Read a message that is one call; raises `DeserializationError` for any other."""
+    obj, rest, flags = read_message(options, frames, g)
+    if not flags & CALL or rest:
+        raise DeserializationError(
+            f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
+            "read it with deserialize_object"
+        )
+    if type(obj) is not tuple or list(map(type, obj[1:])) != [tuple, dict]:
+        raise DeserializationError("this message says that it is a call, and holds something else")
+    f, args, kwargs = obj
+    return f, args, kwargs
 
 
 def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> Read:
