@@ -9,7 +9,6 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .adaptive import Adaptive
 from .arrays import CannedArray
 from .canned import (
     CannedBytes,
@@ -21,8 +20,11 @@ from .canned import (
     Reference,
     uncan,
 )
+from .code.received import ReceivedModule, forget, received_modules
+from .code.stubs import Stub
 from .codecs import Chooser, Codec, Codecs, default_codecs
-from .compression import Blosc2, Lz4, Zstd
+from .codecs.adaptive import Adaptive
+from .codecs.compression import Blosc2, Lz4, Zstd
 from .errors import (
     AuthenticationError,
     CannerError,
@@ -46,21 +48,19 @@ from .message import (
     unpack_apply_message,
 )
 from .reading import split
-from .received import ReceivedModule, forget, received_modules
 from .registry import Registry, default_registry
 from .secret import InsecureKeyWarning, Key, new_key
-from .stubs import Stub
 from .trust import Limits
 from .wrapping import can
 
 if TYPE_CHECKING:
-    from .explaining import Explanation, explain
     from .inspection import Global, Report, ScanResult, inspect, scan
+    from .inspection.explaining import Explanation, explain
 
 __version__ = "0.1.0"
 
 _LATER: Final = {
-    **dict.fromkeys(("Explanation", "explain"), "explaining"),
+    **dict.fromkeys(("Explanation", "explain"), "inspection.explaining"),
     **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection"),
 }
 """Names whose modules are imported when they are asked for: most programs never do."""

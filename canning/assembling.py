@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .buffers import Frame
+from .code.modules import Wanted, modules_for
+from .code.versions import versions_in
 from .codecs import CODECS, Chooser, Codec, encode
-from .modules import Wanted, modules_for
 from .packing import Packed
 from .reducers import Reducers
-from .versions import versions_in
 from .wire import CODE, MODULES, PLAIN, VERSIONS, extension, pack
 
 

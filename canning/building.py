@@ -23,8 +23,8 @@ from .canned import (
     make_bytes,
     open_canned,
 )
+from .code.finding import Finder
 from .dtypes import BY_NAME
-from .finding import Finder
 from .functions import fill_function, make_function
 from .layout import clusters
 from .reducers import rebuild

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from .containers import SUFFIXES
-from .explaining import explain
 from .inspection import UNKNOWN, ScanResult, inspect, scan
-from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE
+from .inspection.containers import SUFFIXES
+from .inspection.explaining import explain
+from .inspection.verdicts import CLEAN, NEEDS_CODE, UNREADABLE
 
 CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2}
 """Exit codes."""

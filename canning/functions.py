@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import cloudpickle
 
 from .canned import CannedObject, Namespace
+from .code.stubs import StubType
 from .registry import default_registry
-from .stubs import StubType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,7 +106,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduced
         if not getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False):
             return reduced
-        from .dataclass_source import without_made
+        from .code.dataclass_source import without_made
 
         return without_made(cls, reduced)
 

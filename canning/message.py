@@ -13,19 +13,19 @@ from .assembling import assemble, extensions_of
 from .buffers import Frame
 from .canned import Namespace, PrePickled
 from .choices import check_choices
+from .code.dilled import DillWriter
+from .code.modules import Wanted
+from .code.renaming import NO_RENAMES, Renames
 from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs
 from .culprit import explain_failure
-from .dilled import DillWriter
 from .errors import SerializationError
 from .lone import serialize_lone
-from .modules import Wanted
 from .packing import LARGE, Packed, pack_buffers
 from .pickling import Writer
 from .planning import Plan, better_plan, check_marks, first_plan
 from .reading import read_call, read_message
 from .reducers import Reducers
 from .registry import Registry, default_registry
-from .renaming import NO_RENAMES, Renames
 from .secret import KeyOption, as_keys
 from .signing import sign
 from .trust import DEFAULT_LIMITS, Allowed, Limits

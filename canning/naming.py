@@ -118,7 +118,9 @@ def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
     found = [name for name in list(sys.modules) if _stands_in(name, header) and wanted(name)]
     if all(is_asked(name, header) for name in found):
         return found
-    from .pickle_machine import PickleMachine  # in Python: a string is in the memo, or means something else
+    from .following.pickle_machine import (
+        PickleMachine,  # in Python: a string is in the memo, or means something else
+    )
 
     machine = PickleMachine(memoryview(header)).run()
     asked = {named.module for named in machine.names.values()}

@@ -29,16 +29,16 @@ import cloudpickle
 import numpy as np
 
 from .array_reducers import array_call
-from .by_value_types import BY_VALUE
 from .canned import CannedObject, PrePickled, Reference
+from .code.by_value_types import BY_VALUE
+from .code.stubs import Stub, StubType
+from .code.versions import note_class
 from .functions import ByValuePickler, is_local, reduce_cached
 from .instances import reducer_of_instances
 from .naming import MAIN, is_of_main, names_main, write_names
 from .planning import Ahead, ByName, ByValueClass, Plan
 from .reducers import Reducers
 from .sink import DIRECT, Sink
-from .stubs import Stub, StubType
-from .versions import note_class
 
 ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
 NO_ARRAYS: Final = b"\x80\x05N\x940"

@@ -9,19 +9,20 @@ from typing import Any, Final, Protocol
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
+from .code.finding import Finder, new_finder
+from .code.missing import explain_reading, moved
+from .code.renaming import Renames
+from .code.versions import check_versions, packages, say_whence
 from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths
-from .data_builder import DataBuilder
 from .errors import CanningError, DeserializationError
-from .finding import Finder, new_finder
 from .lone import read_inline, read_lone
-from .missing import explain_reading, moved
 from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
-from .renaming import Renames
 from .secret import Keys
 from .signing import verify
 from .trust import MESSAGES, Allowed, Limits
-from .versions import check_versions, packages, say_whence
+from .trust.data_builder import DataBuilder
+from .trust.work import Work
 from .wire import (
     CALL,
     CODE,
@@ -37,7 +38,6 @@ from .wire import (
     flags_alone,
     parse,
 )
-from .work import Work
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""

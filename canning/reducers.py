@@ -26,12 +26,12 @@ from .canned import (
     Reference,
     open_canned,
 )
-from .code_source import reduce_code
+from .code.code_source import reduce_code
+from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
+from .code.versions import note_class
 from .layout import dense_bytes
 from .naming import UnwrittenName
 from .registry import Canner, Registry, canned_state, default_registry
-from .stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
-from .versions import note_class
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from .canned import CannedObject
+from .code.marks import Marks
 from .ecosystem import is_imported, load_canner, public_name
 from .errors import CannerError, CanningError, DeserializationError, SerializationError
-from .marks import Marks
 
 _NEVER_ASKED: Final = frozenset(
     (

@@ -47,13 +47,13 @@ _EXTENSION: Final = struct.Struct("<HHI")
 OPTIONAL: Final = 0x8000
 """Bit of an extension's tag: a reader that does not know it may go on without it."""
 MODULES: Final = 8
-"""Tag of the modules that came along, as `canning.modules.Bundle.pack` writes them."""
+"""Tag of the modules that came along, as `canning.code.modules.Bundle.pack` writes them."""
 SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.signing`."""
 CHANNEL: Final = OPTIONAL | 2
 """Tag: which message of which conversation this is; see `transport.Channel`."""
 VERSIONS: Final = OPTIONAL | 3
-"""Tag of the versions of packages whose types the header names; see `canning.versions.versions_in`."""
+"""Tag of the versions of packages whose types the header names; see `canning.code.versions.versions_in`."""
 KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]

@@ -18,7 +18,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, SerializationError, Serializer
-from canning.code_source import compile_code
+from canning.code.code_source import compile_code
 from canning.wire import CODE
 
 SOURCE = Serializer(by_value_as="source")

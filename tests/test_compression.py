@@ -25,8 +25,8 @@ from canning import (
     loads,
     serialize_object,
 )
-from canning.adaptive import link_speed
-from canning.compression import BLOCK, shuffled
+from canning.codecs.adaptive import link_speed
+from canning.codecs.compression import BLOCK, shuffled
 
 from .harness import assert_equal
 

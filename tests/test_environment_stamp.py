@@ -15,7 +15,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, Serializer, VersionMismatch, VersionWarning
-from canning.versions import version_of
+from canning.code.versions import version_of
 from canning.wire import BIG_ENDIAN, NARROW, PLAIN, VERSIONS, extension, pack, parse
 
 

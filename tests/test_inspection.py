@@ -25,9 +25,9 @@ import pytest
 
 import canning
 from canning import inspect, scan
-from canning.nodes import Node
-from canning.pickle_machine import PickleMachine
-from canning.pickle_steps import STEPS
+from canning.following.nodes import Node
+from canning.following.pickle_machine import PickleMachine
+from canning.following.pickle_steps import STEPS
 
 from .pickle_streams import ATTACKS, BREAKING, BY_OPCODE, COMMAND, JOBLIB, TORCH, Spy
 
@@ -244,8 +244,8 @@ def test_long_streams_of_nothing_end() -> None:
 
 
 def test_what_is_behind_more_than_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.parts._PICKLES", 10)
-    monkeypatch.setattr("canning.pickle_machine._NODES", canning.Limits().nodes // 100)
+    monkeypatch.setattr("canning.inspection.parts._PICKLES", 10)
+    monkeypatch.setattr("canning.following.pickle_machine._NODES", canning.Limits().nodes // 100)
     for stream in (b"N." * 20 + EVIL, b"(" + b"]" * 101 + b"0" * 101 + EVIL):
         result = scan(stream)
         assert result.verdict == "unreadable"
@@ -553,7 +553,7 @@ def test_one_state_of_many_objects_is_gone_through_once(wrapper: bytes) -> None:
 
 
 def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.parts._ALL_PICKLES", 30)
+    monkeypatch.setattr("canning.inspection.parts._ALL_PICKLES", 30)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for number in range(4):
@@ -567,7 +567,7 @@ def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: py
 
 
 def test_opcodes_of_all_pickles_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.parts.DEFAULT_LIMITS", canning.Limits(nodes=1000))
+    monkeypatch.setattr("canning.inspection.parts.DEFAULT_LIMITS", canning.Limits(nodes=1000))
     data = gzip.compress((b"N0" * 400 + b"N.") * 50)
     report = canning.inspect(data)
     assert report.verdict == "unreadable"

@@ -18,7 +18,7 @@ import pytest
 
 import canning
 from canning import SerializationError, Serializer, deserialize_object, received_modules, serialize_object
-from canning.received import ReceivedModules
+from canning.code.received import ReceivedModules
 
 ROOT = Path(__file__).parents[1]
 Write = Callable[[dict[str, str]], None]

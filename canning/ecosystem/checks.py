@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DeserializationError
 from ..layout import Array
-from ..plain import check
+from ..trust.plain import check
 
 _ATOMS: Final = (type(None), bool, int, float, complex, str, bytes, dt.datetime, dt.date, dt.timedelta)
 

@@ -1,0 +1,187 @@
+"""Code objects that travel as source, which any version of Python can compile, not one minor version alone.
+
+Only the code of a function becomes source; its globals, defaults and closure travel as ever. The source is
+cut out of the file, or the notebook's cell, in which the function stands; put into a function whose
+parameters are its free variables, and into a class where its private names need one; compiled, which is all
+that ever happens to what stands around it; and taken only if that gives the very code again. So an edited
+file, or a function that was made by `exec`, can lead to an error, and never to another function.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+import inspect
+import linecache
+import types
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from ..errors import DeserializationError, SerializationError
+
+_OUTER: Final = "__canning_outer__"
+_FUTURE: Final = "from __future__ import annotations\n"
+_ANNOTATIONS: Final = 0x1000000  # CO_FUTURE_ANNOTATIONS
+_PARTS: Final = (
+    *("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount"),
+    *("co_posonlyargcount", "co_kwonlyargcount", "co_exceptiontable"),
+)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
+    """Reduce a code object to source; raises `SerializationError` where there is none that fits."""
+    try:
+        lines, _ = inspect.findsource(code)
+        tree = _parse("".join(lines))
+    except (OSError, TypeError, SyntaxError, IndexError):
+        tree = ast.Module([], [])
+    imported = sorted(_imported(tree) & _names(code))
+    for node in _candidates(tree, code):
+        whole, way = _wrap(node, code, imported)
+        found = compile(whole, code.co_filename, "exec", dont_inherit=True)
+        text = ast.unparse(whole)
+        if _same(_dig(found, way), code) and ast.dump(ast.parse(text)) == ast.dump(whole):
+            return compile_code, (text, way, code.co_qualname)
+    guess = _of_named_tuple(code)
+    if guess and _same(_dig(compile(guess, "", "exec", dont_inherit=True), (code.co_name,)), code):
+        return compile_code, (guess, (code.co_name,), code.co_qualname)
+    raise SerializationError(
+        f"{code.co_qualname} cannot travel as source: there is none here that gives its code again. Define "
+        "it in a file or a cell of a notebook that has not changed since, or let it travel with "
+        'by_value_as="code"'
+    )
+
+
+def compile_code(text: str, way: tuple[str, ...], name: str) -> types.CodeType:
+    """Compile source that arrived, and give the code of the function in it; tracebacks show it."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    path = f"<received source {digest}>"
+    try:
+        code = _dig(compile(text, path, "exec", dont_inherit=True), way)
+    except (SyntaxError, ValueError, LookupError) as error:
+        raise DeserializationError(
+            f"the source of a function in this message does not compile here: {error}"
+        ) from error
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    return code.replace(co_qualname=name)
+
+
+@lru_cache(maxsize=32)
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _candidates(tree: ast.Module, code: types.CodeType) -> Iterator[_Function]:
+    """Give the functions that start on the line on which the code says that it starts."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda):
+            name, first = "<lambda>", node.lineno
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            name, first = node.name, min([node.lineno, *(each.lineno for each in node.decorator_list)])
+        else:
+            continue
+        if (name, first) == (code.co_name, code.co_firstlineno):
+            yield node
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """List what a module imports at its top: a call of an attribute of that compiles to other code."""
+    names: set[str] = set()
+    rest: list[Any] = list(tree.body)
+    while rest:
+        node = rest.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            rest += ast.iter_child_nodes(node)
+    return names
+
+
+def _names(code: types.CodeType) -> set[str]:
+    return set(code.co_names).union(
+        *(_names(each) for each in code.co_consts if isinstance(each, types.CodeType))
+    )
+
+
+def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[ast.Module, tuple[str, ...]]:
+    """Give a function with what must stand around it, on its own lines, and the names on the way to it.
+
+    Which lines statements are on is no part of what code does, but has its part in how it is compiled.
+    """
+    bare: Any = copy.deepcopy(node)
+    _strip(bare)
+    around, way = "", [code.co_name]
+    owner = _class_around(code.co_qualname.split("."))
+    free = [name for name in code.co_freevars if name != "__class__" or owner is None]
+    if free:
+        around = f"def {_OUTER}({', '.join(free)}):\n"
+        way.insert(0, _OUTER)
+    if owner is not None:
+        around += f"{' ' * len(way[1:])}class {owner}:\n"
+        way.insert(-1, owner)
+    before = _FUTURE if code.co_flags & _ANNOTATIONS else ""
+    before += f"import {', '.join(imported)}\n" if imported else ""
+    tree = ast.parse(f"{before}{around}{' ' * len(way[1:])}pass")
+    inner: Any = tree
+    for _ in way[1:]:
+        inner = inner.body[-1]
+    inner.body[-1:] = [bare if isinstance(bare, ast.stmt) else ast.Expr(bare)]
+    return ast.fix_missing_locations(tree), tuple(way)
+
+
+def _of_named_tuple(code: types.CodeType) -> str | None:
+    """Give the source of ``__new__`` of a named tuple, which `collections` has evaluated and not kept."""
+    cls, *names = code.co_varnames[: code.co_argcount] or ("",)
+    if cls != "_cls" or code.co_names != ("_tuple_new",):
+        return None
+    return f"lambda _cls, {', '.join(names)}: _tuple_new(_cls, ({''.join(f'{name}, ' for name in names)}))"
+
+
+def _class_around(parts: list[str]) -> str | None:
+    """Give the class around a function, by its qualified name: a function says so behind its own."""
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at] != "<locals>" and parts[at + 1] != "<locals>":
+            return parts[at]
+    return None
+
+
+def _strip(node: _Function) -> None:
+    """Take away what is evaluated around a function, and is no part of its code."""
+    arguments = node.args
+    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
+    arguments.kw_defaults = [default and ast.Constant(None) for default in arguments.kw_defaults]
+    for each in ast.walk(arguments):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    if not isinstance(node, ast.Lambda):
+        node.decorator_list, node.returns = [], None
+        if hasattr(node, "type_params"):
+            node.type_params = []
+
+
+def _dig(code: types.CodeType, way: tuple[str, ...]) -> types.CodeType:
+    """Follow the names to a code object within others; raises `LookupError` where they lead nowhere."""
+    for name in way:
+        within = [
+            each for each in code.co_consts if isinstance(each, types.CodeType) and each.co_name == name
+        ]
+        if len(within) != 1:
+            raise LookupError(f"{name} is not there once")
+        code = within[0]
+    return code
+
+
+def _same(one: types.CodeType, other: types.CodeType) -> bool:
+    """Tell whether two code objects do the same, wherever they stand."""
+    if any(getattr(one, part) != getattr(other, part) for part in _PARTS):
+        return False
+    if (one.co_flags ^ other.co_flags) & ~inspect.CO_NESTED or len(one.co_consts) != len(other.co_consts):
+        return False
+    pairs = zip(one.co_consts, other.co_consts, strict=True)
+    return all(
+        _same(a, b) if isinstance(a, types.CodeType) and isinstance(b, types.CodeType) else repr(a) == repr(b)
+        for a, b in pairs
+    )

@@ -1,0 +1,335 @@
+"""Modules that travel by value: which ones an object's code needs, and their source.
+
+Only names that a header asks for, and imports in code, by statements and by strings, are followed: nothing is
+imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import os
+import pickle
+import re
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..errors import DeserializationError, SerializationError
+from ..naming import is_asked, modules_asked
+from .imports import Import, imports_of, names_of
+from .locating import Spec, find_spec, is_local, without_mark
+
+LOCAL: Final = "local"
+_READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgutil"))
+_CODE: Final = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
+_ALL: Final = re.compile(r"^__all__\s*\+?=([^\])]*)", re.MULTILINE)
+RESOURCES: Final = 64 * 2**20
+"""Bytes of data files that may travel with the packages of one message."""
+Alias = Callable[[str], str]
+
+
+class Source(NamedTuple):
+    """A module on its way.
+
+    Attributes:
+        name: its dotted name.
+        package: whether it has modules within.
+        path: its file at the sender.
+        text: its source; None for a namespace package, which has none.
+        resources: the package's data files, path within the package and content.
+    """
+
+    name: str
+    package: bool
+    path: str
+    text: str | None
+    resources: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What tells one version of a module from another."""
+        total = hashlib.blake2b((self.text or "").encode("utf-8", "surrogatepass"), digest_size=16)
+        for name, content in self.resources:
+            total.update(hashlib.blake2b(content, key=name.encode()[:64]).digest())
+        return total.hexdigest()
+
+
+class Bundle(NamedTuple):
+    """The modules of one message.
+
+    Attributes:
+        sources: those that come along.
+        absent: why others, which its code asks for, do not: they are compiled.
+        missing: those that its code asks for and the sender does not have; `explain` shows them.
+        needed: those that the receiver must have, and which of the modules that come along imports each;
+            an empty string for code in the message itself.
+    """
+
+    sources: list[Source]
+    absent: dict[str, str]
+    missing: dict[str, str]
+    needed: dict[str, str]
+
+    def pack(self) -> bytes:
+        """Give what stands in the trailer of a message: a pickle of plain data."""
+        return pickle.dumps(([tuple(source) for source in self.sources], self.absent), 5)
+
+
+def unpack(said: bytes) -> Bundle:
+    """Read what `Bundle.pack` gave, under ``trust="code"``."""
+    try:
+        sources, absent = pickle.loads(said)
+        return Bundle([Source(*source) for source in sources], dict(absent), {}, {})
+    except Exception as error:
+        raise DeserializationError("the modules in this message cannot be read") from error
+
+
+class Wanted:
+    """Know which modules are to travel by value: local ones, or those that are named and all within them."""
+
+    def __init__(self, modules: str | Iterable[types.ModuleType | str]) -> None:
+        if isinstance(modules, str) and modules != LOCAL:
+            raise ValueError(f'by_value={modules!r}: give "local", or a list of modules and names')
+        self.local = isinstance(modules, str)
+        names = () if isinstance(modules, str) else modules
+        self.names = frozenset(map(_module_name, names))
+
+    def __bool__(self) -> bool:
+        return self.local or bool(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Wanted) and (self.local, self.names) == (other.local, other.names)
+
+    def __hash__(self) -> int:
+        return hash((self.local, self.names))
+
+    def __reduce__(self) -> Any:
+        return Wanted, (LOCAL if self.local else sorted(self.names),)
+
+    def __repr__(self) -> str:
+        return repr(LOCAL if self.local else sorted(self.names))
+
+    def also(self, names: Iterable[str]) -> Wanted:
+        """Want more modules."""
+        wanted = Wanted(LOCAL if self.local else ())
+        wanted.names = self.names | frozenset(names)
+        return wanted
+
+    def named(self, name: str) -> bool:
+        """Tell whether a module was named, or a package that it is in."""
+        name, _ = without_mark(name)
+        while name:
+            if name in self.names:
+                return True
+            name = name.rpartition(".")[0]
+        return False
+
+    def holds(self, name: str, spec: Spec | None) -> bool:
+        """Tell whether a module is to travel."""
+        return (self.local and is_local(name, spec)) or (bool(self.names) and self.named(name))
+
+
+def _module_name(module: types.ModuleType | str) -> str:
+    if isinstance(module, types.ModuleType):
+        return module.__name__
+    if isinstance(module, str):
+        return module
+    raise TypeError(
+        f"by_value= takes modules and their names, not {type(module).__name__}: see canning.by_value"
+    )
+
+
+# -- what an object needs --------------------------------------------------------------------------------
+
+
+def modules_for(
+    wanted: Wanted, header: bytes, codes: Iterable[tuple[types.CodeType, types.FunctionType]]
+) -> Bundle:
+    """Collect the modules that a header names, that code in it imports, and that these import in turn.
+
+    With each code comes the function that it is of. Raises `SerializationError` for a module that was named
+    and has no source.
+    """
+    collector = _Collector(wanted)
+    for name in modules_asked(header, lambda name: bool(wanted) and wanted.holds(name, find_spec(name))):
+        collector.add(name, needed=True)
+    for code, function in codes:
+        collector.follow(imports_of(code), "", alias=_alias_of(function))
+    collector.run()
+    sources = without_marks(collector.with_resources(), header)
+    return Bundle(sources, collector.absent, collector.missing, collector.needed)
+
+
+def _alias_of(function: types.FunctionType) -> Alias:
+    """Give what changes the names that a function imports into those of modules here."""
+    importer = function.__builtins__.get("__import__")  # type: ignore[attr-defined]
+    return getattr(getattr(importer, "__self__", None), "alias", str)  # of modules that were received
+
+
+def without_marks(sources: list[Source], header: bytes) -> list[Source]:
+    """Call modules that were received as they were called at first, where no two are then called the same."""
+    marked = {without_mark(source.name)[0] for source in sources if "@" in source.name}
+    sources = [each for each in sources if each.name not in marked or is_asked(each.name, header)]
+    names = [without_mark(source.name)[0] for source in sources]
+    if len(set(names)) < len(names):
+        return sources
+    return [source._replace(name=name) for source, name in zip(sources, names, strict=True)]
+
+
+class _Collector:
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.sources: dict[str, Source] = {}
+        self.specs: dict[str, Spec] = {}
+        self.absent: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        self.needed: dict[str, str] = {}
+        self.todo: list[tuple[str, bool, str]] = []
+        self.starred: set[str] = set()
+        self.reads_resources = False
+
+    def add(self, name: str, *, needed: bool, by: str = "") -> None:
+        """Ask for a module and the packages that it is in; `by` is the module that does."""
+        parts = name.split(".")
+        self.todo += [(".".join(parts[:count]), needed, by) for count in range(1, len(parts))]
+        self.todo.append((name, needed, by))
+
+    def follow(self, imports: Iterable[Import], package: str, by: str = "", alias: Alias = str) -> None:
+        """Ask for what is imported, by names that `alias` changes into those here."""
+        for asked in imports:
+            for name, needed in names_of(asked, package):
+                self.reads_resources |= name in _READERS
+                if name.partition(".")[0] not in sys.stdlib_module_names:
+                    self.add(alias(name), needed=needed, by=by)
+                if needed and "*" in asked.names:
+                    self.starred.add(alias(name))
+                    self.take_all(alias(name), getattr(self.sources.get(alias(name)), "text", None))
+
+    def take_all(self, name: str, text: str | None) -> None:
+        """Ask for the modules that a package lists in ``__all__``, if somebody imports a star from it."""
+        if text and name in self.starred:
+            for each in re.findall(r"""["'](\w+)["']""", "".join(_ALL.findall(text))):
+                self.add(f"{name}.{each}", needed=False, by=name)
+
+    def run(self) -> None:
+        seen: set[str] = set()
+        while self.todo:
+            name, needed, by = self.todo.pop()
+            if name not in seen:
+                self._take(name, needed, by)
+            if needed or name in self.sources:
+                seen.add(name)
+
+    def _take(self, name: str, needed: bool, by: str) -> None:
+        try:
+            spec = find_spec(name)
+        except (ImportError, ValueError, AttributeError):  # what somebody's finder may raise
+            spec = None
+        if spec is None:
+            if needed and name not in sys.modules and not name.startswith("_"):
+                self.missing[name] = "it is not here either"
+            elif needed and self.wanted.named(name):
+                raise SerializationError(f"the module {name} cannot travel by value: it has no source")
+            return
+        within = any(known.startswith(f"{name}.") for known in self.wanted.names)
+        if not within and not self.wanted.holds(name, spec):
+            self.needed.setdefault(name, by)
+            return
+        text = _text_of(spec)
+        if text is None and spec.origin is not None:
+            self.absent[name] = "it is compiled, or has no source, and only source travels"
+            if self.wanted.named(name):
+                raise SerializationError(f"the module {name} cannot travel by value: {self.absent[name]}")
+            return
+        package = spec.submodule_search_locations is not None
+        self.sources[name] = Source(name, package, spec.origin or "", text)
+        self.specs[name] = spec
+        if text is not None:
+            alias = getattr(spec.loader, "alias", str)  # of a module that was received itself
+            self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0], name, alias)
+            self.take_all(name, text)
+
+    def with_resources(self) -> list[Source]:
+        """Give the sources in the order of their names, with data files where any of them reads such."""
+        room = RESOURCES
+        found = []
+        for name, source in sorted(self.sources.items()):
+            resources: list[tuple[str, bytes]] = []
+            if source.package and self.reads_resources:
+                for path, content in _data_files(self.specs[name]):
+                    room -= len(content)
+                    if room < 0:
+                        raise SerializationError(
+                            f"the packages that travel by value have more than {RESOURCES} bytes of data "
+                            f"files: {name} is too large; install it at the receiver"
+                        )
+                    resources.append((path, content))
+            found.append(source._replace(resources=tuple(resources)))
+        return found
+
+
+def _text_of(spec: Spec) -> str | None:
+    """Read a module's source, once for each version of its file."""
+    if spec.origin is None or isinstance(spec.loader, importlib.machinery.ExtensionFileLoader):
+        return None
+    try:
+        status = os.stat(spec.origin)
+        version = (status.st_mtime_ns, status.st_size)
+    except OSError:
+        version = (0, 0)
+    if version == (0, 0):
+        return _source(spec)
+    return _source_of_file(spec.name, spec.origin, version, _Unhashed(spec))
+
+
+class _Unhashed:
+    """Carry a spec past a cache, whose key it is no part of."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unhashed)
+
+
+@lru_cache(maxsize=512)
+def _source_of_file(name: str, origin: str, version: tuple[int, int], carried: _Unhashed) -> str | None:
+    return _source(carried.spec)
+
+
+def _source(spec: Spec) -> str | None:
+    get_source = getattr(spec.loader, "get_source", None)
+    try:
+        text = get_source(spec.name) if get_source is not None else None
+    except (ImportError, OSError, SyntaxError):
+        return None
+    return text if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=512)
+def _imports_in(text: str, name: str) -> tuple[Import, ...]:
+    try:
+        return imports_of(compile(text, name, "exec", dont_inherit=True))
+    except (SyntaxError, ValueError) as error:
+        raise SerializationError(f"the source of the module {name} does not compile: {error}") from error
+
+
+def _data_files(spec: Spec) -> Iterator[tuple[str, bytes]]:
+    """Give the files of a package that are no code, those in folders below it too."""
+    reader = getattr(spec.loader, "resources", None)
+    if reader is not None:  # a module that was received itself
+        yield from reader
+        return
+    for folder in map(Path, spec.submodule_search_locations or ()):
+        for path in sorted(folder.rglob("*")):
+            within = path.relative_to(folder)
+            hidden = "__pycache__" in within.parts or any(part.startswith(".") for part in within.parts)
+            if path.suffix not in _CODE and not hidden and path.is_file():
+                yield within.as_posix(), path.read_bytes()

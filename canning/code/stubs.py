@@ -1,0 +1,323 @@
+"""What stands for an object whose class is not here, and goes back to what it was when it is sent on.
+
+The unpickler makes an object by a few steps: a name, a call or ``__new__``, a state, items. A `Stub` takes
+note of each, and `reduce_stub` gives them to the pickler again. A name that leads nowhere is a class of its
+own, a `StubType`; on the way out its two strings are written ahead of the object (see `pickling`), since
+no pickler writes a name that it cannot find.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import reprlib
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ..errors import DeserializationError
+from .renaming import look_up
+
+_SHOWN: Final = reprlib.Repr()
+_MISSING: Final = object()
+
+
+class StubType(type):
+    """Be the class of classes that are not here; what is missing may be a function as well."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Take note of a call that a message makes; code that makes one later is told what it misses."""
+        stubs = cls.__dict__.get("_stubs")
+        if stubs is None or stubs.closed:
+            raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not here: this is what stands for it")
+        stub: Any = cls.__new__(cls, *args, **kwargs)  # type: ignore[arg-type]
+        stub.__dict__["_maker"] = cls
+        if len(args) == 2 and isinstance(args[0], Stub):
+            args[0].__dict__["_call"] = (weakref.ref(stub), cls, args[1])
+        return stub
+
+    def __repr__(cls) -> str:
+        return f"<stub of {class_name(cls)}>"
+
+
+class Stub(metaclass=StubType):
+    """Stand for an object whose class, or whatever made it, is not here.
+
+    ``stub["name"]`` and ``stub.name`` give an attribute of its state, ``stub[0]`` an item of what it held
+    (where it held none, an argument that it was made with), ``stub[key]`` what a dictionary had under a key.
+
+    Attributes:
+        class_name: the dotted name of what is missing.
+        args, kwargs: what the object was made with.
+        state: what was set on it afterwards, as pickle has it: mostly a dict; None where nothing was.
+        contents: the items of a list, the pairs of a dict.
+    """
+
+    _maker: Any = None
+    _args: tuple[Any, ...] = ()
+    _kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    _state: Any = _MISSING
+    _setter: Any = None
+    _buffers: list[Any] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Take note of the arguments."""
+        stub = object.__new__(cls)
+        named = {sys.intern(name): value for name, value in kwargs.items()}
+        stub.__dict__.update(_args=args, _kwargs=named)
+        return stub
+
+    @property
+    def class_name(self) -> str:
+        """The dotted name of what is missing."""
+        return class_name(type(self))
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """What the object was made with."""
+        return self._args
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that it was made with."""
+        return self._kwargs
+
+    @property
+    def state(self) -> Any:
+        """What was set on it; a dict where it had attributes, those in slots among them."""
+        state, _ = _set_state(self)
+        if state is _MISSING:
+            return None
+        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+            attributes, slots = state
+            if attributes is None or isinstance(attributes, dict):
+                return {**(attributes or {}), **slots}
+        return state
+
+    @property
+    def contents(self) -> list[Any]:
+        """The items of a list, the pairs of a dict."""
+        return [*self.__dict__.get("_items", ()), *self.__dict__.get("_pairs", ())]
+
+    def __setstate__(self, state: Any) -> None:
+        for part in state if type(state) is tuple else (state,):
+            if type(part) is dict and all(type(name) is str for name in part):
+                pairs = [(sys.intern(name), value) for name, value in part.items()]
+                part.clear()
+                part.update(
+                    pairs
+                )  # attributes are called by interned names, of which a pickler knows the same
+        self.__dict__["_state"] = state
+
+    def append(self, item: Any) -> None:
+        """Take an item of a list."""
+        self.__dict__.setdefault("_items", []).append(item)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.__dict__.setdefault("_pairs", []).append((key, value))
+
+    def __getitem__(self, key: Any) -> Any:
+        for known, value in self.__dict__.get("_pairs", ()):
+            if known == key:
+                return value
+        if isinstance(key, int):
+            items = self.__dict__.get("_items")
+            return (items if items is not None else self._args)[key]
+        state = self.state
+        if isinstance(state, dict) and key in state:
+            return state[key]
+        raise KeyError(key)
+
+    def __getattr__(self, name: str) -> Any:
+        state = None if name.startswith("__") else self.state
+        if isinstance(state, dict) and name in state:
+            return state[name]
+        raise AttributeError(f"the stub of {self.class_name} has no {name!r}")
+
+    def __dir__(self) -> Iterator[str]:
+        state = self.state
+        yield from object.__dir__(self)
+        yield from (name for name in (state if isinstance(state, dict) else ()) if isinstance(name, str))
+
+    @reprlib.recursive_repr("...")
+    def __repr__(self) -> str:
+        parts = {"args": self.args, "kwargs": self.kwargs, "state": self.state, "contents": self.contents}
+        shown = "".join(f", {name}={_SHOWN.repr(part)}" for name, part in parts.items() if part)
+        return f"Stub({self.class_name}{shown})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel by other picklers as a message of its own, which is read with stubs again."""
+        from ..files import dumps  # which needs this module to be there first
+
+        return _read_again, (dumps(self),)
+
+
+def _reduce_class(cls: Any) -> Any:
+    from ..files import dumps
+
+    return _read_again, (dumps(cls),)
+
+
+def _read_again(blob: bytes) -> Any:
+    from ..files import loads
+
+    return loads(blob, missing="stub")
+
+
+def class_name(cls: type) -> str:
+    """Give the dotted name of what a stub's class stands for."""
+    return f"{cls.__module__}.{cls.__qualname__}".rstrip(".")
+
+
+def type_of(stub: Any) -> StubType:
+    """Give the class of a stub, and the class itself where it is one."""
+    cls: Any = stub if isinstance(stub, StubType) else type(stub)
+    return cls  # type: ignore[no-any-return]
+
+
+def is_stub_class(obj: Any) -> bool:
+    """Tell whether something stands for a class or function that is not here."""
+    return type(obj) is StubType and "_stubs" in vars(obj)
+
+
+def made_by_us(stub: Stub) -> bool:
+    """Tell whether a function of this package made what a stub stands for."""
+    return str(getattr(stub._maker, "__module__", "")).startswith("canning.")
+
+
+def versions_of(cls: Any) -> dict[str, str]:
+    """Give the version of the package that a name which leads nowhere is of, as its message told it."""
+    top = cls.__module__.partition(".")[0]
+    versions = cls._stubs.versions
+    return {top: versions[top]} if top in versions else {}
+
+
+class Stubs:
+    """Make the stubs of one message.
+
+    Attributes:
+        closed: whether the message has been read, so that a call is no longer its own.
+        versions: of the packages that the message names, as far as its writer knew.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.versions: dict[str, str] = {}
+        self._made: dict[tuple[str, str], StubType] = {}
+
+    def make(self, module: str, name: str) -> StubType:
+        """Give what stands for a name, the same each time."""
+        made = self._made.get((module, name))
+        if made is None:
+            copyreg.pickle(StubType, _reduce_class)  # for other picklers, which else look for the name
+            fields = {"__module__": module, "__qualname__": name, "_stubs": self}
+            made = self._made[module, name] = StubType(name.rpartition(".")[2], (Stub,), fields)
+        return made
+
+    def guard(self, name: tuple[str, str], call: Any, buffers: Any = ()) -> Any:
+        """Give what makes a stub where a call that looks into classes is given one.
+
+        `name` is what the message calls, `call` what that means here, `buffers` are those of the message.
+        """
+        if name in _SETTERS:
+            return _guarded_setter(call)
+        if name not in _MAKERS:
+            return call
+
+        def make(*args: Any) -> Any:
+            cls: Any = next(filter(is_stub_class, args), None)
+            if name[1] == "getattr" and args and (cls is args[0] or isinstance(args[0], Stub)):
+                cls = self.make(args[0].__module__, f"{type_of(args[0]).__qualname__}.{args[1]}")
+                if is_stub_class(args[0]):  # what stands in a class has a name
+                    return cls
+            if cls is None:
+                try:
+                    return call(*args)
+                except (DeserializationError, ImportError) as error:
+                    cls = self._missing_in(name[1], args, error)
+                    if cls is None:
+                        raise
+            if name[1] == "open_canned":
+                args, sources = args[:2], args[2:]
+            stub = cls.__new__(cls, *args)
+            stub.__dict__["_maker"] = look_up(*name) if name[0].startswith("canning.") else call
+            if name[1] == "open_canned":
+                stub.__dict__["_buffers"] = [buffers[s] if type(s) is int else s for s in sources]
+            return stub
+
+        return make
+
+    def _missing_in(self, name: str, args: tuple[Any, ...], error: Exception) -> Any:
+        """Give the stub of what a call misses; None where it failed for another reason."""
+        if name == "CannedRegistered" and isinstance(error, DeserializationError):
+            module, _, qualname = args[0].rpartition(".")
+            return self.make(module, qualname)
+        if name == "subimport" and isinstance(error, ImportError):
+            return self.make(args[0], "")
+        return None
+
+
+def _guarded_setter(setter: Callable[..., Any]) -> Callable[..., Any]:
+    def set_state(obj: Any, state: Any) -> Any:
+        if not isinstance(obj, Stub):
+            return setter(obj, state)
+        obj.__dict__.update(_state=state, _setter=setter)
+        return None
+
+    return set_state
+
+
+def _set_state(stub: Stub) -> tuple[Any, Any]:
+    """Give the state of a stub, and the function that set it, which may not be here either.
+
+    Such a function was called with stub and state, as any other, but what it gave was dropped at once.
+    """
+    call = vars(stub).get("_call")
+    if call is not None and call[0]() is None:
+        return call[2], call[1]
+    return stub._state, stub._setter
+
+
+def reduce_stub(stub: Stub, aside: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """Give the pickler the steps that made a stub; `aside` sets memory aside."""
+    fields = vars(stub)
+    args = stub._args
+    state, setter = _set_state(stub)
+    head: tuple[Any, tuple[Any, ...]]
+    if stub._maker is not None and stub._kwargs:
+        head = (functools.partial(stub._maker, *args, **stub._kwargs), ())
+    elif stub._maker is not None:
+        head = (stub._maker, (*args, *map(aside, fields.get("_buffers") or ())))
+    elif stub._kwargs:
+        head = (copyreg.__newobj_ex__, (type(stub), args, stub._kwargs))  # type: ignore[attr-defined]
+    else:
+        head = (copyreg.__newobj__, (type(stub), *args))  # type: ignore[attr-defined]
+    items, pairs = fields.get("_items"), fields.get("_pairs")
+    return (
+        *head,
+        None if state is _MISSING else state,
+        None if items is None else iter(items),
+        None if pairs is None else iter(pairs),
+        setter,
+    )
+
+
+_MAKERS: Final = frozenset(
+    (
+        ("numpy.ma.core", "_mareconstruct"),
+        ("copyreg", "_reconstructor"),
+        ("copy_reg", "_reconstructor"),
+        ("builtins", "getattr"),
+        ("__builtin__", "getattr"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("cloudpickle.cloudpickle", "subimport"),
+        ("canning.arrays", "CannedSubclass"),
+        ("canning.arrays", "CannedMasked"),
+        ("canning.canned", "open_canned"),
+        ("canning.reducers", "CannedRegistered"),
+    )
+)
+"""Calls that look into a class, and so cannot be made where it is not here."""
+_SETTERS: Final = frozenset([("canning.canned", "set_attributes")])

@@ -1,0 +1,124 @@
+"""Compress where that is faster than to send what there is: by samples, and the speed of the link."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from . import Codec
+from .compression import WORTH, Lz4, Zstd
+
+_SOONEST: Final = 0.0005
+"""Seconds on the link below which frames go as they are: to look at them would take over 2 % of that."""
+_SHARE: Final = 0.01
+"""Part of the time that a message takes which may be spent on looking, twice."""
+_GLANCE: Final = (8192, 64 * 1024)
+"""Bytes that are looked at first, at two places: as many as the first codec may read at 150 MB/s."""
+_LOOK: Final = (16 * 1024, 512 * 1024)
+"""Bytes that are looked at then, at eight places, by each codec."""
+_GLANCED: Final = 150e6
+_GAIN: Final = 0.97
+"""Part of the time of sending as it is to which a codec must bring it; samples are not exact."""
+_UNITS: Final = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_RATE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*", re.IGNORECASE)
+
+
+_clock: Final = time.perf_counter if sys.platform == "win32" else time.thread_time
+"""What a sample takes is asked of the processor: another program at work would make it look slow. On Windows
+that clock ticks 64 times a second."""
+
+
+class Tried(NamedTuple):
+    """What compressing some pieces has shown: seconds for a byte at both ends, and what is left of one."""
+
+    seconds: float
+    ratio: float
+
+
+class Adaptive:
+    """Choose a codec frame by frame, or none, by which is there sooner over a link of a given speed.
+
+    Two places of a frame are compressed first; where they shrink, more of it, by every codec, which
+    gives the time to compress, to send what is left, and to decompress, taking the reader's machine to be
+    as fast as this one. Incompressible data so costs next to nothing. Readers need the codecs alone.
+
+    Args:
+        link: speed of the link: ``"1Gbit/s"``, ``"120 MB/s"``, or bytes a second.
+        codecs: what to choose from; by default lz4 and zstd at level 1.
+
+    >>> Adaptive("1Gbit/s")
+    Adaptive(link='125 MB/s', codecs=['lz4', 'zstd'])
+    """
+
+    def __init__(self, link: str | float = "1Gbit/s", codecs: Sequence[Codec] = (Lz4(), Zstd())) -> None:
+        self.link = link_speed(link)
+        self.codecs = tuple(codecs)
+        for codec in self.codecs:
+            try_codec(codec, bytes(_GLANCE[0]), 1)  # imports what it needs, which is not to be timed
+
+    def __repr__(self) -> str:
+        codecs = [codec.id for codec in self.codecs]
+        return f"Adaptive(link='{self.link / 1e6:g} MB/s', codecs={codecs})"
+
+    def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
+        """Give the codec by which a frame is there soonest; None where that is as it is."""
+        whole = buffer.nbytes / self.link
+        if whole < _SOONEST or not self.codecs:
+            return None
+        size = _within(whole * _SHARE * _GLANCED, _GLANCE)
+        glance = try_codec(self.codecs[0], sample_of(buffer, 2, size, itemsize), itemsize)
+        if glance.ratio > WORTH or glance.seconds / 2 > 1 / self.link:  # half of it may be the calls
+            return None
+        expected = buffer.nbytes * (glance.seconds + glance.ratio / self.link)
+        size = _within(expected * _SHARE / (glance.seconds * len(self.codecs)), _LOOK)
+        sample = sample_of(buffer, 8, size, itemsize)
+        best, least = None, _GAIN / self.link
+        for codec in self.codecs:
+            tried = try_codec(codec, sample, itemsize)
+            seconds = tried.seconds + tried.ratio / self.link
+            if seconds < least:
+                best, least = codec, seconds
+        return best
+
+
+def _within(size: float, bounds: tuple[int, int]) -> int:
+    return int(min(max(size, bounds[0]), bounds[1]))
+
+
+def link_speed(link: str | float) -> float:
+    """Read the speed of a link, in bytes a second.
+
+    >>> link_speed("100 Mbit/s"), link_speed("1.5 GB/s"), link_speed(1e6)
+    (12500000.0, 1500000000.0, 1000000.0)
+    """
+    if isinstance(link, str):
+        found = _RATE.fullmatch(link)
+        if found is None:
+            raise ValueError(f"link={link!r} is no speed, as '1Gbit/s', '120 MB/s' or bytes a second")
+        number, unit, what = found.groups()
+        link = float(number) * _UNITS[unit.lower()] / (8 if what.lower() == "bit" else 1)
+    if not 0 < link < float("inf"):
+        raise ValueError(f"link={link!r} is no speed: it must be above 0")
+    return link
+
+
+def sample_of(buffer: memoryview, places: int, size: int, itemsize: int) -> bytes:
+    """Join `size` bytes of a buffer, from places spread over it, each of whole items."""
+    size //= places
+    size -= size % itemsize
+    step = max(buffer.nbytes - size, 0) // places
+    starts = [number * step + step // 2 for number in range(places)]
+    return b"".join([buffer[start - start % itemsize :][:size] for start in starts])
+
+
+def try_codec(codec: Codec, sample: bytes, itemsize: int) -> Tried:
+    """Compress a sample and decompress it again, and tell how that went."""
+    start = _clock()
+    made = codec.encode(memoryview(sample), itemsize=itemsize)
+    if made is None:
+        return Tried(_clock() - start, 1.0)
+    codec.decode(memoryview(made), len(sample), writable=False)
+    return Tried((_clock() - start) / len(sample), len(made) / len(sample))

@@ -1,0 +1,222 @@
+"""Compressed frames: lz4, zstd and blosc2 as codecs, block by block.
+
+An encoded frame is
+
+    itemsize (1 byte) | log2 of the block size (1) | a length (4) for each block | the blocks
+
+all little-endian. The blocks are those of the frame's memory, each of the block size but the last. The
+highest bit of a length says that the block stands as it is, since it does not compress. With an itemsize
+above 1 the bytes of a block were shuffled before they were compressed: first byte 0 of all its items, then
+byte 1, and so on; bytes behind the last whole item stay at the end. Numbers compress better so: 1,000,000
+64-bit integers below 1,000 to 0.20 of their size by lz4, and to 0.39 without, at six times the speed.
+https://www.blosc.org/posts/new-bitshuffle-filter/ has more on shuffling.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from ..buffers import ByteArray, aligned_empty, flat
+from ..errors import DeserializationError
+
+BLOCK: Final = 20
+"""Log2 of the bytes of a block: 1 MiB, which stays in a cache on its way through shuffling."""
+WORTH: Final = 0.97
+"""Part of its size to which a frame must shrink to go compressed."""
+SMALL: Final = 4096
+"""Bytes below which frames go as they are."""
+_HEAD: Final = struct.Struct("<BB")
+_RAW: Final = 1 << 31
+_WIDEST: Final = 32
+"""Bytes of the largest items that are shuffled; larger ones are records, each with a pattern of its own."""
+_LOG2: Final = range(12, 25)
+
+
+class BlockCodec:
+    """Compress a frame block by block.
+
+    Attributes:
+        id: the codec's name on the wire, and in `Serializer(codec=...)`.
+        shuffles: whether bytes are shuffled here; else `compress` sees to that.
+    """
+
+    id = ""
+    shuffles = True
+
+    def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
+        """Compress one block."""
+        raise NotImplementedError
+
+    def decompress(self, data: memoryview, size: int) -> Any:
+        """Give back the `size` bytes of a block, and never more; raises anything for what is damaged."""
+        raise NotImplementedError
+
+    def encode(self, buffer: memoryview, *, itemsize: int) -> bytes | None:
+        """Compress a frame; None where that saves less than 3 % of it."""
+        if buffer.nbytes < SMALL:
+            return None
+        width = itemsize if 1 < itemsize <= _WIDEST else 1
+        blocks, lengths = [], []
+        for block in _blocks(buffer, 1 << BLOCK):
+            data = self.compress(shuffled(block, width) if self.shuffles else block, width)
+            raw = len(data) >= len(block)
+            blocks.append(block if raw else data)
+            lengths.append(len(block) | _RAW if raw else len(data))
+        size = sum(map(len, blocks))
+        if size > WORTH * buffer.nbytes:
+            return None
+        table = struct.pack(f"<{len(lengths)}I", *lengths)
+        return b"".join((_HEAD.pack(width, BLOCK), table, *blocks))
+
+    def decode(self, frame: memoryview, length: int, *, writable: bool) -> memoryview:
+        """Give the memory of a frame back; raises `DeserializationError` where it is not `length` bytes."""
+        width, log2, blocks = _parse(frame, length)
+        room = aligned_empty(length)
+        at = 0
+        for data, raw in blocks:
+            into = room[at : at + (1 << log2)]
+            at += len(into)
+            if raw:
+                into[:] = data  # raises where it is of another length
+                continue
+            block = np.frombuffer(self.decompress(data, len(into)), np.uint8)
+            if len(block) != len(into):
+                raise DeserializationError(f"a block of {len(block)} bytes where {len(into)} were encoded")
+            _unshuffle(block, into, width if self.shuffles else 1)
+        return memoryview(room)
+
+
+class Lz4(BlockCodec):
+    """Compress with lz4: fast at both ends. Needs ``pip install 'canning[lz4]'``.
+
+    >>> import canning, numpy as np
+    >>> frames = canning.serialize_object(np.arange(100_000), codec="lz4")
+    >>> len(frames[1]) < 800_000 / 5
+    True
+    >>> canning.deserialize_object(frames)[0][-1]
+    np.int64(99999)
+    """
+
+    id = "lz4"
+
+    def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
+        """Compress one block, without its size in front."""
+        return _import("lz4.block", self.id).compress(block, store_size=False)
+
+    def decompress(self, data: memoryview, size: int) -> Any:
+        """Give back a block of at most `size` bytes."""
+        return _import("lz4.block", self.id).decompress(data, uncompressed_size=size)
+
+
+class Zstd(BlockCodec):
+    """Compress with zstd at a level from 1 (default) to 22. Needs ``pip install 'canning[zstd]'``."""
+
+    id = "zstd"
+
+    def __init__(self, level: int = 1) -> None:
+        self.level = level
+
+    def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
+        """Compress one block."""
+        return _import("zstandard", self.id).ZstdCompressor(level=self.level).compress(block)
+
+    def decompress(self, data: memoryview, size: int) -> Any:
+        """Give back a block, whose header must state exactly `size` bytes."""
+        zstandard = _import("zstandard", self.id)
+        stated = zstandard.get_frame_parameters(data).content_size
+        if stated != size:
+            raise DeserializationError(f"a block that states {stated} bytes where {size} were encoded")
+        return zstandard.ZstdDecompressor().decompress(data)
+
+
+class Blosc2(BlockCodec):
+    """Compress with blosc2: its own shuffling, and its compressor of a `name`, "lz4" by default, "zstd", ...
+
+    Needs ``pip install 'canning[blosc2]'``.
+    """
+
+    id = "blosc2"
+    shuffles = False
+
+    def __init__(self, name: str = "lz4", level: int = 5) -> None:
+        self.name = name
+        self.level = level
+
+    def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
+        """Compress one block."""
+        blosc2 = _import("blosc2", self.id)
+        codec = blosc2.Codec[self.name.upper()]
+        return blosc2.compress2(block, typesize=itemsize, codec=codec, clevel=self.level, nthreads=1)
+
+    def decompress(self, data: memoryview, size: int) -> Any:
+        """Give back a block, whose header must state exactly `size` bytes."""
+        blosc2 = _import("blosc2", self.id)
+        block = bytes(data)
+        stated, held, _ = blosc2.get_cbuffer_sizes(block)
+        if stated != size or held != len(block):
+            raise DeserializationError(f"a block that states {stated} bytes where {size} were encoded")
+        return blosc2.decompress2(block, nthreads=1)
+
+
+def shuffled(block: memoryview, width: int) -> memoryview | ByteArray:
+    """Put first byte 0 of all items of `width` bytes, then byte 1, ...; what is behind the last item last.
+
+    >>> bytes(shuffled(memoryview(b"abcABC12"), 3))
+    b'aAbBcC12'
+    """
+    if width == 1:
+        return block
+    codes = np.frombuffer(block, np.uint8)
+    items = len(codes) // width
+    room = np.empty_like(codes)
+    room[: items * width].reshape(width, items)[...] = codes[: items * width].reshape(items, width).T
+    room[items * width :] = codes[items * width :]
+    return room
+
+
+def _unshuffle(block: ByteArray, into: ByteArray, width: int) -> None:
+    if width == 1:
+        into[:] = block
+        return
+    items = len(block) // width
+    into[: items * width].reshape(items, width)[...] = block[: items * width].reshape(width, items).T
+    into[items * width :] = block[items * width :]
+
+
+def _blocks(buffer: memoryview, size: int) -> Iterator[memoryview]:
+    for at in range(0, buffer.nbytes, size):
+        yield buffer[at : at + size]
+
+
+def _parse(frame: memoryview, length: int) -> tuple[int, int, list[tuple[memoryview, bool]]]:
+    """Read itemsize, log2 of the block size, and each block with whether it stands as it is."""
+    frame = flat(frame)
+    width, log2 = _HEAD.unpack_from(frame) if frame.nbytes >= _HEAD.size else (0, 0)
+    count = -(-length >> log2) if log2 in _LOG2 else -1
+    at = _HEAD.size + 4 * count
+    if count < 0 or not 1 <= width <= _WIDEST or frame.nbytes < at:
+        raise DeserializationError("a compressed frame that contradicts itself")
+    blocks = []
+    for stated in struct.unpack_from(f"<{count}I", frame, _HEAD.size):
+        size = stated & ~_RAW
+        blocks.append((frame[at : at + size], bool(stated & _RAW)))
+        at += size
+    if at != frame.nbytes:
+        raise DeserializationError("a compressed frame that contradicts itself")
+    return width, log2, blocks
+
+
+def _import(module: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"the codec {extra!r} needs the package {package}: pip install 'canning[{extra}]'"
+        ) from error

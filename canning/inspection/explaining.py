@@ -1,0 +1,181 @@
+"""What would become of an object if it were sent: `explain`."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..buffers import flat
+from ..code.imports import imports_of, names_of
+from ..code.locating import find_spec
+from ..code.locating import is_local as is_local_module
+from ..code.modules import Bundle, modules_for
+from ..errors import CanningError, SerializationError
+from ..following.outline import Line
+from ..message import Serializer, default_serializer
+from ..wire import CODE, parse
+from . import Report, inspect
+from .explain_parts import TOO_DEEP, PartRow, Walk, find_problems
+
+
+@dataclass(slots=True)
+class Explanation:
+    """What would become of an object. `str` and rich show it; so does a notebook.
+
+    Attributes:
+        parts: its parts, the upper ones first, 300 at most.
+        problems: path and reason of what cannot go; where there are some, nothing would be sent.
+        frames: bytes of each frame.
+        needs: modules that the receiver must have, and what needs each: the way to it, or a module that comes
+            along.
+        modules: what travels along as source.
+        absent: modules that code asks for and that cannot come along, and why.
+        data: what ``trust="data"`` would say: why the message is refused; empty where it is read.
+        report: what `inspect` says of the message; None where there is none.
+    """
+
+    parts: list[PartRow] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    needs: dict[str, str] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    data: list[str] = field(default_factory=list)
+    report: Report | None = None
+    tree: Line = field(default_factory=lambda: Line("obj", ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data, for JSON."""
+        return {
+            "parts": [part.to_dict() for part in self.parts],
+            "problems": [{"path": path, "reason": reason} for path, reason in self.problems],
+            "frames": self.frames,
+            "needs": self.needs,
+            "modules": self.modules,
+            "absent": self.absent,
+            "data": self.data,
+        }
+
+    def __str__(self) -> str:
+        from .explain_rendering import as_text
+
+        return as_text(self)
+
+    def __rich__(self) -> Any:
+        from .explain_rendering import as_rich
+
+        return as_rich(self)
+
+    def _repr_html_(self) -> str:
+        from .explain_rendering import as_html
+
+        return as_html(self)
+
+
+def explain(obj: Any, **options: Any) -> Explanation:
+    """Say what would become of an object, and send nothing.
+
+    `options` are those of `Serializer`. An object that cannot be pickled is explained too; only options that
+    make no sense raise. The object is pickled as for sending, so that its methods for that are called.
+
+    >>> import numpy as np
+    >>> found = explain({"x": np.zeros(1000), "f": print})
+    >>> [(part.path, part.how) for part in found.parts]
+    [('obj', 'header'), ("obj['x']", 'frame 1'), ("obj['f']", 'by reference')]
+    >>> found.problems, found.data
+    ([], ['needs builtins.print (a function)'])
+    """
+    serializer = default_serializer.evolve(**options)
+    found = Explanation()
+    bundle = Bundle([], {}, {}, {})
+    frames: list[Any] = []
+    try:
+        frames = serializer.serialize_object(obj)
+        found.frames = [flat(frame).nbytes for frame in frames]
+        bundle = _modules_of(found, obj, frames, serializer)
+    except SerializationError as error:
+        found.problems = [(error.path or "obj", error.reason)]
+        if not error.reason.startswith(TOO_DEEP):
+            others = find_problems(obj, serializer)
+            found.problems += [each for each in others if each[0] != found.problems[0][0]]
+    except (Exception, SystemExit) as error:  # an object that does not let itself be looked at
+        found.problems = [("obj", f"{type(error).__name__} from its own pickling")]
+    if found.problems:
+        frames, found.frames = [], []
+    else:
+        _say_of_message(found, frames, serializer)
+    walk = Walk(frames, serializer, dict(found.problems), found.modules)
+    walk.run(obj)
+    found.parts, found.tree = walk.rows, walk.tree
+    _say_of_needs(found, bundle, walk)
+    return found
+
+
+# -- of the message --------------------------------------------------------------------------------------
+
+
+def _say_of_message(found: Explanation, frames: list[Any], serializer: Serializer) -> None:
+    found.report = inspect(frames)
+    try:
+        reader = Serializer(registry=serializer.registry, trust="data", allow=serializer.allow)
+        reader.deserialize_object(frames)
+    except CanningError as error:
+        found.data = [str(error).removeprefix("this message ").partition(": load it with")[0]]
+
+
+def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:
+    """Tell the modules that come along, and those that the code needs which goes by value."""
+    trailer = parse(flat(frames[0]))
+    codes: list[Any] = []
+    header = b""
+    if trailer is not None and trailer.flags & CODE:
+        writer = serializer._new_writer()
+        header, _ = serializer._write(writer, obj)
+        codes = writer.reducers.codes
+    elif trailer is not None:
+        header = bytes(flat(frames[0]))[: trailer.pickle_length]
+    bundle = modules_for(serializer.by_value.also(serializer.registry.marked_modules), header, codes)
+    found.modules = [source.name for source in bundle.sources]
+    found.absent = {**bundle.absent, **bundle.missing}
+    return bundle
+
+
+def _say_of_needs(found: Explanation, bundle: Bundle, walk: Walk) -> None:
+    """List what the receiver must have: what the header names, and what code imports."""
+    for each in found.report.globals if found.report is not None else ():
+        if each.module not in found.modules and not _is_everywhere(each.module):
+            path = each.path or _row_of(each.module, found)
+            found.needs.setdefault(each.module, f"{path}{_how_local(each.module)}")
+    paths = {imported: path for path, code in reversed(walk.codes) for imported in _imported(code)}
+    for module, by in bundle.needed.items():
+        within = any(other.startswith(f"{module}.") for other in (*bundle.needed, *found.needs))
+        if not within and not _is_everywhere(module):
+            who = f"{by} imports it" if by else f"{paths.get(module, 'obj')}, whose code imports it"
+            found.needs.setdefault(module, who + _how_local(module).replace("which is", "and is"))
+
+
+def _row_of(module: str, found: Explanation) -> str:
+    """Find the way to what a function or class by value asks a module for."""
+    rows = (row for row in found.parts if row.how == "by reference")
+    return next((row.path for row in rows if f"{row.kind}.".startswith(f"{module}.")), "obj")
+
+
+def _imported(code: types.CodeType) -> Iterator[str]:
+    for asked in imports_of(code):
+        yield from (name for name, _ in names_of(asked, ""))
+
+
+def _is_everywhere(module: str) -> bool:
+    top = module.partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("canning", "cloudpickle", "numpy", "__main__")
+
+
+def _how_local(module: str) -> str:
+    try:
+        local = is_local_module(module, find_spec(module))
+    except Exception:  # whatever somebody's finder raises
+        local = False
+    return ', which is local here: by_value="local" takes it along' if local else ""

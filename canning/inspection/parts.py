@@ -1,0 +1,322 @@
+"""The messages and pickles of a source, each followed, judged, and laid open when somebody asks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+from ..code.versions import packages
+from ..codecs import CODECS
+from ..errors import DeserializationError
+from ..files import frames_of
+from ..following.nodes import Blob, Named, Node
+from ..following.outline import Line, Paths, outline
+from ..following.pickle_machine import PickleMachine
+from ..trust import DEFAULT_LIMITS, MESSAGES, name_for_errors
+from ..wire import CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
+from .containers import Piece
+from .memory_use import FrameRow, Memory, Same, users_of
+from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
+
+EXTENSIONS: Final[dict[int, str]] = {
+    SIGNATURE: "signed (not checked: no key)",
+    CHANNEL: "a message of a channel",
+    MODULES: "modules that came along",
+    CODECS: "frames that a codec has encoded, and which one",
+}
+"""What the extensions of the trailer are, by tag."""
+_PICKLES: Final = 10_000
+"""Pickles behind each other in one file that are looked at."""
+_ALL_PICKLES: Final = 50_000
+"""The same of all files in one archive: each takes 50 µs and 4 KB, and a compressed one two bits."""
+_WITHIN: Final = 1000
+"""Messages within one message that are looked at, and frames of one of them."""
+
+
+class Part:
+    """One message, or one pickle.
+
+    Attributes:
+        name: which of the source's parts it is.
+        kind: ``canning message`` or ``pickle``.
+        machine: what followed it.
+        frames: its frames; a pickle alone is one.
+        trailer: what its trailer says, where it has one that is in order.
+        offsets: of its frames in the file, where it stands in one.
+        verdict, reasons, notes: what is to say about it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        machine: PickleMachine,
+        frames: list[memoryview],
+        *,
+        trailer: Trailer | None = None,
+        wire: str | None = None,
+        offsets: list[int] | None = None,
+    ) -> None:
+        self.name = name_for_errors("", name)[1:]
+        self.machine = machine
+        self.frames = frames
+        self.trailer = trailer
+        self.offsets = offsets
+        self.kind = "pickle" if trailer is None else "canning message"
+        self.verdict, self.reasons = judge(machine, list(frames), wire)
+        self.notes: list[str] = list(_stamp(trailer)) if trailer is not None else []
+        if self.verdict == NEEDS_CODE and machine.broken:
+            self.notes.append(f"it breaks: {machine.broken}")
+
+    def say(self, text: str) -> str:
+        """Put the name of the part in front of a text."""
+        return f"{self.name}: {text}" if self.name else text
+
+    def names(self) -> list[Named]:
+        """List what it asks for by name."""
+        return list(self.machine.names.values())
+
+    @cached_property
+    def paths(self) -> Paths:
+        """The ways to the parts of its object."""
+        return Paths(self.machine.root)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The memory of its buffers."""
+        return Memory(self.trailer, self.frames, users_of(self.machine, self.paths))
+
+    @property
+    def tree(self) -> Line:
+        """The skeleton of its object; of a stream that breaks off, what is on the stack."""
+        machine = self.machine
+        if machine.stopped:
+            line = outline(machine.root, self.memory.where)
+        else:
+            left = Node("list", machine.start, machine.stack[-1000:])
+            line = outline(left, self.memory.where)
+            line.text = f"unfinished: {machine.broken}"
+        line.label = self.name or "obj"
+        return line
+
+    @property
+    def rows(self) -> list[FrameRow]:
+        """Its frames; none for a pickle alone."""
+        rows = self.memory.rows(self.offsets) if self.trailer or len(self.frames) > 1 else []
+        for row in rows:
+            row.part = self.name
+        return rows
+
+    @cached_property
+    def shared(self) -> list[Same]:
+        """Memory that several arrays look at."""
+        return self.memory.shared()
+
+    @cached_property
+    def duplicates(self) -> list[Same]:
+        """Memory that is in the message more than once."""
+        return self.memory.duplicates()
+
+    @property
+    def savings(self) -> dict[str, int]:
+        """Bytes that could be saved."""
+        machine = self.machine
+        found = {
+            "memory sent more than once": sum(
+                same.nbytes * (len(same.paths) - 1) for same in self.duplicates
+            ),
+            "long strings and bytes written out again": sum(
+                (count - 1) * size for count, size in machine.texts.values()
+            ),
+            "memo entries that nothing reads": sum(
+                machine.stored.get(index, 1) for index in machine.memo if index not in machine.fetched
+            ),
+        }
+        return {what: nbytes for what, nbytes in found.items() if nbytes}
+
+
+def _stamp(trailer: Trailer) -> Iterator[str]:
+    """Say what the trailer says besides the frames."""
+    major, minor, numpy_major, numpy_minor, version = trailer.stamp
+    call = "a call, " if trailer.flags & CALL else ""
+    yield f"{call}written by Python {major}.{minor} with numpy {numpy_major}.{numpy_minor}, format {version}"
+    versions = packages(trailer.extensions.get(VERSIONS, b""))
+    if versions:
+        yield f"types of {', '.join(' '.join(each) for each in versions)}"
+    for tag, content in trailer.extensions.items():
+        if tag == VERSIONS:
+            continue
+        yield f"{EXTENSIONS.get(tag, f'extension {tag}')}: {len(content)} bytes"
+
+
+class Room:
+    """Hold what may still be looked at of one source, however many pickles it holds.
+
+    Attributes:
+        opcodes: what one pickle may have, and more for a source of many bytes.
+        pickles: of all files in an archive together.
+        within: bytes of messages within messages.
+    """
+
+    __slots__ = ("opcodes", "pickles", "within")
+
+    def __init__(self, nbytes: int) -> None:
+        self.opcodes = DEFAULT_LIMITS.nodes + nbytes
+        self.pickles = _ALL_PICKLES
+        self.within = 4 * nbytes + (1 << 20)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is any."""
+        return self.opcodes > 0 and self.pickles > 0
+
+
+def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
+    """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
+    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    machine = PickleMachine(data, start, limits=limits).run()
+    room.opcodes -= machine.opcodes
+    room.pickles -= 1
+    if machine.skipped:
+        again = PickleMachine(data, start, limits=limits, wrappers=False).run()
+        room.opcodes -= again.opcodes
+        for key, named in again.names.items():
+            machine.names.setdefault(key, named)
+    return machine
+
+
+def parts_of_frames(
+    frames: list[memoryview],
+    name: str = "",
+    offsets: list[int] | None = None,
+    level: int = 0,
+    room: Room | None = None,
+) -> list[Part]:
+    """Follow a message, or a chain of them, and the messages within."""
+    room = Room(sum(map(len, frames))) if room is None else room
+    parts: list[Part] = []
+    at = 0
+    while at < len(frames) and room.left:
+        wire = trailer = None
+        count = len(frames) - at
+        try:
+            trailer = parse(frames[at])
+            if trailer is not None:
+                count = min(trailer.frames, count)
+                check_frames(trailer, list(frames[at + 1 : at + trailer.frames]))
+        except DeserializationError as error:
+            wire = str(error)
+        title = f"{name} message {len(parts) + 1}".strip() if at or count < len(frames) - at else name
+        mine = frames[at : at + count]
+        machine = follow(mine[0], 0, room)
+        where = offsets[at : at + count] if offsets else None
+        part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
+        parts.append(part)
+        if level < MESSAGES:
+            parts += _within(part, level, room)
+        at += count
+    if at < len(frames) and parts and parts[-1].verdict == CLEAN:
+        parts[-1].verdict = UNREADABLE
+        parts[-1].reasons.append("more messages than are looked at")
+    return parts
+
+
+def _within(part: Part, level: int, room: Room) -> list[Part]:
+    """Follow the messages that a message holds, as long as they are no larger than what arrived."""
+    seen: set[tuple[Any, ...]] = set()
+    found: list[Part] = []
+    calls = [node for node in part.machine.calls if node.target == ("canning.canned", "CannedMessage")]
+    for node in calls[:_WITHIN]:
+        sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
+        size = sum(part.memory.size(source) for source in sources)
+        if sources and sources not in seen and room.within >= size and room.left:
+            seen.add(sources)
+            room.within -= size
+            frames = [part.memory.content(source) for source in sources]
+            name = f"{part.name} within {part.paths.of(node) or ''}".strip()
+            here = [frame for frame in frames if frame is not None]
+            found += parts_of_frames(here, name, None, level + 1, room)
+    return found
+
+
+def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
+    """Follow the message in a blob."""
+    try:
+        frames = frames_of(piece.data)
+    except DeserializationError as error:
+        machine = follow(piece.data[:0], 0, room)
+        return [Part(piece.name, machine, [piece.data], wire=str(error))]
+    offsets, at = [], 16 + 8 * len(frames)
+    for frame in frames:
+        at += -at % 64
+        offsets.append(at)
+        at += frame.nbytes
+    parts = parts_of_frames(frames, piece.name, offsets, room=room)
+    first = parts[0]
+    if first.trailer is not None and first.trailer.frames < len(frames) and first.verdict == CLEAN:
+        first.verdict = UNREADABLE
+        first.reasons.append("the blob holds frames behind its object")
+    return parts
+
+
+def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
+    """Follow the pickles that stand behind each other; none where what stands there is no pickle."""
+    parts: list[Part] = []
+    data, at = piece.data, 0
+    try:
+        trailer = parse(data)
+        wire = None
+    except DeserializationError as error:
+        trailer, wire = None, str(error)
+    if trailer is not None or wire is not None:
+        found = parts_of_frames([data], piece.name, room=room)
+        behind = follow(data, found[0].machine.at, room)
+        if _tells(behind):  # whoever loads twice from such a file
+            found.append(Part(f"{piece.name} behind its pickle".strip(), behind, [data[behind.start :]]))
+        return found
+    known = True
+    while at < len(data) and len(parts) < _PICKLES and room.left:
+        machine = follow(data, at, room)
+        told = machine.stopped or machine.limited or _tells(machine)
+        if not told and (parts or not piece.sure):
+            known = False
+            break
+        name = f"{piece.name} pickle {len(parts) + 1} at byte {at}".strip() if parts else piece.name
+        parts.append(Part(name, machine, [data[at : machine.at]]))
+        at = machine.at
+        if not machine.stopped:
+            break
+    if parts and at < len(data) and parts[-1].machine.stopped:
+        _judge_rest(parts, len(data) - at, sure=piece.sure, known=known)
+    elif not parts and piece.sure:
+        parts = [Part(piece.name, follow(data, 0, room), [data])]
+    return parts
+
+
+def _tells(machine: PickleMachine) -> bool:
+    """Tell whether a stream that breaks asks for what could be imported before it does."""
+    told = any(what != "name" for what in machine.acts)
+    return any(
+        all(word.isidentifier() for word in named.dotted.split("."))
+        and (told or named.module.partition(".")[0] in sys.stdlib_module_names)
+        for named in machine.names.values()
+    )
+
+
+def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> None:
+    if not sure and not known and all(not part.machine.acts for part in parts):
+        parts.clear()
+        return
+    last = parts[-1]
+    text = (
+        f"{left:,} bytes stand behind its end, which are no pickle"
+        if not known
+        else "more pickles than are looked at"
+    )
+    if last.verdict == NEEDS_CODE:
+        last.notes.append(text)
+    else:
+        last.verdict = UNREADABLE
+        last.reasons.append(text)

@@ -1,0 +1,230 @@
+"""What a reader allows of a message by a stranger: limits, and classes by exact name."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import sys
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..errors import DeserializationError
+from ..registry import dotted_name
+
+_SHOWN: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bound what one message may ask of a reader under ``trust="data"``.
+
+    Attributes:
+        depth: marks and messages within messages that may be open at once, and tuples in a key.
+        nodes: values that a header may push, shared ones each time.
+        memo: values that a header may remember.
+        integer_bytes: bytes of one int; 1786 are the 4300 digits at which Python stops too.
+        frames: frames of one message.
+        message_bytes: bytes of one message, all frames together.
+        decoded_bytes: bytes that compressed frames may come to, those of messages within messages too, each
+            time they are read. Memory that is shared counts as nothing.
+        key_weight: values that one key of a dict, or element of a set, may consist of.
+    """
+
+    depth: int = 400
+    nodes: int = 20_000_000
+    memo: int = 10_000_000
+    integer_bytes: int = 1786
+    frames: int = 100_000
+    message_bytes: int = 64 * 2**30
+    decoded_bytes: int = 2**30
+    key_weight: int = 1000
+
+
+DEFAULT_LIMITS: Final = Limits()
+_COMBINATIONS: Final = 4096
+"""Members of one enum, with those combinations of its flags that were ever made."""
+_HOOKS: Final = (
+    *("_missing_", "_iter_member_by_value_", "_iter_member_by_def_", "_numeric_repr_"),
+    *("__setattr__", "__getattribute__", "__getattr__", "__eq__", "__hash__"),
+)
+"""What flags may define, and Python would call to combine them."""
+MESSAGES: Final = 16
+"""Messages that may stand one within another."""
+
+
+def refuse(what: str) -> DeserializationError:
+    """Make the error for something that a stranger's message may not hold."""
+    return DeserializationError(
+        f'this message needs {what}: load it with trust="code" only if you trust who sent it'
+    )
+
+
+def name_for_errors(module: object, name: object) -> str:
+    """Show a name that a message asks for: it is text of a stranger's, so short and printable only."""
+    text = f"{module}.{name}"[:_SHOWN]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def describe_name(module: str, name: str) -> str:
+    """Say what a name stands for as far as that is known without an import."""
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
+    return f"{name_for_errors(module, name)} ({kind})"
+
+
+class Allowed:
+    """Know the classes that a reader lets a message make, and make their instances field by field.
+
+    Dataclasses, attrs classes, named tuples and enums, given as classes or by dotted name; a name is looked
+    up among the modules that are imported already, and imports nothing. No method of the class is called:
+    not ``__init__``, not ``__new__``, not ``__setstate__``.
+
+    >>> import collections
+    >>> Point = collections.namedtuple("Point", "x y")
+    >>> Allowed([Point]).find("canning.trust", "Point") is Point
+    True
+    """
+
+    def __init__(self, classes: Iterable[type | str] = ()) -> None:
+        self._names: dict[str, type | None] = {}
+        for cls in classes:
+            if isinstance(cls, str):
+                self._names[cls] = None
+            elif isinstance(cls, type):
+                self._names[dotted_name(cls)] = _checked(cls)
+            else:
+                raise TypeError(f"allow= takes classes and dotted names, not {type(cls).__name__}")
+
+    def find(self, module: str, name: str) -> type | None:
+        """Give the class that goes by this name, where it is allowed."""
+        dotted = f"{module}.{name}"
+        if dotted not in self._names:
+            return None
+        cls = self._names[dotted]
+        if cls is None:
+            found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+            if not isinstance(found, type) or dotted_name(found) != dotted:
+                raise DeserializationError(
+                    f"{name_for_errors(module, name)} is allowed, but not imported here"
+                )
+            try:
+                cls = self._names[dotted] = _checked(found)
+            except TypeError as error:
+                raise DeserializationError(str(error)) from None
+        return cls
+
+
+def _checked(cls: type) -> type:
+    if kind_of(cls) is None:
+        raise TypeError(
+            f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is none; "
+            "register it with data=True and a decoder of plain data"
+        )
+    for name in field_names(cls) if kind_of(cls) == "fields" else ():
+        if _runs_code(cls, name):
+            raise TypeError(
+                f"allow= takes classes whose fields are plain: {dotted_name(cls)}.{name} is a descriptor, "
+                "and a message that sets it would run its code"
+            )
+    return cls
+
+
+def _runs_code(cls: type, name: str) -> bool:
+    """Tell whether the class has something of its own that is called when an attribute is set."""
+    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__") and not isinstance(found, types.MemberDescriptorType)
+
+
+def kind_of(cls: type) -> str | None:
+    """Tell which kind of class of plain fields a class is."""
+    if issubclass(cls, enum.Enum):
+        return "enum"
+    if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
+        return "namedtuple"
+    if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
+        return "fields"
+    return None
+
+
+def field_names(cls: type) -> list[str]:
+    """List the fields of a dataclass or attrs class."""
+    attributes = getattr(cls, "__attrs_attrs__", None)
+    if attributes is not None:
+        return [attribute.name for attribute in attributes]
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def _may_be_missing(cls: type) -> set[str]:
+    """List the fields that stay what the class says unless somebody sets them."""
+    if hasattr(cls, "__attrs_attrs__"):
+        return set()
+    return {
+        field.name
+        for field in dataclasses.fields(cls)
+        if not field.init and field.default is not dataclasses.MISSING
+    }
+
+
+def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
+    """Make an instance as NEWOBJ asks for it: a named tuple whole, others with no field set yet."""
+    if kind_of(cls) == "namedtuple":
+        if len(values) != len(cls._fields):  # type: ignore[attr-defined]
+            raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
+        return tuple.__new__(cls, values)
+    if values or kind_of(cls) != "fields":
+        raise refuse(f"{dotted_name(cls)}.__new__ with arguments")
+    return object.__new__(cls)
+
+
+def set_fields(obj: Any, state: Any) -> None:
+    """Set the fields of an instance that was just made, and nothing that is not a field."""
+    cls = type(obj)
+    names = field_names(cls)
+    if isinstance(state, tuple) and len(state) == 2 and state[0] is None:  # the form for slots
+        state = state[1]
+    if isinstance(state, list | tuple):
+        if len(state) != len(names):
+            raise DeserializationError(
+                f"{len(state)} values for the {len(names)} fields of {dotted_name(cls)}"
+            )
+        state = dict(zip(names, state, strict=True))
+    if isinstance(state, dict) and len(state) < len(names):
+        missing = _may_be_missing(cls)
+        names = [name for name in names if name in state or name not in missing]
+    if not isinstance(state, dict) or set(state) != set(names):
+        raise DeserializationError(
+            f"the state of {dotted_name(cls)} in this message is not that of its fields"
+        )
+    for name in names:
+        object.__setattr__(obj, name, state[name])
+
+
+def enum_member(cls: type, value: Any) -> Any:
+    """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
+    for member in cls.__members__.values():  # type: ignore[attr-defined]
+        if type(member._value_) is type(value) and member._value_ == value:
+            return member
+    if issubclass(cls, enum.Flag) and type(value) is int:
+        return _combined(cls, value)
+    raise DeserializationError(f"{dotted_name(cls)} has no member of the value in this message")
+
+
+def _combined(cls: type[enum.Flag], value: int) -> Any:
+    """Give a combination of flags, which Python then keeps for as long as the class: no more than some."""
+    known = cls._value2member_map_
+    if value in known:
+        return known[value]
+    theirs = [base for base in cls.__mro__ if base.__module__ not in ("enum", "builtins")]
+    own = any(name in vars(base) for base in theirs for name in _HOOKS)
+    if own or type(cls) is not enum.EnumType or cls._member_type_ not in (object, int):  # type: ignore[attr-defined]
+        raise refuse(f"{dotted_name(cls)}'s own way of combining flags")
+    if len(known) >= _COMBINATIONS or value.bit_length() > 64:
+        raise DeserializationError(
+            f"a combination of {dotted_name(cls)} that is new here, beyond {_COMBINATIONS}"
+        )
+    try:
+        return cls(value)
+    except ValueError:
+        raise DeserializationError(f"{dotted_name(cls)} has no flags of the value in this message") from None

@@ -1,0 +1,292 @@
+"""Canned objects under ``trust="data"``: what `Builder` does, with every argument checked."""
+
+from __future__ import annotations
+
+import array as stdarray
+import collections
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from ..arrays import CannedMasked
+from ..buffers import flat
+from ..canned import make_bytes
+from ..dtypes import BY_NAME, build
+from ..errors import DeserializationError
+from ..registry import Registry
+from . import Allowed, Limits, refuse
+from .data_reader import DataReader
+from .opcodes import Name
+from .plain import check
+from .plain_arrays import check_layout, checked_array, checked_scalar, plain_array
+from .plain_dtypes import Dtypes, checked_shape, count_parts
+from .work import Work
+
+_TYPECODES: Final = frozenset("bBhHiIlLqQfd")
+_FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
+_LEAVES: Final = frozenset((int, float, bool, type(None)))
+_WALKED: Final = frozenset((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict))
+
+
+class DataBuilder:
+    """Build what a stranger's header may hold.
+
+    Args:
+        buffers: the message's buffers by number.
+        registry: decoders registered with ``data=True`` are called with plain data.
+        allowed, limits: what the reader allows.
+        work: the account of what reading takes.
+        deserialize: reads a message that stands within this one, with the same trust.
+    """
+
+    def __init__(
+        self,
+        buffers: Any,
+        registry: Registry,
+        allowed: Allowed,
+        limits: Limits,
+        work: Work,
+        deserialize: Callable[[list[Any]], Any],
+    ) -> None:
+        self.buffers = buffers
+        self.count = len(buffers)
+        self.registry = registry
+        self.allowed = allowed
+        self.limits = limits
+        self.deserialize = deserialize
+        self.work = work
+        self.dtypes = Dtypes()
+
+    def read(self, data: bytes, outside: Any) -> Any:
+        """Read a header."""
+        reader = DataReader(
+            data, self.constructor, self.allowed, self.limits, outside, self.work, self.plain_array
+        )
+        return reader.read()
+
+    def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
+        """Give what a header calls by a name of ours, if it may."""
+        found = CALLED.get((module, name))
+        if isinstance(found, str):
+            method: Callable[..., Any] = getattr(self, found)
+            return method
+        return found
+
+    def _memory(self, source: Any) -> Any:
+        if type(source) is bytes:
+            return source
+        if type(source) is not int or not 0 <= source < self.count:
+            raise DeserializationError("a buffer that the message does not have")
+        return self.buffers[source]
+
+    def plain_array(
+        self, source: Any, shape: Any, name: str, layout: Any = None, readonly: bool = False
+    ) -> Any:
+        """Build an array of a dtype that has no parts: what most arrays are."""
+        if type(source) is bytes:
+            self.work.copy(len(source))
+            memory: Any = bytearray(source)
+        else:
+            memory = self._memory(source)
+        dtype = BY_NAME.get(name) or self.dtypes.build(name)
+        size = len(memory)
+        if layout is None:
+            array = plain_array(memory, shape, dtype)
+        else:
+            check_layout(layout, checked_shape(shape), dtype.itemsize, size)
+            array = np.ndarray(shape, dtype, memory if size else bytearray(1), *layout)
+        flags = array.flags
+        if not flags.aligned:
+            return checked_array(memory, (shape, name, layout, readonly), self.dtypes, self.work.copy)
+        if readonly:
+            flags.writeable = False
+        return array
+
+    def array(self, *args: Any) -> Any:
+        """Build an array."""
+        memory = self._memory(args[0])
+        if type(memory) is bytes and memory is args[0]:
+            self.work.copy(len(memory))
+            memory = bytearray(memory)
+        return checked_array(memory, args[1:], self.dtypes, self.work.copy)
+
+    def bytes(self, *args: Any) -> Any:
+        """Build bytes, or a bytearray."""
+        check(args, (int, bytes), bool, optional=1)
+        memory = self._memory(args[0])
+        self.work.copy(len(memory))
+        return make_bytes(memory, len(args) > 1 and args[1])
+
+    def strings(self, *args: Any) -> Any:
+        """Build an array of variable-width strings."""
+        check(args, tuple, tuple, list, bool, bool)
+        description, shape, items, fortran, readonly = args
+        checked_shape(shape)
+        if description[:1] != ("string",) or len(description) != 4:
+            raise DeserializationError("an array of strings that is none")
+        check(description[1:], bool, bool, (str, float, type(None)))
+        if any(type(item) not in (str, float, type(None)) for item in items):
+            raise DeserializationError("an array of strings with something else in it")
+        self.work.copy(16 * len(items) + sum(len(item) for item in items if type(item) is str))
+        array = np.array(items, build(description)).reshape(shape, order="F" if fortran else "C")
+        array.flags.writeable = not readonly
+        return array
+
+    def scalar(self, *args: Any) -> Any:
+        """Make a numpy scalar."""
+        return checked_scalar(args, self.dtypes)
+
+    def dtype(self, *args: Any) -> Any:
+        """Make a dtype."""
+        check(args, (str, tuple))
+        return self.dtypes.build(args[0])
+
+    def view(self, *args: Any) -> memoryview:
+        """View an array that came before as a memoryview."""
+        check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
+        array, code, shape, readonly = args
+        made: memoryview = memoryview(array)
+        if code is not None:
+            if code.lstrip("@") not in _FORMATS or shape is None:
+                raise DeserializationError("a format of a memoryview that is none")
+            if not array.flags.c_contiguous:
+                self.work.copy(array.nbytes)
+                array = array.copy(order="C")
+            made = flat(array).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
+        return made.toreadonly() if readonly else made
+
+    def stdlib_array(self, *args: Any) -> Any:
+        """Build an `array.array`."""
+        check(args, str, int, np.ndarray)
+        typecode, itemsize, memory = args
+        if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
+            raise DeserializationError("an array.array of items that this machine has not")
+        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
+            raise DeserializationError("an array.array of something else than bytes")
+        self.work.copy(memory.nbytes)
+        made = stdarray.array(typecode)
+        made.frombytes(memory)
+        return made
+
+    def masked(self, *args: Any) -> Any:
+        """Build a masked array."""
+        cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
+        if cls is not np.ma.MaskedArray or type(data) is not np.ndarray or type(hard) is not bool:
+            raise DeserializationError("a masked array that is none")
+        for part, shape in ((mask, data.shape), (fill, ())):
+            if part is not None and (type(part) is not np.ndarray or part.shape != shape):
+                raise DeserializationError("a masked array whose parts do not fit")
+        if data.dtype.names:
+            self.work.copy(64 * count_parts(data.dtype))
+        if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
+            raise DeserializationError("a mask that is none")
+        if fill is not None and fill.dtype != data.dtype:
+            raise DeserializationError("a fill value of another dtype")
+        return CannedMasked.make(cls, data, mask, fill, hard)
+
+    def message(self, *args: Any) -> Any:
+        """Read a message within this one."""
+        return self.deserialize([self._memory(source) for source in args])
+
+    def registered(self, *args: Any) -> Any:
+        """Call a decoder that was registered as safe."""
+        if len(args) != 3 or type(args[0]) is not str or args[2] is not None:
+            raise refuse("an object of a registered type with a class of its own")
+        canner = self.registry.by_name(args[0][:200], imports=False)
+        uncan = canner.uncan if canner.data is True else canner.data
+        if not uncan:
+            raise DeserializationError(
+                f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
+                'stranger makes up, register it so; else load the message with trust="code"'
+            )
+        self.work.go_through(weigh(args[1], self.work.for_decoders))
+        try:
+            return uncan(args[1])
+        except Exception as error:
+            why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
+            raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
+
+
+def weigh(state: Any, most: int) -> int:
+    """Count what a decoder may go through, and stop where it is more than `most`.
+
+    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
+    a little of the length of what other decoders have made, which they look at as a whole.
+
+    >>> weigh([(1, 2), np.zeros(4)], 1000)
+    41
+    """
+    total, rest, texts = 0, [state], set()
+    while rest and total <= most:
+        part = rest.pop()
+        total += 1
+        kind = type(part)
+        if kind in _LEAVES:
+            continue
+        if kind is str:
+            total += 0 if id(part) in texts else len(part)
+            texts.add(id(part))
+        elif kind in _WALKED:
+            total += len(part)
+            if total <= most:
+                rest.extend(part.values() if isinstance(part, dict) else part)
+        elif kind is bytes:
+            total += len(part)
+        elif isinstance(part, np.ndarray):
+            total += part.nbytes
+        elif hasattr(kind, "__len__"):
+            total += _length(part) >> 6
+    return total
+
+
+def _length(part: Any) -> int:
+    try:
+        return len(part)
+    except Exception:  # of another library's object, which may say it in its own way, or not at all
+        return 0
+
+
+def subclass(*args: Any) -> Any:
+    """View an array as a matrix or a record array."""
+    cls, array = _class_of(args, 2), args[1]
+    if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
+        raise DeserializationError("a subclass of an array that is none")
+    return array.view(cls)
+
+
+def _class_of(args: tuple[Any, ...], count: int) -> type:
+    if len(args) != count or type(args[0]) is not Name or args[0].cls is None:
+        raise DeserializationError("a class is missing where one belongs")
+    cls: type = args[0].cls
+    if not issubclass(cls, np.ndarray) or any(type(arg) is Name for arg in args[1:]):
+        raise refuse("a class in an unusual place")
+    return cls
+
+
+subclass.takes_classes = DataBuilder.masked.takes_classes = True  # type: ignore[attr-defined]
+
+
+def set_attributes(*args: Any) -> None:
+    """Let objects without attributes of their own pass."""
+    if len(args) != 2 or type(args[1]) is not dict or not isinstance(args[0], np.ndarray):
+        raise refuse("attributes of something that has none")
+    if args[1] and (type(args[0]) is not np.matrix or args[1] != {"_getitem": False}):
+        raise refuse("attributes of an array")
+
+
+CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
+    ("canning.arrays", "CannedArray"): "array",
+    ("canning.arrays", "CannedStrings"): "strings",
+    ("canning.arrays", "CannedSubclass"): subclass,
+    ("canning.arrays", "CannedMasked"): "masked",
+    ("canning.arrays", "CannedScalar"): "scalar",
+    ("canning.arrays", "CannedDtype"): "dtype",
+    ("canning.canned", "CannedBytes"): "bytes",
+    ("canning.canned", "CannedMemoryView"): "view",
+    ("canning.canned", "CannedMessage"): "message",
+    ("canning.canned", "set_attributes"): set_attributes,
+    ("canning.reducers", "CannedRegistered"): "registered",
+    ("canning.reducers", "make_stdlib_array"): "stdlib_array",
+}
+"""What a header may call of ours: functions, and methods of `DataBuilder` by name."""

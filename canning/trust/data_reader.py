@@ -1,0 +1,332 @@
+"""Read a header of plain data: pickle's opcodes for it, and nothing that imports, calls or alters.
+
+This takes the place of the C unpickler under ``trust="data"``. It is a loop over a closed set of opcodes of
+protocol 5 (https://docs.python.org/3/library/pickletools.html). A name in the header is looked up in one
+table of constructors that check their arguments; for any other name the message is refused before
+anything is built of it. Names and argument lists stay on the stack: they can be consumed by REDUCE and
+NEWOBJ and never become part of an object. Time and memory are bounded by what arrived: see `Limits`.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from ..errors import DeserializationError
+from . import Allowed, Limits, describe_name, enum_member, kind_of, new_instance, refuse, set_fields
+from .fused import MakeArray
+from .keys import KeyGuard
+from .opcodes import TOKENS, Arguments, Name, StackMachine
+from .plain import CONSTRUCTORS, SINGLETONS, set_uuid
+from .work import Work
+
+_CONTAINERS: Final = frozenset(
+    (list, dict, tuple, set, frozenset, slice, collections.OrderedDict, collections.deque)
+)
+_FRAIL: Final = frozenset((slice, collections.deque))
+"""Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
+_LATE: Final = 8
+"""How often a deque may get another one when it stands in one already, as in a cycle of deques."""
+_NOT_ALONE: Final = _CONTAINERS | TOKENS
+"""What a tuple may hold that makes it more than one value deep, or no value."""
+_SIZED: Final = frozenset((str, bytes, list, tuple, dict))
+CLASSES: Final[dict[tuple[str, str], type]] = {
+    ("uuid", "UUID"): uuid.UUID,
+    ("numpy", "matrix"): np.matrix,
+    ("numpy.matrixlib.defmatrix", "matrix"): np.matrix,
+    ("numpy", "recarray"): np.recarray,
+    ("numpy.rec", "recarray"): np.recarray,
+    ("numpy", "memmap"): np.memmap,
+    ("numpy.ma", "MaskedArray"): np.ma.MaskedArray,
+    ("numpy.ma.core", "MaskedArray"): np.ma.MaskedArray,
+}
+"""Classes that a message may name for what `CannedSubclass`, `CannedMasked` and NEWOBJ make of them."""
+
+
+class DataReader(StackMachine):
+    """Read one header.
+
+    Args:
+        data: the header, up to and with STOP.
+        constructor: gives what may be asked for by name besides `CONSTRUCTORS`.
+        allowed: classes that may be made field by field.
+        limits: bounds.
+        outside: pickle's own out-of-band buffers.
+        work: the account of what reading takes.
+        plain_array: makes arrays that are read in one step.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        constructor: Callable[[str, str], Callable[..., Any] | None],
+        allowed: Allowed,
+        limits: Limits,
+        outside: Iterator[memoryview],
+        work: Work,
+        plain_array: MakeArray | None = None,
+    ) -> None:
+        super().__init__(data, limits, outside)
+        self.constructor = constructor
+        self.plain_array = plain_array
+        self.allowed = allowed
+        self.keys = KeyGuard(limits, len(data))
+        self.unbuilt: dict[int, Any] = {}
+        self.held: set[int] = set()
+        self.late = 0
+        self.work = work
+
+    def _finish(self) -> Any:
+        if self.unbuilt:
+            raise DeserializationError("the header ends with an object that has no state yet")
+        return super()._finish()
+
+    # -- containers ------------------------------------------------------------------------------------
+
+    def _push_new(self, container: Any) -> None:
+        if self.depths:
+            self.depths.pop(id(container), None)  # of one that is gone
+            self.held.discard(id(container))
+        self.keys.forget(container)
+        self.stack.append(container)
+
+    def _note_depth(self, container: Any, items: Any) -> None:
+        """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
+        if _CONTAINERS.isdisjoint(map(type, items)):
+            return
+        depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in _CONTAINERS)
+        self._check_depth(depth)
+        self.depths[id(container)] = max(depth, self.depths.get(id(container), 1))
+        if type(container) in _FRAIL and not _FRAIL.isdisjoint(map(type, items)):
+            self._hold(container, items)
+
+    def _hold(self, container: Any, items: Any) -> None:
+        """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
+        self.late += id(container) in self.held
+        if self.late > _LATE:
+            raise DeserializationError("deques within deques that are filled from the outside in")
+        self.held.update(id(item) for item in items if type(item) in _FRAIL)
+        self.depths.setdefault(id(container), 1)
+
+    def _empty_list(self) -> None:
+        self._push_new([])
+
+    def _empty_dict(self) -> None:
+        self._push_new({})
+
+    def _empty_set(self) -> None:
+        self._push_new(set())
+
+    def _empty_tuple(self) -> None:
+        self.stack.append(())
+
+    def _push_tuple(self, items: list[Any]) -> None:
+        made = tuple(items)
+        if not _NOT_ALONE.isdisjoint(map(type, items)):
+            if self.named and not TOKENS.isdisjoint(map(type, items)):
+                self.stack.append(Arguments(items))
+                return
+            self.depths.pop(id(made), None)
+            self._note_depth(made, items)
+        elif self.depths:
+            self.depths.pop(id(made), None)
+        self.stack.append(made)
+
+    def _tuple(self) -> None:
+        self._push_tuple(self._items())
+
+    def _tuple_of(self, count: int) -> None:
+        if len(self.stack) - (self.marks[-1] if self.marks else 0) < count:
+            raise IndexError
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        self._push_tuple(items)
+
+    def _tuple1(self) -> None:
+        self._tuple_of(1)
+
+    def _tuple2(self) -> None:
+        self._tuple_of(2)
+
+    def _tuple3(self) -> None:
+        self._tuple_of(3)
+
+    def _extend(self, items: list[Any]) -> None:
+        self._no_tokens(items)
+        target = self.stack[-1]
+        if type(target) is not list and type(target) is not collections.deque:
+            raise TypeError
+        self._note_depth(target, items)
+        target.extend(items)
+
+    def _append(self) -> None:
+        self._extend([self._pop()])
+
+    def _appends(self) -> None:
+        self._extend(self._items())
+
+    def _set_items(self, items: list[Any]) -> None:
+        self._no_tokens(items)
+        target = self.stack[-1]
+        if (type(target) is not dict and type(target) is not collections.OrderedDict) or len(items) % 2:
+            raise TypeError
+        self._note_depth(target, items)
+        keys, check = items[::2], self.keys.check
+        for key in keys:
+            check(target, key)
+        self.keys.put(target, keys, items[1::2])
+
+    def _setitem(self) -> None:
+        value = self._pop()
+        self._set_items([self._pop(), value])
+
+    def _setitems(self) -> None:
+        self._set_items(self._items())
+
+    def _add_items(self) -> None:
+        items = self._items()
+        self._no_tokens(items)
+        if type(self.stack[-1]) is not set:
+            raise TypeError
+        self._fill_set(self.stack[-1], items)
+
+    def _frozenset(self) -> None:
+        items = self._items()
+        self._no_tokens(items)
+        made: set[Any] = set()
+        self.keys.forget(made)
+        self._fill_set(made, items)
+        depth = self.depths.pop(id(made), None)
+        frozen = frozenset(items)  # of a set it would take slots of its own
+        self._push_new(frozen)
+        if depth is not None:
+            self.depths[id(frozen)] = depth
+
+    def _fill_set(self, target: set[Any], items: list[Any]) -> None:
+        self._note_depth(target, items)
+        for item in items:
+            self.keys.check(target, item)
+        self.keys.put(target, items)
+
+    # -- calls -----------------------------------------------------------------------------------------
+
+    def _global(self) -> None:
+        module = self._line()
+        self._push_name(module, self._line())
+
+    def _line(self) -> str:
+        end = self.data.index(b"\n", self.at, self.at + 256)
+        line, self.at = self.data[self.at : end].decode(), end + 1
+        return line
+
+    def _stack_global(self) -> None:
+        name, module = self._pop(), self._pop()
+        if type(name) is not str or type(module) is not str:
+            raise TypeError
+        self._push_name(module, name)
+
+    def _push_name(self, module: str, name: str) -> None:
+        if (module, name) in SINGLETONS:
+            self.stack.append(SINGLETONS[module, name])
+            return
+        make = CONSTRUCTORS.get((module, name)) or self.constructor(module, name)
+        if make is not None:
+            found = Name(make, None, self.plain_array if name == "CannedArray" else None)
+        elif (module, name) in CLASSES:
+            found = Name(None, CLASSES[module, name])
+        else:
+            cls = self.allowed.find(module, name)
+            if cls is None:
+                raise refuse(describe_name(module, name))
+            found = (
+                Name(functools.partial(enum_member, cls), cls) if kind_of(cls) == "enum" else Name(None, cls)
+            )
+        self.named = True
+        self.stack.append(found)
+
+    def _call_of(self) -> tuple[Name, Any]:
+        args, name = self._pop(), self._pop()
+        if type(name) is not Name or type(args) not in (tuple, Arguments):
+            raise refuse("a call of something that is no name")
+        return name, args
+
+    def _reduce(self) -> None:
+        name, args = self._call_of()
+        if name.make is None or (type(args) is Arguments and not hasattr(name.make, "takes_classes")):
+            raise refuse("a call of a class")
+        self.work.call(len(args) + sum(len(arg) for arg in args if type(arg) in _SIZED))
+        made = name.make(*args)
+        self._push_new(made)
+        if type(made) is slice:
+            self._note_depth(made, args)
+
+    def _newobj(self) -> None:
+        name, args = self._call_of()
+        if name.cls is None or type(args) is not tuple:
+            raise refuse("an instance of something that is no class")
+        if name.cls is uuid.UUID:
+            made: Any = object.__new__(uuid.UUID)
+        else:
+            made = new_instance(name.cls, args)
+        if type(made) is uuid.UUID or kind_of(name.cls) == "fields":
+            self.unbuilt[id(made)] = made
+        self._push_new(made)
+
+    def _build(self) -> None:
+        state, obj = self._pop(), self.stack[-1]
+        self._no_tokens((state,))
+        if type(obj) is collections.OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
+            obj._metadata = state["_metadata"]  # type: ignore[attr-defined] # of torch's state_dict
+            return
+        if self.unbuilt.pop(id(obj), None) is None:
+            raise refuse("the state of an object that has none")
+        (set_uuid if type(obj) is uuid.UUID else set_fields)(obj, state)
+
+
+_STEPS: Final[dict[int, str]] = {
+    0x80: "_proto",
+    0x95: "_frame",
+    0x4E: "_none",
+    0x88: "_true",
+    0x89: "_false",
+    0x8A: "_long1",
+    0x8B: "_long4",
+    0x43: "_bytes1",
+    0x42: "_bytes4",
+    0x8E: "_bytes8",
+    0x96: "_bytearray8",
+    0x58: "_text4",
+    0x8D: "_text8",
+    0x97: "_next_buffer",
+    0x98: "_readonly_buffer",
+    0x28: "_mark",
+    0x30: "_drop",
+    0x31: "_drop_to_mark",
+    0x6A: "_long_get",
+    0x5D: "_empty_list",
+    0x7D: "_empty_dict",
+    0x8F: "_empty_set",
+    0x29: "_empty_tuple",
+    0x74: "_tuple",
+    0x85: "_tuple1",
+    0x86: "_tuple2",
+    0x87: "_tuple3",
+    0x61: "_append",
+    0x65: "_appends",
+    0x73: "_setitem",
+    0x75: "_setitems",
+    0x90: "_add_items",
+    0x91: "_frozenset",
+    0x63: "_global",
+    0x93: "_stack_global",
+    0x52: "_reduce",
+    0x81: "_newobj",
+    0x62: "_build",
+}
+"""The opcodes that are read, besides those in the loop itself; any other refuses the message."""
+DataReader.STEPS = {code: getattr(DataReader, name) for code, name in _STEPS.items()}

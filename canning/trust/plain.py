@@ -1,0 +1,218 @@
+"""Plain data beyond what pickle has opcodes for, from arguments that a stranger made up.
+
+Each function here checks its arguments before it builds anything, and builds by public constructors. They
+stand in `CONSTRUCTORS` under the names by which messages ask for them.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import decimal
+import fractions
+import functools
+import pathlib
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..errors import DeserializationError
+
+_NUMBER: Final = re.compile(
+    r"[+-]?(\d{1,4300}(\.\d{0,4300})?|\.\d{1,4300})([eE][+-]?\d{1,9})?|[+-]?(Infinity|s?NaN\d{0,4300})"
+)
+_RATIO: Final = re.compile(r"-?\d{1,4300}(/\d{1,4300})?")
+
+
+def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int = 0) -> None:
+    """Raise `DeserializationError` unless there are these arguments, each exactly of its type."""
+    if not len(kinds) - optional <= len(args) <= len(kinds):
+        raise DeserializationError(f"{len(args)} arguments, where {len(kinds)} are expected")
+    for arg, kind in zip(args, kinds, strict=False):
+        if type(arg) not in (kind if isinstance(kind, tuple) else (kind,)):
+            raise DeserializationError(f"an argument of type {type(arg).__name__} where none belongs")
+
+
+def make_datetime(*args: Any) -> dt.datetime:
+    """Make a datetime of the ten bytes that pickle has for one; the time zone may follow."""
+    raw = _exactly(*_with_zone(args), 10)
+    fold, month = raw[2] >> 7, raw[2] & 127
+    micro = raw[7] << 16 | raw[8] << 8 | raw[9]
+    zone = args[1] if len(args) > 1 else None
+    day, hour, minute, second = raw[3:7]
+    return dt.datetime(raw[0] << 8 | raw[1], month, day, hour, minute, second, micro, zone, fold=fold)
+
+
+def make_date(*args: Any) -> dt.date:
+    """Make a date of its four bytes."""
+    check(args, bytes)
+    raw = _exactly(args[0], 4)
+    return dt.date(raw[0] << 8 | raw[1], raw[2], raw[3])
+
+
+def make_time(*args: Any) -> dt.time:
+    """Make a time of its six bytes; the time zone may follow."""
+    raw = _exactly(*_with_zone(args), 6)
+    micro = raw[3] << 16 | raw[4] << 8 | raw[5]
+    zone = args[1] if len(args) > 1 else None
+    return dt.time(raw[0] & 127, raw[1], raw[2], micro, zone, fold=raw[0] >> 7)
+
+
+def _with_zone(args: tuple[Any, ...]) -> tuple[bytes]:
+    """Check bytes that a time zone may follow: an offset, or what a registered decoder has made."""
+    check(args[:1], bytes)
+    if len(args) > 2 or not all(isinstance(zone, dt.tzinfo) for zone in args[1:]):
+        raise DeserializationError("a time with something else than a time zone")
+    return args[:1]
+
+
+def _exactly(raw: bytes, size: int) -> bytes:
+    if len(raw) != size:
+        raise DeserializationError(f"{len(raw)} bytes where a date or time has {size}")
+    return raw
+
+
+def make_timedelta(*args: Any) -> dt.timedelta:
+    """Make a timedelta of days, seconds, microseconds."""
+    check(args, int, int, int)
+    return dt.timedelta(*args)
+
+
+def make_timezone(*args: Any) -> dt.timezone:
+    """Make a time zone of its offset; the name may follow."""
+    check(args, dt.timedelta, str, optional=1)
+    return dt.timezone(*args)
+
+
+def make_decimal(*args: Any) -> decimal.Decimal:
+    """Make a Decimal of its digits."""
+    check(args, str)
+    if not _NUMBER.fullmatch(args[0]):
+        raise DeserializationError("a Decimal that is not a number of at most 4300 digits")
+    return decimal.Decimal(args[0])
+
+
+def make_fraction(*args: Any) -> fractions.Fraction:
+    """Make a Fraction of two ints, or of their text."""
+    if len(args) == 1:
+        check(args, str)
+        if not _RATIO.fullmatch(args[0]):
+            raise DeserializationError("a Fraction that is not a ratio of at most 4300 digits")
+        return fractions.Fraction(args[0])
+    check(args, int, int)
+    return fractions.Fraction(*args)
+
+
+def make_range(*args: Any) -> range:
+    """Make a range of start, stop, step."""
+    check(args, int, int, int)
+    return range(*args)
+
+
+def make_slice(*args: Any) -> slice:
+    """Make a slice of start, stop, step."""
+    if len(args) != 3:
+        raise DeserializationError(f"{len(args)} arguments for a slice")
+    return slice(*args)
+
+
+def make_complex(*args: Any) -> complex:
+    """Make a complex of two floats."""
+    check(args, float, float)
+    return complex(*args)
+
+
+def make_ordered_dict(*args: Any) -> collections.OrderedDict[Any, Any]:
+    """Make an OrderedDict, empty."""
+    check(args)
+    return collections.OrderedDict()
+
+
+def make_deque(*args: Any) -> collections.deque[Any]:
+    """Make a deque, empty, with its greatest length where it has one."""
+    if not args:
+        return collections.deque()
+    check(args, tuple, int)
+    if args[0]:
+        raise DeserializationError("a deque that starts with items")
+    return collections.deque(maxlen=args[1])
+
+
+def make_counter(*args: Any) -> collections.Counter[Any]:
+    """Make a Counter of its counts."""
+    check(args, dict)
+    made: collections.Counter[Any] = collections.Counter()
+    dict.update(made, args[0])
+    return made
+
+
+def make_address(name: str, *args: Any) -> Any:
+    """Make an address or a network of its text; `name` is that of the class."""
+    import ipaddress  # 2 ms, for what few messages hold
+
+    check(args, (str, int))
+    if type(args[0]) is str and len(args[0]) > 100:
+        raise DeserializationError("an address that is too long")
+    return getattr(ipaddress, name)(args[0])
+
+
+def make_path(*args: Any) -> pathlib.PurePath:
+    """Make a path of its parts, for the system that reads it."""
+    if any(type(arg) is not str for arg in args):
+        raise DeserializationError("a path of something else than text")
+    return pathlib.Path(*args)
+
+
+def make_pure_posix_path(*args: Any) -> pathlib.PurePath:
+    """Make a path of its parts that belongs to no system."""
+    make_path(*args)
+    return pathlib.PurePosixPath(*args)
+
+
+def make_pure_windows_path(*args: Any) -> pathlib.PurePath:
+    """Make a path of Windows of its parts."""
+    make_path(*args)
+    return pathlib.PureWindowsPath(*args)
+
+
+def set_uuid(obj: uuid.UUID, state: Any) -> None:
+    """Give a UUID that was just made its number."""
+    if type(state) is not dict or set(state) - {"int", "is_safe"} or type(state.get("int")) is not int:
+        raise DeserializationError("the state of a UUID that is not one")
+    if not 0 <= state["int"] < 1 << 128:
+        raise DeserializationError("a UUID out of range")
+    object.__setattr__(obj, "int", state["int"])
+    object.__setattr__(obj, "is_safe", uuid.SafeUUID.unknown)
+
+
+_ADDRESSES: Final = (
+    *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
+)
+_PATHS: Final = {
+    "PosixPath": make_path,
+    "WindowsPath": make_pure_windows_path,
+    "PurePosixPath": make_pure_posix_path,
+    "PureWindowsPath": make_pure_windows_path,
+}
+
+CONSTRUCTORS: Final[dict[tuple[str, str], Callable[..., Any]]] = {
+    ("datetime", "datetime"): make_datetime,
+    ("datetime", "date"): make_date,
+    ("datetime", "time"): make_time,
+    ("datetime", "timedelta"): make_timedelta,
+    ("datetime", "timezone"): make_timezone,
+    ("decimal", "Decimal"): make_decimal,
+    ("fractions", "Fraction"): make_fraction,
+    ("builtins", "range"): make_range,
+    ("builtins", "slice"): make_slice,
+    ("builtins", "complex"): make_complex,
+    ("collections", "OrderedDict"): make_ordered_dict,
+    ("collections", "deque"): make_deque,
+    ("collections", "Counter"): make_counter,
+    **{("ipaddress", name): functools.partial(make_address, name) for name in _ADDRESSES},
+    **{(module, name): make for module in ("pathlib", "pathlib._local") for name, make in _PATHS.items()},
+}
+"""What messages ask for by name, and what answers: nothing but this is ever called."""
+SINGLETONS: Final = {("builtins", "Ellipsis"): ..., ("builtins", "NotImplemented"): NotImplemented}
+"""Objects that messages name, and that cannot be altered."""

@@ -1,0 +1,82 @@
+"""Arrays from descriptions that a stranger made up: every number is checked before numpy sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..arrays import view_array
+from ..buffers import flat
+from ..errors import DeserializationError
+from ..layout import Array
+from .plain import check
+from .plain_dtypes import Dtypes, Shape, checked_shape
+
+
+def plain_array(memory: Any, shape: Any, dtype: np.dtype[Any]) -> Array:
+    """View memory as an array in C order of one of numpy's own dtypes."""
+    size = len(memory)
+    if math.prod(checked_shape(shape)) * dtype.itemsize != size:
+        raise DeserializationError(f"an array that does not fit its {size} bytes")
+    return np.ndarray(shape, dtype, memory if size else bytearray(1))
+
+
+def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Callable[[int], None]) -> Any:
+    """View memory as the array that `args` describe: shape, dtype, layout, read-only flag.
+
+    `spend` is told of bytes that must be copied for the sake of alignment.
+    """
+    check(args, tuple, (str, tuple), (tuple, type(None)), bool, optional=2)
+    shape, dtype = checked_shape(args[0]), dtypes.build(args[1])
+    layout = args[2] if len(args) > 2 else None
+    size = flat(memory).nbytes
+    if layout is None:
+        if math.prod(shape) * dtype.itemsize != size:
+            raise DeserializationError(f"an array that does not fit its {size} bytes")
+    else:
+        check_layout(layout, shape, dtype.itemsize, size)
+    readonly = len(args) > 3 and args[3]
+    array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
+    if not array.flags.aligned:
+        spend(2 * size)
+        return view_array(memory if size else bytearray(1), shape, dtype, layout, readonly)
+    if readonly:
+        array.flags.writeable = False
+    return array
+
+
+def check_layout(layout: Any, shape: Shape, itemsize: int, size: int) -> None:
+    """Check that an offset and strides of this shape stay within `size` bytes."""
+    if len(layout) != 2 or type(layout[0]) is not int or type(layout[1]) is not tuple:
+        raise DeserializationError("a layout of an array that is none")
+    offset, strides = layout
+    if len(strides) != len(shape):
+        raise DeserializationError("strides that do not belong to their shape")
+    low = high = offset
+    for length, stride in zip(shape, strides, strict=True):
+        if type(stride) is not int:
+            raise DeserializationError("strides that are no numbers")
+        reach = (length - 1) * stride
+        if reach < 0:
+            low += reach
+        else:
+            high += reach
+    if low < 0 or high + itemsize > size:
+        raise DeserializationError(f"an array that reaches outside its {size} bytes")
+
+
+def checked_scalar(args: tuple[Any, ...], dtypes: Dtypes) -> Any:
+    """Make a numpy scalar of its dtype and its bytes."""
+    check(args, (str, tuple), (bytes, str))
+    dtype, value = args
+    if dtype == "U" and type(value) is str:
+        return np.str_(value)
+    if dtype == "S" and type(value) is bytes:
+        return np.bytes_(value)
+    kind = dtypes.build(dtype)
+    if type(value) is not bytes or len(value) != kind.itemsize:
+        raise DeserializationError("a scalar that does not fit its bytes")
+    return np.ndarray((), kind, bytearray(value))[()]
