@@ -20,7 +20,6 @@ from .canned import (
     Reference,
     uncan,
 )
-from .code.received import ReceivedModule, forget, received_modules
 from .code.stubs import Stub
 from .codecs import Chooser, Codec, Codecs, default_codecs
 from .codecs.adaptive import Adaptive
@@ -54,12 +53,14 @@ from .trust import Limits
 from .wrapping import can
 
 if TYPE_CHECKING:
+    from .code.received import ReceivedModule, forget, received_modules
     from .inspection import Global, Report, ScanResult, inspect, scan
     from .inspection.explaining import Explanation, explain
 
 __version__ = "0.1.0"
 
 _LATER: Final = {
+    **dict.fromkeys(("ReceivedModule", "forget", "received_modules"), "code.received"),
     **dict.fromkeys(("Explanation", "explain"), "inspection.explaining"),
     **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection"),
 }

@@ -9,7 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,13 +23,15 @@ from .canned import (
     make_bytes,
     open_canned,
 )
-from .code.finding import Finder
 from .dtypes import BY_NAME
 from .functions import fill_function, make_function
 from .layout import clusters
 from .reducers import rebuild
 from .registry import Registry
 from .wire import Trailer
+
+if TYPE_CHECKING:
+    from .code.finding import Finder
 
 _SAFE: Final = 16
 """Bytes to which shared memory is aligned before arrays look at it: the strictest of numpy's dtypes."""

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
-from .code.finding import Finder, new_finder
-from .code.missing import explain_reading, moved
 from .code.renaming import Renames
 from .code.versions import check_versions, packages, say_whence
-from .codecs import CODECS, Chooser, Codec, Codecs, decode, decoded_lengths
+from .codecs import CODECS, Chooser, Codec, Codecs, decode
 from .errors import CanningError, DeserializationError
 from .lone import read_inline, read_lone
 from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
 from .secret import Keys
 from .signing import verify
-from .trust import MESSAGES, Allowed, Limits
-from .trust.data_builder import DataBuilder
-from .trust.work import Work
+from .trust import Allowed, Limits
 from .wire import (
     CALL,
     CODE,
@@ -38,6 +34,9 @@ from .wire import (
     flags_alone,
     parse,
 )
+
+if TYPE_CHECKING:
+    from .code.finding import Finder
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -99,7 +98,9 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
         raise DeserializationError("there is no frame to read an object from")
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
-        return _read_data(options, head, frames, 0, Work(options.limits))
+        from .trust.data_message import read_data  # with all it stands on a third of this package's import
+
+        return read_data(options, head, frames)
     finder = None
     try:
         if options.finds or options.registry.renames:
@@ -109,10 +110,19 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
+        from .code.missing import explain_reading, moved
+
         if finder is None and moved(head):
             return _found(options, head, frames, g, new_finder(options))
         told = explain_reading(head, error, new_finder(options).look_up)
         raise say_whence(told, head) from error.__cause__
+
+
+def new_finder(options: Options) -> Finder:
+    """Make what finds names; its modules are imported here, since few messages need them."""
+    from .code.finding import finder_of
+
+    return finder_of(options)
 
 
 def _found(
@@ -169,7 +179,7 @@ def _read_code(
         finder.receive(said, options.prefer)
     if trailer.flags & PLAIN and trailer.frames == 1 and finder is None:
         return _guard(pickle.loads, head), frames[1:], trailer.flags
-    parts = _decode(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
+    parts = decode_frames(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
     buffers: Any = parts
     outside = None
     if trailer.table is not None or trailer.outside or options.writable:
@@ -201,72 +211,12 @@ def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Find
     return obj, list(taken), 0
 
 
-def _read_data(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
-    if level > MESSAGES:
-        raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
-    limits, size = options.limits, len(head)
-    if len(frames) > limits.frames:
-        raise DeserializationError(f"{len(frames)} frames: this reader's limit is frames={limits.frames}")
-    trailer = parse(head)
-    plain = trailer is None
-    parts: Sequence[memoryview]
-    if trailer is None:
-        trailer = Trailer(size, size, len(frames), (), None, len(frames) - 1, 0, b"")
-        parts = _Following(frames)
-    else:
-        found = check_frames(trailer, frames[1 : trailer.frames])
-        _check_size(size + _extent(trailer), limits)
-        work.decode(trailer.extensions.get(CODECS), len(trailer.lengths), options.codec, options.codecs)
-        parts = list(map(flat, _decode(options, trailer, found)))
-        size += sum(map(len, parts))
-    _check_size(size, limits)
-    buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
-
-    def read_within(within: list[Any]) -> Any:
-        obj, rest, _ = _read_data(options, within[0], within, level + 1, work)
-        if rest:
-            raise DeserializationError("a message within the message that has frames behind it")
-        return obj
-
-    work.enter(trailer.pickle_length, len(head) + sum(trailer.lengths), size, level)
-    builder = DataBuilder(buffers, options.registry, options.allowed, options.limits, work, read_within)
-    obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
-    taken = trailer.frames
-    if plain:  # it does not say how many frames are its own
-        taken = 1 + buffers.given
-        _check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
-    return obj, frames[taken:], trailer.flags
-
-
-class _Following(Sequence[memoryview]):
-    """View the frames behind a plain pickle when they are asked for: there may be many, and few its own."""
-
-    def __init__(self, frames: list[Any]) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames) - 1
-
-    def __getitem__(self, number: Any) -> Any:
-        return flat(self._frames[number + 1])
-
-
-def _decode(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
+def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
+    """Undo what the frames behind frame 0 went through, where they went through a codec."""
     content = trailer.extensions.get(CODECS)
     if content is None:
         return parts
     return decode(content, parts, options.codec, options.codecs, writable=options.writable)
-
-
-def _extent(trailer: Trailer) -> int:
-    """Count the bytes behind frame 0, on the wire or decoded, whichever are more."""
-    return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.extensions)))
-
-
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.message_bytes:
-        limit = f"message_bytes={limits.message_bytes}"
-        raise DeserializationError(f"{size} bytes: this reader's limit is {limit}")
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:

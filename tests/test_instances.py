@@ -88,7 +88,9 @@ def test_an_instance_reduces_as_it_does_by_itself(obj: Any, ordinary: bool) -> N
     assert (ours[2:3] or (None,)) == (theirs[2:3] or (None,))
 
 
-@pytest.mark.parametrize("obj", [obj for obj, ordinary in OBJECTS if ordinary], ids=repr)
+@pytest.mark.parametrize(
+    "obj", [obj for obj, ordinary in OBJECTS if ordinary], ids=lambda obj: type(obj).__name__
+)
 def test_the_pickle_is_the_one_that_pickle_makes(obj: Any) -> None:
     head = serialize_object([obj, obj])[0]
     steps = [opcode.name for opcode, _, _ in pickletools.genops(head)]

@@ -109,7 +109,7 @@ class Finder:
         return PlainReader(file, buffers=buffers)
 
 
-def new_finder(options: FindingOptions) -> Finder:
+def finder_of(options: FindingOptions) -> Finder:
     """Make a finder."""
     registered = options.registry.renames
     renames = options.renames.over(registered) if registered else options.renames
