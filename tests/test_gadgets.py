@@ -30,8 +30,7 @@ Seen = dict[str, dict[str, Any]]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[functools.partial[Seen]]:
     """Give what was seen of all attacks, run both ways at once."""
 
-    def run(kind: str) -> Seen:
-        folder = tmp_path_factory.mktemp(kind)
+    def run(kind: str, folder: Path) -> Seen:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "PYTHONHASHSEED": "0"}
         command = [sys.executable, "-m", "tests.gadgets.child", kind, str(folder)]
         done = subprocess.run(
@@ -40,8 +39,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[functools.partial
         assert done.returncode == 0, done.stderr.decode()
         return {seen["name"]: seen for seen in map(json.loads, done.stdout.splitlines())}
 
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("control", "offer")}  # not safe in threads
     with ThreadPoolExecutor() as pool:
-        futures = {kind: pool.submit(run, kind) for kind in ("control", "offer")}
+        futures = {kind: pool.submit(run, kind, folder) for kind, folder in folders.items()}
         yield functools.partial(lambda kind: futures[kind].result())
 
 
