@@ -50,12 +50,15 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Serializatio
         return SerializationError("nested too deeply to be pickled", path)
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
-    return SerializationError(_say(culprit, reason), path)
+    return SerializationError(_say(culprit, reason, serializer.pickler), path)
 
 
-def _say(culprit: Any, reason: Exception) -> str:
+def _say(culprit: Any, reason: Exception, pickler: str) -> str:
     kind = type(culprit)
     text = str(reason)
+    if pickler == "pickle" and issubclass(kind, types.FunctionType | type):
+        what = "class" if issubclass(kind, type) else "function"
+        return f'this {what} cannot be imported by its name, which pickler="pickle" needs: take "auto"'
     if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
         return text  # "cannot pickle '_thread.lock' object": says the type, and no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -85,7 +85,7 @@ def loads(blob: Any, g: Namespace | None = None, **options: Any) -> Any:
     copies them). As with pickle, **whoever wrote the blob can run any code here.** Raises
     `DeserializationError` where it is damaged.
     """
-    obj, rest = default_serializer.deserialize_object(frames_of(blob), g, **options)
+    obj, rest = default_serializer.evolve(**options).deserialize_object(frames_of(blob), g)
     if rest:
         raise DeserializationError(f"the blob holds {len(rest)} frames more than one object has")
     return obj

@@ -47,6 +47,7 @@ class ByName(Exception):
 CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
 """What is raised where something can only go by value. Any other error is an object's own, and asking it
 once more would but run its methods twice."""
+_PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "pickle"))
 
 
 @dataclass(slots=True)
@@ -83,9 +84,24 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, ahead=error.objects, watch=False)
     if isinstance(error, ByValueClass) and len(plan.classes) < _CLASSES_AHEAD:
         return replace(plan, classes=[*plan.classes, error.cls])
-    if plan.by_value or not by_value or not isinstance(error, CURABLE):
+    if plan.by_value or not by_value or not isinstance(error, CURABLE) or _is_own(error):
         raise error
     return replace(plan, by_value=True, classes=[])
+
+
+def _is_own(error: Exception) -> bool:
+    """Tell whether an object's own method raised an error, and not the C pickler, which has no frames.
+
+    Loggers raise `pickle.PicklingError` where cloudpickle helps; looking a name up may call ``__getattr__``.
+    """
+    if not isinstance(error, AttributeError | TypeError):
+        return False
+    step = error.__traceback__
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _PICKLERS:
+            return step.tb_frame.f_code.co_name != "__getattr__"
+        step = step.tb_next
+    return False
 
 
 def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:

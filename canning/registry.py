@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 from collections.abc import Callable
@@ -101,7 +102,7 @@ class Registry(Marks):
         same name.
         """
         if isinstance(type_or_name, str):
-            name = type_or_name
+            name = _checked_name(type_or_name)
         elif isinstance(type_or_name, type):
             name = dotted_name(type_or_name)
         else:
@@ -251,6 +252,16 @@ def dotted_name(cls: type) -> str:
     """
     module: str = cls.__module__
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+
+
+def _checked_name(name: str) -> str:
+    parts = name.split(".")
+    dotted = all(part.isidentifier() or part == "<locals>" for part in parts)
+    if not dotted or (len(parts) == 1 and not hasattr(builtins, name)):
+        raise ValueError(
+            f"{name!r} names no type: a dotted name starts with the module, as 'pandas.DataFrame'"
+        )
+    return name
 
 
 def _takes_class(function: Callable[..., Any]) -> bool:

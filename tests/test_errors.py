@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import logging
 import pickle
 import sys
 import threading
@@ -30,6 +31,13 @@ from .samples import Frozen, InfoArray, OnlySlots, Pair, Plain, Point, Slotted, 
 
 LOCK = threading.Lock()
 LARGE = np.arange(5000.0)
+
+
+def local_class() -> type:
+    class Local:
+        pass
+
+    return Local
 
 
 def object_array(shape: tuple[int, ...], index: tuple[int, ...], item: Any) -> Any:
@@ -367,6 +375,49 @@ def test_the_culprit_is_not_found_twice_in_one_object() -> None:
     with pytest.raises(SerializationError):
         serialize_object([shared, shared, shared, {"k": [shared, LOCK]}])
     assert times < 50 * 30
+
+
+@pytest.mark.parametrize("kind", [AttributeError, TypeError])
+def test_an_error_of_an_objects_own_is_not_taken_for_one_of_the_picklers(kind: type[Exception]) -> None:
+    """By value nothing would change, and the object's methods would run once more, with all that they do."""
+    times = 0
+
+    class Failing:
+        def __init__(self, error: type[Exception]) -> None:
+            self.error = error
+
+        def __reduce__(self) -> Any:
+            nonlocal times
+            times += 1
+            raise self.error("own")
+
+    def calls(error: type[Exception]) -> int:
+        nonlocal times
+        times = 0
+        with pytest.raises(SerializationError, match=rf"^obj\['k'\].*{error.__name__} from its own pickling"):
+            serialize_object({"k": Failing(error)})
+        return times
+
+    assert calls(kind) == calls(ValueError)
+
+
+def test_what_only_cloudpickle_takes_still_goes_by_value() -> None:
+    logger = logging.getLogger("canning.tests.not.the.root")
+    cases = [logger, types.CellType(1), {1: 2}.keys(), give(1).__code__, types, lambda: 1]
+    for each in cases:
+        deserialize_object(serialize_object({"k": [each]}))
+    stranger = logging.Logger("not known to logging")  # whose own pickling fails, in Python
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(stranger)
+    assert deserialize_object(serialize_object([stranger]))[0][0].name == stranger.name
+
+
+@pytest.mark.parametrize(("obj", "what"), [(give(1), "function"), (local_class(), "class")])
+def test_code_that_only_goes_by_value_says_so(obj: Any, what: str) -> None:
+    with pytest.raises(SerializationError) as caught:
+        Serializer(pickler="pickle").serialize_object({"f": obj})
+    assert caught.value.path == "obj['f']"
+    assert f"this {what} cannot be imported by its name" in caught.value.reason
 
 
 def test_versions_are_told() -> None:

@@ -244,3 +244,8 @@ def test_several_threads_write_one_file(tmp_path: Path) -> None:
 def test_open_files_are_not_paths() -> None:
     with pytest.raises(TypeError):
         dump(5, io.BytesIO())  # type: ignore[arg-type]
+
+
+def test_an_unknown_option_is_named_before_the_blob_is_looked_at() -> None:
+    with pytest.raises(TypeError, match="no_such_option"):
+        loads(b"", no_such_option=1)

@@ -481,3 +481,13 @@ def test_registering_while_others_serialize() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert errors == []
+
+
+@pytest.mark.parametrize("name", ["DataFrame", "", "pandas.", ".DataFrame", "pandas DataFrame", "a-b.C"])
+def test_a_name_that_can_name_no_type_is_refused(name: str) -> None:
+    registry = Registry()
+    with pytest.raises(ValueError, match="names no type"):
+        registry.register(name, can=repr, uncan=str)
+    registry.register("complex", can=repr, uncan=complex)
+    registry.register("some.module.Outer.Inner", can=repr, uncan=str)
+    registry.register("some.module.make.<locals>.Local", can=repr, uncan=str)
