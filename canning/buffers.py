@@ -26,15 +26,12 @@ class _Span:
     `base` is what `owner_of` finds: see `foreign`.
     """
 
-    def __init__(self, address: int, nbytes: int, owner: object, readonly: bool, base: Any = None) -> None:
+    __slots__ = ("__array_interface__", "base", "owner")
+
+    def __init__(self, interface: dict[str, Any], owner: object, base: Any = None) -> None:
+        self.__array_interface__ = interface
         self.owner = owner
         self.base = base
-        self.__array_interface__: dict[str, Any] = {
-            "data": (address, readonly),
-            "shape": (nbytes,),
-            "typestr": "|u1",
-            "version": 3,
-        }
 
 
 def flat(frame: Any) -> memoryview:
@@ -64,7 +61,8 @@ def address(view: memoryview) -> int:
 
 def span(low: int, high: int, owner: object, *, readonly: bool) -> memoryview:
     """View the bytes from address `low` up to `high` of memory that `owner` keeps alive."""
-    return memoryview(np.asarray(_Span(low, high - low, owner, readonly)))
+    interface = {"data": (low, readonly), "shape": (high - low,), "typestr": "|u1", "version": 3}
+    return memoryview(np.asarray(_Span(interface, owner)))
 
 
 def foreign(
@@ -80,13 +78,17 @@ def foreign(
     `root` tells which arrays may share memory, where libraries make an owner anew whenever they are
     asked: the object behind all of them, or the address at which their memory starts.
     """
-    span = _Span(address, 0, owner, False, root)
-    span.__array_interface__.update(shape=shape, typestr=typestr, strides=strides)
-    return np.asarray(span)
+    interface = {"data": (address, False), "shape": shape, "typestr": typestr, "version": 3}
+    if strides is not None:
+        interface["strides"] = strides
+    return np.asarray(_Span(interface, owner, root))
 
 
 def owner_key(obj: Any) -> int:
     """Tell who owns the memory of an object by a number: two that differ share none."""
+    base = getattr(obj, "base", None)
+    if type(base) is _Span and type(base.base) is int:  # of Arrow's buffers: the address itself
+        return base.base
     owner = owner_of(obj)
     return owner if type(owner) is int else id(owner)
 

@@ -21,11 +21,21 @@ Node = Any
 SMALL: Final = 1024
 """Bytes under which a buffer goes into the header."""
 _lib: Any = pa.lib
+_restore: Final[Any] = _lib._restore_array
 _OFFSETS: Final[dict[int, int]] = {
     **dict.fromkeys((_lib.Type_STRING, _lib.Type_BINARY, _lib.Type_LIST, _lib.Type_MAP), 4),
     **dict.fromkeys((_lib.Type_LARGE_STRING, _lib.Type_LARGE_BINARY, _lib.Type_LARGE_LIST), 8),
 }
 """Bytes of one offset of the types that have them."""
+_WIDTHS: Final[dict[int, int]] = {
+    **dict.fromkeys((_lib.Type_INT8, _lib.Type_UINT8), 1),
+    **dict.fromkeys((_lib.Type_INT16, _lib.Type_UINT16), 2),
+    **dict.fromkeys((_lib.Type_INT32, _lib.Type_UINT32, _lib.Type_FLOAT, _lib.Type_DATE32), 4),
+    **dict.fromkeys((_lib.Type_INT64, _lib.Type_UINT64, _lib.Type_DOUBLE, _lib.Type_TIMESTAMP), 8),
+}
+"""Bytes of a value of the types that most columns are of: see `_common`."""
+_TEXTS: Final = (_lib.Type_STRING, _lib.Type_BINARY, _lib.Type_LARGE_STRING, _lib.Type_LARGE_BINARY)
+_COMMON: Final = frozenset((*_WIDTHS, *_TEXTS))
 _NESTED: Final = frozenset((_lib.Type_STRUCT, _lib.Type_FIXED_SIZE_LIST))
 _VIEWS: Final = frozenset((_lib.Type_STRING_VIEW, _lib.Type_BINARY_VIEW))
 _INLINE: Final = 12
@@ -68,30 +78,46 @@ def node_of(array: Any) -> Node:
     >>> node_of(pa.array([1, 2, 3])[1:])[:3]
     (2, 0, 1)
     """
+    kind, length = array.type.id, len(array)
+    if length and kind in _COMMON:
+        buffers = array.buffers()
+        if buffers[0] is None:
+            return _common(kind, length, array.offset, buffers)
     data = array.__reduce__()[1][0]
     return _trimmed(data, 0, data[1])
 
 
-def text_node_of(array: Any) -> Node:
-    """Take an array of text apart; what most are, whole and with nothing missing, in 4 µs in place of 10."""
-    valid, bounds, memory = array.buffers()
-    length, item = len(array), _OFFSETS[array.type.id]
-    if valid is None and memory is not None and not array.offset and bounds.size == item * (length + 1):
-        low, high = _ends(bounds, item, 0)
-        if low == 0 and high == memory.size:
-            return length, 0, 0, (None, buffer_state(bounds), buffer_state(memory)), (), None
-    return node_of(array)
+def _common(kind: int, length: int, first: int, buffers: list[Any]) -> Node:
+    """Take apart what most columns are: numbers, times or text, with nothing missing; 2 µs in place of 5."""
+    offset = first % 8
+    low, high = first - offset, first + length
+    width = _WIDTHS.get(kind)
+    if width is not None:
+        return length, 0, offset, (None, buffer_state(_cut(buffers[1], low * width, high * width))), (), None
+    item = _OFFSETS[kind]
+    bounds = _cut(buffers[1], low * item, (high + 1) * item)
+    low, high = _ends(bounds, item, offset)
+    bounds, low, high = _rebased(bounds, item, offset, low, high)
+    head = bounds if type(bounds) is np.ndarray else buffer_state(bounds)
+    text = None if buffers[2] is None else buffer_state(_cut(buffers[2], low, high))
+    return length, 0, offset, (None, head, text), (), None
+
+
+def _cut(buffer: Any, low: int, high: int) -> Any:
+    return buffer if low == 0 and high == buffer.size else buffer.slice(low, high - low)
 
 
 def text_of(kind: Any, node: Node) -> Any:
     """Put an array of text together, as `array_of` does."""
     length, nulls, offset, buffers, _, _ = node
-    return pa.lib._restore_array((kind, length, nulls, offset, list(map(to_buffer, buffers)), [], None))
+    return _restore((kind, length, nulls, offset, list(map(to_buffer, buffers)), [], None))
 
 
 def _trimmed(data: Any, start: int, length: int) -> Node:
     """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset."""
     kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data
+    if length and kind.id in _COMMON and buffers[0] is None:
+        return _common(kind.id, length, own_offset + start, buffers)
     kind = _storage(kind)
     if kind.id in UNUSUAL:
         data = compact(kind, data, start, length)
@@ -204,7 +230,7 @@ def _shown(text: Any, starts: Any, sizes: Any) -> tuple[Any, Any]:
 
 def array_of(kind: Any, node: Node) -> Any:
     """Put an array together, the way pyarrow unpickles one; nothing is checked."""
-    return pa.lib._restore_array(_data_of(kind, node))
+    return _restore(_data_of(kind, node))
 
 
 def chunked_of(kind: Any, nodes: list[Node], make: Any = array_of) -> Any:
@@ -214,6 +240,8 @@ def chunked_of(kind: Any, nodes: list[Node], make: Any = array_of) -> Any:
 
 def _data_of(kind: Any, node: Node) -> Any:
     length, nulls, offset, buffers, children, dictionary = node
+    if not children and dictionary is None:
+        return kind, length, nulls, offset, list(map(to_buffer, buffers)), [], None
     kinds = _kinds(kind)
     parts = [_data_of(part, child) for part, child in zip(kinds, children, strict=True)]
     words = None if dictionary is None else _data_of(_words(kind), dictionary)
@@ -258,7 +286,7 @@ def _built(kind: Any, node: Node, depth: int) -> Any:
         return pa.DictionaryArray.from_buffers(kind, length, made, words, -1, offset)
     if kind.id in _VIEWS:
         need(len(made) >= 2 and made[1] is not None and not children, "views of Arrow that are none")
-        return pa.lib._restore_array((kind, length, -1, offset, made, [], None))
+        return _restore((kind, length, -1, offset, made, [], None))
     kinds = _kinds(kind)
     need(len(kinds) == len(children), "an array of Arrow that is none")
     need(dictionary is None, "a dictionary where none belongs")

@@ -138,11 +138,11 @@ def can_arrow_text(array: Any) -> Any:
     """Take an array of text in Arrow's memory apart."""
     chunks = array._pa_array
     if chunks.num_chunks != 1:
-        nodes = list(map(_nodes().text_node_of, chunks.chunks))
+        nodes = list(map(_nodes().node_of, chunks.chunks))
     else:
         chunk = chunks.chunk(0)
         few = len(chunk) <= _FEW and _size_of(chunk.buffers()[2]) <= _SHORT
-        nodes = [chunk.to_pylist() if few else _nodes().text_node_of(chunk)]
+        nodes = [chunk.to_pylist() if few else _nodes().node_of(chunk)]
     return nodes, str(chunks.type), array.dtype.na_value is pd.NA
 
 
