@@ -47,7 +47,7 @@ test: $(VENV)/.has-test
 
 .PHONY: slow
 slow: $(VENV)/.has-test
-	$(RUN) -m pytest -m slow $(ARGS)
+	$(RUN) -m pytest -m slow $(if $(WORKERS),--numprocesses=auto --dist=worksteal) $(ARGS)
 
 # Built for the CPU where there is such a build: the other one is ten times as large.
 .PHONY: torch
