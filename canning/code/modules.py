@@ -166,7 +166,7 @@ def modules_for(
 
 def _alias_of(function: types.FunctionType) -> Alias:
     """Give what changes the names that a function imports into those of modules here."""
-    importer = function.__builtins__.get("__import__")
+    importer = getattr(function, "__builtins__", {}).get("__import__")
     return getattr(getattr(importer, "__self__", None), "alias", str)  # of modules that were received
 
 
