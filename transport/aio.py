@@ -27,9 +27,10 @@ from .checks import (
     check_timeout,
 )
 from .conversation import Conversation, Pull, Push, Steps
-from .framing import COPY_BELOW, pack, reading, sharing_of, unpack
+from .framing import COPY_BELOW, pack, sharing_of, unpack
 from .multipart import SocketLike, pull, push
 from .pool import Pool
+from .reading import reading
 from .shared import ForReaders, SharedArena, SharedMemory
 from .sockets import recv_timeout, send_timeout
 from .tracker import Tracker

@@ -20,7 +20,8 @@ from canning.wire import CHANNEL, extension, parse
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, TransportError
-from .framing import COPY_BELOW, Frame, Outgoing, Reading, authenticate, pack, read, reading, refused, take
+from .framing import COPY_BELOW, Frame, Outgoing, authenticate, pack, read, refused, take
+from .reading import Reading, reading
 from .sessions import (
     CAST,
     DATA,

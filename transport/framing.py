@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import zmq
 
-from canning import Codecs, Serializer, default_serializer, split
+from canning import Serializer, default_serializer, split
 from canning.errors import AuthenticationError, CanningError
 from canning.packing import LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
 from canning.signing import verify
 
-from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
+from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
 from .multipart import endpoint_of, stays_here
-from .parts import Array, allocator, check_into, fill, join_parts
-from .pool import Pool, warm_empty
-from .shared import ForReaders, SharedArena, SharedMemory, default_memory
+from .parts import allocator, fill, join_parts
+from .pool import warm_empty
+from .reading import Reading
+from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
 
 Frame = bytes | bytearray | memoryview
@@ -64,87 +65,6 @@ class Outgoing(NamedTuple):
     tracker: Tracker
 
 
-class Reading(NamedTuple):
-    """How the receiver wants its objects; `reading` makes one of what it asks for."""
-
-    reader: Serializer
-    prefix: int = 0
-    many: bool = False
-    g: dict[str, Any] | None = None
-    alias: bool = False
-    into: Array | None = None
-    pool: Pool | None = None
-    joined: Callable[[int], object] = lambda _: None
-
-    @property
-    def most(self) -> int | None:
-        """Tell how many frames a message may have: a stranger's only so many."""
-        if self.reader.trust == "code" and self.reader.key is None:
-            return None
-        return self.prefix + self.reader.limits.frames
-
-
-def reading(
-    *,
-    trust: Trust | None,
-    prefix: int,
-    many: bool,
-    g: dict[str, Any] | None,
-    writable: bool,
-    alias: bool,
-    serializer: Serializer | None,
-    key: KeyOption,
-    into: Array | None = None,
-    pool: Pool | None = None,
-    shared_memory: bool | SharedMemory = False,
-) -> Reading:
-    """Check what the receiver asks for, before anything is received.
-
-    Raises:
-        ValueError: trust is not one of the two, a key is none, or prefix is negative.
-    """
-    check_trust(trust)
-    check_count(prefix)
-    given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
-    if not (given or prefix or many or writable or alias or shared_memory):
-        return _ORDINARY[trust]
-    if into is not None:
-        check_into(into, many)
-    reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
-    return Reading(reader, prefix, many, g, alias, into, pool)
-
-
-def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
-    if key is not None:
-        serializer = (serializer or default_serializer).evolve(key=key)
-    if serializer is None:
-        reader = _READERS[trust or "data"]
-    else:
-        reader = serializer
-        trust = trust or ("data" if reader.key is None else reader.trust)  # type: ignore[assignment]
-    if reader.trust != (trust or "data") or (writable and not reader.writable):
-        return reader.evolve(trust=trust or "data", writable=writable or reader.writable)
-    return reader
-
-
-def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:
-    if not shared_memory:
-        return reader
-    memory = default_memory if shared_memory is True else shared_memory
-    if memory is default_memory and reader is _READERS[reader.trust]:
-        return _SHARED[reader.trust]
-    return reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
-
-
-_READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
-_ORDINARY: Final = {trust: Reading(_READERS[trust or "data"]) for trust in ("data", "code", None)}
-"""What is asked for most often: nothing but a trust, or not even that."""
-_SHARED: Final = {
-    trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
-    for trust, reader in _READERS.items()
-}
-
-
 def pack(
     objects: Sequence[Any],
     prefix: Prefix,
@@ -164,7 +84,8 @@ def pack(
     leading = prefix_frames(prefix) if prefix or prefix == b"" else []
     if key is not None:
         serializer = (serializer or default_serializer).evolve(key=key)
-    serializer = serializer or default_serializer
+    elif serializer is None:
+        serializer = default_serializer
     to = None if serializer.codec else socket  # what goes through a codec goes there whole
 
     def arrange(packed: Packed) -> Packed:
@@ -172,7 +93,7 @@ def pack(
 
     frames: list[Any] = serializer.serialize_chain(objects, extensions, arrange)
     if len(frames) == 1 and len(frames[0]) < copy_threshold:  # most small messages
-        return Outgoing(leading + frames, DONE)
+        return Outgoing([*leading, *frames] if leading else frames, DONE)
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
@@ -220,6 +141,12 @@ def unpack(received: list[Received], how: Reading) -> Any:
     Raises:
         MessageError: the frames do not hold what how asks for.
     """
+    if how.ordinary and len(received) == 1 and len(received[0]) < OWN_BELOW:  # most messages: 0.5 µs less
+        head = [received[0].bytes]
+        try:
+            return read_verified(how.reader, head, None)[0]
+        except Exception as error:
+            raise _unreadable(head, [], error) from error
     frames, prefix = take(received, how.prefix, how.alias)
     if how.reader.key is not None:
         frames = authenticate(frames, prefix, how.reader)
@@ -300,14 +227,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:
-        # A registered type's code can raise anything; the message was taken, and must not be lost.
-        detail = f": {error}" if isinstance(error, CanningError) else ""
-        raise MessageError(
-            f"the message ({_describe(frames)}) could not be read: {type(error).__name__}{detail}; "
-            "its frames are in .frames of this error",
-            frames,
-            prefix,
-        ) from error
+        raise _unreadable(frames, prefix, error) from error
     if rest:
         raise MessageError(
             f"the message holds {_count(frames)} objects ({_describe(frames)}) and recv was to return one: "
@@ -326,6 +246,13 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
             prefix,
         )
     return how.into
+
+
+def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> MessageError:
+    """Make the error for whatever a registered type's code raised; no message that was taken may be lost."""
+    detail = f": {error}" if isinstance(error, CanningError) else ""
+    what = f"could not be read: {type(error).__name__}{detail}; its frames are in .frames of this error"
+    return MessageError(f"the message ({_describe(frames)}) {what}", frames, prefix)
 
 
 def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy.typing as npt
 import zmq
@@ -21,15 +21,17 @@ from .checks import (
     check_timeout,
 )
 from .errors import TransportTimeout
-from .framing import COPY_BELOW, pack, reading, sharing_of, unpack
+from .framing import COPY_BELOW, pack, sharing_of, unpack
 from .multipart import SocketLike, pull, push
 from .pool import Pool
+from .reading import reading
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
 from .waiting import BACKOFF, Deadline
 from .watching import unpack_watched, watch
 
 T = TypeVar("T")
+_AsyncSocket: Final[type[Any]] = zmq.asyncio.Socket
 
 
 def send(
@@ -82,16 +84,17 @@ def send(
     >>> recv(there, trust="code", prefix=1, many=True)
     ([b'numbers'], ['one', 'two'])
     """
-    _check_blocking(socket, "send")
-    check_timeout(timeout)
-    check_flags(flags)
-    sharing = sharing_of(arena, socket)
+    if isinstance(socket, _AsyncSocket):
+        raise _not_blocking(socket, "send")
+    if timeout is not None:
+        check_timeout(timeout)
+    if flags:
+        check_flags(flags)
+    sharing = None if arena is None else sharing_of(arena, socket)
     if sharing is not None:
         serializer = sharing.serializer(serializer)
     watched = on_progress is not None or progress
-    parts, tracker = pack(
-        (obj, *more), prefix, serializer, key, copy_threshold, socket=socket, parted=watched
-    )
+    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, b"", socket, watched)
     try:
         if timeout is None or flags:
             push(socket, parts, flags)
@@ -179,7 +182,8 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
-    _check_blocking(socket, "recv")
+    if isinstance(socket, _AsyncSocket):
+        raise _not_blocking(socket, "recv")
     how = reading(
         trust=trust,
         prefix=prefix,
@@ -193,8 +197,10 @@ def recv(
         pool=pool,
         shared_memory=shared_memory,
     )
-    check_timeout(timeout)
-    check_flags(flags)
+    if timeout is not None:
+        check_timeout(timeout)
+    if flags:
+        check_flags(flags)
     if timeout is None or flags:
         frames = pull(socket, flags, how.most)
     else:
@@ -225,9 +231,8 @@ def retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: De
         ready = socket.poll(deadline.milliseconds, event)
 
 
-def _check_blocking(socket: object, name: str) -> None:
-    if isinstance(socket, zmq.asyncio.Socket):
-        raise TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")
+def _not_blocking(socket: object, name: str) -> TypeError:
+    return TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")
 
 
 def send_timeout(socket: object, timeout: float) -> TransportTimeout:

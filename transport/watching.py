@@ -11,8 +11,9 @@ import zmq
 
 from canning.progress import OnProgress, watching
 
-from .framing import Reading, Received, unpack
+from .framing import Received, unpack
 from .multipart import stays_here
+from .reading import Reading
 from .tracker import Tracker
 from .waiting import Deadline
 

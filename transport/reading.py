@@ -1,0 +1,97 @@
+"""What a receiver asks for, checked before anything is received."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from canning import Codecs, Serializer, default_serializer
+from canning.secret import KeyOption
+
+from .checks import Trust, check_count, check_trust
+from .parts import Array, check_into
+from .pool import Pool
+from .shared import SharedMemory, default_memory
+
+
+class Reading(NamedTuple):
+    """How the receiver wants its objects; `reading` makes one of what it asks for."""
+
+    reader: Serializer
+    prefix: int = 0
+    many: bool = False
+    g: dict[str, Any] | None = None
+    alias: bool = False
+    into: Array | None = None
+    pool: Pool | None = None
+    joined: Callable[[int], object] = lambda _: None
+    most: int | None = None  # frames that a message may have: a stranger's only so many
+    ordinary: bool = False  # one object, and nothing else asked for
+
+
+def reading(
+    *,
+    trust: Trust | None,
+    prefix: int,
+    many: bool,
+    g: dict[str, Any] | None,
+    writable: bool,
+    alias: bool,
+    serializer: Serializer | None,
+    key: KeyOption,
+    into: Array | None = None,
+    pool: Pool | None = None,
+    shared_memory: bool | SharedMemory = False,
+) -> Reading:
+    """Check what the receiver asks for, before anything is received.
+
+    Raises:
+        ValueError: trust is not one of the two, a key is none, or prefix is negative.
+    """
+    check_trust(trust)
+    check_count(prefix)
+    given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
+    if not (given or prefix or many or writable or alias or shared_memory):
+        return _ORDINARY[trust]
+    if into is not None:
+        check_into(into, many)
+    reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
+    return Reading(reader, prefix, many, g, alias, into, pool, most=_most(reader, prefix))
+
+
+def _most(reader: Serializer, prefix: int) -> int | None:
+    return None if reader.trust == "code" and reader.key is None else prefix + reader.limits.frames
+
+
+def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
+    if key is not None:
+        serializer = (serializer or default_serializer).evolve(key=key)
+    if serializer is None:
+        reader = _READERS[trust or "data"]
+    else:
+        reader = serializer
+        trust = trust or ("data" if reader.key is None else reader.trust)  # type: ignore[assignment]
+    if reader.trust != (trust or "data") or (writable and not reader.writable):
+        return reader.evolve(trust=trust or "data", writable=writable or reader.writable)
+    return reader
+
+
+def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:
+    if not shared_memory:
+        return reader
+    memory = default_memory if shared_memory is True else shared_memory
+    if memory is default_memory and reader is _READERS[reader.trust]:
+        return _SHARED[reader.trust]
+    return reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
+
+
+_READERS: Final = {"code": default_serializer, "data": default_serializer.evolve(trust="data")}
+_ORDINARY: Final = {
+    trust: Reading(_READERS[trust or "data"], most=_most(_READERS[trust or "data"], 0), ordinary=True)
+    for trust in ("data", "code", None)
+}
+"""What is asked for most often: nothing but a trust, or not even that."""
+_SHARED: Final = {
+    trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
+    for trust, reader in _READERS.items()
+}
