@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .buffers import Frame
 from .code.modules import Wanted, modules_for
 from .code.versions import versions_in
 from .codecs import CODECS, Chooser, Codec, encode
-from .packing import Packed
+from .packing import NOTHING, Packed
 from .reducers import Reducers
-from .wire import CODE, MODULES, PLAIN, VERSIONS, extension, pack
+from .wire import CODE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone
+
+Arrange = Callable[[Packed], Packed]
+"""What lays the frames of an object out anew."""
 
 
 def assemble(
@@ -17,9 +22,19 @@ def assemble(
     reducers: Reducers,
     flags: int,
     codec: Codec | Chooser | None,
-    extensions: bytes,
+    wanted: Wanted,
+    arrange: Arrange | None,
 ) -> list[Frame]:
-    """Make the frames of a message of its pickle, its buffers, and what goes into the trailer."""
+    """Make the frames of a message of its pickle, its buffers, and what goes into the trailer.
+
+    `wanted` are modules that go along where the pickle needs them.
+    """
+    along = wanted or reducers.registry.marked_modules or reducers.versions
+    extensions = extensions_of(body, reducers, wanted) if along else b""
+    if packed is NOTHING and not (extensions or flags or reducers.bytecode):
+        return [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
+    if arrange is not None and packed[0]:
+        packed = arrange(packed)
     frames, table, inline = packed
     length = len(body)
     if not reducers.named and not reducers.used:

@@ -28,7 +28,7 @@ INTERACTIVE: Final = "__canning_interactive__"
 _SHIPPED: Final = "__canning_shipped__"
 """Where a namespace remembers which of its names came with functions, so that a newer one replaces
 them and what its user has put there stays."""
-_OF_MODULE: Final = ("__name__", "__package__", "__path__", "__file__", "__builtins__")
+_OF_MODULE: Final = ("__package__", "__name__", "__path__", "__file__", "__builtins__")
 
 
 def interactive(function: F) -> F:
@@ -87,7 +87,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Reduce functions and classes; leave all else to the table."""
         kind = type(obj)
         if kind is types.FunctionType:
-            return self._reduce_function(obj)
+            return NotImplemented if obj in _BY_NAME else self._reduce_function(obj)
         if issubclass(kind, type) and kind is not StubType:
             if self._registry.goes_by_value(obj):
                 reduced = cloudpickle.cloudpickle._dynamic_class_reduce(obj)
@@ -111,26 +111,34 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return without_made(cls, reduced)
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
-        if self._registry.goes_by_value(function):
-            reduced = self._dynamic_function_reduce(function)
-        else:
-            reduced = super().reducer_override(function)
-        if not isinstance(reduced, tuple):
-            return reduced
-        _, (code, module_globals, *rest, _), (attributes, slots), *_ = reduced
+        by_value = is_local(function) or self._registry.goes_by_value(function)
+        if not by_value and cloudpickle.cloudpickle._should_pickle_by_reference(function):
+            return NotImplemented
+        code, cells = function.__code__, function.__closure__
+        attributes, slots = cloudpickle.cloudpickle._function_getstate(function)
         self._codes.append((code, function))
-        cells = function.__closure__
-        closure: Any = cells and tuple(self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells)
-        slots = {**slots, "__closure__": cells and [contents_of(cell) for cell in cells]}
+        closure: Any = cells and tuple([self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells])
+        slots["__closure__"] = cells and [contents_of(cell) for cell in cells]
         if getattr(function, "__type_params__", ()):
             slots["__type_params__"] = function.__type_params__
         home = home_of(function) if self._interactive else None
         if home is not None or function.__dict__.get(INTERACTIVE):
-            module_globals, slots = {}, {**slots, "__globals__": {}}
-        parts = (code, module_globals, *rest, closure)
+            module_globals: Namespace = {}
+            slots["__globals__"] = {}
+        else:
+            module_globals = self._module_globals(function)
+        parts = (code, module_globals, None, None, closure)
         if home is None or home == "__main__":
             return make_function, parts, (attributes, slots), None, None, fill_function
         return make_function_of, (home, *parts), (attributes, slots), None, None, fill_function
+
+    def _module_globals(self, function: types.FunctionType) -> Namespace:
+        """Give what a function's globals start with on arrival: the same for functions that share theirs."""
+        theirs = function.__globals__
+        if id(theirs) not in self.globals_ref:
+            self.globals_ref[id(theirs)] = {name: theirs[name] for name in _OF_MODULE[:-1] if name in theirs}
+        ours: Namespace = self.globals_ref[id(theirs)]
+        return ours
 
 
 def home_of(function: types.FunctionType) -> str | None:
@@ -226,7 +234,8 @@ def fill_function(function: types.FunctionType, state: Any, g: Namespace | None 
     that came along earlier; what its user has put there stays, and the function sees that.
     """
     attributes, slots = state
-    function.__dict__.update(attributes)
+    if attributes:
+        function.__dict__.update(attributes)
     shipped = slots.pop("__globals__")
     closure = slots.pop("__closure__")
     slots.pop("_cloudpickle_submodules", None)
@@ -234,11 +243,27 @@ def fill_function(function: types.FunctionType, state: Any, g: Namespace | None 
         function.__globals__.update(shipped)
     else:
         _ship(shipped, g)
-    for cell, contents in zip(function.__closure__ or (), closure or (), strict=True):
-        if contents:
-            cell.cell_contents = contents[0]
+    if closure or function.__closure__:
+        for cell, contents in zip(function.__closure__ or (), closure or (), strict=True):
+            if contents:
+                cell.cell_contents = contents[0]
     for name, value in slots.items():
         setattr(function, name, value)
+
+
+_BY_NAME: Final = frozenset(
+    (
+        make_function,
+        make_function_of,
+        fill_function,
+        make_cached,
+        cloudpickle.cloudpickle._builtin_type,
+        cloudpickle.cloudpickle._make_skeleton_class,
+        cloudpickle.cloudpickle._class_setstate,
+        cloudpickle.cloudpickle.subimport,
+    )
+)
+"""What headers name to build code: cloudpickle takes 2 µs to find that each of them can be imported."""
 
 
 def _ship(shipped: Namespace, g: Namespace) -> None:

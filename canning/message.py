@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from .assembling import assemble, extensions_of
+from .assembling import Arrange, assemble
 from .buffers import Frame
 from .canned import Namespace, PrePickled
 from .choices import check_choices
@@ -20,10 +20,10 @@ from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs
 from .culprit import explain_failure
 from .errors import SerializationError
 from .lone import serialize_lone
-from .packing import LARGE, Packed, pack_buffers
+from .packing import LARGE, NOTHING, Packed, pack_buffers
 from .pickling import Writer
 from .planning import Plan, better_plan, check_marks, first_plan
-from .reading import read_call, read_message
+from .reading import read_call, read_message, read_verified
 from .reducers import Reducers
 from .registry import Registry, default_registry
 from .secret import KeyOption, as_keys
@@ -53,8 +53,7 @@ OPTIONS: Final = (
 )
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
-Arrange = Callable[[Packed], Packed]
-_NOTHING: Final[Packed] = ([], None, [])
+_LONE: Final = frozenset((bytes, np.ndarray))
 
 
 class Serializer:
@@ -229,7 +228,7 @@ class Serializer:
         kind = type(obj)
         if kind in _ATOMS:
             return [pack_alone(pickle.dumps(obj, 5), PLAIN)]
-        if self.codec is None and (kind is bytes or (kind is np.ndarray and not self._overrides_arrays())):
+        if kind in _LONE and self.codec is None and not self._overrides(kind):
             lone = serialize_lone(obj, self.buffer_threshold)
             if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
                 return lone
@@ -241,21 +240,16 @@ class Serializer:
             body, packed = self._write(writer, obj)
         except Exception as error:
             raise explain_failure(obj, error, self) from error
-        reducers = writer.reducers
-        along = self._brings or self.registry.marked_modules or reducers.versions
-        extensions = extensions_of(body, reducers, self.by_value) if along else b""
-        if packed is _NOTHING and not (extensions or flags or reducers.bytecode):
-            frames: list[Frame] = [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
-        else:
-            if arrange is not None and packed[0]:
-                packed = arrange(packed)
-            frames = assemble(body, packed, reducers, flags, self.codec, extensions)
+        if writer.plain and not (flags or self._brings or self.registry.marks):
+            self._writers.append(writer)
+            return [pack_alone(body, PLAIN)]
+        frames = assemble(body, packed, writer.reducers, flags, self.codec, self.by_value, arrange)
         writer.clear()
         self._writers.append(writer)
         return frames
 
-    def _overrides_arrays(self) -> bool:
-        return self.registry.overrides_arrays or np.ndarray in self.dispatch_table
+    def _overrides(self, kind: type) -> bool:
+        return kind is np.ndarray and (self.registry.overrides_arrays or kind in self.dispatch_table)
 
     def _new_writer(self) -> Writer | DillWriter:
         reducers = Reducers(self.registry, self.buffer_threshold)
@@ -274,9 +268,8 @@ class Serializer:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
                 if self.registry.marked and self.pickler == "auto":
                     check_marks(body, self.registry.marked, plan)
-                entries = reducers.entries + reducers.outside
-                if not entries:
-                    return body, _NOTHING
+                if writer.plain or not (entries := reducers.entries + reducers.outside):
+                    return body, NOTHING
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
                 plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
@@ -303,7 +296,8 @@ class Serializer:
         """
         if options:
             return self.evolve(**options).deserialize_object(frames, g)
-        obj, rest, _ = read_message(self, frames if type(frames) is list else list(frames), g)
+        frames = frames if type(frames) is list else list(frames)
+        obj, rest, _ = (read_verified if self.key is None else read_message)(self, frames, g)
         return obj, rest
 
     # -- calls -------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ PART: Final = 1024 * 1024
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
 """The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
 the bytes that go behind the pickle in frame 0."""
+NOTHING: Final[Packed] = ([], None, [])
 
 
 def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:

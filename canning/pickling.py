@@ -33,7 +33,7 @@ from .canned import CannedObject, PrePickled, Reference
 from .code.by_value_types import BY_VALUE
 from .code.stubs import Stub, StubType
 from .code.versions import note_class
-from .functions import ByValuePickler, is_local, reduce_cached
+from .functions import ByValuePickler, CellOf, is_local, reduce_cached
 from .instances import reducer_of_instances
 from .naming import MAIN, is_of_main, names_main, write_names
 from .planning import Ahead, ByName, ByValueClass, Plan
@@ -44,7 +44,11 @@ ARRAYS: Final = b"\x80\x05\x8c\x0ecanning.arrays\x8c\x0bCannedArray\x93\x940"
 NO_ARRAYS: Final = b"\x80\x05N\x940"
 """What stands first in every header: memo entry 0, `CannedArray` where the message has arrays. It is
 there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
-_BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {**BY_VALUE, functools._lru_cache_wrapper: reduce_cached}
+_BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
+    **BY_VALUE,
+    functools._lru_cache_wrapper: reduce_cached,
+    CellOf: CellOf.__reduce__,
+}
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
 
@@ -85,12 +89,15 @@ class Table(dict[type, Callable[[Any], Any]]):
 
     def refresh(self) -> None:
         """Forget what was found before somebody registered something."""
-        version, known = self.registry.version, len(copyreg.dispatch_table)
-        outdated = self.theirs and self._outdated()
-        if version != self.version or known != self.known or len(self) > _TYPES or outdated:
+        if (
+            self.version != self.registry.version
+            or self.known != len(copyreg.dispatch_table)
+            or len(self) > _TYPES
+            or (self.theirs and self._outdated())
+        ):
             self.clear()
             self.theirs.clear()
-            self.version, self.known = version, known
+            self.version, self.known = self.registry.version, len(copyreg.dispatch_table)
 
     def _outdated(self) -> bool:
         return any(copyreg.dispatch_table.get(cls) is not found for cls, found in self.theirs.items())
@@ -155,6 +162,10 @@ class Writer:
     """Write one message at a time: a pickler with its sink, its table, its reducers.
 
     Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
+
+    Attributes:
+        plain: whether the header that was written last is short, needs nothing of this package, and left
+            nothing behind that `clear` would have to see to, as most messages of a few numbers and texts.
     """
 
     def __init__(
@@ -169,6 +180,7 @@ class Writer:
         self.main = main
         self.interactive = interactive
         self.planned = False
+        self.plain = False
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
@@ -192,12 +204,30 @@ class Writer:
         The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
         `ShareAgain`, `ByValueClass`, `Ahead`, `ByName` where a plan is needed.
         """
-        self.table.refresh()
-        return self._dump(self.pickler, obj)
+        if self.table:  # which has nothing to forget while messages are numbers and texts
+            self.table.refresh()
+        pickler, sink, noted = self.pickler, self.sink, self.reducers
+        try:
+            pickler.dump(obj)
+            chunk = sink.chunks[0]
+            if (
+                len(chunk) < sink.threshold
+                and len(sink.chunks) == 1
+                and not (noted.named or noted.small or noted.entries or noted.outside)
+                and not (noted.classes or noted.unwritten or noted.versions)
+                and chunk.rfind(MAIN) < 0
+            ):
+                self.plain = True
+                sink.reset()
+                return NO_ARRAYS + chunk[2:]
+            self.plain = False
+            return self._finish(pickler)
+        finally:
+            pickler.memo = self._empty
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
         """Pickle an object by a plan; else as `write`."""
-        self.planned = True
+        self.planned, self.plain = True, False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
         self.sink.reset(watch=plan.watch)
         self.table.refresh()
@@ -209,7 +239,12 @@ class Writer:
         self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
         self.sink.pickler = pickler
-        return self._dump(pickler, obj, len(self.sink.chunks))
+        before = len(self.sink.chunks)
+        try:
+            pickler.dump(obj)
+            return self._finish(pickler, before)
+        finally:
+            pickler.memo = self._empty
 
     def clear(self) -> None:
         """Forget the message that was written, and hold on to nothing of it."""
@@ -220,21 +255,18 @@ class Writer:
             self.sink.pickler = self.pickler
             self.table.put_ahead([])
 
-    def _dump(self, pickler: Any, obj: Any, before: int = 0) -> bytes:
+    def _finish(self, pickler: Any, before: int = 0) -> bytes:
+        """Give the header that was pickled, unless it asks for another plan."""
         sink, reducers = self.sink, self.reducers
         chunks = sink.chunks
-        try:
-            pickler.dump(obj)
-            if reducers.unwritten:
-                sink.finish()
-                write_names(chunks, reducers.unwritten, pickler.memo.copy())
-            chunk = chunks[0]
-            if len(chunks) > 1 or len(chunk) >= sink.threshold:
-                self._look_closely(pickler, before)
-            elif chunk.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
-                raise ByName  # which is all that so small a header can hide
-        finally:
-            pickler.memo = self._empty
+        if reducers.unwritten:
+            sink.finish()
+            write_names(chunks, reducers.unwritten, pickler.memo.copy())
+        chunk = chunks[0]
+        if len(chunks) > 1 or len(chunk) >= sink.threshold:
+            self._look_closely(pickler, before)
+        elif chunk.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
+            raise ByName  # which is all that so small a header can hide
         start = ARRAYS if reducers.entries or reducers.small else NO_ARRAYS
         if len(chunks) == 1:
             return start + chunk[2:]  # behind PROTO, which stands in front of all

@@ -12,7 +12,7 @@ from itertools import islice
 from types import FunctionType
 from typing import Any, Final
 
-from cloudpickle import list_registry_pickle_by_value
+from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
 
 from .array_reducers import ShareAgain
 from .functions import is_local
@@ -129,7 +129,7 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
         )
         if plan is not None:
             return plan
-    if (kind is FunctionType and is_local(obj)) or list_registry_pickle_by_value():
+    if (kind is FunctionType and is_local(obj)) or _PICKLE_BY_VALUE_MODULES:
         return Plan(by_value=True)
     return None
 
@@ -143,7 +143,7 @@ def _plan_for(functions: list[Any], obj: Any) -> Plan | None:
     found = list({id(function): function for function in functions}.values())
     if not found:
         return None
-    if len(found) > _CLASSES_AHEAD or not _is_long(obj, 2) or list_registry_pickle_by_value():
+    if len(found) > _CLASSES_AHEAD or not _is_long(obj, 2) or _PICKLE_BY_VALUE_MODULES:
         return Plan(by_value=True)
     return Plan(classes=found)
 

@@ -106,7 +106,15 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
         if options.finds or options.registry.renames:
             finder = new_finder(options)
             return _found(options, head, frames, g, finder)
-        return _read_by(options, head, frames, g)
+        flags = flags_alone(head) if type(head) is bytes else None
+        if flags == PLAIN:  # most messages of a few numbers and texts
+            try:
+                return pickle.loads(head), frames[1:], 0
+            except (CanningError, MemoryError):
+                raise
+            except Exception as error:
+                raise _blamed(error) from error
+        return _read_by(options, head, frames, g, flags)
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
@@ -135,12 +143,11 @@ def _found(
         finder.close()
 
 
-def _read_by(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+def _read_by(
+    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, flags: int | None
+) -> Read:
     """Read a message as it is most often: all in one frame, or one array; any other the long way."""
-    flags = flags_alone(head) if type(head) is bytes else None
     try:
-        if flags == PLAIN:
-            return pickle.loads(head), frames[1:], 0
         if flags == 0:
             return read(head, Builder((), options.registry, g, _reader_within(options)), None), frames[1:], 0
         if flags == LONE:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 import sys
-import zlib
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -66,7 +66,7 @@ FOLD: Final = 32 * 1024
 1.7 ms and folding 0.3 ms, of some 40 ms for pickling it."""
 _ROW: Final = 8192
 
-_SUM_OF_ALL: Final = zlib.crc32(_SEAL.pack(zlib.crc32(b""), MAGIC))
+_SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
 """CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
 always the same, and so it is behind the magic. One call without a copy checks both."""
 _ALONE: Final = {
@@ -126,12 +126,12 @@ def checksum(body: bytes | memoryview, tail: bytes | memoryview) -> int:
     itself. The sums take their place.
     """
     if len(body) < FOLD:
-        return zlib.crc32(tail, zlib.crc32(body))
+        return crc32(tail, crc32(body))
     rows = len(body) // _ROW
     table = np.frombuffer(body, "<u8", rows * _ROW // 8).reshape(rows, -1)
-    sums = zlib.crc32(np.add.reduce(table, axis=0).astype("<u8", copy=False))
-    sums = zlib.crc32(np.add.reduce(table, axis=1).astype("<u8", copy=False), sums)
-    return zlib.crc32(tail, zlib.crc32(memoryview(body)[rows * _ROW :], sums))
+    sums = crc32(np.add.reduce(table, axis=0).astype("<u8", copy=False))
+    sums = crc32(np.add.reduce(table, axis=1).astype("<u8", copy=False), sums)
+    return crc32(tail, crc32(memoryview(body)[rows * _ROW :], sums))
 
 
 def pack(
@@ -154,7 +154,7 @@ def pack(
     else:
         entries = b"".join([_ENTRY.pack(*entry) for entry in table or ()])
         tail = b"".join((_lengths(count).pack(*lengths), entries, extensions, _tail(0).pack(*footer)))
-    total = checksum(body, tail) if len(body) >= FOLD else zlib.crc32(tail, zlib.crc32(body))
+    total = checksum(body, tail) if len(body) >= FOLD else crc32(tail, crc32(body))
     return b"".join((body, tail, _SEAL.pack(total, MAGIC)))
 
 
@@ -179,7 +179,7 @@ def extend(head: bytes, extensions: bytes, flags: int, missing: int) -> tuple[by
 def seal(front: bytes, footer: bytes, start: int) -> bytes:
     """Put frame 0 together, with the checksum of what is there now."""
     if start < FOLD:
-        total = zlib.crc32(footer, zlib.crc32(front))
+        total = crc32(footer, crc32(front))
     else:
         total = checksum(memoryview(front)[:start], front[start:] + footer)
     return b"".join((front, footer, _SEAL.pack(total, MAGIC)))
@@ -193,7 +193,7 @@ def pack_alone(body: bytes, flags: int) -> bytes:
     if len(body) >= FOLD:
         return pack(body, len(body), [], flags=flags)
     front = body + len(body).to_bytes(8, "little") + _ALONE[flags]
-    return front + _SEAL.pack(zlib.crc32(front), MAGIC)
+    return front + _SEAL.pack(crc32(front), MAGIC)
 
 
 def flags_alone(head: bytes) -> int | None:
@@ -202,7 +202,7 @@ def flags_alone(head: bytes) -> int | None:
     None for any other: `parse` has to say what that is.
     """
     flags = _FLAGS.get(head[-36:-12])
-    if flags is not None and FOOTER.size < len(head) < FOLD and zlib.crc32(head) == _SUM_OF_ALL:
+    if flags is not None and FOOTER.size < len(head) < FOLD and crc32(head) == _SUM_OF_ALL:
         return flags
     return None
 
@@ -228,7 +228,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     if not 0 < length <= start or frames < 1 or outside > (size or frames - 1):
         raise DeserializationError("frame 0 contradicts itself: its parts do not fit into it")
     if start < FOLD:
-        intact = zlib.crc32(head) == _SUM_OF_ALL
+        intact = crc32(head) == _SUM_OF_ALL
     else:
         intact = checksum(head[:start], memoryview(head)[start:-12]) == stated
     if not intact:

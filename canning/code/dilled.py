@@ -15,6 +15,8 @@ from ..reducers import Reducers
 class DillWriter:
     """Write one message at a time with dill, memory set aside as `Writer` does."""
 
+    plain = False
+
     def __init__(self, reducers: Reducers) -> None:
         self.reducers = reducers
         self.table = Table(reducers, by_value=False, main=False)

@@ -19,6 +19,7 @@ class Marks:
         renames: new names by the old.
         marked: module and qualified name of functions and classes that go by value.
         marked_modules: names of modules that do.
+        marks: whether there are any of both.
         version: counts changes.
     """
 
@@ -27,11 +28,13 @@ class Marks:
         self.renames: dict[str, str] = {}
         self.marked: frozenset[tuple[str, str]] = frozenset()
         self.marked_modules: frozenset[str] = frozenset()
+        self.marks = False
         self.version = 0
 
     def _copy_marks(self, other: Marks) -> None:
         other.renames = self.renames
         other.marked, other.marked_modules = self.marked, self.marked_modules
+        other.marks = self.marks
 
     def register_rename(self, old: str, new: str) -> None:
         """Say that what messages call `old`, a module or what is in one, is called `new` here.
@@ -68,6 +71,7 @@ class Marks:
                 self.marked_modules |= {obj.__name__}
             else:
                 self.marked |= {_mark_of(obj)}
+            self.marks = bool(self.marked or self.marked_modules)
             self.version += 1
         return obj
 
@@ -78,6 +82,7 @@ class Marks:
                 self.marked_modules -= {obj.__name__}
             else:
                 self.marked -= {_mark_of(obj)}
+            self.marks = bool(self.marked or self.marked_modules)
             self.version += 1
         return obj
 

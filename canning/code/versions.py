@@ -16,6 +16,7 @@ from ..errors import DeserializationError, VersionMismatch, VersionWarning
 from ..wire import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
 
 _HERE: Final = (*sys.version_info[:2], *map(int, np.__version__.split(".")[:2]))
+_STAMP: Final = bytes(_HERE)
 _KNOWN: Final = (
     frozenset(("numpy", "canning", "transport", "__main__", "__mp_main__")) | sys.stdlib_module_names
 )
@@ -95,9 +96,10 @@ def check_versions(trailer: Trailer, on_mismatch: str) -> None:
     """
     if on_mismatch == "ignore":
         return
-    there = tuple(trailer.stamp[:4])
-    if there == _HERE and not (trailer.flags ^ NATIVE) & _MACHINE and VERSIONS not in trailer.extensions:
+    same = trailer.stamp[:4] == _STAMP and not (trailer.flags ^ NATIVE) & _MACHINE
+    if same and VERSIONS not in trailer.extensions:
         return
+    there = tuple(trailer.stamp[:4])
     if trailer.flags & CODE and there[:2] != _HERE[:2]:
         text = (
             f"this message holds functions as code of Python {there[0]}.{there[1]}, and this is Python "
