@@ -58,6 +58,7 @@ class ArrayReducers:
         outside: pickle's own out-of-band buffers.
         classes: those whose instances were reduced, see `instances`.
         named: whether the header names anything of this package but `CannedArray`.
+        descriptions: those of dtypes that have parts, by identity: the header has each once.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
             until the first view comes. Most messages hold no views, and need not keep these.
@@ -74,6 +75,7 @@ class ArrayReducers:
         "bytecode",
         "classes",
         "codes",
+        "descriptions",
         "entries",
         "named",
         "outside",
@@ -94,6 +96,7 @@ class ArrayReducers:
         self.entries: list[Any] = []
         self.outside: list[memoryview] = []
         self.small: dict[int, Array] = {}
+        self.descriptions: dict[int, tuple[np.dtype[Any], Any]] = {}
         self.unwritten: list[UnwrittenName] = []
         self.codes: list[Any] = []
         self.versions: dict[str, str] = {}
@@ -106,6 +109,7 @@ class ArrayReducers:
         self.entries.clear()
         self.outside.clear()
         self.small.clear()
+        self.descriptions.clear()
         self.unwritten.clear()
         self.codes.clear()
         self.classes.clear()
@@ -145,7 +149,7 @@ class ArrayReducers:
         readonly = () if flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
             self.small[id(array)] = array
-            return array_call, (b"", array.shape, describe(dtype), None, *readonly)
+            return array_call, (b"", array.shape, self._describe(dtype), None, *readonly)
         entry: Array | Block = array
         layout = None
         if not flags.c_contiguous:
@@ -154,7 +158,7 @@ class ArrayReducers:
                 entry, layout = plan(array, whole=self._is_whole(array))
         small = entry.nbytes < self.threshold
         self._note_owner(array, small)
-        rest: tuple[Any, ...] = (array.shape, describe(dtype))
+        rest: tuple[Any, ...] = (array.shape, self._describe(dtype))
         if layout is not None or readonly:
             rest += (layout, *readonly)
         if small and not self.share:
@@ -162,6 +166,13 @@ class ArrayReducers:
             return array_call, (small_bytes(entry), *rest)
         self.entries.append(entry)
         return array_call, (len(self.entries) - 1, *rest)
+
+    def _describe(self, dtype: np.dtype[Any]) -> Any:
+        """Describe a dtype, the same one always by the same object, which the header then has once."""
+        known = self.descriptions.get(id(dtype))
+        if known is None:
+            known = self.descriptions[id(dtype)] = dtype, describe(dtype)
+        return known[1]
 
     def _is_whole(self, array: Array) -> bool:
         return bool(self.whole) and Block(*extent(array), array).key in self.whole

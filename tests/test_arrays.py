@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import canning
 from canning import Serializer, deserialize_object, serialize_object
 
 from .harness import CARRIERS, assert_equal, check_round_trip, check_uncopied, place_of
@@ -297,3 +298,15 @@ def test_the_header_alone_is_a_pickle_of_canned_arrays() -> None:
     skeleton = pickle.loads(serialize_object({"a": np.ones(1000), "b": [np.ones((30, 40)).T]})[0])
     assert skeleton["a"].buffers == [None]
     assert skeleton["b"][0].shape == (40, 30)
+
+
+def test_a_header_describes_a_dtype_once() -> None:
+    """The description of a structured dtype is longer than all else that a header says of an array."""
+    dtype = np.dtype([("a rather long name", "f4"), ("another long name", "i8")])
+    arrays = [np.zeros(200, dtype) for _ in range(10)]
+    frames = canning.serialize_object(arrays)
+    assert bytes(frames[0]).count(b"struct") == 1
+    one = len(canning.serialize_object(arrays[:1])[0])
+    assert len(frames[0]) < one + 9 * 60
+    back, _ = canning.deserialize_object(frames)
+    assert all(array.dtype == dtype for array in back)

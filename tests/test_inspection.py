@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import datetime as dt
 import gzip
 import io
 import json
@@ -16,6 +17,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -567,11 +569,42 @@ def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: py
 
 
 def test_opcodes_of_all_pickles_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.inspection.parts.DEFAULT_LIMITS", canning.Limits(nodes=1000))
+    monkeypatch.setattr("canning.inspection.parts._FREE_OPCODES", 1000)
     data = gzip.compress((b"N0" * 400 + b"N.") * 50)
     report = canning.inspect(data)
     assert report.verdict == "unreadable"
     assert len(report.parts) < 5
+    assert canning.scan((b"N0" * 400 + b"N.") * 50).verdict == "clean"  # it is as large as it says
+
+
+@pytest.mark.parametrize("ops", [b"N0", b"I1\n0", b"K\0"])
+def test_what_a_small_file_unpacks_to_is_followed_for_as_long_as_it_is_large(ops: bytes) -> None:
+    data = gzip.compress(b"\x80\x04" + ops * 5_000_000)
+    report = canning.inspect(data)
+    assert report.verdict == "unreadable"
+    assert "opcodes" in report.reasons[0]
+    assert report.parts[0].machine.opcodes <= 1_500_000 + 8 * len(data) + 1
+
+
+def test_pickles_of_two_bytes_in_a_small_archive() -> None:
+    report = canning.inspect(in_zip(b"N." * 10_000, "x.pkl", zipfile.ZIP_DEFLATED))
+    assert report.verdict == "unreadable"
+    assert len(report.parts) < 6000
+    assert canning.scan(b"N." * 6000).verdict == "clean"
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        dt.datetime(2020, 5, 5, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+        dt.time(1, 2, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+        {dt.datetime(2020, 5, 5, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")): 1},
+    ],
+)
+def test_times_with_a_registered_zone_are_clean(obj: Any) -> None:
+    frames = canning.serialize_object(obj)
+    assert canning.deserialize_object(frames, trust="data")[0] == obj
+    assert canning.scan(frames).verdict == "clean"
 
 
 def test_a_text_shows_some_of_many_reasons() -> None:

@@ -32,6 +32,10 @@ _PICKLES: Final = 10_000
 """Pickles behind each other in one file that are looked at."""
 _ALL_PICKLES: Final = 50_000
 """The same of all files in one archive: each takes 50 µs and 4 KB, and a compressed one two bits."""
+_FREE_PICKLES: Final = 5000
+"""Of those, how many are looked at whatever the size of the source; beyond, one for each 8 bytes of it."""
+_FREE_OPCODES: Final = 1_500_000
+"""Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, 8 for each byte of it."""
 _WITHIN: Final = 1000
 """Messages within one message that are looked at, and frames of one of them."""
 
@@ -155,7 +159,7 @@ class Room:
     """Hold what may still be looked at of one source, however many pickles it holds.
 
     Attributes:
-        opcodes: what one pickle may have, and more for a source of many bytes.
+        opcodes: of all pickles together.
         pickles: of all files in an archive together.
         within: bytes of messages within messages.
     """
@@ -163,8 +167,8 @@ class Room:
     __slots__ = ("opcodes", "pickles", "within")
 
     def __init__(self, nbytes: int) -> None:
-        self.opcodes = DEFAULT_LIMITS.nodes + nbytes
-        self.pickles = _ALL_PICKLES
+        self.opcodes = _FREE_OPCODES + 8 * nbytes
+        self.pickles = min(_ALL_PICKLES, _FREE_PICKLES + nbytes // 8)
         self.within = 4 * nbytes + (1 << 20)
 
     @property

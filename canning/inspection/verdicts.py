@@ -6,6 +6,7 @@ of old protocols that this one does not know, and provably names, calls and asks
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 from ..errors import CanningError
@@ -66,8 +67,17 @@ class _Inert(Registry):
         return Canner(found.name, found.can, found.uncan and _nothing, bool(found.data))
 
 
-def _nothing(state: Any) -> None:
-    return None
+class _Anything(dt.tzinfo):
+    """Stand for what a decoder would make: a time zone, since times hold those and check that they do."""
+
+    def utcoffset(self, moment: dt.datetime | None) -> None:
+        """Be none, so that times with it can be keys."""
+
+    dst = tzname = utcoffset
+
+
+def _nothing(state: Any) -> _Anything:
+    return _Anything()
 
 
 def worst(verdicts: list[str]) -> str:
@@ -80,7 +90,7 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
 
     `wire` says what is wrong with its trailer or frames, where something is.
     """
-    complaint = wire or _refusal(frames)
+    complaint = wire or (machine.broken if machine.limited else _refusal(frames))
     acts = set(machine.acts)
     agreed = (
         not machine.broken

@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import CannedMasked
 from ..buffers import flat
 from ..canned import make_bytes
-from ..dtypes import BY_NAME, build
+from ..dtypes import build
 from ..errors import DeserializationError
 from ..registry import Registry
 from . import Allowed, Limits, refuse
@@ -81,15 +81,15 @@ class DataBuilder:
         return self.buffers[source]
 
     def plain_array(
-        self, source: Any, shape: Any, name: str, layout: Any = None, readonly: bool = False
+        self, source: Any, shape: Any, description: Any, layout: Any = None, readonly: bool = False
     ) -> Any:
-        """Build an array of a dtype that has no parts: what most arrays are."""
+        """Build an array as `ArrayCalls` finds it: what most arrays are."""
         if type(source) is bytes:
             self.work.copy(len(source))
             memory: Any = bytearray(source)
         else:
             memory = self._memory(source)
-        dtype = BY_NAME.get(name) or self.dtypes.build(name)
+        dtype = self.dtypes.build(description)
         size = len(memory)
         if layout is None:
             array = plain_array(memory, shape, dtype)
@@ -98,7 +98,7 @@ class DataBuilder:
             array = np.ndarray(shape, dtype, memory if size else bytearray(1), *layout)
         flags = array.flags
         if not flags.aligned:
-            return checked_array(memory, (shape, name, layout, readonly), self.dtypes, self.work.copy)
+            return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work.copy)
         if readonly:
             flags.writeable = False
         return array

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 _INT: Final = rb"(?:K.|M..|J.{4})"
-_SIZES: Final = rb"(%b{1,3})([\x85-\x87])\x94" % _INT
+_SIZES: Final = rb"(%b{1,3}[\x85-\x87]\x94|\)|\(%b{4,32}t\x94)" % (_INT, _INT)
 """Lengths or strides, and how many."""
 _DTYPE: Final = rb"(?:h(.)|\x8c(.)([!-~]+)\x94)"
 """A name, from the memo or new; a new one with its length."""
 _SHORT: Final = re.compile(_SIZES + _DTYPE + rb"\x87\x94R\x94", re.DOTALL)
 _LONG: Final = re.compile(
-    rb"\((%b)%b%b(?:N|(%b)%b\x86\x94)([\x88\x89])?t\x94R\x94" % (_INT, _SIZES, _DTYPE, _INT, _SIZES),
+    rb"\((%b)%b%b(N|(%b)%b\x86\x94)([\x88\x89])?t\x94R\x94" % (_INT, _SIZES, _DTYPE, _INT, _SIZES),
     re.DOTALL,
 )
 """With a layout, or None in its place; and with a flag."""
@@ -29,10 +29,12 @@ _WIDTHS: Final = {
     0x4D: (3, struct.Struct("<H").unpack_from),
     0x4A: (5, struct.Struct("<i").unpack_from),
 }
+_DESCRIPTIONS: Final = frozenset((str, tuple))
 Sizes = tuple[int, ...]
-MakeArray = Callable[[int | bytes, Sizes, str, tuple[int, Sizes] | None, bool], Any]
-"""What makes an array of the number of its buffer or its bytes, a shape, the text of a dtype, a layout, a
-flag; the numbers are any ints, and the text is any text."""
+Layout = tuple[int, Sizes]
+MakeArray = Callable[[int | bytes, Sizes, Any, Layout | None, bool], Any]
+"""What makes an array of the number of its buffer or its bytes, a shape, the description of a dtype, a
+layout, a flag; the numbers are any ints, and the description is any text or tuple."""
 
 
 class ArrayCalls:
@@ -40,12 +42,13 @@ class ArrayCalls:
 
     Attributes:
         data: the header.
-        sizes: those that were read, by their opcodes: most messages have few.
+        sizes, layouts: those that were read, by their opcodes: most messages have few.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.sizes: dict[tuple[bytes, bytes], Sizes] = {}
+        self.sizes: dict[bytes, Sizes | None] = {}
+        self.layouts: dict[bytes, Layout | None] = {}
 
     def read(self, at: int, memo: list[Any], make: MakeArray) -> tuple[Any, int] | None:
         """Make the array whose opcodes follow its name; give it, and where they end.
@@ -56,12 +59,19 @@ class ArrayCalls:
         code = data[at]
         if code == 0x28:  # MARK
             return self._read_long(at, memo, make)
+        kept: list[Any] = []
         source: int | bytes
         if code == 0x43:  # SHORT_BINBYTES
             behind = at + 2 + data[at + 1]
             source, at = data[at + 2 : behind], behind + 1
             if data[behind : behind + 1] != b"\x94":
                 return None
+            kept.append(source)
+        elif code == 0x68:  # BINGET, of bytes: those of all empty arrays are the same
+            source = memo[data[at + 1]]
+            if type(source) is not bytes:
+                return None
+            at += 2
         elif code in _WIDTHS:
             width, unpack = _WIDTHS[code]
             if at + width >= len(data):
@@ -72,55 +82,63 @@ class ArrayCalls:
         found = _SHORT.match(data, at)
         if found is None:
             return None
-        lengths, count, again, size, new = found.groups()
-        shape = self._sizes(lengths, count)
-        name = _name(memo if type(source) is int else [*memo, source], again, size, new)
-        if shape is None or name is None:
+        ops, again, size, new = found.groups()
+        shape = self._sizes(ops)
+        description = _description([*memo, *kept] if kept else memo, again, size, new)
+        if shape is None or description is None:
             return None
-        array = make(source, shape, name, None, False)
-        args = (source, shape, name)
-        if type(source) is bytes:
-            memo.append(source)
-        memo += (shape, args, array) if new is None else (shape, name, args, array)
+        array = make(source, shape, description, None, False)
+        if shape:
+            kept.append(shape)
+        if new is not None:
+            kept.append(description)
+        memo += (*kept, (source, shape, description), array)
         return array, found.end()
 
     def _read_long(self, at: int, memo: list[Any], make: MakeArray) -> tuple[Any, int] | None:
         found = _LONG.match(self.data, at)
         if found is None:
             return None
-        number, lengths, count, again, size, new, offset, steps, dimensions, flag = found.groups()
-        shape, name = self._sizes(lengths, count), _name(memo, again, size, new)
-        if shape is None or name is None:
+        number, ops, again, size, new, placed, offset, steps, flag = found.groups()
+        shape, description = self._sizes(ops), _description(memo, again, size, new)
+        layout = None if placed == b"N" else self._layout(placed, offset, steps)
+        if shape is None or description is None or (layout is None) != (placed == b"N"):
             return None
-        layout = None
-        if offset is not None:
-            strides = self._sizes(steps, dimensions)
-            if strides is None:
-                return None
-            layout = (_int(offset), strides)
-        source = _int(number)
-        array = make(source, shape, name, layout, flag == b"\x88")
-        args = (
-            (source, shape, name, layout) if flag is None else (source, shape, name, layout, flag == b"\x88")
-        )
-        memo += (shape,) if new is None else (shape, name)
-        memo += (args, array) if layout is None else (layout[1], layout, args, array)
+        source, readonly = _int(number), flag == b"\x88"
+        array = make(source, shape, description, layout, readonly)
+        args = (source, shape, description, layout) + (() if flag is None else (readonly,))
+        if shape:
+            memo.append(shape)
+        if new is not None:
+            memo.append(description)
+        if layout is not None:
+            memo += (layout[1], layout) if layout[1] else (layout,)
+        memo += (args, array)
         return array, found.end()
 
-    def _sizes(self, ops: bytes, count: bytes) -> Sizes | None:
+    def _sizes(self, ops: bytes) -> Sizes | None:
         """Give lengths, or strides; None where they are not as many as is said."""
-        sizes = self.sizes.get((ops, count))
-        if sizes is None:
-            sizes = self.sizes[ops, count] = _ints(ops)
-        return sizes if len(sizes) == count[0] - 0x84 else None
+        if ops in self.sizes:
+            return self.sizes[ops]
+        many = ops[0] in b")("  # none, or as many as stand behind a mark
+        sizes = _ints(ops[many:-2])
+        found = self.sizes[ops] = sizes if many or len(sizes) == ops[-2] - 0x84 else None
+        return found
+
+    def _layout(self, ops: bytes, offset: bytes, steps: bytes) -> Layout | None:
+        """Give an offset and strides."""
+        if ops not in self.layouts:
+            strides = self._sizes(steps)
+            self.layouts[ops] = None if strides is None else (_int(offset), strides)
+        return self.layouts[ops]
 
 
-def _name(memo: list[Any], again: bytes | None, size: bytes | None, new: bytes | None) -> str | None:
-    """Give the text of a dtype, from the memo or new; None where it is none."""
+def _description(memo: list[Any], again: bytes | None, size: bytes | None, new: bytes | None) -> Any:
+    """Give the description of a dtype, from the memo or new; None where it is none."""
     if new is not None:
         return new.decode("ascii") if size is not None and size[0] == len(new) else None
-    name = memo[again[0]] if again is not None and again[0] < len(memo) else None
-    return name if type(name) is str else None
+    found = memo[again[0]] if again is not None and again[0] < len(memo) else None
+    return found if type(found) in _DESCRIPTIONS else None
 
 
 def _int(ops: bytes) -> int:

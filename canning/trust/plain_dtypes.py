@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..dtypes import struct_of
+from ..dtypes import BY_NAME, struct_of
 from ..errors import DeserializationError
 from . import refuse
 from .plain import check
@@ -45,8 +45,10 @@ class Dtypes:
         >>> Dtypes().build(("array", "<i2", (2,)))
         dtype(('<i2', (2,)))
         """
-        found = self._simple.get(description) if type(description) is str else None
-        return self._parts(description, 0)[0] if found is None else found
+        if type(description) is str:
+            found = BY_NAME.get(description) or self._simple.get(description)
+            return self._of_text(description) if found is None else found
+        return self._parts(description, 0)[0]
 
     def _parts(self, description: Any, depth: int) -> Built:
         if type(description) is str:
