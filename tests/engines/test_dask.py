@@ -145,6 +145,26 @@ def die(given: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait(given: Any) -> float:
+    time.sleep(5)
+    return total(given)
+
+
+def test_cancelled_call(registered: Any) -> None:
+    client = registered
+    first, second = sorted(client.scheduler_info()["workers"])
+    [there] = client.scatter([{"x": np.ones(LARGE // 8)}], workers=[first], direct=True, hash=False)
+    called = client.submit(wait, there, workers=[second], pure=False)
+    key = called.key
+    eventually(lambda: any(key in keys for keys in client.processing().values()))
+    called.cancel()
+    with pytest.raises(distributed.client.FutureCancelledError):
+        called.result(60)
+    assert client.submit(total, there, workers=[second], pure=False).result(60) == LARGE // 8
+    del there, called
+    eventually(lambda: used_here() <= PAGE and set(client.run(used_here).values()) <= {0, PAGE})
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a worker")
 def test_killed_and_restarted_workers(registered: Any) -> None:
     client = registered
@@ -159,7 +179,10 @@ def test_killed_and_restarted_workers(registered: Any) -> None:
     client.wait_for_workers(2, timeout=60)
     eventually(lambda: used_here() <= PAGE)
 
+    called = client.submit(wait, {"x": array}, pure=False)
     client.restart(timeout=60)
+    with pytest.raises(distributed.client.FutureCancelledError):
+        called.result(60)
     eventually(lambda: set(client.run(shared_here).values()) == {0})  # its connections are canned again
     first, second = sorted(client.scheduler_info()["workers"])
 

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of ipyparallel's own
 ]
 SECONDS = 30
+PAGE = 4096
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +285,75 @@ def test_frames_where_an_engine_cannot_open_the_arena(plain: Any) -> None:
         assert link.arena is None or link.arena.stats()[-3:] == before
     finally:
         canned.uninstall(plain)
+
+
+def spin(seconds: float, x: Any) -> float:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.02)  # where a signal finds it
+    return float(x.sum())
+
+
+def collect() -> None:
+    """Free the cycles that an error and its frames are, which hold the arguments of their call."""
+    import gc
+
+    gc.collect()
+
+
+def descriptors() -> tuple[int, int]:
+    """Count this process's descriptors, and its mappings of arenas."""
+    collect()
+    with open("/proc/self/maps") as maps:
+        return len(os.listdir("/proc/self/fd")), sum("canning-arena" in line for line in maps)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are for Linux")
+def test_interrupted_and_aborted_calls(client: Any) -> None:
+    arena, view = side.LINKS[client].arena, client[0]
+    array = np.ones(IN_ARENA)
+    for _ in range(3):
+        interrupted = view.apply_async(spin, 60, array)
+        eventually(lambda: client.queue_status(0)["queue"])
+        time.sleep(0.5)  # until it has begun
+        client.send_signal(signal.SIGINT, targets=0, block=True)
+        with pytest.raises(ipp.RemoteError, match="KeyboardInterrupt"):
+            interrupted.get(SECONDS)
+
+    running = view.apply_async(spin, 2, array)
+    waiting = [view.apply_async(spin, 0, array) for _ in range(3)]
+    view.abort(waiting, block=True)
+    for aborted in waiting:
+        with pytest.raises(ipp.TaskAborted):
+            aborted.get(SECONDS)
+    assert running.get(SECONDS) == array.size
+    del interrupted, running, waiting, aborted
+
+    def only_the_last_error_is_held() -> bool:
+        """As without canning: IPython keeps the last error, and with it the arguments of its call."""
+        collect()
+        client[:].apply_sync(collect)
+        return arena.stats().used <= array.nbytes + PAGE
+
+    eventually(only_the_last_error_is_held)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arenas are for Linux")
+def test_many_calls_leave_no_descriptor_and_no_mapping(client: Any) -> None:
+    array = np.ones(IN_ARENA)
+
+    def calls(count: int) -> list[tuple[int, int]]:
+        for _ in range(count):
+            totals = client[:].apply_sync(lambda x: (float(x.sum()), x), array)
+            assert [total for total, _ in totals] == [array.size] * 2
+        return [descriptors(), *client[:].apply_sync(descriptors)]
+
+    calls(5)
+    before = calls(5)
+    after = calls(50)
+    for (were, mapped), (are, still) in zip(before, after, strict=True):
+        assert are <= were + 5
+        assert still <= mapped + 5
 
 
 def test_killed_engine(cluster: Any, client: Any) -> None:

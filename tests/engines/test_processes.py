@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.reduction import ForkingPickler
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from transport.engines import multiprocessing as adapter
 from transport.engines.multiprocessing import canned, install
 
 pytestmark = [
@@ -94,6 +97,52 @@ def test_executor_and_a_killed_process() -> None:
         executor.submit(die, array).result(60)
 
 
+def interrupt(array: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell put in the background ignores it
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+def total(array: Any) -> float:
+    return float(array.sum())
+
+
+def used_here() -> int:
+    arena = adapter._SIDE._arena
+    return 0 if arena is None else arena.stats().used
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_interrupted_processes(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    array = np.ones(LARGE)
+    options: dict[str, Any] = {} if method == "fork" else {"initializer": install}
+    with canned():
+        with ProcessPoolExecutor(1, mp_context=context, **options) as executor:
+            with pytest.raises(KeyboardInterrupt):
+                executor.submit(interrupt, array).result(60)
+            assert executor.submit(total, array).result(60) == LARGE
+        gc.collect()
+        until = time.monotonic() + 30
+        while used_here():  # the readers that ended are noticed
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_many_messages_leave_no_descriptor_and_no_memory() -> None:
+    array = np.ones(LARGE)
+    with canned(), FORK.Pool(1) as pool:
+        seen = [pool.apply(count_descriptors, (array,)) for _ in range(100)]
+        assert pool.apply(np.ndarray.copy, (array,)).sum() == LARGE
+        assert used_here() <= 2 * array.nbytes
+    assert max(seen[50:]) <= max(seen[:50])
+
+
+def count_descriptors(array: Any) -> int:
+    assert array.size == LARGE
+    return len(os.listdir("/proc/self/fd"))
+
+
 JOBLIB = """
 import numpy as np
 from joblib import Parallel, delayed
@@ -136,7 +185,35 @@ try:
 except TerminatedWorkerError:
     [got] = Parallel(n_jobs=2)(delayed(work)({"deep": [array], "by": abs}) for _ in range(1))
     assert (got[2] == array[::2]).all()
-    print("fine")
+
+def interrupt(given):
+    import os, signal, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+try:
+    Parallel(n_jobs=2)(delayed(interrupt)({"deep": [array]}) for _ in range(2))
+except KeyboardInterrupt:
+    pass
+else:
+    raise AssertionError("nothing was raised")
+
+def descriptors(given):
+    import os
+    return len(os.listdir("/proc/self/fd")), given["deep"][0][::2]
+
+import os
+from transport.engines.joblib import _SIDE
+with Parallel(n_jobs=2) as parallel:
+    seen = []
+    for _ in range(60):
+        there = parallel(delayed(descriptors)({"deep": [array]}) for _ in range(2))
+        seen.append(max(len(os.listdir("/proc/self/fd")), *(count for count, _ in there)))
+        assert all((half == array[::2]).all() for _, half in there)
+    assert max(seen[30:]) <= max(seen[:30]), seen
+    assert _SIDE._arena is None or _SIDE._arena.stats().used <= 4 * array.nbytes, _SIDE._arena.stats()
+print("fine")
 """
 
 
