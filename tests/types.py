@@ -61,9 +61,11 @@ compiled or trivial; here it is looked up which buffers share memory, and what a
 read, each at the best of 9 times 200, in µs, with pickle's behind: a sparse matrix 21 and 19, an Arrow table
 of two columns 42 and 34, nested structs 50 and 36. Of the table's 42 a look at its buffers takes 12, to put
 it together 6, and the header with places for three buffers the rest. A slice of that table takes 54 and 34,
-but pickle then sends 4.5 MB, and this 23 KB. More than 32 categories go as an array of their own: 300 of them
-take 0.78 of pickle's time, for pickle does not copy their codes either. A slice of an xarray Dataset takes
-1.4: its small arrays share memory, and it is written twice to find that out.
+but pickle then sends 4.5 MB, and this 23 KB. By turns with others on a busy machine, as the benchmark runs
+them, the table took 1.5 of pickle's time, the slice and the structs 2.2, sparse matrices 1.2. More than 32
+categories go as an array of their own: 300 of them take 0.78 of pickle's time, for pickle does not copy their
+codes either. A slice of an xarray Dataset takes 1.4: its small arrays share memory, and it is written twice
+to find that out.
 """
 
 
