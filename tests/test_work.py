@@ -400,7 +400,7 @@ def test_arrays_in_one_step_are_those_of_many(first: Any, monkeypatch: pytest.Mo
     read = fused.ArrayCalls.read
     monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: steps.append(read(*args)) or steps[-1])
     DATA.deserialize_object(frames)
-    assert sum(step is not None for step in steps) >= 7
+    assert sum(step is not None for step in steps) >= len(steps) - 1  # but the first of fields
     monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: None)
     one_by_one, _ = DATA.deserialize_object(frames)
     for got, expected in zip(at_once[0], one_by_one[0], strict=True):
@@ -432,3 +432,14 @@ def test_arrays_in_one_step_are_checked(ops: bytes) -> None:
         DATA.deserialize_object(
             message(name("canning.arrays", "CannedArray") + STORED + b"h\0" + ops, bytes(8))
         )
+
+
+def test_a_small_array_takes_as_long_however_many_came_before() -> None:
+    class Unwalked(list[Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError
+
+    memo = Unwalked([b"x"] * 1000)
+    calls = fused.ArrayCalls(b"C\1x\x94K\1\x85\x94\x8c\3|u1\x94\x87\x94R\x94.")
+    assert calls.read(0, memo, lambda *args: args) == ((b"x", (1,), "|u1", None, False), 18)
+    assert len(memo) == 1005

@@ -19,7 +19,7 @@ from . import Allowed, Limits, refuse
 from .data_reader import DataReader
 from .opcodes import Name
 from .plain import check
-from .plain_arrays import check_layout, checked_array, checked_scalar, plain_array
+from .plain_arrays import check_fit, checked_array, checked_scalar
 from .plain_dtypes import Dtypes, checked_shape, count_parts
 from .work import Work
 
@@ -57,6 +57,7 @@ class DataBuilder:
         self.deserialize = deserialize
         self.work = work
         self.dtypes = Dtypes()
+        self.fitting: Any = None
 
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
@@ -91,11 +92,11 @@ class DataBuilder:
             memory = self._memory(source)
         dtype = self.dtypes.build(description)
         size = len(memory)
-        if layout is None:
-            array = plain_array(memory, shape, dtype)
-        else:
-            check_layout(layout, checked_shape(shape), dtype.itemsize, size)
-            array = np.ndarray(shape, dtype, memory if size else bytearray(1), *layout)
+        sizes = shape, layout, dtype.itemsize, size
+        if sizes != self.fitting:  # many arrays of a message are as large as the one before
+            check_fit(shape, layout, dtype.itemsize, size)
+            self.fitting = sizes
+        array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
         flags = array.flags
         if not flags.aligned:
             return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work.copy)

@@ -20,7 +20,7 @@ _DTYPE: Final = rb"(?:h(.)|\x8c(.)([!-~]+)\x94)"
 """A name, from the memo or new; a new one with its length."""
 _SHORT: Final = re.compile(_SIZES + _DTYPE + rb"\x87\x94R\x94", re.DOTALL)
 _LONG: Final = re.compile(
-    rb"\((%b)%b%b(N|(%b)%b\x86\x94)([\x88\x89])?t\x94R\x94" % (_INT, _SIZES, _DTYPE, _INT, _SIZES),
+    rb"%b%b(N|(%b)%b\x86\x94)([\x88\x89])?t\x94R\x94" % (_SIZES, _DTYPE, _INT, _SIZES),
     re.DOTALL,
 )
 """With a layout, or None in its place; and with a flag."""
@@ -56,9 +56,9 @@ class ArrayCalls:
         Adds to the memo what they do. None, and nothing done, where they are others.
         """
         data = self.data
+        long = data[at] == 0x28  # MARK
+        at += long
         code = data[at]
-        if code == 0x28:  # MARK
-            return self._read_long(at, memo, make)
         kept: list[Any] = []
         source: int | bytes
         if code == 0x43:  # SHORT_BINBYTES
@@ -79,41 +79,29 @@ class ArrayCalls:
             source, at = unpack(data, at + 1)[0], at + width
         else:
             return None
-        found = _SHORT.match(data, at)
+        found = (_LONG if long else _SHORT).match(data, at)
         if found is None:
             return None
-        ops, again, size, new = found.groups()
-        shape = self._sizes(ops)
-        description = _description([*memo, *kept] if kept else memo, again, size, new)
+        ops, again, size, new, *more = found.groups()
+        shape, description = self._sizes(ops), _description(memo, again, size, new)
         if shape is None or description is None:
             return None
-        array = make(source, shape, description, None, False)
+        args: tuple[Any, ...] = (source, shape, description)
+        layout = flag = None
+        if long:
+            placed, offset, steps, flag = more
+            layout = None if offset is None else self._layout(placed, offset, steps)
+            if layout is None and offset is not None:
+                return None
+            args += (layout,) if flag is None else (layout, flag == b"\x88")
+        array = make(source, shape, description, layout, flag == b"\x88")
         if shape:
             kept.append(shape)
         if new is not None:
             kept.append(description)
-        memo += (*kept, (source, shape, description), array)
-        return array, found.end()
-
-    def _read_long(self, at: int, memo: list[Any], make: MakeArray) -> tuple[Any, int] | None:
-        found = _LONG.match(self.data, at)
-        if found is None:
-            return None
-        number, ops, again, size, new, placed, offset, steps, flag = found.groups()
-        shape, description = self._sizes(ops), _description(memo, again, size, new)
-        layout = None if placed == b"N" else self._layout(placed, offset, steps)
-        if shape is None or description is None or (layout is None) != (placed == b"N"):
-            return None
-        source, readonly = _int(number), flag == b"\x88"
-        array = make(source, shape, description, layout, readonly)
-        args = (source, shape, description, layout) + (() if flag is None else (readonly,))
-        if shape:
-            memo.append(shape)
-        if new is not None:
-            memo.append(description)
         if layout is not None:
-            memo += (layout[1], layout) if layout[1] else (layout,)
-        memo += (args, array)
+            kept += (layout[1], layout) if layout[1] else (layout,)
+        memo += (*kept, args, array)
         return array, found.end()
 
     def _sizes(self, ops: bytes) -> Sizes | None:

@@ -11,17 +11,16 @@ import numpy as np
 from ..arrays import view_array
 from ..buffers import flat
 from ..errors import DeserializationError
-from ..layout import Array
 from .plain import check
 from .plain_dtypes import Dtypes, Shape, checked_shape
 
 
-def plain_array(memory: Any, shape: Any, dtype: np.dtype[Any]) -> Array:
-    """View memory as an array in C order of one of numpy's own dtypes."""
-    size = len(memory)
-    if math.prod(checked_shape(shape)) * dtype.itemsize != size:
+def check_fit(shape: Any, layout: Any, itemsize: int, size: int) -> None:
+    """Check that an array of this shape fits `size` bytes: all of them in C order, or by its layout."""
+    if layout is not None:
+        check_layout(layout, checked_shape(shape), itemsize, size)
+    elif math.prod(checked_shape(shape)) * itemsize != size:
         raise DeserializationError(f"an array that does not fit its {size} bytes")
-    return np.ndarray(shape, dtype, memory if size else bytearray(1))
 
 
 def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Callable[[int], None]) -> Any:
@@ -33,11 +32,7 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Cal
     shape, dtype = checked_shape(args[0]), dtypes.build(args[1])
     layout = args[2] if len(args) > 2 else None
     size = flat(memory).nbytes
-    if layout is None:
-        if math.prod(shape) * dtype.itemsize != size:
-            raise DeserializationError(f"an array that does not fit its {size} bytes")
-    else:
-        check_layout(layout, shape, dtype.itemsize, size)
+    check_fit(shape, layout, dtype.itemsize, size)
     readonly = len(args) > 3 and args[3]
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
     if not array.flags.aligned:
