@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING, Any, Final
 
 from .explain_parts import PROBLEMS
-from .rendering import Table, _columns, _html_list, _html_tree, _lines
+from .rendering import Table, _columns, _html_list, _html_tree, _rich_tables, _rich_trees
 
 if TYPE_CHECKING:
     from .explaining import Explanation
@@ -63,28 +63,14 @@ def as_text(found: Explanation) -> str:
 
 
 def as_rich(found: Explanation) -> Any:
-    """Render an explanation for rich, which must be there: it is in the extra ``demo``."""
+    """Render an explanation for rich, which must be there: it is in the extra ``cli``."""
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
-    from rich.tree import Tree
 
     colour = "red" if found.problems else "green"
     parts: list[Any] = [Text(headline(found), style=f"bold {colour}")]
     parts += [Text(f"  - {word}") for word in words(found)]
-    branches: list[Any] = []
-    for level, line in _lines(found.tree):
-        label = Text.assemble((line.label, "bold"), " ", line.text)
-        branches[level:] = [branches[level - 1].add(label) if level else Tree(label)]
-    parts += branches[:1]
-    for title, columns, rows in tables(found)[1:]:
-        table = RichTable(title=title, title_justify="left", show_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        parts.append(table)
-    return Group(*parts)
+    return Group(*parts, *_rich_trees(found.tree), *_rich_tables(tables(found)[1:]))
 
 
 def as_html(found: Explanation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ..following.outline import Line
@@ -104,30 +104,44 @@ def _columns(rows: list[list[str]]) -> Iterator[str]:
 
 
 def as_rich(report: Report) -> Any:
-    """Render a report for rich, which must be there: it is in the extra ``demo``."""
+    """Render a report for rich, which must be there: it is in the extra ``cli``."""
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
-    from rich.tree import Tree
 
     parts: list[Any] = [Text(headline(report), style=f"bold {_COLOURS[report.verdict]}")]
     parts += [Text(f"  - {reason}") for reason in _reasons(report)]
     parts += [Text(f"  note: {note}", style="dim") for note in report.notes[:_ROWS]]
     if report.parts:
-        branches: list[Any] = []
-        for level, line in _lines(report.tree):
-            label = Text.assemble((line.label, "bold"), " ", line.text)
-            branches[level:] = [branches[level - 1].add(label) if level else Tree(label)]
-            if not level:
-                parts.append(branches[0])
-    for title, columns, rows in tables(report):
+        parts += _rich_trees(report.tree)
+    return Group(*parts, *_rich_tables(tables(report)))
+
+
+def _rich_trees(tree: Line) -> list[Any]:
+    """Make what rich draws of the lines of a tree: one tree for each line of level 0."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    trees: list[Any] = []
+    branches: list[Any] = []
+    for level, line in _lines(tree):
+        label = Text.assemble((line.label, "bold"), " ", line.text)
+        branches[level:] = [branches[level - 1].add(label) if level else Tree(label)]
+        if not level:
+            trees.append(branches[0])
+    return trees
+
+
+def _rich_tables(found: Iterable[Table]) -> Iterator[Any]:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    for title, columns, rows in found:
         table = RichTable(title=title, title_justify="left", show_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        parts.append(table)
-    return Group(*parts)
+        yield table
 
 
 def as_html(report: Report) -> str:
