@@ -16,6 +16,8 @@ ALIGNMENT: Final = 64
 
 ByteArray = npt.NDArray[np.uint8]
 
+_ARROW: Final = "pyarrow.lib"
+
 
 class _Span:
     """A stretch of somebody's memory, offered to numpy by the array interface protocol.
@@ -89,7 +91,11 @@ def owner_key(obj: Any) -> int:
     base = getattr(obj, "base", None)
     if type(base) is _Span and type(base.base) is int:  # of Arrow's buffers: the address itself
         return base.base
-    owner = owner_of(obj)
+    owner: Any = base if type(base).__module__ == _ARROW else owner_of(obj)
+    if type(owner).__module__ == _ARROW and hasattr(owner, "parent"):  # a buffer, made anew when asked for
+        while owner.parent is not None:
+            owner = owner.parent
+        owner = owner.address
     return owner if type(owner) is int else id(owner)
 
 

@@ -199,6 +199,28 @@ def test_slices_of_one_table_go_once_and_without_the_rest() -> None:
         assert apart + 8 * (two.offset - one.offset) == 8000
 
 
+def test_types_of_arrow_that_differ_in_metadata_alone_are_told_apart() -> None:
+    pa = pytest.importorskip("pyarrow")
+    for told in ({"unit": "m"}, {"unit": "s"}, None):
+        kind = pa.struct([pa.field("a", pa.int64(), metadata=told)])
+        array = pa.array([{"a": 1}], kind)
+        for obj in array, pa.chunked_array([array]), pa.table({"c": array}), kind:
+            got = through(obj)
+            schemas = [each.schema if isinstance(each, pa.Table) else each for each in (obj, got)]
+            types = [getattr(each, "type", each) for each in schemas]
+            assert types[0].equals(types[1], check_metadata=True)
+
+
+def test_text_of_arrow_that_begins_anywhere_is_not_copied_at_the_reader() -> None:
+    pa = pytest.importorskip("pyarrow")
+    array = pa.array([f"name {n}" for n in range(100_000)])[50_001:51_000]
+    frames = canning.serialize_object(array)
+    got, _ = canning.deserialize_object(frames)
+    assert got.buffers()[2].address == np.frombuffer(frames[2], np.uint8).ctypes.data
+    assert got.buffers()[2].address % 8
+    assert got.equals(array)
+
+
 def test_tensors_share_storage_again() -> None:
     torch = pytest.importorskip("torch")
     base = torch.arange(6000.0).reshape(60, 100)

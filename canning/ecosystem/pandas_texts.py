@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -127,7 +128,7 @@ def text(state: Any, *, checked: bool = False) -> Any:
     return dtype.construct_array_type()._from_sequence(values, dtype=dtype)
 
 
-checked_text: Final = functools.partial(text, checked=True)
+checked_text: Final = partial(text, checked=True)
 
 
 _FEW, _SHORT = 32, 1024
@@ -138,20 +139,20 @@ def can_arrow_text(array: Any) -> Any:
     """Take an array of text in Arrow's memory apart."""
     chunks = array._pa_array
     if chunks.num_chunks != 1:
-        nodes = list(map(_nodes().node_of, chunks.chunks))
+        nodes = list(map(_take_apart(), chunks.chunks))
     else:
         chunk = chunks.chunk(0)
         few = len(chunk) <= _FEW and _size_of(chunk.buffers()[2]) <= _SHORT
-        nodes = [chunk.to_pylist() if few else _nodes().node_of(chunk)]
+        nodes = [chunk.to_pylist() if few else _take_apart()(chunk)]
     return nodes, str(chunks.type), array.dtype.na_value is pd.NA
 
 
 @functools.lru_cache(maxsize=1)
-def _nodes() -> Any:
-    """Give what knows pyarrow, which pandas may do without."""
-    from . import arrow_nodes
+def _take_apart() -> Any:
+    """Give what takes arrays of pyarrow apart, which pandas may do without."""
+    from .arrow_nodes import node_of
 
-    return arrow_nodes
+    return node_of
 
 
 def _size_of(buffer: Any) -> int:
@@ -175,7 +176,7 @@ def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
     return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
 
 
-def arrow_text(state: Any, make: Any = None) -> Any:
+def arrow_text(state: Any, *, checked: bool = False) -> Any:
     """Put one together."""
     nodes, name, missing = state
     dtype, cls, kind = _arrow_text_kind(name, missing)
@@ -184,17 +185,18 @@ def arrow_text(state: Any, make: Any = None) -> Any:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
         array._pa_array = _few_texts(kind, tuple(nodes[0]))
     else:
-        array._pa_array = _nodes().chunked_of(kind, nodes, make or _nodes().text_of)
+        from .arrow_building import array_of, checked_array_of, chunked_of
+
+        make = partial(checked_array_of, kind) if checked else partial(array_of, (kind, (), None))
+        array._pa_array = chunked_of(kind, nodes, make)
     array._dtype = dtype
     return array
 
 
 def checked_arrow_text(state: Any) -> Any:
     """Put one of a stranger's together."""
-    from .arrow_nodes import checked_array_of
-
     nodes, *_ = parts(state, list, str, bool)
     if len(nodes) == 1 and type(nodes[0]) is list:
         need(all(type(item) in (str, type(None)) for item in nodes[0]), "text that is none")
         need(sum(len(item or "") for item in nodes[0]) <= _SHORT, "more text than goes as a list")
-    return arrow_text(state, checked_array_of)
+    return arrow_text(state, checked=True)

@@ -5,120 +5,61 @@ Schemas go as Arrow's own IPC message, arrays as `arrow_nodes` takes them apart.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from ..registry import Canner
-from .arrow_nodes import (
-    array_of,
-    buffer_state,
-    checked_array_of,
-    chunked_of,
-    node_of,
-    to_buffer,
+from .arrow_building import array_of, checked_array_of, chunked_of, data_of, restore, to_buffer
+from .arrow_nodes import buffer_state, node_of, nodes_of
+from .arrow_schemas import (
+    any_schema,
+    checked_schema,
+    checked_type,
+    known_schema,
+    known_type,
+    text_of,
+    text_of_type,
 )
 from .checks import need, parts
-
-_LONG: Final = 16 * 1024
-"""Bytes of a schema from which on it is not remembered."""
-_EXTENSION: Final = b"ARROW:extension:name"
-"""What stands in a serialized schema wherever a type is an extension's."""
-
-
-def _text_of(schema: Any) -> Any:
-    """Serialize a schema; NotImplemented where it would not come back as it is."""
-    text = schema.serialize().to_pybytes()
-    if _EXTENSION in text and not pa.ipc.read_schema(pa.py_buffer(text)).equals(schema, check_metadata=True):
-        return NotImplemented  # of an extension type that nobody has registered with Arrow
-    return text
-
-
-@functools.lru_cache(maxsize=256)
-def _text_of_plain(kind: Any) -> bytes:
-    text: bytes = _text_of(pa.schema([pa.field("", kind)]))
-    return text
-
-
-def _text_of_type(kind: Any) -> Any:
-    if isinstance(kind, pa.BaseExtensionType):
-        return _text_of(pa.schema([pa.field("", kind)]))
-    return _text_of_plain(kind)
-
-
-def _schema(text: Any) -> Any:
-    """Read a schema, as one of a stranger's: extension types run code of theirs, and are refused."""
-    need(type(text) is bytes and _EXTENSION not in text, "a schema of Arrow with an extension type, or none")
-    return pa.ipc.read_schema(pa.py_buffer(text))
-
-
-def _any_schema(text: bytes) -> Any:
-    return pa.ipc.read_schema(pa.py_buffer(text))
-
-
-@functools.lru_cache(maxsize=256)
-def _plain_type(text: bytes) -> Any:
-    return _schema(text).field(0).type
-
-
-def _type(text: Any) -> Any:
-    return _any_schema(text).field(0).type if _EXTENSION in text else _plain_type(text)
-
-
-def _checked_type(text: Any) -> Any:
-    schema = _schema(text)
-    need(len(schema) == 1, "a type of Arrow that is none")
-    return schema.field(0).type
 
 
 def _with_text(text: Any, *more: Any) -> Any:
     return NotImplemented if text is NotImplemented else (text, *more)
 
 
-@functools.lru_cache(maxsize=64)
-def _plain_schema(text: bytes) -> tuple[Any, list[Any]]:
-    schema = _schema(text)
-    return schema, schema.types
-
-
-def _known_schema(text: bytes) -> tuple[Any, list[Any]]:
-    """Read a schema, and list its types; the last are remembered: 1 µs in place of 4."""
-    if len(text) > _LONG or _EXTENSION in text:
-        schema = _any_schema(text)
-        return schema, schema.types
-    return _plain_schema(text)
-
-
 # -- arrays ----------------------------------------------------------------------------------------------
 
 
 def _can_array(array: Any) -> Any:
-    return _with_text(_text_of_type(array.type), node_of(array))
+    return _with_text(text_of_type(array.type), node_of(array))
 
 
 def _array(state: Any) -> Any:
-    return array_of(_type(state[0]), state[1])
+    return array_of(known_type(state[0]), state[1])
 
 
 def _checked_array(state: Any) -> Any:
     text, node = parts(state, bytes, tuple)
-    return checked_array_of(_checked_type(text), node)
+    return checked_array_of(checked_type(text), node)
 
 
 def _can_chunked(array: Any) -> Any:
-    return _with_text(_text_of_type(array.type), [node_of(chunk) for chunk in array.chunks])
+    return _with_text(text_of_type(array.type), [node_of(chunk) for chunk in array.chunks])
 
 
 def _chunked(state: Any) -> Any:
-    return chunked_of(_type(state[0]), state[1])
+    shape = known_type(state[0])
+    return chunked_of(shape[0], state[1], partial(array_of, shape))
 
 
 def _checked_chunked(state: Any) -> Any:
     text, nodes = parts(state, bytes, list)
-    return chunked_of(_checked_type(text), nodes, checked_array_of)
+    kind = checked_type(text)
+    return chunked_of(kind, nodes, partial(checked_array_of, kind))
 
 
 def _can_scalar(scalar: Any) -> Any:
@@ -139,34 +80,45 @@ def _checked_scalar(state: Any) -> Any:
 
 
 def _can_batch(batch: Any) -> Any:
-    nodes = [node_of(column) for column in batch.columns]
-    return _with_text(_text_of(batch.schema), batch.num_rows, nodes)
+    return _with_text(text_of(batch.schema), batch.num_rows, nodes_of(batch))
 
 
 def _can_table(table: Any) -> Any:
-    nodes = [[node_of(chunk) for chunk in column.chunks] for column in table.columns]
-    return _with_text(_text_of(table.schema), table.num_rows, nodes)
+    batches = table.to_batches()  # as many as there are chunks
+    if len(batches) == 1:
+        nodes = [[node] for node in nodes_of(batches[0])]
+    else:
+        nodes = [list(map(node_of, column.chunks)) for column in table.columns]
+    return _with_text(text_of(table.schema), table.num_rows, nodes)
 
 
 def _batch(state: Any) -> Any:
     text, rows, nodes = state
-    schema, kinds = _known_schema(text)
-    if not nodes and rows:
+    schema, struct, shapes = known_schema(text)
+    if not nodes:
         return _only_rows(schema, rows)
-    columns = list(map(array_of, kinds, nodes))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    made = _batch_of(struct, rows, list(map(data_of, shapes, nodes)))
+    return made.replace_schema_metadata(schema.metadata) if schema.metadata else made
 
 
 def _table(state: Any) -> Any:
     text, rows, nodes = state
-    schema, kinds = _known_schema(text)
-    if not nodes and rows:
+    schema, struct, shapes = known_schema(text)
+    if not nodes:
         return pa.Table.from_batches([_only_rows(schema, rows)])
+    if list(map(len, nodes)).count(1) == len(nodes):
+        columns = list(map(data_of, shapes, [node for (node,) in nodes]))
+        return pa.Table.from_batches([_batch_of(struct, rows, columns)], schema)
     columns = [
-        array_of(kind, chunks[0]) if len(chunks) == 1 else chunked_of(kind, chunks)
-        for kind, chunks in zip(kinds, nodes, strict=True)
+        chunked_of(shape[0], chunks, partial(array_of, shape))
+        for shape, chunks in zip(shapes, nodes, strict=True)
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _batch_of(struct: Any, rows: int, columns: list[Any]) -> Any:
+    """Put columns together as the parts of a struct, which are a batch: in one call for all of them."""
+    return pa.RecordBatch.from_struct_array(restore((struct, rows, 0, 0, [None], columns, None)))
 
 
 def _only_rows(schema: Any, rows: int) -> Any:
@@ -190,7 +142,8 @@ def _checked_table(state: Any) -> Any:
     if not nodes and rows:
         return pa.Table.from_batches([_only_rows(schema, rows)])
     columns = [
-        chunked_of(kind, chunks, checked_array_of) for kind, chunks in zip(schema.types, nodes, strict=True)
+        chunked_of(kind, chunks, partial(checked_array_of, kind))
+        for kind, chunks in zip(schema.types, nodes, strict=True)
     ]
     need(all(len(column) == rows for column in columns), "columns of different lengths")
     return pa.Table.from_arrays(columns, schema=schema)
@@ -198,7 +151,7 @@ def _checked_table(state: Any) -> Any:
 
 def _checked_parts(state: Any) -> tuple[Any, int, list[Any]]:
     text, rows, nodes = parts(state, bytes, int, list)
-    schema = _schema(text)
+    schema = checked_schema(text)
     need(len(schema) == len(nodes), "columns of Arrow that are not those of their schema")
     return schema, rows, nodes
 
@@ -207,7 +160,7 @@ def _checked_parts(state: Any) -> tuple[Any, int, list[Any]]:
 
 
 def _can_schema(schema: Any) -> Any:
-    text = _text_of(schema)
+    text = text_of(schema)
     return text if text is NotImplemented else (text,)
 
 
@@ -243,7 +196,10 @@ def _tensor(state: Any) -> Any:
 
 
 def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    return lambda state: make(_any_schema(state[0]), state), lambda state: make(_schema(state[0]), state)
+    def checked(state: Any) -> Any:
+        return make(checked_schema(state[0]), state)
+
+    return lambda state: make(any_schema(state[0]), state), checked
 
 
 def _schema_of(schema: Any, state: Any) -> Any:
