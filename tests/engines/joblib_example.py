@@ -52,6 +52,7 @@ def seconds(case: str, what: str, times: int = 4) -> list[float]:
     kind, call = CASES[case]
     script = SCRIPT.format(kind=kind, call=call, arguments=ARGUMENTS[what], times=times)
     environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles canning anew
     if kind != "multiprocessing":
         environment["LOKY_PICKLER"] = kind
     done = subprocess.run(

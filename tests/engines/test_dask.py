@@ -31,8 +31,12 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 def client() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # A cluster looks, so long after it lost a worker, whether there is one of that name, and gives it up
+        # where it finds none: as it does, without canning too, where another restart is on its way then.
+        patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
         quiet = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
         with (
+            patient,
             distributed.LocalCluster(processes=True, **quiet) as cluster,
             distributed.Client(cluster) as made,
         ):

@@ -8,7 +8,6 @@ import operator
 import platform
 import types
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from typing import Any, Final
 
 from ..errors import TransportError
@@ -36,19 +35,24 @@ def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) 
         ...
     transport.engines.layout.UnknownEngine: numpy ... is not made as this adapter expects, which was ...
     """
-    try:
-        version = metadata.version(package) if package != "Python" else platform.python_version()
-    except metadata.PackageNotFoundError as error:
-        raise UnknownEngine(
-            f"this adapter needs {package}: pip install 'canning[{_EXTRAS.get(package, package)}]'"
-        ) from error
     for where, names in uses.items():
         missing = _missing(where, names)
         if missing:
             raise UnknownEngine(
-                f"{package} {version} is not made as this adapter expects, which was tried with {tried}: "
-                f"{missing}; nothing was changed"
+                f"{package} {_version(package)} is not made as this adapter expects, which was tried with "
+                f"{tried}: {missing}; nothing was changed"
             )
+
+
+def _version(package: str) -> str:
+    from importlib import metadata  # takes 20 ms, which every process of a pool would wait
+
+    try:
+        return metadata.version(package) if package != "Python" else platform.python_version()
+    except metadata.PackageNotFoundError as error:
+        raise UnknownEngine(
+            f"this adapter needs {package}: pip install 'canning[{_EXTRAS.get(package, package)}]'"
+        ) from error
 
 
 def _missing(where: str, names: tuple[str, ...]) -> str:

@@ -1,0 +1,34 @@
+"""What importing transport takes along, which every process of a pool pays for."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import transport
+
+SCRIPT = """
+import sys
+import transport, transport.shared, transport.engines.inband
+print([name for name in ("zmq", "asyncio", "importlib.metadata") if name in sys.modules])
+assert "SharedArena" not in vars(transport)
+transport.send, transport.aio
+print("send" in vars(transport), "zmq" in sys.modules)
+"""
+
+
+def test_neither_zmq_nor_asyncio_is_imported_before_it_is_wanted() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True True"]
+
+
+def test_names() -> None:
+    for name in transport.__all__:
+        assert getattr(transport, name) is not None
+    assert set(transport.__all__) <= set(dir(transport))
+    assert transport.aio is importlib.import_module("transport.aio")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        transport.nothing  # type: ignore[attr-defined] # noqa: B018 - looking is what is tried
