@@ -6,19 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import (
-    CannedDtype,
-    CannedMasked,
-    CannedObjects,
-    CannedScalar,
-    CannedStrings,
-    CannedSubclass,
-    fill_objects,
-)
+from . import calls
+from .arrays import fill_objects
 from .buffers import owner_key, span
-from .canned import (
-    set_attributes,
-)
+from .canned import set_attributes
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, extent, plan
 from .naming import UnwrittenName
@@ -31,10 +22,7 @@ _MASKED_STATE: Final = frozenset(
 
 
 def array_call() -> None:
-    """Stand for `CannedArray` towards a pickler, which finds it in its memo from the start.
-
-    The class itself may be part of somebody's object, and then is looked up as any other.
-    """
+    """Stand for `calls.array` towards a pickler, which finds this in its memo from the start."""
 
 
 class ShareAgain(Exception):
@@ -57,7 +45,7 @@ class ArrayReducers:
         entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
         outside: pickle's own out-of-band buffers.
         classes: those whose instances were reduced, see `instances`.
-        named: whether the header names anything of this package but `CannedArray`.
+        named: whether the header names anything of this package but `calls.array`.
         descriptions: those of dtypes that have parts, by identity: the header has each once.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
@@ -203,7 +191,7 @@ class ArrayReducers:
         if array.dtype.kind == "T":
             fortran = array.flags.fnc
             items = array.ravel(order="F" if fortran else "C").tolist()
-            return CannedStrings, (describe(array.dtype), array.shape, items, fortran, readonly)
+            return calls.strings, (describe(array.dtype), array.shape, items, fortran, readonly)
         if array.dtype.char != "O" or array.dtype.metadata:
             return array.__reduce_ex__(5)
         axes = None
@@ -212,7 +200,7 @@ class ArrayReducers:
             items = array.transpose(axes).ravel().tolist()
         else:
             items = array.ravel().tolist()
-        return CannedObjects, (array.shape, axes), (items, readonly), None, None, fill_objects
+        return calls.objects, (array.shape, axes), (items, readonly), None, None, fill_objects
 
     def subclass(self, array: Array) -> Reduced:
         """Reduce an instance of a subclass of `numpy.ndarray`."""
@@ -225,8 +213,8 @@ class ArrayReducers:
         base = array.view(np.ndarray)
         attributes = {} if issubclass(cls, np.memmap) else dict(getattr(array, "__dict__", {}))
         if not attributes:
-            return CannedSubclass, (cls, base)
-        return CannedSubclass, (cls, base), attributes, None, None, set_attributes
+            return calls.subclass, (cls, base)
+        return calls.subclass, (cls, base), attributes, None, None, set_attributes
 
     def _masked(self, masked: Any) -> Reduced:
         mask = None if masked._mask is np.ma.nomask else masked._mask
@@ -234,18 +222,18 @@ class ArrayReducers:
         attributes = {name: value for name, value in vars(masked).items() if name not in _MASKED_STATE}
         if masked._optinfo:
             attributes["_optinfo"] = masked._optinfo
-        return CannedMasked, parts, attributes, None, None, set_attributes
+        return calls.masked, parts, attributes, None, None, set_attributes
 
     def scalar(self, scalar: Any) -> Reduced:
         """Reduce a numpy scalar."""
         self.named = True
         if isinstance(scalar, np.str_):
-            return CannedScalar, ("U", str(scalar))
+            return calls.scalar, ("U", str(scalar))
         if isinstance(scalar, np.bytes_):
-            return CannedScalar, ("S", bytes(scalar))
+            return calls.scalar, ("S", bytes(scalar))
         if scalar.dtype.hasobject:
             return scalar.__reduce_ex__(5)
-        return CannedScalar, (describe(scalar.dtype), scalar.tobytes())
+        return calls.scalar, (describe(scalar.dtype), scalar.tobytes())
 
     def dtype(self, dtype: np.dtype[Any]) -> Reduced:
         """Reduce a dtype."""
@@ -253,7 +241,7 @@ class ArrayReducers:
         if kind is None:  # a dtype that somebody is still experimenting with
             return dtype.__reduce__()
         self.named = True
-        return CannedDtype, (describe(dtype),)
+        return calls.dtype, (describe(dtype),)
 
     def outside_buffer(self, buffer: Any) -> bool:
         """Take a buffer that an object's own ``__reduce_ex__(5)`` offers; True leaves it in the header."""

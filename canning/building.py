@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import operator
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,19 +13,12 @@ import numpy as np
 
 from .arrays import make_array
 from .buffers import address, aligned_copy, joined_already
-from .canned import (
-    CannedObject,
-    CannedParts,
-    Namespace,
-    Reference,
-    make_bytes,
-    open_canned,
-)
+from .calls import ALL, CALLS, MAKERS, NONE
+from .canned import CannedObject, Namespace, Reference, make_bytes, open_canned
+from .code.making import fill_function, make_function
 from .dtypes import BY_NAME
-from .functions import fill_function, make_function
 from .layout import clusters
-from .reducers import rebuild
-from .registry import Registry
+from .registry import Registry, rebuild
 from .wire import Trailer
 
 if TYPE_CHECKING:
@@ -156,9 +147,10 @@ class Builder:
         g: the namespace for functions and references; None where the receiver gave none.
         deserialize: reads a message that stands within this one.
         finder: finds what the header names; None where names are what they are.
+        old: the names of today, by those that the header may call.
     """
 
-    __slots__ = ("buffers", "deserialize", "finder", "g", "registry")
+    __slots__ = ("buffers", "deserialize", "finder", "g", "old", "registry")
 
     def __init__(
         self,
@@ -167,7 +159,9 @@ class Builder:
         g: Namespace | None,
         deserialize: Callable[..., Any],
         finder: Finder | None = None,
+        old: Mapping[tuple[str, str], tuple[str, str]] = NONE,
     ) -> None:
+        self.old = old
         self.buffers = buffers
         self.finder = finder
         self.registry = registry
@@ -183,7 +177,7 @@ class Builder:
                 return array
         return make_array(memory, shape, dtype, layout, readonly)
 
-    def bytes(self, source: Any, mutable: bool = False) -> Any:
+    def raw(self, source: Any, mutable: bool = False) -> Any:
         """Build `bytes`, the very object that is the frame where it is one."""
         return make_bytes(self.buffers[source] if type(source) is int else source, mutable)
 
@@ -216,28 +210,18 @@ class Builder:
         """Give such a function its attributes, closure and globals."""
         fill_function(function, state, self.g)
 
-    def live(self, module: str, name: str) -> Any:
-        """Give what builds the object that a name of ours in the header stands for."""
-        if (module, name) in _METHODS:
-            return getattr(self, _METHODS[module, name])
-        named = operator.attrgetter(name)(importlib.import_module(module))
-        return named.make if isinstance(named, type) and issubclass(named, CannedParts) else named
+    def call(self, name: str) -> Any:
+        """Give what builds the object that a header calls by a name of `calls`."""
+        if name in _METHODS:
+            return getattr(self, name)
+        return MAKERS[name]
 
 
-_METHODS: Final = {
-    ("canning.arrays", "CannedArray"): "array",
-    ("canning.canned", "CannedBytes"): "bytes",
-    ("canning.canned", "CannedMessage"): "message",
-    ("canning.canned", "Reference"): "reference",
-    ("canning.canned", "open_canned"): "canned",
-    ("canning.functions", "fill_function"): "fill",
-    ("canning.functions", "make_function"): "function",
-    ("canning.reducers", "CannedRegistered"): "registered",
-}
+_METHODS: Final = frozenset(call.__name__ for call in ALL if call.__name__ not in MAKERS) | {"registered"}
 
 
 class Reader(pickle.Unpickler):
-    """The C unpickler, with live constructors where a header names canned objects.
+    """The C unpickler, with live constructors where a header names what it calls.
 
     Set `builder` before `load`; an ``__init__`` of our own costs as much again.
     """
@@ -246,13 +230,13 @@ class Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Give the live constructor of what is ours, and look up the rest."""
-        method = _METHODS.get((module, name))
-        if method is not None:
-            return getattr(self.builder, method)
-        if module.startswith("canning."):
-            return self.builder.live(module, name)
+        builder = self.builder
+        if builder.old:
+            module, name = builder.old.get((module, name), (module, name))
+        if module == CALLS:
+            return builder.call(name)
         if (module, name) == ("__builtin__", "__main__"):  # how dill names the namespace of a script
-            return vars(sys.modules["__main__"]) if self.builder.g is None else self.builder.g
+            return vars(sys.modules["__main__"]) if builder.g is None else builder.g
         return super().find_class(module, name)
 
 
@@ -261,12 +245,14 @@ class FindingReader(Reader):
 
     def find_class(self, module: str, name: str) -> Any:
         """Give the live constructor of what is ours, and let the finder find the rest."""
-        finder = self.builder.finder
+        builder, finder = self.builder, self.builder.finder
         assert finder is not None
+        if builder.old:
+            module, name = builder.old.get((module, name), (module, name))
         ordinary = super().find_class
         ours = module.startswith("canning.") or (module, name) == ("__builtin__", "__main__")
         found = ordinary(module, name) if ours else finder.find(module, name, ordinary)
-        return finder.guard(module, name, found, self.builder.buffers)
+        return finder.guard(module, name, found, builder.buffers)
 
 
 def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryview] | None) -> Any:

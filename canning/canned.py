@@ -196,6 +196,17 @@ class CannedMessage(CannedObject):
         return deserialize_object(self.buffers, g)[0]
 
 
+class CannedRegistered(CannedParts):
+    """Stand for an object of a registered type: the name of the registration, and its state."""
+
+    @staticmethod
+    def make(name: str, state: Any, cls: type | None) -> Any:
+        """Build the object by the default registry."""
+        from .registry import default_registry, rebuild  # which need this module to be there first
+
+        return rebuild(default_registry, name, state, cls)
+
+
 class CannedCell(CannedParts):
     """Stand for a cell of a closure."""
 
@@ -275,7 +286,7 @@ def _steps(path: str) -> list[tuple[str, Any]]:
 def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: Any) -> CannedObject:
     """Make a canned object of any class, its buffers not yet in place.
 
-    A class of this package comes as its name, since as a class it would be read as a live constructor.
+    A class of this package came as its name in version 1 of the format, whose readers took it for a call.
     This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
     `get_object` at once.
     """

@@ -6,7 +6,6 @@ together again, in a namespace of the receiver's where there is one.
 
 from __future__ import annotations
 
-import builtins
 import functools
 import importlib
 import io
@@ -18,17 +17,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import cloudpickle
 
+from . import calls
 from .canned import CannedObject, Namespace
+from .code.making import OF_MODULE, fill_function, make_function
 from .code.stubs import StubType
 from .registry import default_registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 INTERACTIVE: Final = "__canning_interactive__"
-_SHIPPED: Final = "__canning_shipped__"
-"""Where a namespace remembers which of its names came with functions, so that a newer one replaces
-them and what its user has put there stays."""
-_OF_MODULE: Final = ("__package__", "__name__", "__path__", "__file__", "__builtins__")
 
 
 def interactive(function: F) -> F:
@@ -129,14 +126,14 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             module_globals = self._module_globals(function)
         parts = (code, module_globals, None, None, closure)
         if home is None or home == "__main__":
-            return make_function, parts, (attributes, slots), None, None, fill_function
-        return make_function_of, (home, *parts), (attributes, slots), None, None, fill_function
+            return calls.function, parts, (attributes, slots), None, None, calls.fill
+        return make_function_of, (home, *parts), (attributes, slots), None, None, calls.fill
 
     def _module_globals(self, function: types.FunctionType) -> Namespace:
         """Give what a function's globals start with on arrival: the same for functions that share theirs."""
         theirs = function.__globals__
         if id(theirs) not in self.globals_ref:
-            self.globals_ref[id(theirs)] = {name: theirs[name] for name in _OF_MODULE[:-1] if name in theirs}
+            self.globals_ref[id(theirs)] = {name: theirs[name] for name in OF_MODULE[:-1] if name in theirs}
         ours: Namespace = self.globals_ref[id(theirs)]
         return ours
 
@@ -196,66 +193,15 @@ def is_local(code: Any) -> bool:
     return code.__module__ == "__main__" or "<" in code.__qualname__
 
 
-def make_function(
-    code: types.CodeType,
-    module_globals: Namespace,
-    name: str | None,
-    defaults: tuple[Any, ...] | None,
-    closure: tuple[types.CellType, ...] | None,
-    *,
-    g: Namespace | None = None,
-    special: Namespace | None = None,
-) -> types.FunctionType:
-    """Make a function that came by value, its globals `g`, or those of its own that came along.
-
-    `special` are builtins of its own, which a function finds in its globals when it is made, and keeps.
-    """
-    namespace = module_globals if g is None else g
-    if special is not None:
-        ordinary = namespace.get("__builtins__", builtins)
-        namespace["__builtins__"] = special
-        function = types.FunctionType(code, namespace, name, defaults, closure)
-        if g is not None:
-            namespace["__builtins__"] = ordinary
-        return function
-    namespace.setdefault("__builtins__", builtins)
-    return types.FunctionType(code, namespace, name, defaults, closure)
-
-
 def make_function_of(home: str, *parts: Any) -> types.FunctionType:
     """Make a function that came by value in the module that it is of, which is imported."""
     return make_function(*parts, g=vars(importlib.import_module(home)))
 
 
-def fill_function(function: types.FunctionType, state: Any, g: Namespace | None = None) -> None:
-    """Give a function that was just made its attributes, closure and globals.
-
-    In a namespace `g` a global that came along is put where `g` has none of that name, or has one
-    that came along earlier; what its user has put there stays, and the function sees that.
-    """
-    attributes, slots = state
-    if attributes:
-        function.__dict__.update(attributes)
-    shipped = slots.pop("__globals__")
-    closure = slots.pop("__closure__")
-    slots.pop("_cloudpickle_submodules", None)
-    if g is None:
-        function.__globals__.update(shipped)
-    else:
-        _ship(shipped, g)
-    if closure or function.__closure__:
-        for cell, contents in zip(function.__closure__ or (), closure or (), strict=True):
-            if contents:
-                cell.cell_contents = contents[0]
-    for name, value in slots.items():
-        setattr(function, name, value)
-
-
 _BY_NAME: Final = frozenset(
     (
-        make_function,
+        *calls.ALL,
         make_function_of,
-        fill_function,
         make_cached,
         cloudpickle.cloudpickle._builtin_type,
         cloudpickle.cloudpickle._make_skeleton_class,
@@ -264,15 +210,6 @@ _BY_NAME: Final = frozenset(
     )
 )
 """What headers name to build code: cloudpickle takes 2 µs to find that each of them can be imported."""
-
-
-def _ship(shipped: Namespace, g: Namespace) -> None:
-    before = g.setdefault(_SHIPPED, {}) if shipped else {}
-    for name, value in shipped.items():
-        if name in _OF_MODULE:
-            continue
-        if name not in g or (name in before and before[name] is g[name]):
-            g[name] = before[name] = value
 
 
 class CannedCode(CannedObject):

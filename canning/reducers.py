@@ -15,23 +15,16 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
+from . import calls
 from .array_reducers import ArrayReducers, Reduced, array_call
 from .buffers import flat
-from .canned import (
-    CannedMemoryView,
-    CannedMessage,
-    CannedObject,
-    CannedParts,
-    PrePickled,
-    Reference,
-    open_canned,
-)
+from .canned import CannedObject, CannedParts, PrePickled, Reference
 from .code.code_source import reduce_code
 from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from .code.versions import note_class
 from .layout import dense_bytes
 from .naming import UnwrittenName
-from .registry import Canner, Registry, canned_state, default_registry
+from .registry import Canner, canned_state
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""
@@ -44,16 +37,16 @@ class Reducers(ArrayReducers):
         """Reduce a memoryview of any format, shape and layout."""
         self.named = True
         if view.format.lstrip("@") not in _NATIVE or (not view.nbytes and view.ndim != 1):
-            return CannedMemoryView, (np.asarray(view), None, None, view.readonly)
+            return calls.view, (np.asarray(view), None, None, view.readonly)
         if not view.c_contiguous and view.format != "P":
             memory = np.asarray(view)
             if memoryview(np.empty(0, memory.dtype.str)).format == view.format:
-                return CannedMemoryView, (memory, None, None, view.readonly)
+                return calls.view, (memory, None, None, view.readonly)
         elif view.nbytes:
             memory = np.frombuffer(view.cast("B") if view.c_contiguous else view.tobytes(), np.uint8)
         else:
             memory = np.empty(0, np.uint8)
-        return CannedMemoryView, (memory, view.format, view.shape, view.readonly)
+        return calls.view, (memory, view.format, view.shape, view.readonly)
 
     def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
         """Reduce an `array.array`; its reader copies, since it owns its memory."""
@@ -88,21 +81,20 @@ class Reducers(ArrayReducers):
         self.named = True
         state = canned.__getstate__()
         state.pop("buffers", None)
-        cls: Any = type(canned)
-        if cls.__module__.startswith("canning."):
-            cls = f"{cls.__module__.removeprefix('canning.')}.{cls.__qualname__}"
-        made_of_parts = isinstance(canned, CannedParts)
-        return open_canned, (cls, state, *(() if made_of_parts else map(self._aside, canned.buffers)))
+        buffers = () if isinstance(canned, CannedParts) else canned.buffers
+        return calls.canned, (type(canned), state, *map(self._aside, buffers))
 
     def reference(self, reference: Reference) -> Reduced:
         """Reduce a reference, which the reader looks up."""
         self.named = True
-        return reference.__reduce__()
+        if type(reference) is not Reference:
+            return reference.__reduce_ex__(5)
+        return calls.reference, (reference.name,)
 
     def prepickled(self, ready: PrePickled) -> Reduced:
         """Reduce what was serialized before."""
         self.named = True
-        return CannedMessage, tuple(map(self._aside, ready.frames))
+        return calls.message, tuple(map(self._aside, ready.frames))
 
     def code(self, code: types.CodeType) -> Reduced:
         """Reduce a code object, as its source where that is asked for."""
@@ -120,6 +112,8 @@ class Reducers(ArrayReducers):
 
     def stub_class(self, cls: type) -> Reduced:
         """Reduce a name that leads nowhere to what is replaced by it when the header is done."""
+        if cls is Stub:
+            return cls.__qualname__  # as pickle has it, the name by which it is found
         if not is_stub_class(cls):
             raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
         before = (name.cls for name in self.unwritten if name.cls.__module__ == cls.__module__)
@@ -149,7 +143,7 @@ class Reducers(ArrayReducers):
             cls = type(obj) if canner.wants_class else None
             if cls is not None:
                 note_class(cls, self.versions)
-            return CannedRegistered, (canner.name, state, cls)
+            return calls.registered, (canner.name, state, cls)
 
         return reduce_registered
 
@@ -169,20 +163,3 @@ def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.arr
         )
     array.frombytes(memory)
     return array
-
-
-def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
-    """Call the `uncan` that `registry` has under a name."""
-    canner = registry.by_name(name)
-    if canner.uncan is None:
-        raise TypeError(f"{name} is registered without uncan=, and this message holds plain state for it")
-    return canner.uncan(state) if cls is None else canner.uncan(state, cls=cls)
-
-
-class CannedRegistered(CannedParts):
-    """Stand for an object of a registered type: the name of the registration, and its state."""
-
-    @staticmethod
-    def make(name: str, state: Any, cls: type | None) -> Any:
-        """Build the object by the default registry."""
-        return rebuild(default_registry, name, state, cls)

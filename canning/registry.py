@@ -297,6 +297,14 @@ def canned_state(canner: Canner, obj: Any) -> Any:
     return state
 
 
+def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
+    """Call the `uncan` that `registry` has under a name."""
+    canner = registry.by_name(name)
+    if canner.uncan is None:
+        raise TypeError(f"{name} is registered without uncan=, and this message holds plain state for it")
+    return canner.uncan(state) if cls is None else canner.uncan(state, cls=cls)
+
+
 def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:
     try:
         contiguous = memoryview(buffer).contiguous

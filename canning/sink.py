@@ -17,7 +17,7 @@ _SOME: Final = 64
 took 3 µs, and numpy 40."""
 _FEW: Final = 4096
 """Bytes that a pickler takes whose memo has at most 128 entries: that many can be looked at afterwards."""
-CALL_BYTES: Final = b"ccanning.canned\nCannedBytes\n"
+CALL_BYTES: Final = b"ccanning.calls\nraw\n"
 
 
 class Sink:
@@ -25,7 +25,7 @@ class Sink:
 
     The C pickler writes a chunk whenever 64 KiB have come together: one FRAME. Before a large object it
     writes what it has and, behind that frame, the opcode that announces the object; then the object.
-    That opcode is replaced by the call of `CannedBytes` with the number of a buffer.
+    That opcode is replaced by the call of `calls.raw` with the number of a buffer.
     https://peps.python.org/pep-3154/#framing
 
     Attributes:

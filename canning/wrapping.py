@@ -10,10 +10,11 @@ import numpy as np
 
 from .array_reducers import array_call
 from .arrays import CannedArray
-from .canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedParts
+from .calls import PARTS
+from .canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedRegistered
 from .functions import CannedClass, CannedFunction, is_local
 from .packing import pack_buffers
-from .reducers import CannedRegistered, Reducers
+from .reducers import Reducers
 from .registry import Registry, canned_state, default_registry
 
 
@@ -68,8 +69,8 @@ def _can_memory(obj: Any, registry: Registry) -> Any:
         canned = CannedArray(*parts)
         canned.buffers = pack_buffers(reducers.entries, 0, views=False)[0] or [b""]
         return canned
-    if isinstance(make, type) and issubclass(make, CannedParts):
-        canned_parts = make(*(_can_memory(part, registry) for part in parts))
+    if make in PARTS:
+        canned_parts = PARTS[make](*(_can_memory(part, registry) for part in parts))
         if state:
             state[-1](canned_parts, state[0])
         return canned_parts

@@ -304,7 +304,7 @@ def pickles_within() -> dict[str, bytes]:
         "zeros": bytes(3000),
         "ones": b"\xff" * 3000,
         "__main__": b"\x8c\x08__main__" * 200,
-        "names of ours": b"ccanning.canned\nCannedBytes\n" * 100,
+        "names of ours": b"ccanning.calls\nraw\n" * 100,
         "next buffer": b"\x97\x98" * 1000,
     }
 

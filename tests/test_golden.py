@@ -1,4 +1,4 @@
-"""Golden frames: what version 1 of the format wrote is read, whatever has changed since."""
+"""Golden frames: what each version of the format wrote is read, whatever has changed since."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from .golden.make import FOLDER, build, check, kept_rows, write
+from .golden.make import FOLDERS, build, check, kept_rows, write
+
+FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.bin"))]
 
 
 def test_every_object_has_its_golden_frames() -> None:
-    assert {path.stem for path in FOLDER.glob("*.bin")} >= {
+    assert {path.stem for path in FILES} >= {
         *build(),
         *(row.file for row in kept_rows()),
         "call",
     }
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.bin")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_golden_frames_are_read(path: Path, tmp_path: Path) -> None:
     if path.stem == "array-strings" and "array-strings" not in build():
         pytest.skip("this numpy has no StringDType")

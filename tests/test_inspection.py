@@ -447,9 +447,9 @@ def test_the_report_of_a_message() -> None:
     assert report.savings["memory sent more than once"] == 4000
     assert report.verdict == "needs code"
     by_name = {each.name: each for each in report.globals}
-    assert by_name["make_function"].path == "obj['f']"
-    assert by_name["make_function"].purpose.startswith("a function by value")
-    assert by_name["CannedArray"].use == "called with 3 arguments, 4 times in all"
+    assert by_name["function"].path == "obj['f']"
+    assert by_name["function"].purpose.startswith("a function by value")
+    assert by_name["array"].use == "called with 3 arguments, 4 times in all"
 
 
 def test_savings_in_a_pickle() -> None:

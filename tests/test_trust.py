@@ -196,14 +196,14 @@ def test_a_plain_pickle_with_out_of_band_buffers_is_read_too() -> None:
     [
         (os.system, "system"),
         (Loud(), "mkdir"),
-        (lambda: 1, "make_function"),
+        (lambda: 1, "a function by value"),
         (Pair(1, 2), "Pair"),
         (Colour.RED, "Colour"),
-        (np.array([None]), "CannedObjects"),
+        (np.array([None]), "an array of objects"),
         (ValueError("x"), "ValueError"),
         (int, "int"),
         (np.random.default_rng(0), "random"),
-        (canning.Reference("a.b"), "Reference"),
+        (canning.Reference("a.b"), "a name in the reader's namespace"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -431,21 +431,21 @@ HOSTILE = {
     "arguments with a class in a list": b"]cuuid\nUUID\n\x85a.",
     "build on a list": b"]}b.",
     "build on an array": call(
-        "canning.arrays", "CannedArray", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("<f8") + b"t"
+        "canning.calls", "array", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("<f8") + b"t"
     )
     + b"}b.",
     "uuid without state": b"cuuid\nUUID\n)\x81.",
     "uuid of 2**200": b"cuuid\nUUID\n)\x81}" + op_text("int") + b"\x8a\x1a" + b"\x01" * 26 + b"sb.",
     "fraction of 10**999999999": call("fractions", "Fraction", op_text("1e999999999") + b"\x85") + b".",
     "array larger than its bytes": call(
-        "canning.arrays",
-        "CannedArray",
+        "canning.calls",
+        "array",
         b"(C\x08" + bytes(8) + b"\x8a\x08" + struct.pack("<q", 1 << 60) + b"\x85" + op_text("<f8") + b"t",
     )
     + b".",
     "array before its bytes": call(
-        "canning.arrays",
-        "CannedArray",
+        "canning.calls",
+        "array",
         b"(C\x08"
         + bytes(8)
         + b"K\x01\x85"
@@ -455,17 +455,13 @@ HOSTILE = {
         + b"K\x08\x85\x86t",
     )
     + b".",
-    "a buffer that is not there": call(
-        "canning.arrays", "CannedArray", b"(K\x05K\x01\x85" + op_text("<f8") + b"t"
-    )
+    "a buffer that is not there": call("canning.calls", "array", b"(K\x05K\x01\x85" + op_text("<f8") + b"t")
     + b".",
     "an array of objects": call(
-        "canning.arrays", "CannedArray", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("|O") + b"t"
+        "canning.calls", "array", b"(C\x08" + bytes(8) + b"K\x01\x85" + op_text("|O") + b"t"
     )
     + b".",
-    "a dtype by numpy's own grammar": call(
-        "canning.arrays", "CannedDtype", op_text("f8,(9999,9999)O") + b"\x85"
-    )
+    "a dtype by numpy's own grammar": call("canning.calls", "dtype", op_text("f8,(9999,9999)O") + b"\x85")
     + b".",
     "numpy's own reconstruction": call("numpy", "ndarray", b"(K\x01\x85t") + b".",
     "getattr": call("builtins", "getattr", b")") + b".",
@@ -516,7 +512,7 @@ def test_limits_are_kept(limits: Limits, obj: Any) -> None:
 
 def test_memory_is_not_copied_again_and_again() -> None:
     """One buffer of 1 MB, named 2,000 times by a header of 60 KB."""
-    one = call("canning.canned", "CannedBytes", b"K\x00\x88\x86")
+    one = call("canning.calls", "raw", b"K\x00\x88\x86")
     body = b"\x80\x05](" + one * 2000 + b"e."
     payload = bytes(1 << 20)
     with pytest.raises(DeserializationError, match="copies"):

@@ -52,7 +52,7 @@ def array(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...] | None = 
     """Give the opcodes of an array over buffer 0."""
     layout = b"N" if strides is None else b"(K\0(" + b"".join(map(number, strides)) + b"tt"
     sizes = b"(" + b"".join(map(number, shape)) + b"t"
-    return name("canning.arrays", "CannedArray") + b"(K\0" + sizes + text(dtype) + layout + b"tR"
+    return name("canning.calls", "array") + b"(K\0" + sizes + text(dtype) + layout + b"tR"
 
 
 MEGABYTE = bytes(1 << 20)
@@ -66,12 +66,12 @@ def doubled_dtype(depth: int) -> bytes:
     for level in range(depth):
         fields = b"".join(b"(" + text(each) + b"NK\0" + get(level) + b"t" for each in "ab")
         body += b"(" + text("struct") + b"K\1\x89\x89(" + fields + b"tt" + STORED
-    return body + name("canning.arrays", "CannedDtype") + get(depth) + b"\x85R."
+    return body + name("canning.calls", "dtype") + get(depth) + b"\x85R."
 
 
 def dtypes_on_dtypes(depth: int) -> bytes:
     """Give a dtype that is deeper than the grammar goes, each level made by a call of its own."""
-    body = name("canning.arrays", "CannedDtype") + STORED + text("|i1") + STORED
+    body = name("canning.calls", "dtype") + STORED + text("|i1") + STORED
     for level in range(depth):
         field = b"(" + text("a") + b"NK\0" + get(level + 1) + b"t"
         body += b"(" + text("struct") + b"K\1\x89\x89(" + field + b"tt\x94" + b"0"
@@ -84,9 +84,7 @@ def within(levels: int) -> list[bytes]:
     inner = message(b"]Na.")[0]
     for _ in range(levels):
         calls = (get(0) + get(1) + b"\x85R") * 10
-        body = (
-            name("canning.canned", "CannedMessage") + STORED + bytes_(inner) + STORED + b"](" + calls + b"e."
-        )
+        body = name("canning.calls", "message") + STORED + bytes_(inner) + STORED + b"](" + calls + b"e."
         inner = message(body)[0]
     return [inner]
 
@@ -106,13 +104,13 @@ AMPLIFIED: dict[str, list[bytes]] = {
     "messages within messages": within(8),
     "one message within, read again and again": again(
         bytes_(message(b"](" + b"N" * 50_000 + b"e.")[0]),
-        name("canning.canned", "CannedMessage") + STORED + get(0) + b"\x85",
+        name("canning.calls", "message") + STORED + get(0) + b"\x85",
         5000,
     ),
     "a view of memory that there is not": message(
         arguments(
-            "canning.canned",
-            "CannedMemoryView",
+            "canning.calls",
+            "view",
             array("|u1", (1 << 36,), (0,)),
             text("B"),
             b"(" + number(1 << 36) + b"t",
@@ -123,9 +121,7 @@ AMPLIFIED: dict[str, list[bytes]] = {
     ),
     "views that are copies": again(
         array("|u1", (1024, 1024), (1, 1024)),
-        arguments(
-            "canning.canned", "CannedMemoryView", get(0), text("B"), number(1 << 20) + b"\x85", b"\x89"
-        ),
+        arguments("canning.calls", "view", get(0), text("B"), number(1 << 20) + b"\x85", b"\x89"),
         5000,
         MEGABYTE,
     ),
@@ -138,7 +134,7 @@ AMPLIFIED: dict[str, list[bytes]] = {
     "one long text in an array of strings": message(
         text("x" * (1 << 20))
         + STORED
-        + name("canning.arrays", "CannedStrings")
+        + name("canning.calls", "strings")
         + b"(("
         + text("string")
         + b"\x88\x89NtM\x88\x13\x85]("
@@ -146,15 +142,13 @@ AMPLIFIED: dict[str, list[bytes]] = {
         + b"e\x89\x89tR."
     ),
     "masked arrays of many fields": again(
-        name("canning.arrays", "CannedArray")
+        name("canning.calls", "array")
         + b"(K\0K\1\x85("
         + text("struct")
         + b"K\1\x89\x89("
         + b"".join(b"(" + text(f"f{number_}") + b"NK\0" + text("|i1") + b"t" for number_ in range(5000))
         + b"ttNtR",
-        arguments(
-            "canning.arrays", "CannedMasked", name("numpy.ma", "MaskedArray"), get(0), b"N", b"N", b"\x89"
-        ),
+        arguments("canning.calls", "masked", name("numpy.ma", "MaskedArray"), get(0), b"N", b"N", b"\x89"),
         5000,
         bytes(1),
     ),
@@ -429,9 +423,7 @@ def test_arrays_in_one_step_are_those_of_many(first: Any, monkeypatch: pytest.Mo
 )
 def test_arrays_in_one_step_are_checked(ops: bytes) -> None:
     with pytest.raises(DeserializationError, match=r"array|dtype|buffer|strides|shape"):
-        DATA.deserialize_object(
-            message(name("canning.arrays", "CannedArray") + STORED + b"h\0" + ops, bytes(8))
-        )
+        DATA.deserialize_object(message(name("canning.calls", "array") + STORED + b"h\0" + ops, bytes(8)))
 
 
 def test_a_small_array_takes_as_long_however_many_came_before() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..canned import CannedBytes
+from ..calls import raw
 from ..pickling import ARRAYS, Table, first_memo
 from ..planning import Plan
 from ..reducers import Reducers
@@ -70,7 +70,7 @@ def _pickler_class() -> Any:
                 return
             self.reducers.entries.append(obj)
             number = len(self.reducers.entries) - 1
-            self.save_reduce(CannedBytes, (number, isinstance(obj, bytearray)), obj=obj)
+            self.save_reduce(raw, (number, isinstance(obj, bytearray)), obj=obj)
 
         dispatch[bytes] = save_bytes
         dispatch[bytearray] = save_bytes

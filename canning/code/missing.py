@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..buffers import flat
+from ..calls import CALLS
 from ..errors import DeserializationError, MissingClass, MissingCode, MissingModule
 from ..following.nodes import Node
 from ..following.outline import Paths
@@ -63,7 +64,7 @@ PROVIDERS: Final = {
 }
 """What pip calls the packages that provide well-known modules."""
 SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
-_FILL: Final = ("canning.functions", "fill_function")
+_FILL: Final = (CALLS, "fill")
 LookUp = Callable[[str, str], Any]
 
 

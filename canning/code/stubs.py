@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from ..calls import CALLS
 from ..errors import DeserializationError
 from .renaming import look_up
 
@@ -235,25 +236,25 @@ class Stubs:
                 try:
                     return call(*args)
                 except (DeserializationError, ImportError) as error:
-                    cls = self._missing_in(name[1], args, error)
+                    cls = self._missing_in(name, args, error)
                     if cls is None:
                         raise
-            if name[1] == "open_canned":
+            if name == (CALLS, "canned"):
                 args, sources = args[:2], args[2:]
             stub = cls.__new__(cls, *args)
             stub.__dict__["_maker"] = look_up(*name) if name[0].startswith("canning.") else call
-            if name[1] == "open_canned":
+            if name == (CALLS, "canned"):
                 stub.__dict__["_buffers"] = [buffers[s] if type(s) is int else s for s in sources]
             return stub
 
         return make
 
-    def _missing_in(self, name: str, args: tuple[Any, ...], error: Exception) -> Any:
+    def _missing_in(self, name: tuple[str, str], args: tuple[Any, ...], error: Exception) -> Any:
         """Give the stub of what a call misses; None where it failed for another reason."""
-        if name == "CannedRegistered" and isinstance(error, DeserializationError):
+        if name == (CALLS, "registered") and isinstance(error, DeserializationError):
             module, _, qualname = args[0].rpartition(".")
             return self.make(module, qualname)
-        if name == "subimport" and isinstance(error, ImportError):
+        if name[1] == "subimport" and isinstance(error, ImportError):
             return self.make(args[0], "")
         return None
 
@@ -313,10 +314,10 @@ _MAKERS: Final = frozenset(
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy.core.multiarray", "_reconstruct"),
         ("cloudpickle.cloudpickle", "subimport"),
-        ("canning.arrays", "CannedSubclass"),
-        ("canning.arrays", "CannedMasked"),
-        ("canning.canned", "open_canned"),
-        ("canning.reducers", "CannedRegistered"),
+        (CALLS, "subclass"),
+        (CALLS, "masked"),
+        (CALLS, "canned"),
+        (CALLS, "registered"),
     )
 )
 """Calls that look into a class, and so cannot be made where it is not here."""

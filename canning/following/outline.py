@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..calls import CALLS
 from ..trust import name_for_errors
 from .nodes import Blob, Node, size_of
 from .wrapped_arrays import dtype_of, shape_of, state_of
@@ -212,14 +213,14 @@ def _describe_call(node: Node, where: Where) -> str:
         return f"code of {code[0]}" + (f", which asks for {code[1]}" if code[1] else "")
     if target is None:
         return f"what a {'call of' if node.kind == 'call' else 'class, '} something that was made gives"
-    if target == ("canning.arrays", "CannedArray") and len(args) >= 3:
+    if target == (CALLS, "array") and len(args) >= 3:
         readonly = ", read-only" if len(args) > 4 and args[4] is True else ""
         strides = ", strided" if len(args) > 3 and args[3] is not None else ""
         return f"array {_plain(args[2])} {_plain(args[1])}{strides}{readonly}, {_source(args[0], where)}"
-    if target == ("canning.canned", "CannedBytes") and args:
+    if target == (CALLS, "raw") and args:
         kind = "bytearray" if len(args) > 1 and args[1] is True else "bytes"
         return f"{kind}, {_source(args[0], where)}"
-    if target == ("canning.reducers", "CannedRegistered") and args:
+    if target == (CALLS, "registered") and args:
         return f"an object of the registered type {name_for_errors('', args[0])[1:]}"
     if target == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
         state = state_of(node)
@@ -296,8 +297,8 @@ def outline(root: Any, where: Where) -> Line:
 
 def _worth_opening(node: Node) -> bool:
     if node.target in (
-        ("canning.arrays", "CannedArray"),
-        ("canning.canned", "CannedBytes"),
+        (CALLS, "array"),
+        (CALLS, "raw"),
         ("numpy", "dtype"),
     ):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..calls import CALLS, PURPOSES
 from ..trust import name_for_errors
 
 _MODULES: Final = frozenset(
@@ -190,24 +191,10 @@ _HARMLESS: Final = {
     ("functools", "partial"): "a partial: calls what it is given, when it is called",
 }
 _KNOWN: Final = {
-    ("canning.arrays", "CannedArray"): "an array",
-    ("canning.arrays", "CannedObjects"): "an array of objects",
-    ("canning.arrays", "CannedStrings"): "an array of strings",
-    ("canning.arrays", "CannedSubclass"): "an array of a subclass",
-    ("canning.arrays", "CannedMasked"): "a masked array",
-    ("canning.arrays", "CannedScalar"): "a numpy scalar",
-    ("canning.arrays", "CannedDtype"): "a dtype",
+    **{(CALLS, name): purpose for name, purpose in PURPOSES.items()},
     ("canning.arrays", "fill_objects"): "what an array of objects holds",
-    ("canning.canned", "CannedBytes"): "bytes in a frame",
-    ("canning.canned", "CannedMemoryView"): "a memoryview",
-    ("canning.canned", "CannedMessage"): "a message within the message",
-    ("canning.canned", "Reference"): "a name in the reader's namespace",
-    ("canning.canned", "open_canned"): "an object of a canned class",
     ("canning.canned", "set_attributes"): "attributes",
-    ("canning.reducers", "CannedRegistered"): "an object of a registered type",
     ("canning.reducers", "make_stdlib_array"): "an array.array",
-    ("canning.functions", "make_function"): "a function by value: its code comes with the message",
-    ("canning.functions", "fill_function"): "what belongs to a function by value",
     ("numpy", "ndarray"): "numpy's array type",
     ("numpy", "dtype"): "a dtype, by numpy's own pickling",
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): "an array, its memory behind it in the file",

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..calls import CALLS
 from ..following.nodes import Blob, size_of
 from ..layout import clusters
 from ..wire import Entry, Trailer
@@ -166,9 +167,9 @@ def users_of(machine: Any, paths: Any) -> dict[int, list[str]]:
     users: dict[int, list[str]] = {}
     for node in machine.calls:
         sources = node.args[:_USERS]
-        if node.target in (("canning.arrays", "CannedArray"), ("canning.canned", "CannedBytes")):
+        if node.target in ((CALLS, "array"), (CALLS, "raw")):
             sources = sources[:1]
-        elif node.target != ("canning.canned", "CannedMessage"):
+        elif node.target != (CALLS, "message"):
             continue
         for source in sources:
             if type(source) is int and len(users.setdefault(source, [])) < _USERS:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
+from ..calls import CALLS
 from ..code.versions import packages
 from ..codecs import CODECS
 from ..errors import DeserializationError
@@ -231,7 +232,7 @@ def _within(part: Part, level: int, room: Room) -> list[Part]:
     """Follow the messages that a message holds, as long as they are no larger than what arrived."""
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
-    calls = [node for node in part.machine.calls if node.target == ("canning.canned", "CannedMessage")]
+    calls = [node for node in part.machine.calls if node.target == (CALLS, "message")]
     for node in calls[:_WITHIN]:
         sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
         size = sum(part.memory.size(source) for source in sources)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
+from ..calls import CALLS
 from ..errors import CanningError
 from ..following.pickle_machine import PickleMachine
 from ..message import Serializer
@@ -28,20 +29,17 @@ Judgement = tuple[str, list[str]]
 
 _SHOWN: Final = 20
 _CANNED: Final = frozenset(
-    ("CannedArray", "CannedStrings", "CannedSubclass", "CannedMasked", "CannedScalar", "CannedDtype")
+    ("array", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message")
 )
 _SAFE: Final = frozenset(
     (
         *CONSTRUCTORS,
-        *(("canning.arrays", name) for name in _CANNED),
-        *(("canning.canned", name) for name in ("CannedBytes", "CannedMemoryView", "CannedMessage")),
+        *((CALLS, name) for name in _CANNED),
         ("canning.reducers", "make_stdlib_array"),
     )
 )
 """What may be called with any arguments: at worst it raises."""
-_READ: Final = _SAFE.union(
-    CLASSES, SINGLETONS, (("canning.canned", "set_attributes"), ("canning.reducers", "CannedRegistered"))
-)
+_READ: Final = _SAFE.union(CLASSES, SINGLETONS, (("canning.canned", "set_attributes"), (CALLS, "registered")))
 """What the reader of plain data knows."""
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",

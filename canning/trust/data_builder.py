@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import array as stdarray
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from ..arrays import CannedMasked
 from ..buffers import flat
+from ..calls import CALLS
 from ..canned import make_bytes
 from ..dtypes import build
 from ..errors import DeserializationError
@@ -38,6 +39,7 @@ class DataBuilder:
         allowed, limits: what the reader allows.
         work: the account of what reading takes.
         deserialize: reads a message that stands within this one, with the same trust.
+        old: the names of today, by those that the header may call.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class DataBuilder:
         limits: Limits,
         work: Work,
         deserialize: Callable[[list[Any]], Any],
+        old: Mapping[tuple[str, str], tuple[str, str]],
     ) -> None:
+        self.old = old
         self.buffers = buffers
         self.count = len(buffers)
         self.registry = registry
@@ -62,7 +66,9 @@ class DataBuilder:
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
         reader = DataReader(
-            data, self.constructor, self.allowed, self.limits, outside, self.work, self.plain_array
+            *(data, self.constructor, self.allowed, self.limits, outside, self.work),
+            old=self.old,
+            plain_array=self.plain_array,
         )
         return reader.read()
 
@@ -112,7 +118,7 @@ class DataBuilder:
             memory = bytearray(memory)
         return checked_array(memory, args[1:], self.dtypes, self.work.copy)
 
-    def bytes(self, *args: Any) -> Any:
+    def raw(self, *args: Any) -> Any:
         """Build bytes, or a bytearray."""
         check(args, (int, bytes), bool, optional=1)
         memory = self._memory(args[0])
@@ -277,17 +283,10 @@ def set_attributes(*args: Any) -> None:
 
 
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
-    ("canning.arrays", "CannedArray"): "array",
-    ("canning.arrays", "CannedStrings"): "strings",
-    ("canning.arrays", "CannedSubclass"): subclass,
-    ("canning.arrays", "CannedMasked"): "masked",
-    ("canning.arrays", "CannedScalar"): "scalar",
-    ("canning.arrays", "CannedDtype"): "dtype",
-    ("canning.canned", "CannedBytes"): "bytes",
-    ("canning.canned", "CannedMemoryView"): "view",
-    ("canning.canned", "CannedMessage"): "message",
+    **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
+    **{(CALLS, name): name for name in ("message", "registered")},
+    (CALLS, "subclass"): subclass,
     ("canning.canned", "set_attributes"): set_attributes,
-    ("canning.reducers", "CannedRegistered"): "registered",
     ("canning.reducers", "make_stdlib_array"): "stdlib_array",
 }
 """What a header may call of ours: functions, and methods of `DataBuilder` by name."""

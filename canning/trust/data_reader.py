@@ -12,11 +12,12 @@ from __future__ import annotations
 import collections
 import functools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 
+from ..calls import CALLS
 from ..errors import DeserializationError
 from . import Allowed, Limits, describe_name, enum_member, kind_of, new_instance, refuse, set_fields
 from .fused import MakeArray
@@ -34,6 +35,7 @@ _LATE: Final = 8
 """How often a deque may get another one when it stands in one already, as in a cycle of deques."""
 _NOT_ALONE: Final = _CONTAINERS | TOKENS
 """What a tuple may hold that makes it more than one value deep, or no value."""
+ARRAY: Final = (CALLS, "array")
 _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
@@ -45,7 +47,7 @@ CLASSES: Final[dict[tuple[str, str], type]] = {
     ("numpy.ma", "MaskedArray"): np.ma.MaskedArray,
     ("numpy.ma.core", "MaskedArray"): np.ma.MaskedArray,
 }
-"""Classes that a message may name for what `CannedSubclass`, `CannedMasked` and NEWOBJ make of them."""
+"""Classes that a message may name for what `calls.subclass`, `calls.masked` and NEWOBJ make of them."""
 
 
 class DataReader(StackMachine):
@@ -58,6 +60,7 @@ class DataReader(StackMachine):
         limits: bounds.
         outside: pickle's own out-of-band buffers.
         work: the account of what reading takes.
+        old: the names of today, by those that the header may call.
         plain_array: makes arrays that are read in one step.
     """
 
@@ -69,10 +72,13 @@ class DataReader(StackMachine):
         limits: Limits,
         outside: Iterator[memoryview],
         work: Work,
-        plain_array: MakeArray | None = None,
+        *,
+        old: Mapping[tuple[str, str], tuple[str, str]],
+        plain_array: MakeArray,
     ) -> None:
         super().__init__(data, limits, outside)
         self.constructor = constructor
+        self.old = old
         self.plain_array = plain_array
         self.allowed = allowed
         self.keys = KeyGuard(limits, len(data))
@@ -231,12 +237,13 @@ class DataReader(StackMachine):
         self._push_name(module, name)
 
     def _push_name(self, module: str, name: str) -> None:
+        module, name = self.old.get((module, name), (module, name))
         if (module, name) in SINGLETONS:
             self.stack.append(SINGLETONS[module, name])
             return
         make = CONSTRUCTORS.get((module, name)) or self.constructor(module, name)
         if make is not None:
-            found = Name(make, None, self.plain_array if name == "CannedArray" else None)
+            found = Name(make, None, self.plain_array if (module, name) == ARRAY else None)
         elif (module, name) in CLASSES:
             found = Name(None, CLASSES[module, name])
         else:

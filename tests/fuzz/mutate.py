@@ -29,10 +29,10 @@ _INTS: Final = tuple(b"\x8a" + bytes([9]) + number.to_bytes(9, "little", signed=
 _NAMES: Final = tuple(
     b"".join(b"\x8c" + bytes([len(part)]) + part for part in dotted.encode().split(b":")) + b"\x93"
     for dotted in (
-        *("canning.arrays:CannedArray", "canning.arrays:CannedStrings", "canning.arrays:CannedSubclass"),
-        *("canning.arrays:CannedMasked", "canning.arrays:CannedScalar", "canning.arrays:CannedDtype"),
-        *("canning.canned:CannedBytes", "canning.canned:CannedMemoryView", "canning.canned:CannedMessage"),
-        *("canning.canned:set_attributes", "canning.reducers:CannedRegistered", "uuid:UUID"),
+        *("canning.calls:array", "canning.calls:strings", "canning.calls:subclass"),
+        *("canning.calls:masked", "canning.calls:scalar", "canning.calls:dtype"),
+        *("canning.calls:raw", "canning.calls:view", "canning.calls:message"),
+        *("canning.canned:set_attributes", "canning.calls:registered", "uuid:UUID"),
         *("canning.reducers:make_stdlib_array", "datetime:datetime", "datetime:timezone", "decimal:Decimal"),
         *("fractions:Fraction", "collections:deque", "collections:OrderedDict", "numpy:matrix"),
         *("numpy:memmap", "pathlib:PosixPath", "builtins:range", "builtins:slice", "builtins:complex"),

@@ -12,61 +12,61 @@ from .by_structure import P5, VICTIMS, new, raw, victim
 from .gadget import FILE, RINGS, SHELL, Gadget, call, does, nested, rows
 
 INNER: Final = nested(Call("builtins:eval", CODE))
-ARRAY: Final = Call("canning.arrays:CannedArray", bytes(8), (1,), "<f8")
-MAKE: Final = Call("canning.functions:make_function", CODE_OBJECT, {}, "f", None, None)
+ARRAY: Final = Call("canning.calls:array", bytes(8), (1,), "<f8")
+MAKE: Final = Call("canning.calls:function", CODE_OBJECT, {}, "f", None, None)
 GLOBALS: Final = ({}, {"__globals__": {"ALLOWED": 1}, "__closure__": None})
 STRUCT: Final = ("struct", 8, False, False, (("a", None, 0, "<f8"),))
 
 
 def _within(ground: Ground) -> bytes:
-    body = assemble(Call("canning.canned:CannedMessage", INNER), ground)
+    body = assemble(Call("canning.calls:message", INNER), ground)
     return pack(body, len(body), [])
 
 
 CANNED: Final = rows(
     "the names of this package's own messages",
-    call("canning.canned:open_canned", victim("Opened"), {}, by="code"),
+    call("canning.calls:canned", victim("Opened"), {}, by="code"),
     does(
-        "canning.canned.open_canned with a method in the state",
-        Call("canning.canned:open_canned", victim("Opened"), {"get_object": RINGS}),
+        "canning.calls.canned with a method in the state",
+        Call("canning.calls:canned", victim("Opened"), {"get_object": RINGS}),
         by="code",
     ),
-    does("canning.functions.make_function, called", Call(MAKE), by="code"),
-    call("canning.functions:fill_function", victim("fire"), GLOBALS, fires="state:victims", by="code"),
-    call("canning.reducers:CannedRegistered", f"{VICTIMS}.Registered", [1], None, by="code"),
-    call("canning.arrays:CannedSubclass", victim("Copied"), ARRAY, by="code"),
-    call("canning.arrays:CannedMasked", victim("Copied"), ARRAY, None, None, False, by="code"),
+    does("canning.calls.function, called", Call(MAKE), by="code"),
+    call("canning.calls:fill", victim("fire"), GLOBALS, fires="state:victims", by="code"),
+    call("canning.calls:registered", f"{VICTIMS}.Registered", [1], None, by="code"),
+    call("canning.calls:subclass", victim("Copied"), ARRAY, by="code"),
+    call("canning.calls:masked", victim("Copied"), ARRAY, None, None, False, by="code"),
     call("canning.canned:set_attributes", Name("os:path"), {"canning": 1}, fires="state:os.path", by="code"),
-    call("canning.canned:CannedMessage", INNER, by="code"),
+    call("canning.calls:message", INNER, by="code"),
     does(
-        "canning.canned.CannedMessage in itself",
-        Call("canning.canned:CannedMessage", Made(_within)),
+        "canning.calls.message in itself",
+        Call("canning.calls:message", Made(_within)),
         by="code",
     ),
-    call("canning.arrays:CannedDtype", ("named", "gadget_marker", "x"), by="code"),
+    call("canning.calls:dtype", ("named", "gadget_marker", "x"), by="code"),
     does(
-        "canning.arrays.CannedDtype of a class",
-        Call("canning.arrays:CannedDtype", ("typed", STRUCT, "gadget_marker", "x")),
-        by="code",
-    ),
-    does(
-        "canning.arrays.CannedArray of a dtype of a class",
-        Call("canning.arrays:CannedArray", bytes(8), (1,), ("named", "gadget_marker", "x")),
+        "canning.calls.dtype of a class",
+        Call("canning.calls:dtype", ("typed", STRUCT, "gadget_marker", "x")),
         by="code",
     ),
     does(
-        "canning.arrays.CannedScalar of a dtype of a class",
-        Call("canning.arrays:CannedScalar", ("named", "gadget_marker", "x"), bytes(8)),
+        "canning.calls.array of a dtype of a class",
+        Call("canning.calls:array", bytes(8), (1,), ("named", "gadget_marker", "x")),
         by="code",
     ),
     does(
-        "canning.building, importlib.import_module",
-        Call("canning.building:importlib.import_module", "gadget_marker"),
+        "canning.calls.scalar of a dtype of a class",
+        Call("canning.calls:scalar", ("named", "gadget_marker", "x"), bytes(8)),
+        by="code",
+    ),
+    does(
+        "canning.functions, importlib.import_module",
+        Call("canning.functions:importlib.import_module", "gadget_marker"),
     ),
     does("canning.building, pickle.loads", Call("canning.building:pickle.loads", INNER)),
     does("canning.files, os.system", Call("canning.files:os.system", SHELL), FILE),
     does("canning.trust, sys.audit", Call("canning.trust:sys.audit", FIRED)),
-    does("canning.functions, builtins.eval", Call("canning.functions:builtins.eval", CODE)),
+    does("canning.code.making, builtins.eval", Call("canning.code.making:builtins.eval", CODE)),
     does("canning.arrays, np.testing.runstring", Call("canning.arrays:np.testing.runstring", CODE, {})),
     call("canning:loads", INNER),
     call("canning:deserialize_object", [INNER]),

@@ -30,7 +30,7 @@ def surfaces(body: bytes, data: canning.Serializer) -> Iterator[tuple[str, Surfa
     """Give all that a stranger's bytes may be handed to."""
     head = pack(body, len(body), [])
     options: dict[str, Any] = {"trust": "data", "allow": data.allow}
-    within = assemble(Call("canning.canned:CannedMessage", body), Ground(Path(), Path()))
+    within = assemble(Call("canning.calls:message", body), Ground(Path(), Path()))
     yield "a pickle", lambda: data.deserialize_object([body])
     yield "frames", lambda: data.deserialize_object([head])
     yield "frames, writable", lambda: data.deserialize_object([bytearray(head)], writable=True)

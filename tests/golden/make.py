@@ -22,7 +22,8 @@ import numpy as np
 import canning
 from canning.files import _blob
 
-FOLDER = Path(__file__).parent / "v1"
+FOLDER = Path(__file__).parent / "v2"
+FOLDERS = (Path(__file__).parent / "v1", FOLDER)
 REGISTRY = canning.Registry()
 REGISTRY.register(
     "fractions.Fraction",

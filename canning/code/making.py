@@ -1,0 +1,74 @@
+"""Functions that came by value: made of their parts, in a namespace of the receiver's where there is one."""
+
+from __future__ import annotations
+
+import builtins
+import types
+from typing import Any, Final
+
+Namespace = dict[str, Any]
+
+_SHIPPED: Final = "__canning_shipped__"
+"""Where a namespace remembers which of its names came with functions, so that a newer one replaces
+them and what its user has put there stays."""
+OF_MODULE: Final = ("__package__", "__name__", "__path__", "__file__", "__builtins__")
+"""Globals that are the module's own."""
+
+
+def make_function(
+    code: types.CodeType,
+    module_globals: Namespace,
+    name: str | None,
+    defaults: tuple[Any, ...] | None,
+    closure: tuple[types.CellType, ...] | None,
+    *,
+    g: Namespace | None = None,
+    special: Namespace | None = None,
+) -> types.FunctionType:
+    """Make a function that came by value, its globals `g`, or those of its own that came along.
+
+    `special` are builtins of its own, which a function finds in its globals when it is made, and keeps.
+    """
+    namespace = module_globals if g is None else g
+    if special is not None:
+        ordinary = namespace.get("__builtins__", builtins)
+        namespace["__builtins__"] = special
+        function = types.FunctionType(code, namespace, name, defaults, closure)
+        if g is not None:
+            namespace["__builtins__"] = ordinary
+        return function
+    namespace.setdefault("__builtins__", builtins)
+    return types.FunctionType(code, namespace, name, defaults, closure)
+
+
+def fill_function(function: types.FunctionType, state: Any, g: Namespace | None = None) -> None:
+    """Give a function that was just made its attributes, closure and globals.
+
+    In a namespace `g` a global that came along is put where `g` has none of that name, or has one
+    that came along earlier; what its user has put there stays, and the function sees that.
+    """
+    attributes, slots = state
+    if attributes:
+        function.__dict__.update(attributes)
+    shipped = slots.pop("__globals__")
+    closure = slots.pop("__closure__")
+    slots.pop("_cloudpickle_submodules", None)
+    if g is None:
+        function.__globals__.update(shipped)
+    else:
+        _ship(shipped, g)
+    if closure or function.__closure__:
+        for cell, contents in zip(function.__closure__ or (), closure or (), strict=True):
+            if contents:
+                cell.cell_contents = contents[0]
+    for name, value in slots.items():
+        setattr(function, name, value)
+
+
+def _ship(shipped: Namespace, g: Namespace) -> None:
+    before = g.setdefault(_SHIPPED, {}) if shipped else {}
+    for name, value in shipped.items():
+        if name in OF_MODULE:
+            continue
+        if name not in g or (name in before and before[name] is g[name]):
+            g[name] = before[name] = value
