@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .buffers import Frame
+from .buffers import Body, Frame, bytes_of, longer
 from .code.modules import Wanted, modules_for
 from .code.versions import versions_in
 from .codecs import CODECS, Chooser, Codec, encode
@@ -17,7 +17,7 @@ Arrange = Callable[[Packed], Packed]
 
 
 def assemble(
-    body: bytes,
+    body: Body,
     packed: Packed,
     reducers: Reducers,
     flags: int,
@@ -30,19 +30,19 @@ def assemble(
     `wanted` are modules that go along where the pickle needs them.
     """
     along = wanted or reducers.registry.marked_modules or reducers.versions
-    extensions = extensions_of(body, reducers, wanted) if along else b""
+    extensions = extensions_of(bytes_of(body), reducers, wanted) if along else b""
     if packed is NOTHING and not (extensions or flags or reducers.bytecode):
         return [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
     if arrange is not None and packed[0]:
         packed = arrange(packed)
     frames, table, inline = packed
-    length = len(body)
+    length = len(body) if isinstance(body, bytes) else body.tell()
     if not reducers.named and not reducers.used:
         flags |= PLAIN
     if reducers.bytecode:
         flags |= CODE
     if inline:
-        body = b"".join((body, *inline))
+        body = longer(body, inline)
     outside = len(reducers.outside)
     if codec is not None:
         frames, said = encode(codec, frames)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import io
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +12,9 @@ import numpy.typing as npt
 
 Frame = bytes | bytearray | memoryview
 """What `serialize_object` gives: any of these goes to a socket or a file as it is."""
+
+Body = bytes | io.BytesIO
+"""Frame 0 in the making. A long one grows in a file, whose end is where it is written to."""
 
 ALIGNMENT: Final = 64
 """Bytes to which memory of our own is aligned: a cache line, and the widest vector register."""
@@ -49,6 +54,19 @@ def flat(frame: Any) -> memoryview:
     if view.format == "B" and view.ndim == 1 and view.c_contiguous:
         return view
     return view.cast("B")
+
+
+def bytes_of(body: Body) -> bytes:
+    """Give frame 0 as far as it is made; no copy, unless it is written to while somebody holds that."""
+    return body if isinstance(body, bytes) else body.getvalue()
+
+
+def longer(body: Body, pieces: Iterable[memoryview]) -> Body:
+    """Put memory behind frame 0 as far as it is made."""
+    if isinstance(body, bytes):
+        return b"".join((body, *pieces))
+    body.writelines(pieces)
+    return body
 
 
 def address(view: memoryview) -> int:

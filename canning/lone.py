@@ -20,8 +20,7 @@ from .buffers import Frame, flat
 from .canned import CannedBytes, make_bytes
 from .dtypes import BY_DTYPE, BY_NAME
 from .layout import Array, Layout, dense_bytes
-from .pickling import ARRAYS
-from .sink import CALL_BYTES
+from .sink import ARRAYS, CALL_BYTES
 from .wire import FOOTER, LONE, pack, pack_alone, parse
 
 _LONGEST: Final = 1024

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from .assembling import Arrange, assemble
-from .buffers import Frame
+from .buffers import Body, Frame, bytes_of
 from .canned import Namespace, PrePickled
 from .choices import check_choices
 from .code.dilled import DillWriter
@@ -259,7 +259,7 @@ class Serializer:
         main = self.pickler == "auto"
         return Writer(reducers, main=main, interactive=self.interactive, first=self.dispatch_table)
 
-    def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[bytes, Packed]:
+    def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[Body, Packed]:
         """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
         plan = first_plan(obj, self.pickler)
         reducers = writer.reducers
@@ -267,7 +267,7 @@ class Serializer:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
                 if self.registry.marked and self.pickler == "auto":
-                    check_marks(body, self.registry.marked, plan)
+                    check_marks(bytes_of(body), self.registry.marked, plan)
                 if writer.plain or not (entries := reducers.entries + reducers.outside):
                     return body, NOTHING
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)

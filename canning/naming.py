@@ -55,15 +55,13 @@ class UnwrittenName:
         return module + _text(self.cls.__qualname__) + b"\x94\x93"
 
 
-def write_names(
-    chunks: list[bytes], names: Iterable[UnwrittenName], memo: Mapping[int, tuple[int, Any]]
-) -> None:
-    """Put names that lead nowhere into the chunks of a header, of which each is a FRAME and what follows."""
+def with_names(chunk: bytes, names: Iterable[UnwrittenName], memo: Mapping[int, tuple[int, Any]]) -> bytes:
+    """Put names that lead nowhere into a chunk of a header, which is a FRAME and what follows."""
     for each in names:
         mark, name = each.opcodes(), each.name(memo)
-        for number, chunk in enumerate(chunks):
-            if mark in chunk:
-                chunks[number] = _with_frame_longer(chunk.replace(mark, name), len(name) - len(mark))
+        if mark in chunk:
+            chunk = _with_frame_longer(chunk.replace(mark, name), len(name) - len(mark))
+    return chunk
 
 
 def _with_frame_longer(chunk: bytes, more: int) -> bytes:
@@ -92,17 +90,6 @@ def _short(text: str) -> bytes:
     """Give the opcode of a short string; of a long one, its text."""
     raw = text.encode("utf-8", "surrogatepass")
     return b"\x8c" + bytes([len(raw)]) + raw if len(raw) < 256 else raw
-
-
-def names_main(chunks: list[bytes], before: int) -> bool:
-    """Tell whether a header seems to name something in ``__main__``, where no other process will find it.
-
-    What stands `before` was written by value.
-    """
-    for chunk in chunks[before:] if before else chunks:  # noqa: SIM110 - a generator costs 1 µs more
-        if chunk.rfind(MAIN) >= 0:  # from the end, which takes bytes half as long
-            return True
-    return False
 
 
 def is_of_main(obj: Any) -> bool:

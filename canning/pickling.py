@@ -29,21 +29,18 @@ import cloudpickle
 import numpy as np
 
 from .array_reducers import array_call
+from .buffers import Body
 from .canned import CannedObject, PrePickled, Reference
 from .code.by_value_types import BY_VALUE
 from .code.stubs import Stub, StubType
 from .code.versions import note_class
 from .functions import ByValuePickler, CellOf, is_local, reduce_cached
 from .instances import reducer_of_instances
-from .naming import MAIN, is_of_main, names_main, write_names
+from .naming import MAIN, is_of_main, with_names
 from .planning import Ahead, ByName, ByValueClass, Plan
 from .reducers import Reducers
-from .sink import DIRECT, Sink
+from .sink import DIRECT, NO_ARRAYS, Sink
 
-ARRAYS: Final = b"\x80\x05\x8c\x0dcanning.calls\x8c\x05array\x93\x940"
-NO_ARRAYS: Final = b"\x80\x05N\x940"
-"""What stands first in every header: memo entry 0, `calls.array` where the message has arrays. It is
-there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     **BY_VALUE,
     functools._lru_cache_wrapper: reduce_cached,
@@ -198,7 +195,7 @@ class Writer:
         aside = self.reducers.outside_buffer
         return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
 
-    def write(self, obj: Any) -> bytes:
+    def write(self, obj: Any) -> Body:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
 
         The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
@@ -209,10 +206,10 @@ class Writer:
         pickler, sink, noted = self.pickler, self.sink, self.reducers
         try:
             pickler.dump(obj)
-            chunk = sink.chunks[0]
+            chunk = sink.only
             if (
                 len(chunk) < sink.threshold
-                and len(sink.chunks) == 1
+                and sink.body is None
                 and not (noted.named or noted.small or noted.entries or noted.outside)
                 and not (noted.classes or noted.unwritten or noted.versions)
                 and chunk.rfind(MAIN) < 0
@@ -225,7 +222,7 @@ class Writer:
         finally:
             pickler.memo = self._empty
 
-    def write_by(self, plan: Plan, obj: Any) -> bytes:
+    def write_by(self, plan: Plan, obj: Any) -> Body:
         """Pickle an object by a plan; else as `write`."""
         self.planned, self.plain = True, False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
@@ -239,10 +236,9 @@ class Writer:
         self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
         pickler.memo = self._write_ahead(plan)
         self.sink.pickler = pickler
-        before = len(self.sink.chunks)
         try:
             pickler.dump(obj)
-            return self._finish(pickler, before)
+            return self._finish(pickler)
         finally:
             pickler.memo = self._empty
 
@@ -255,31 +251,25 @@ class Writer:
             self.sink.pickler = self.pickler
             self.table.put_ahead([])
 
-    def _finish(self, pickler: Any, before: int = 0) -> bytes:
+    def _finish(self, pickler: Any) -> Body:
         """Give the header that was pickled, unless it asks for another plan."""
         sink, reducers = self.sink, self.reducers
-        chunks = sink.chunks
         if reducers.unwritten:
-            sink.finish()
-            write_names(chunks, reducers.unwritten, pickler.memo.copy())
-        chunk = chunks[0]
-        if len(chunks) > 1 or len(chunk) >= sink.threshold:
-            self._look_closely(pickler, before)
-        elif chunk.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
+            memo = pickler.memo.copy()
+            sink.rewrite(lambda chunk: with_names(chunk, reducers.unwritten, memo))
+        if sink.body is not None or len(sink.only) >= sink.threshold:
+            self._look_closely(pickler)
+        elif sink.only.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
             raise ByName  # which is all that so small a header can hide
-        start = ARRAYS if reducers.entries or reducers.small else NO_ARRAYS
-        if len(chunks) == 1:
-            return start + chunk[2:]  # behind PROTO, which stands in front of all
-        chunks[before] = chunks[before][2:]
-        return b"".join((start, *chunks))
+        return sink.close(arrays=bool(reducers.entries or reducers.small))
 
-    def _look_closely(self, pickler: Any, before: int) -> None:
+    def _look_closely(self, pickler: Any) -> None:
         """Raise what asks for another plan, where a header is long enough to hide something."""
         sink = self.sink
         sink.finish()
         if sink.suspicious or sink.unseen:
             self._look_into_memo(pickler)
-        elif self.main and pickler is self.pickler and names_main(sink.chunks, before):
+        elif sink.names_main and self.main and pickler is self.pickler:
             raise ByName
 
     def _look_into_memo(self, pickler: Any) -> None:
@@ -299,23 +289,20 @@ class Writer:
         """Write what goes ahead of the object, and give the memo that knows it."""
         memo, sink = first_memo(), self.sink
         for obj in plan.ahead:
-            sink.chunks.append(sink.set_aside(obj) + b"\x940")
+            sink.open().write(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)
         if not plan.classes:
             return memo
         pickler = self._new_by_value_pickler()
         pickler.memo = memo
         for cls in plan.classes:
-            before = len(sink.chunks)
             sink.pickler = pickler
             pickler.dump(cls)
             sink.finish()
             if sink.suspicious or sink.unseen:
                 sink.suspicious = True  # whatever the memo shows: it is gone then
                 self._look_into_memo(pickler)
-            sink.next_pickle()
-            sink.chunks[before] = sink.chunks[before][2:]
-            sink.chunks[-1] = sink.chunks[-1][:-1] + b"0"  # POP in the place of STOP
+            sink.end_pickle()
         memo = pickler.memo.copy()
         for key, (number, obj) in list(memo.items()):
             if is_of_main(obj):  # whoever names it again has to write it again, and be noticed

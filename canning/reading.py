@@ -15,10 +15,10 @@ from .code.versions import check_versions, packages, say_whence
 from .codecs import CODECS, Chooser, Codec, Codecs, decode
 from .errors import CanningError, DeserializationError
 from .lone import read_inline, read_lone
-from .pickling import ARRAYS, NO_ARRAYS
 from .registry import Registry
 from .secret import Keys
 from .signing import verify
+from .sink import ARRAYS, NO_ARRAYS
 from .trust import Allowed, Limits
 from .wire import (
     CALL,

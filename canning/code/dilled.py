@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..calls import raw
-from ..pickling import ARRAYS, Table, first_memo
+from ..pickling import Table, first_memo
 from ..planning import Plan
 from ..reducers import Reducers
+from ..sink import ARRAYS
 
 
 class DillWriter:

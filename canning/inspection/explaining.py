@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..buffers import flat
+from ..buffers import bytes_of, flat
 from ..code.imports import imports_of, names_of
 from ..code.locating import find_spec
 from ..code.locating import is_local as is_local_module
@@ -133,7 +133,7 @@ def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Ser
     header = b""
     if trailer is not None and trailer.flags & CODE:
         writer = serializer._new_writer()
-        header, _ = serializer._write(writer, obj)
+        header = bytes_of(serializer._write(writer, obj)[0])
         codes = writer.reducers.codes
     elif trailer is not None:
         header = bytes(flat(frames[0]))[: trailer.pickle_length]

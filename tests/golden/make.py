@@ -52,6 +52,8 @@ def build() -> dict[str, Any]:
             3: frozenset("a"),
         },
         "text": "long text " * 500,
+        "long-plain": list(range(25_000)),
+        "long-arrays": [list(range(25_000)), large, b"\0" * 70_000, np.arange(3)],
         "bytes": b"x" * 2000,
         "bytearray": bytearray(b"y" * 2000),
         "bytes-70k": [b"\0" * 70_000, bytearray(70_000), "z" * 70_000],
