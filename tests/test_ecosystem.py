@@ -141,8 +141,16 @@ def test_not_implemented_leaves_an_object_to_pickle() -> None:
         [f"\ud800{n}" for n in range(600)],
         [np.str_(n) for n in range(600)],
         [b"bytes %d" % n for n in range(600)],
+        [f"name\0{n}\x1f" for n in range(600)],
+        [f"\0\x1f\uf8ff\U0010ffff{n}" for n in range(600)],
+        [f"a longer text that stands before {n}" for n in range(600)],
+        [None if n % 7 else f"ein längerer Text, der {n} vorangeht" for n in range(600)] * 9,
+        [None] * 600,
     ],
-    ids=["plain", "missing", "empty", "repeated", "number", "nan", "surrogates", "numpy", "bytes"],
+    ids=[
+        *("plain", "missing", "empty", "repeated", "number", "nan", "surrogates", "numpy", "bytes"),
+        *("zero", "every mark", "long", "long, missing", "nothing"),
+    ],
 )
 def test_many_strings_arrive_as_they_were(items: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     pd = pytest.importorskip("pandas")

@@ -1,8 +1,8 @@
 """pandas: text, in Arrow's memory or as Python's own strings.
 
-Many strings of Python's own are joined, by pyarrow where it is imported already, and go as bytes: in half the
-time that pickle takes for them one by one. Where the same few objects come again and again, pickle is faster,
-since it remembers them.
+Many strings of Python's own are joined, and go as bytes, in about half the time that pickle takes for them
+one by one: short ones with a character between them that stands in none, longer ones by pyarrow, where it is
+imported already. Where the same few objects come again and again, pickle is faster, since it remembers them.
 """
 
 from __future__ import annotations
@@ -24,41 +24,79 @@ pd: Any = pandas  # whose inner ways its stubs do not know
 
 _MANY: Final = 500
 _LOOKED_AT: Final = 64
+_LONG: Final = 32
+"""Mean length of strings from which on pyarrow joins them."""
+_BETWEEN: Final = ("\0", "\x1f", "\uf8ff", "\U0010ffff")
+"""What may stand between strings: the first that stands in none of them."""
 Joined = tuple[Any, Any, Any]
+"""UTF-8, the character between the strings, and which are missing; or offsets, UTF-8, and these."""
 
 
 def join(items: Any, missing: type) -> Joined | None:
-    """Join strings: offsets, bytes, and which are of the type `missing`; None where that does not pay.
+    r"""Join strings, and what is missing among them, all of one type; None where that does not pay.
 
-    >>> import pyarrow
-    >>> offsets, memory, _ = join(np.array([str(n) for n in range(1000)], object), type(None))
-    >>> bytes(memory[:4]), offsets[:4].tolist()
-    (b'0123', [0, 1, 2, 3])
+    >>> memory, between, empty = join(np.array([str(n) for n in range(1000)], object), type(None))
+    >>> bytes(memory[:6]), between, empty
+    (b'0\x001\x002\x00', '\x00', None)
     """
-    pa = sys.modules.get("pyarrow")
-    if len(items) < _MANY or pa is None:
+    if len(items) < _MANY:
         return None
-    some = items[:: len(items) // _LOOKED_AT].tolist()
-    if not _one_by_one(some) or not set(map(type, items.tolist())) <= {str, missing}:
+    texts = items.tolist()
+    kinds = list(map(type, texts))  # "".join takes subclasses too, which are not to become plain strings
+    strings = kinds.count(str)
+    some = [text for text in texts[:: len(texts) // _LOOKED_AT] if type(text) is str]
+    if len(set(map(id, some))) <= _LOOKED_AT // 2 or strings + kinds.count(missing) < len(texts):
         return None
+    empty = None
+    if strings < len(texts):
+        empty = items == None if missing is type(None) else pd.isna(items)  # noqa: E711 - one by one
+        if strings + np.count_nonzero(empty) != len(texts):
+            return None
     try:
-        array = pa.array(items, pa.large_string(), from_pandas=True)
-    except (UnicodeError, pa.ArrowException):  # half of a pair of surrogates is no text
+        if "pyarrow" in sys.modules and sum(map(len, some)) >= _LONG * len(some):
+            return (*_offsets(items), empty)
+        return _with_one_between(items, texts, empty)
+    except UnicodeError:  # half of a pair of surrogates is no text
         return None
-    _, offsets, memory = array.buffers()
-    empty = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
-    bounds = np.frombuffer(offsets, "<i8")[: len(items) + 1]
-    return bounds, np.frombuffer(memory, np.uint8)[: bounds[-1]], empty
 
 
-def _one_by_one(some: list[Any]) -> bool:
-    """Tell whether most of some objects are strings, and each another object."""
-    return len(set(map(id, some))) > len(some) // 2 and any(type(item) is str for item in some)
+def _with_one_between(items: Any, texts: list[Any], empty: Any) -> Joined | None:
+    if empty is not None:
+        filled = items.copy()
+        filled[empty] = ""
+        texts = filled.tolist()
+    for between in _BETWEEN:
+        text = between.join(texts)
+        if text.count(between) == len(texts) - 1:
+            return np.frombuffer(text.encode(), np.uint8), between, empty
+    return None
+
+
+def _offsets(items: Any) -> tuple[Any, Any]:
+    import pyarrow as pa
+
+    _, offsets, memory = pa.array(items, pa.large_string(), from_pandas=True).buffers()
+    bounds = np.frombuffer(offsets, "<i8", len(items) + 1)
+    return bounds, np.frombuffer(memory, np.uint8, bounds[-1])
 
 
 def split(joined: Any, missing: Any, *, checked: bool) -> Any:
     """Make the array of strings again, with `checked` of what a stranger made up."""
-    offsets, memory, empty = joined
+    memory, between, empty = joined
+    if type(between) is not str:
+        return _split_by_offsets(memory, between, empty, missing, checked=checked)
+    if checked:
+        need(one_dimensional(memory, "u").dtype == np.uint8 and len(between) == 1, "text that is none")
+    texts = str(memory.data, "utf-8").split(between)
+    if checked:
+        need(empty is None or one_dimensional(empty, "b", len(texts)) is empty, "marks that do not fit")
+    made = np.fromiter(texts, object, len(texts))
+    if empty is not None:
+        made[empty] = missing
+    return made
+
+
+def _split_by_offsets(offsets: Any, memory: Any, empty: Any, missing: Any, *, checked: bool) -> Any:
     if checked:
         _check_joined(offsets, memory, empty)
     try:
