@@ -44,7 +44,7 @@ def assemble(
     if inline:
         body = longer(body, inline)
     outside = len(reducers.outside)
-    if codec is not None:
+    if codec is not None and frames:
         frames, said = encode(codec, frames)
         extensions += extension(CODECS, said) if said else b""
     return [pack(body, length, list(map(len, frames)), table, outside, flags, extensions), *frames]

@@ -154,6 +154,11 @@ default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])
 """What `canning.register_codec` fills, and readers look codecs up in."""
 
 
+def _choose_of(codec: Codec | Chooser) -> Any:
+    """Give the method of what chooses, None for a codec; to ask for a protocol takes 20 µs."""
+    return getattr(codec, "choose", None)
+
+
 # -- out -------------------------------------------------------------------------------------------------
 
 
@@ -161,11 +166,14 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
     """Send frames through a codec; return what goes on the wire, and the content of the extension."""
     sent: list[Any] = []
     said = []
+    choose = _choose_of(codec)
+    chosen: Any = codec
     for number, frame in enumerate(frames, 1):
         itemsize = getattr(getattr(frame.obj, "dtype", None), "itemsize", 1) or 1
-        chosen = codec.choose(frame, itemsize=itemsize) if isinstance(codec, Chooser) else codec
+        if choose is not None:
+            chosen = choose(frame, itemsize=itemsize)
         made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
-        if made is not None and chosen is not None:
+        if made is not None:
             name = chosen.id.encode()
             said.append(_ENTRY.pack(number, frame.nbytes, len(name)) + name)
         sent.append(frame if made is None else made)
@@ -207,7 +215,9 @@ def decoded_lengths(lengths: tuple[int, ...], extensions: dict[int, bytes]) -> t
 
 
 def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: Codecs) -> list[Codec]:
-    mine = {own.id: own} if isinstance(own, Codec) else {}
+    mine: dict[str, Any] = {}
+    if own is not None and _choose_of(own) is None:
+        mine[own.id] = own  # type: ignore[union-attr] # it is no chooser
     return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
 
 

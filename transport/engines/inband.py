@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from canning import Codecs, Serializer, default_codecs
-from canning.wire import PLAIN, parse
+from canning.wire import CODE, PLAIN, parse
 
 from ..shared import default_memory
 
@@ -25,8 +25,10 @@ class Inband:
         return read, (*self.options, bytes(head), *map(pickle.PickleBuffer, buffers))
 
 
-def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: bool = False) -> None:
+def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: bool = False) -> bool:
     """Write frames as one pickle; `pickle.load` gives the object that they stand for.
+
+    Tells whether functions or classes go by value.
 
     `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
     reader's.
@@ -34,15 +36,17 @@ def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: 
     >>> import io
     >>> file = io.BytesIO()
     >>> write(file, Serializer().serialize_object([1, 2]))
+    False
     >>> pickle.loads(file.getvalue())
     [1, 2]
     """
-    if len(frames) == 1:
-        trailer = parse(frames[0])
-        if trailer is not None and trailer.flags & PLAIN:
-            file.write(memoryview(frames[0])[: trailer.pickle_length])  # another pickle may follow
-            return
+    trailer = parse(frames[0])
+    assert trailer is not None
+    if len(frames) == 1 and trailer.flags & PLAIN:
+        file.write(memoryview(frames[0])[: trailer.pickle_length])  # another pickle may follow
+        return False
     pickle.Pickler(file, 5).dump(Inband(frames, writable=writable, in_main=in_main))
+    return bool(trailer.flags & CODE)
 
 
 def read(writable: bool, in_main: bool, *frames: Any) -> Any:

@@ -46,9 +46,9 @@ class SharedMemory:
 
     def forward(self, start: int, nbytes: int, readers: int) -> bytes | None:
         """Give such a descriptor, which so many readers may open."""
-        self._check_process()
         if not self._attached:
             return None
+        self._check_process()
         for attached in list(self._attached.values()):
             found = attached.forward(start, nbytes, readers)
             if found is not None:
