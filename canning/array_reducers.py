@@ -140,6 +140,11 @@ class ArrayReducers:
             return array_call, (b"", array.shape, self._describe(dtype), None, *readonly)
         entry: Array | Block = array
         layout = None
+        if array.nbytes < self.threshold and not self.share and in_rows(array):
+            self._note_owner(array, True)
+            self.small[id(array)] = array
+            more = (None, True) if readonly else ()
+            return array_call, (array.tobytes(), array.shape, self._describe(dtype), *more)
         if not flags.c_contiguous:
             layout = (0, array.strides)
             if not flags.f_contiguous:
@@ -252,6 +257,21 @@ class ArrayReducers:
             self._note(owner_key(view), small=False)
         self.outside.append(view)
         return False
+
+
+def in_rows(array: Array) -> bool:
+    """Tell whether an array lies in memory in C order, with gaps or without: its copy needs no layout.
+
+    >>> in_rows(np.zeros((3, 4))[:, 1:3]), in_rows(np.zeros((3, 4)).T)
+    (True, False)
+    """
+    reach = array.itemsize
+    for length, stride in zip(reversed(array.shape), reversed(array.strides), strict=True):
+        if length > 1:
+            if stride < reach:
+                return False
+            reach = stride * length
+    return True
 
 
 def pickles_as(cls: type, base: type) -> bool:

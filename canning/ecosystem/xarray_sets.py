@@ -181,7 +181,10 @@ def _can_set(dataset: Any) -> Any:
 
 def _set(state: Any) -> Any:
     variables, names, attrs, found, encoding = state
-    return xr.Dataset._construct_direct(variables, set(names), None, attrs, found, encoding)
+    lengths: dict[Any, int] = {}
+    for variable in variables.values():
+        lengths.update(zip(variable._dims, variable._data.shape, strict=True))
+    return xr.Dataset._construct_direct(variables, set(names), lengths, attrs, found, encoding)
 
 
 def _checked_set(state: Any) -> Any:
@@ -192,7 +195,8 @@ def _checked_set(state: Any) -> Any:
     _check_attributes(attrs)
     _check_attributes(encoding)
     _check_indexes(variables, found)
-    return _set(state)  # raises where the lengths of an axis differ
+    # raises where the lengths of an axis differ
+    return xr.Dataset._construct_direct(variables, set(names), None, attrs, found, encoding)
 
 
 def _can_tree(tree: Any) -> Any:
