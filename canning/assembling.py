@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from typing import Any
 
 from .buffers import Body, Frame, bytes_of, longer
 from .code.modules import Wanted, modules_for
 from .code.versions import versions_in
 from .codecs import CODECS, Chooser, Codec, encode
-from .packing import NOTHING, Packed
+from .packing import LARGE, NOTHING, PART, Packed
 from .reducers import Reducers
-from .wire import CODE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone
+from .wire import BYTES, CODE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone
 
 Arrange = Callable[[Packed], Packed]
 """What lays the frames of an object out anew."""
@@ -35,6 +37,8 @@ def assemble(
         return [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
     if arrange is not None and packed[0]:
         packed = arrange(packed)
+        if sum(map(len, packed[0])) >= LARGE:
+            extensions += _bytes_among(reducers.entries)
     frames, table, inline = packed
     length = len(body) if isinstance(body, bytes) else body.tell()
     if not reducers.named and not reducers.used:
@@ -48,6 +52,12 @@ def assemble(
         frames, said = encode(codec, frames)
         extensions += extension(CODECS, said) if said else b""
     return [pack(body, length, list(map(len, frames)), table, outside, flags, extensions), *frames]
+
+
+def _bytes_among(entries: list[Any]) -> bytes:
+    """Name the buffers of which a reader makes `bytes` objects, so that it need not have both at once."""
+    numbers = [number for number, entry in enumerate(entries) if type(entry) is bytes and len(entry) >= PART]
+    return extension(BYTES, struct.pack(f"<{len(numbers)}I", *numbers)) if numbers else b""
 
 
 def extensions_of(body: bytes, reducers: Reducers, wanted: Wanted) -> bytes:

@@ -139,9 +139,13 @@ def aligned_copy(*views: memoryview) -> memoryview:
 
 
 def joined_already(views: list[memoryview]) -> memoryview | None:
-    """View flat views of one array as one, where each begins where the one before ends; else None."""
+    """View flat views of one array, or of all of a bytes object, as one, where each begins behind the other.
+
+    None where they do not.
+    """
     owner = views[0].obj
-    if not isinstance(owner, np.ndarray) or any(view.obj is not owner for view in views):
+    whole_bytes = type(owner) is bytes and sum(view.nbytes for view in views) == len(owner)
+    if not (whole_bytes or isinstance(owner, np.ndarray)) or any(view.obj is not owner for view in views):
         return None
     whole = memoryview(owner).cast("B")
     start = at = address(views[0]) - address(whole)

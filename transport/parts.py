@@ -6,7 +6,10 @@ most of its time. Parts of `canning.packing.PART` bytes arrive in memory that is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import io
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,8 @@ import numpy.typing as npt
 from canning.buffers import aligned_empty, flat
 from canning.codecs import CODECS
 from canning.errors import DeserializationError
-from canning.wire import Trailer, parse
+from canning.packing import LARGE, PART
+from canning.wire import BYTES, Trailer, parse
 
 from .pool import Pool, long_empty
 
@@ -53,6 +57,37 @@ def fill(into: Array, obj: Any) -> bool:
     return True
 
 
+class _Freed:
+    """Hand memory back to the system while small parts are joined, whose memory the C library would keep.
+
+    It keeps what is freed as long as anything above is in use: 200 MB in runs of 16 KiB took a receiver to
+    2.03 times the data so, and this way to 1.08; in turns of an eighth to 1.18. Runs of 24 KiB took 282 ms
+    over tcp in the place of 258.
+    """
+
+    def __init__(self, length: int, part: int) -> None:
+        self.trim = _malloc_trim() if length >= LARGE and part < PART else None
+        self.step = length // 25
+        self.bytes = 0
+
+    def add(self, nbytes: int) -> None:
+        """Count a part that is free."""
+        self.bytes += nbytes
+        if self.trim is not None and self.bytes >= self.step:
+            self.bytes = 0
+            self.trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    """Give the function of the C library; None where it has none, as on macOS and with musl."""
+    try:
+        trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # Windows takes no None
+        return None
+    return trim
+
+
 def join_parts(
     received: list[Any], allocate: Allocate = aligned_empty, joined: Callable[[int], object] = lambda _: None
 ) -> None:
@@ -69,25 +104,62 @@ def join_parts(
             return
         if trailer is None:
             return
-        encoded = CODECS in trailer.extensions  # what is stated are lengths that have yet to come true
-        if trailer.table is not None and not encoded and at + trailer.frames <= len(received):
-            _join(received, at, trailer, allocate, joined)
+        if CODECS not in trailer.extensions and at + trailer.frames <= len(received):
+            for places, length, whole in _to_do(trailer, at):
+                if all(len(received[i]) == trailer.lengths[i - at - 1] for i in places):
+                    room = io.BytesIO() if whole else _Room(allocate(length))
+                    _join(received, places, room, length, joined)
         at += trailer.frames
 
 
+def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:
+    """Give the places of buffers that came in parts or become `bytes`, their length, whether `bytes`.
+
+    Where a codec is named, the lengths that are stated are such as have yet to come true.
+    """
+    said = trailer.extensions.get(BYTES, b"")
+    whole = frozenset(int.from_bytes(said[i : i + 4], "little") for i in range(0, len(said), 4))
+    table = trailer.table
+    if table is None and whole:
+        table = tuple((number, 1, 0, length) for number, length in enumerate(trailer.lengths, 1))
+    for number, (first, count, _, length) in enumerate(table or ()):
+        becomes = number in whole and (count > 1 or (first > 0 and trailer.lengths[first - 1] == length))
+        if count > 1 or becomes:
+            yield range(at + first, at + first + count), length, becomes
+
+
+class _Room:
+    """Take what is written into memory that is there, as `io.BytesIO` takes it into memory that grows."""
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memoryview(memory)
+        self._end = 0
+
+    def write(self, part: memoryview) -> None:
+        """Copy a part behind those before."""
+        begin, self._end = self._end, self._end + part.nbytes
+        self._memory[begin : self._end] = part
+
+    def getvalue(self) -> memoryview:
+        """Give all of it."""
+        return self._memory
+
+
 def _join(
-    received: list[Any], at: int, trailer: Trailer, allocate: Allocate, joined: Callable[[int], object]
+    received: list[Any], places: range, room: Any, length: int, joined: Callable[[int], object]
 ) -> None:
-    for first, count, _, length in trailer.table or ():
-        places = range(at + first, at + first + count)
-        if count == 1 or any(len(received[i]) != trailer.lengths[i - at - 1] for i in places):
-            continue
-        room = memoryview(allocate(length))
-        end = 0
-        for i in places:
-            part = flat(received[i])
-            begin, end = end, end + part.nbytes
-            room[begin:end] = part
-            del part
-            received[i] = room[begin:end]
-            joined(end - begin)
+    """Copy parts behind each other, and put views of what comes of it in their places."""
+    freed = _Freed(length, len(received[places[0]]))
+    ends = [0]
+    for i in places:
+        part = flat(received[i])
+        size = part.nbytes
+        received[i] = None
+        room.write(part)
+        del part
+        ends.append(ends[-1] + size)
+        freed.add(size)
+        joined(size)
+    whole = memoryview(room.getvalue())
+    for i, begin, end in zip(places, ends, ends[1:], strict=False):
+        received[i] = whole[begin:end]

@@ -66,7 +66,8 @@ class Tracker:
     def __init__(self, views: Iterable[memoryview] = ()) -> None:
         views = list(views)
         self._outstanding = _Outstanding(len(views))
-        self._views = [weakref.ref(view, self._outstanding.let_go) for view in views]
+        let_go = self._outstanding.let_go  # one method for all, of which each would have its own
+        self._views = [weakref.ref(view, let_go) for view in views]
         if not views:
             self._outstanding.done.set()
 

@@ -17,7 +17,7 @@ from ..following.nodes import Blob, Named, Node
 from ..following.outline import Line, Paths, outline
 from ..following.pickle_machine import PickleMachine
 from ..trust import DEFAULT_LIMITS, MESSAGES, name_for_errors
-from ..wire import CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
+from ..wire import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 from .containers import Piece
 from .memory_use import FrameRow, Memory, Same, users_of
 from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
@@ -26,6 +26,7 @@ EXTENSIONS: Final[dict[int, str]] = {
     SIGNATURE: "signed (not checked: no key)",
     CHANNEL: "a message of a channel",
     MODULES: "modules that came along",
+    BYTES: "buffers that arrive as bytes objects",
     CODECS: "frames that a codec has encoded, and which one",
 }
 """What the extensions of the trailer are, by tag."""

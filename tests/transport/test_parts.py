@@ -11,8 +11,9 @@ import zmq
 
 from canning import default_serializer, new_key, serialize_object
 from canning.packing import LARGE, PART, split_large
+from canning.wire import BYTES, extend, extension, parse, seal
 from tests.harness import assert_equal
-from transport import recv, send
+from transport import parts, recv, send
 from transport.parts import join_parts
 
 SIZE = LARGE // 8 + 1001
@@ -101,3 +102,70 @@ def test_what_is_not_in_order_is_left_for_the_reader() -> None:
         join_parts(kept)
         assert len(kept) == len(bad)
     assert len(serialize_object(OBJECTS["array"])) == 2  # in one piece where no socket asks for parts
+
+
+def arranged(obj: Any) -> list[Any]:
+    """Give the frames of an object as they arrive over tcp, in memory of their own."""
+    return [bytearray(frame) for frame in default_serializer.serialize_chain([obj], arrange=split_large)]
+
+
+@pytest.mark.parametrize("trust", ["code", "data"])
+def test_bytes_are_made_once(trust: str) -> None:
+    data = OBJECTS["bytes"]
+    array = OBJECTS["array"]
+    few = [bytes([number]) * PART for number in range(40)]
+    frames = arranged({"lone": data, "array": array, "few": few, "view": memoryview(few[3])})
+    before = [id(frame) for frame in frames]
+    join_parts(frames)
+    made = {id(frame.obj) for frame in frames[1:] if type(frame.obj) is bytes}
+    assert len(made) == 1 + len(few)
+    assert not set(before[1:]) & set(map(id, frames))
+    got = default_serializer.deserialize_object(frames, trust=trust)[0]
+    assert {id(got["lone"]), *map(id, got["few"])} == made
+    assert_equal({"lone": data, "array": array, "few": few, "view": memoryview(few[3])}, got)
+    assert got["array"].flags.writeable
+
+
+def test_small_messages_say_nothing_of_their_bytes() -> None:
+    frames = arranged([b"x" * PART, b"y" * 2000])
+    assert parse(frames[0]).extensions == {}  # type: ignore[union-attr]
+    assert BYTES in parse(arranged([b"x" * LARGE])[0]).extensions  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "said", [b"\0\0\0\0", b"\1\0\0\0", b"\xff\xff\xff\xff", b"\0", b"", b"\0\0\0\0\1\0\0\0\2\0\0\0\7"]
+)
+@pytest.mark.parametrize("split", [True, False])
+def test_who_says_that_an_array_is_bytes_gets_an_array(said: bytes, split: bool) -> None:
+    objects = [OBJECTS["array"], np.arange(9), {"b": BASE[:SIZE], "part": BASE[5:SIZE]}, b"z" * 3000]
+    frames = default_serializer.serialize_chain([objects], arrange=split_large if split else None)
+    head, footer, start = extend(frames[0], extension(BYTES, said), 0, 0)
+    for trust in ("code", "data"):
+        lies = [seal(head, footer, start), *map(bytearray, frames[1:])]
+        join_parts(lies)
+        got = default_serializer.deserialize_object(lies, trust=trust)[0]
+        for one, other in zip(objects, got, strict=True):
+            assert_equal(one, other, writeable="at most")
+        got = default_serializer.deserialize_object(lies, trust=trust, writable=True)[0]
+        assert_equal(objects, got)
+
+
+@pytest.mark.parametrize(("rows", "asked"), [(LARGE // 20_000 + 1, 20), (100, 0)])
+def test_memory_of_runs_is_handed_back_while_they_are_joined(
+    rows: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(parts, "_malloc_trim", lambda: calls.append)
+    array = np.arange(rows * 40_000, dtype=np.uint16).view(np.uint8).reshape(rows, 4, 20_000)[:, 1]
+    frames = arranged(array)
+    assert len(frames) == rows + 1
+    join_parts(frames)
+    assert asked <= len(calls) <= 25
+    assert_equal(array, default_serializer.deserialize_object(frames)[0])
+
+
+def test_the_function_of_the_c_library_is_found_once() -> None:
+    trim = parts._malloc_trim()
+    assert trim is parts._malloc_trim()
+    if trim is not None:
+        trim(0)
