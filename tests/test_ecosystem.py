@@ -219,6 +219,85 @@ def test_types_of_arrow_that_differ_in_metadata_alone_are_told_apart() -> None:
             assert types[0].equals(types[1], check_metadata=True)
 
 
+def extensions(pa: Any) -> dict[str, Any]:
+    storage = pa.array([[1, 2, 3, 4]] * 3, pa.list_(pa.int32(), 4))
+    tensors = pa.fixed_shape_tensor(pa.int32(), [2, 2], dim_names=["y", "x"], permutation=[1, 0])
+    made = {"tensors": pa.ExtensionArray.from_storage(tensors, storage)}
+    if hasattr(pa, "json_"):  # since pyarrow 19
+        made |= {
+            "uuid": pa.array([b"x" * 16, None, b"y" * 16], pa.uuid()),
+            "json": pa.array(["{}", None, "[1]"], pa.json_(pa.large_string())),
+            "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, None], pa.int8())),
+            "opaque": pa.ExtensionArray.from_storage(
+                pa.opaque(pa.binary(), "geometry", "a database"), pa.array([b"a", b"b", None])
+            ),
+        }
+    return made
+
+
+def test_extension_types_that_arrow_defines_are_read_as_data() -> None:
+    pa = pytest.importorskip("pyarrow")
+    arrays = extensions(pa)
+    fields = [
+        pa.field(name, array.type, metadata={"k": name}, nullable=name != "tensors")
+        for name, array in arrays.items()
+    ]
+    schema = pa.schema([*fields, pa.field("plain", pa.int8())], metadata={"by": "canning"})
+    table = pa.Table.from_arrays([*arrays.values(), pa.array([1, 2, 3], pa.int8())], schema=schema)
+    for obj in (*arrays.values(), table, table.to_batches()[0], schema, fields[0], arrays["tensors"].type):
+        for serializer in canning.default_serializer, DATA:
+            got = through(obj, serializer)
+            assert type(got) is type(obj)
+            same = {"check_metadata": True} if hasattr(obj, "metadata") or obj is schema else {}
+            assert got.equals(obj, **same)
+    assert through(table, DATA).schema.equals(schema, check_metadata=True)
+
+
+def test_an_extension_type_of_ones_own_runs_nothing_for_a_stranger() -> None:
+    pa = pytest.importorskip("pyarrow")
+    ran = []
+
+    class Mine(pa.ExtensionType):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(pa.int8(), "canning.tests.mine")
+
+        def __arrow_ext_serialize__(self) -> bytes:
+            return b""
+
+        @classmethod
+        def __arrow_ext_deserialize__(cls, storage: Any, text: bytes) -> Any:
+            ran.append(text)
+            return cls()
+
+    pa.register_extension_type(Mine())
+    try:
+        array = pa.ExtensionArray.from_storage(Mine(), pa.array([1], pa.int8()))
+        frames = canning.serialize_object([array, pa.table({"a": array})])
+        ran.clear()
+        with pytest.raises(DeserializationError) as caught:
+            DATA.deserialize_object(frames)
+        assert "send what it is stored in" in f"{caught.value} {caught.value.__cause__}"
+        assert ran == []
+        assert canning.deserialize_object(frames)[0][0].equals(array)
+        assert ran
+    finally:
+        pa.unregister_extension_type("canning.tests.mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "Europe/../x", "Europe/Nowhere", "E" * 200]
+)
+def test_a_zone_of_dateutil_opens_no_other_file(name: str) -> None:
+    pytest.importorskip("dateutil")
+    from canning.ecosystem import dateutil_zones
+
+    (zone, *_) = dateutil_zones.CANNERS
+    assert callable(zone.uncan)
+    assert zone.uncan(("Europe/Berlin",)) is not None
+    with pytest.raises(DeserializationError):
+        zone.uncan((name,))
+
+
 def test_text_of_arrow_that_begins_anywhere_is_not_copied_at_the_reader() -> None:
     pa = pytest.importorskip("pyarrow")
     array = pa.array([f"name {n}" for n in range(100_000)])[50_001:51_000]

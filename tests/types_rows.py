@@ -58,6 +58,7 @@ PACKAGES: Final = {
     "pint": ("pint", "pint_quantities"),
     "astropy": ("astropy", "astropy_units"),
     "pytz": ("pytz", "pytz_zones"),
+    "dateutil": ("dateutil", "dateutil_zones"),
     "geopandas": ("geopandas", ""),
     "torch": ("torch", "torch_tensors"),
 }
@@ -437,8 +438,14 @@ ARROW: Final = (
         lambda pa: pa.ExtensionArray.from_storage(
             pa.fixed_shape_tensor(pa.int32(), [2, 2]), pa.array([[1, 2, 3, 4]] * 100, pa.list_(pa.int32(), 4))
         ),
+        remark="those that Arrow itself defines: json, uuid, bool8, opaque, tensors",
+    ),
+    arrow(
+        "Array: extension types, nested",
+        lambda pa: pa.StructArray.from_arrays([pa.array([b"x" * 16] * 90, pa.uuid())], ["u"]),
+        memory=None,
         data=False,
-        remark="its class runs code of its own",
+        remark="their schema is read by Arrow, which may run a class's code",
     ),
     arrow(
         "Tensor", lambda pa: pa.Tensor.from_numpy(np.arange(600.0).reshape(20, 30), ["y", "x"]), memory=None

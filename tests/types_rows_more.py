@@ -227,6 +227,29 @@ PYTZ: Final = (
 )
 
 
+def dateutil(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    def make_it() -> Any:
+        from dateutil import tz
+
+        return make(tz)
+
+    return Row(name, "dateutil", make_it, same_value, **more)
+
+
+DATEUTIL: Final = (
+    dateutil("time zones", lambda tz: tz.gettz(BERLIN), golden=True, remark="of the reader's database"),
+    dateutil("datetime.datetime with one", lambda tz: dt.datetime(2024, 7, 1, tzinfo=tz.gettz(BERLIN))),
+    dateutil("UTC", lambda tz: tz.tzutc()),
+    dateutil("offsets", lambda tz: tz.tzoffset("mine", 5400), golden=True),
+    dateutil(
+        "rules of one's own, and the local zone",
+        lambda tz: tz.tzstr("EST5EDT"),
+        data=False,
+        remark="by their own hooks",
+    ),
+)
+
+
 def places() -> Any:
     import geopandas
     from shapely.geometry import Point
@@ -248,4 +271,4 @@ GEOPANDAS: Final = (
 )
 
 
-MORE: Final = (*XARRAY, *PILLOW, *PINT, *ASTROPY, *PYTZ, *GEOPANDAS)
+MORE: Final = (*XARRAY, *PILLOW, *PINT, *ASTROPY, *PYTZ, *DATEUTIL, *GEOPANDAS)

@@ -194,6 +194,16 @@ LIBRARIES: Final[dict[str, Library]] = {
         ("pytz.tzinfo.DstTzInfo", "pytz.tzinfo.StaticTzInfo", "pytz.UTC", "pytz._FixedOffset"),
         {},
     ),
+    "dateutil_zones": Library(
+        "dateutil",
+        (2, 8),
+        ("dateutil.tz.tzfile", "dateutil.tz.tzoffset", "dateutil.tz.tzutc"),
+        {
+            "dateutil.tz.tzfile": "dateutil.tz.tz.tzfile dateutil.tz._tzfile.tzfile",
+            "dateutil.tz.tzoffset": "dateutil.tz.tz.tzoffset",
+            "dateutil.tz.tzutc": "dateutil.tz.tz.tzutc",
+        },
+    ),
     "pillow_images": Library("PIL", (10, 0), ("PIL.Image.Image", "PIL.ImageFile.ImageFile"), {}),
     "standard": Library(
         "",

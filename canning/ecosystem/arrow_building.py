@@ -77,6 +77,8 @@ def to_buffer(state: Any) -> Any:
 
 def checked_array_of(kind: Any, node: Node) -> Any:
     """Put together an array of a stranger's; raises where any of its numbers is wrong."""
+    if isinstance(kind, pa.BaseExtensionType):  # of those that `arrow_extensions` knows
+        return pa.ExtensionArray.from_storage(kind, checked_array_of(kind.storage_type, node))
     array = _built(kind, node, 0)
     array.validate(full=True)
     return array

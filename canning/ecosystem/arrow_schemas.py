@@ -7,7 +7,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from .arrow_building import Shape, shape_of
-from .checks import need
+from .arrow_extensions import described, with_extensions
+from .checks import need, parts
 
 _LONG: Final = 16 * 1024
 """Bytes of a schema from which on it is not remembered."""
@@ -45,15 +46,32 @@ _known: Final[dict[bytes, tuple[Any, Any, tuple[Shape, ...]]]] = {}
 
 
 def text_of(schema: Any) -> Any:
-    """Serialize a schema; NotImplemented where it would not come back as it is."""
+    """Serialize a schema; NotImplemented where it would not come back as it is.
+
+    One that has extension types which Arrow itself defines gives what `arrow_extensions` makes of it.
+    """
     known = _schemas.find(schema)
     if known is not None:
         return known
     text = schema.serialize().to_pybytes()
-    if _EXTENSION in text and not any_schema(text).equals(schema, check_metadata=True):
-        return NotImplemented  # of an extension type that nobody has registered with Arrow
+    if _EXTENSION in text:
+        return _with_extensions(schema, text)
     _schemas.keep(schema, text)
     return text
+
+
+def _with_extensions(schema: Any, text: bytes) -> Any:
+    columns = {}
+    plain = schema
+    for at, kind in enumerate(schema.types):
+        if isinstance(kind, pa.BaseExtensionType):
+            columns[at] = described(kind)
+            plain = plain.set(at, schema.field(at).with_type(kind.storage_type))
+    stored = plain.serialize().to_pybytes()
+    if None not in columns.values() and _EXTENSION not in stored:
+        return stored, columns
+    known = any_schema(text).equals(schema, check_metadata=True)
+    return text if known else NotImplemented  # of a type that nobody has registered with Arrow
 
 
 def text_of_type(kind: Any) -> Any:
@@ -62,7 +80,7 @@ def text_of_type(kind: Any) -> Any:
     if known is not None:
         return known
     text = text_of(pa.schema([pa.field("", kind)]))
-    if text is not NotImplemented:
+    if type(text) is bytes:
         _types.keep(kind, text)
     return text
 
@@ -71,13 +89,22 @@ def text_of_type(kind: Any) -> Any:
 
 
 def checked_schema(text: Any) -> Any:
-    """Read a schema, as one of a stranger's: extension types run code of theirs, and are refused."""
-    need(type(text) is bytes and _EXTENSION not in text, "a schema of Arrow with an extension type, or none")
+    """Read a schema, as one of a stranger's: extension types that run code of theirs are refused."""
+    if type(text) is tuple:
+        text, columns = parts(text, bytes, dict)
+        return with_extensions(checked_schema(text), columns)
+    need(type(text) is bytes, "a schema of Arrow that is none")
+    need(
+        _EXTENSION not in text,
+        "an extension type of Arrow, whose class runs code of its own: send what it is stored in",
+    )
     return any_schema(text)
 
 
-def any_schema(text: bytes) -> Any:
+def any_schema(text: Any) -> Any:
     """Read a schema."""
+    if type(text) is tuple:
+        return with_extensions(any_schema(text[0]), text[1])
     return pa.ipc.read_schema(pa.py_buffer(text))
 
 
@@ -88,19 +115,19 @@ def checked_type(text: Any) -> Any:
     return schema.field(0).type
 
 
-def known_schema(text: bytes) -> tuple[Any, Any, tuple[Shape, ...]]:
+def known_schema(text: Any) -> tuple[Any, Any, tuple[Shape, ...]]:
     """Read a schema; give it, the struct that has its columns, and their shapes."""
-    found = _known.get(text)
+    found = _known.get(text) if type(text) is bytes else None
     if found is None:
         schema = any_schema(text)
         found = schema, pa.struct(list(schema)), tuple(map(shape_of, schema.types))
-        if len(text) < _LONG and _EXTENSION not in text:
+        if type(text) is bytes and len(text) < _LONG and _EXTENSION not in text:
             if len(_known) >= _MANY:
                 _known.clear()
             _known[text] = found
     return found
 
 
-def known_type(text: bytes) -> Shape:
+def known_type(text: Any) -> Shape:
     """Read a type, and give its shape."""
     return known_schema(text)[2][0]

@@ -43,7 +43,7 @@ def _array(state: Any) -> Any:
 
 
 def _checked_array(state: Any) -> Any:
-    text, node = parts(state, bytes, tuple)
+    text, node = parts(state, (bytes, tuple), tuple)
     return checked_array_of(checked_type(text), node)
 
 
@@ -57,7 +57,7 @@ def _chunked(state: Any) -> Any:
 
 
 def _checked_chunked(state: Any) -> Any:
-    text, nodes = parts(state, bytes, list)
+    text, nodes = parts(state, (bytes, tuple), list)
     kind = checked_type(text)
     return chunked_of(kind, nodes, partial(checked_array_of, kind))
 
@@ -150,7 +150,7 @@ def _checked_table(state: Any) -> Any:
 
 
 def _checked_parts(state: Any) -> tuple[Any, int, list[Any]]:
-    text, rows, nodes = parts(state, bytes, int, list)
+    text, rows, nodes = parts(state, (bytes, tuple), int, list)
     schema = checked_schema(text)
     need(len(schema) == len(nodes), "columns of Arrow that are not those of their schema")
     return schema, rows, nodes
