@@ -29,6 +29,8 @@ LARGE: Final = 4 << 20
 """Bytes from which memory is shared: fetching 1 and 2 MB took as long either way, 5 MB 2.1 ms and not 3.1."""
 _SHARE: Final = 8
 """An arena has one part in so many of the memory that a process may use."""
+_WARM: Final = 64
+"""Of each other process's arena so much stays mapped, which Dask takes for memory of the worker."""
 _LEASE: Final = 60.0
 """Seconds for which a message may wait to be read after its receiver has died."""
 
@@ -51,6 +53,7 @@ class Sharing:
         """Heed the limit of a worker's memory; for what else Dask has, that of the machine stands."""
         limit = getattr(getattr(server, "memory_manager", None), "memory_limit", None)
         self._memory = min(limit or self._memory, self._memory)
+        default_memory.warm = min(default_memory.warm, self._memory // _WARM)
 
     def offer(self) -> bytes:
         """Give what the other end needs to open our arena; nothing where there is none."""

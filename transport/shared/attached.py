@@ -38,6 +38,7 @@ from .memory import (
     unlock,
     unsupported,
 )
+from .private import WARM, Lender
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for an owner who is just looking at the block."""
@@ -49,12 +50,13 @@ class Attached(Desk):
 
     Args:
         found: says whose descriptor to open; it is checked that what is there is the arena it means.
+        warm: bytes at the low end of the arena of which private views stay mapped.
 
     Raises:
         SharedMemoryError: it cannot be opened from here, or is not what it should be.
     """
 
-    def __init__(self, found: Origin) -> None:
+    def __init__(self, found: Origin, warm: int = WARM) -> None:
         super().__init__()
         _check_host(found)
         self.started = started(self.pid)
@@ -67,6 +69,7 @@ class Attached(Desk):
             if self.head.token != found.token:
                 raise SharedMemoryError("it is another arena than the one of the message")
             self.mapping = Mapping(self.fd, self.head.capacity, self.head.data, writable=False)
+            self._lender = Lender(self.head.data, min(warm // PAGE * PAGE, self.head.capacity))
             self.words = self.head.words
             self.slot = self._claim()
         except DeserializationError as error:
@@ -101,8 +104,8 @@ class Attached(Desk):
         hold = Hold(self, place.block)
         low = place.offset // PAGE * PAGE
         nbytes = place.offset + place.length - low
-        hold.what = Mapping(self.fd, nbytes, self.head.data + low, writable=True, private=True)
-        start = hold.what.address + place.offset - low
+        piece = hold.what = self._lender.lend(self.fd, low, -(-nbytes // PAGE) * PAGE)
+        start = piece.address + place.offset - low
         return span(start, start + place.length, hold, readonly=False)
 
     def _pin(self, place: Place) -> None:

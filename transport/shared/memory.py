@@ -26,6 +26,7 @@ _PROT_READ: Final = 1
 _PROT_WRITE: Final = 2
 _MAP_SHARED: Final = 1
 _MAP_PRIVATE: Final = 2
+_MADV_DONTNEED: Final = 4
 _FAILED: Final = ctypes.c_void_p(-1).value
 _FLOCK: Final = struct.Struct("hhqqi4x")
 """``struct flock`` where pointers and offsets have 64 bits: type, whence, start, length, pid."""
@@ -77,10 +78,11 @@ def _libc() -> Any:
         ctypes.c_int64,
     ]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return libc
 
 
-_SLOW: Final = 16 * 1024 * 1024
+SLOW: Final = 16 * 1024 * 1024
 """Bytes from which a thread of its own takes a mapping away: for 200 MB an ipyparallel engine, which lets go
 of a call's arguments before it answers, answered 5 to 8 ms earlier. What starts the thread takes no lock."""
 
@@ -115,11 +117,18 @@ class Mapping:
     def __del__(self) -> None:
         if not self.address:
             return
-        if self.nbytes >= _SLOW:
+        if self.nbytes >= SLOW:
             with contextlib.suppress(RuntimeError):  # no thread can be started any more
                 _thread.start_new_thread(self._unmap, (self.address, self.nbytes))
                 return
         self._unmap(self.address, self.nbytes)
+
+
+def forget_pages(address: int, nbytes: int) -> None:
+    """Let whole pages of a private mapping show the file again, whatever was written to them."""
+    if _libc().madvise(address, nbytes, _MADV_DONTNEED):
+        number = ctypes.get_errno()
+        raise OSError(number, f"forgetting {nbytes} bytes: {os.strerror(number)}")
 
 
 # -- locks on bytes --------------------------------------------------------------------------------------

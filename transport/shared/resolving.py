@@ -12,6 +12,7 @@ from .attached import Attached
 from .descriptor import Place, parse, parse_origin
 from .errors import SharedMemoryError
 from .ledger import UNKNOWN
+from .private import WARM
 
 ID: Final = "arena"
 """The codec's name on the wire."""
@@ -23,6 +24,11 @@ class SharedMemory:
     It keeps every arena that it has seen mapped, until its owner and the last array from it are gone. One
     object serves all threads; ``transport.recv(..., shared_memory=True)`` uses one that all of a process
     share. On its way out it turns what came from an arena into descriptors again, and nothing else.
+
+    Attributes:
+        warm: bytes at the low end of each arena, of those that are seen from now on, of which writable views
+            stay mapped when they are done with, so that those of the next message are there at once. They
+            take no memory, but the system counts them for this process too.
 
     >>> SharedMemory()
     <SharedMemory of 0 arenas>
@@ -36,6 +42,7 @@ class SharedMemory:
         self._lock = threading.Lock()
         self._attached: dict[bytes, Attached] = {}
         self._by_origin: dict[bytes, Attached] = {}
+        self.warm = WARM
 
     def __repr__(self) -> str:
         return f"<SharedMemory of {len(self._attached)} arenas>"
@@ -83,7 +90,7 @@ class SharedMemory:
         with self._lock:
             self._tidy()
             if found.token not in self._attached:
-                self._attached[found.token] = Attached(found)
+                self._attached[found.token] = Attached(found, self.warm)
             attached = self._by_origin[origin] = self._attached[found.token]
             return attached
 

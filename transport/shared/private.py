@@ -1,0 +1,131 @@
+"""Private views of an arena: pages that become the reader's own when it writes to them, and only then.
+
+To map 200 MB anew for every message took the reader 13 ms of page faults at its first look, and 8 ms to take
+the mapping away. So the low end of an arena, which its owner uses again and again, is mapped once and lent
+out piece by piece. A piece that comes back is cleared of the pages that were written to, about which the
+kernel is asked. Then it shows what lies in the arena again, whatever that is by then, through pages that are
+mapped already: the next first look takes 1.2 ms.
+
+A piece of which a part is lent, and what lies behind the low end, is mapped for itself.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import threading
+from bisect import bisect_left
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from .memory import PAGE, SLOW, Mapping, forget_pages
+
+WARM: Final = 512 * 1024 * 1024
+"""Bytes at the low end of each arena that may stay mapped, and then count as memory of the reader too."""
+_BATCH: Final = 1 << 15
+"""Pages that the kernel is asked about at a time."""
+_IN_MEMORY: Final = 0b100
+_SWAPPED: Final = 0b010
+"""The three highest bits of a page of our own in ``/proc/self/pagemap``; one of a file has the lowest too."""
+
+
+class Lent:
+    """A piece of what is mapped in common, given back when this object dies."""
+
+    __slots__ = ("address", "lender", "low", "nbytes")
+
+    def __init__(self, lender: Lender, address: int, low: int, nbytes: int) -> None:
+        self.lender = lender
+        self.address = address
+        self.low = low
+        self.nbytes = nbytes
+
+    def __del__(self) -> None:
+        self.lender.take_back(self)
+
+
+class Lender:
+    """Map pieces of an arena's data privately.
+
+    Args:
+        start: where in the file the data begin.
+        warm: bytes from there on that stay mapped, whole pages, and no more than there are.
+    """
+
+    def __init__(self, start: int, warm: int) -> None:
+        self._start = start
+        self._warm = warm
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._common: Mapping | None = None
+        self._lent: list[tuple[int, int]] = []
+        self._cleared: deque[tuple[int, int]] = deque()
+
+    def lend(self, fd: int, low: int, nbytes: int) -> Lent | Mapping:
+        """Give private memory that shows the file's data, so many bytes from the page at `low` on."""
+        with self._lock:
+            while self._cleared:
+                self._lent.remove(self._cleared.popleft())
+            if low + nbytes <= self._warm and self._is_free(low, low + nbytes) and self._has_common(fd):
+                assert self._common is not None
+                self._lent.insert(bisect_left(self._lent, (low, 0)), (low, low + nbytes))
+                return Lent(self, self._common.address + low, low, nbytes)
+        return self._map(fd, low, nbytes)
+
+    def _has_common(self, fd: int) -> bool:
+        if self._common is None:
+            try:
+                self._common = self._map(fd, 0, self._warm)
+            except OSError:  # the process may not map so much
+                self._warm = 0
+                return False
+        return True
+
+    def _map(self, fd: int, low: int, nbytes: int) -> Mapping:
+        return Mapping(fd, nbytes, self._start + low, writable=True, private=True)
+
+    def _is_free(self, low: int, high: int) -> bool:
+        at = bisect_left(self._lent, (low, 0))
+        if at < len(self._lent) and self._lent[at][0] < high:
+            return False
+        return not at or self._lent[at - 1][1] <= low
+
+    def take_back(self, piece: Lent) -> None:
+        """Clear a piece. The garbage collector may come here from anywhere, so that no lock is taken."""
+        if os.getpid() != self._pid:
+            return  # a child that was forked lends nothing
+        if piece.nbytes < SLOW:
+            self._clear(piece.address, piece.low, piece.nbytes)
+            return
+        with contextlib.suppress(RuntimeError):  # no thread can be started any more
+            _thread.start_new_thread(self._clear, (piece.address, piece.low, piece.nbytes))
+
+    def _clear(self, address: int, low: int, nbytes: int) -> None:
+        if has_own_pages(address, nbytes):
+            forget_pages(address, nbytes)
+        self._cleared.append((low, low + nbytes))
+
+
+def has_own_pages(address: int, nbytes: int) -> bool:
+    """Tell whether pages of a private mapping were written to; True where the system does not say.
+
+    It took 0.1 ms for 10 MB and 4 ms for 200 MB.
+    """
+    page, last = address // PAGE, -(-(address + nbytes) // PAGE)
+    try:
+        fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while page < last:
+                raw = os.pread(fd, 8 * min(_BATCH, last - page), 8 * page)
+                said = np.frombuffer(raw, np.uint64) >> np.uint64(61)
+                if not len(said) or np.any((said == _IN_MEMORY) | (said == _SWAPPED)):
+                    return True
+                page += len(said)
+        finally:
+            os.close(fd)
+    except OSError:
+        return True
+    return False
