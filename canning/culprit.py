@@ -79,6 +79,8 @@ class _Search:
             self.seen.add(id(obj))
             for step, part in parts_of(obj):
                 reason = self._failure(part)
+                if isinstance(error, SerializationError) and not isinstance(reason, SerializationError):
+                    continue  # what was said on purpose of the whole says more than what a part of it raises
                 if reason is not None:
                     obj, path, error = part, path + step, reason
                     break

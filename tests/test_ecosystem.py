@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,27 @@ def test_types_of_arrow_that_differ_in_metadata_alone_are_told_apart() -> None:
             schemas = [each.schema if isinstance(each, pa.Table) else each for each in (obj, got)]
             types = [getattr(each, "type", each) for each in schemas]
             assert types[0].equals(types[1], check_metadata=True)
+
+
+def test_what_a_canner_says_on_purpose_is_what_the_error_says() -> None:
+    class Handle:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    def can(handle: Handle) -> Any:
+        raise SerializationError("send handle.name in its place")
+
+    registry = canning.default_registry.copy()
+    registry.register(Handle, can=can, uncan=lambda state: None)
+    with pytest.raises(SerializationError) as caught:
+        canning.serialize_object({"a": [Handle()]}, registry=registry)
+    assert str(caught.value) == "obj['a'][0]: send handle.name in its place"
+
+
+def test_typed_containers_of_numba_say_what_can_be_sent() -> None:
+    typed = pytest.importorskip("numba.typed", reason="needs numba, which takes seconds to compile these")
+    with pytest.raises(SerializationError, match=re.escape("obj['l'][0]: ") + r".*send list\(container\)"):
+        canning.serialize_object({"l": [typed.List([1.0])]})
 
 
 def extensions(pa: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,8 @@ def test_states_that_a_stranger_made_up(row: Row) -> None:
 
 def test_every_canner_that_is_listed_is_there() -> None:
     for module, library in LIBRARIES.items():
-        if library.package:
-            pytest.importorskip(library.package)
+        if library.package and find_spec(library.package) is None:
+            continue
         for name in library.types:
             canner = default_registry.by_name(name)
             assert (canner.name, bool(canner.data or canner.wants_class)) == (name, True), module

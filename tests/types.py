@@ -30,8 +30,8 @@ precedence. Under `trust="data"` the package must have been imported by the read
 imports nothing. Older versions than those stated are refused, by an error that says so.
 
 Subclasses of these types, a GeoDataFrame for one, go by their own hooks, and what those hand to pickle is
-canned in turn. Typed containers of numba cannot be sent: their memory is in reach of compiled code alone, and
-to compile a look at one takes 0.3 s for each type of item, more than any message; send `list(container)`.
+canned in turn. Typed containers of numba cannot be sent, which an error says: their memory is in reach of
+compiled code alone, and to compile a look at one takes 0.3 s for each type of item; send `list(container)`.
 
 This page is made by `python -m tests.types --write docs/types.md` from the rows that the tests run.
 

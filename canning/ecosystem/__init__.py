@@ -204,6 +204,15 @@ LIBRARIES: Final[dict[str, Library]] = {
             "dateutil.tz.tzutc": "dateutil.tz.tz.tzutc",
         },
     ),
+    "numba_typed": Library(
+        "numba",
+        (0, 60),
+        ("numba.typed.List", "numba.typed.Dict"),
+        {
+            "numba.typed.List": "numba.typed.typedlist.List",
+            "numba.typed.Dict": "numba.typed.typeddict.Dict",
+        },
+    ),
     "pillow_images": Library("PIL", (10, 0), ("PIL.Image.Image", "PIL.ImageFile.ImageFile"), {}),
     "standard": Library(
         "",

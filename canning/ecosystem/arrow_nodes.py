@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..buffers import foreign
+from ..errors import SerializationError
 from .arrow_unusual import UNUSUAL, compact
 
 Node = Any
@@ -51,7 +52,7 @@ def buffer_state(buffer: Any) -> Any:
 def _part(buffer: Any, low: int, high: int) -> Any:
     """View the bytes from `low` up to `high` of a buffer, or copy them where they are few."""
     if not buffer.is_cpu:
-        raise ValueError("memory of another device than the CPU: copy it to the CPU first, with copy_to")
+        raise SerializationError("memory of a device: copy it to the CPU first, with copy_to")
     size = high - low
     if size < SMALL:
         return buffer.slice(low, size).to_pybytes()

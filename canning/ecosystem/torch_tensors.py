@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..buffers import foreign
+from ..errors import SerializationError
 from ..registry import Canner, Registry, default_registry
 from .checks import need, parts
 from .torch_layouts import can_layout, make_layout
@@ -39,7 +40,7 @@ def _device(tensor: Any) -> str:
 
 def _can_tensor(tensor: Any) -> Any:
     if _device(tensor) not in ("cpu", "meta"):
-        raise ValueError(
+        raise SerializationError(
             f"a tensor on {_device(tensor)} is sent from the host only: use tensor.cpu() first, or call "
             "canning.ecosystem.torch_tensors.send_from_host() once, which lets all of them be copied there"
         )
