@@ -47,6 +47,7 @@ class ArrayReducers:
         classes: those whose instances were reduced, see `instances`.
         named: whether the header names anything of this package but `calls.array`.
         descriptions: those of dtypes that have parts, by identity: the header has each once.
+        by_value: whether it may name what makes functions and classes besides.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
             until the first view comes. Most messages hold no views, and need not keep these.
@@ -60,6 +61,7 @@ class ArrayReducers:
     __slots__ = (
         "apart",
         "as_source",
+        "by_value",
         "bytecode",
         "classes",
         "codes",
@@ -103,6 +105,7 @@ class ArrayReducers:
         self.classes.clear()
         self.bytecode = False
         self.named = False
+        self.by_value = False
         self.owners: dict[int, bool] | None = None
         self.views = share
         self.share = share

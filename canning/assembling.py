@@ -12,7 +12,7 @@ from .code.versions import versions_in
 from .codecs import CODECS, Chooser, Codec, encode
 from .packing import LARGE, NOTHING, PART, Packed
 from .reducers import Reducers
-from .wire import BYTES, CODE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone
+from .wire import BYTES, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone
 
 Arrange = Callable[[Packed], Packed]
 """What lays the frames of an object out anew."""
@@ -33,8 +33,9 @@ def assemble(
     """
     along = wanted or reducers.registry.marked_modules or reducers.versions
     extensions = extensions_of(bytes_of(body), reducers, wanted) if along else b""
+    plain = LIVE if reducers.by_value else PLAIN
     if packed is NOTHING and not (extensions or flags or reducers.bytecode):
-        return [pack_alone(body, 0 if reducers.named or reducers.small else PLAIN)]
+        return [pack_alone(body, 0 if reducers.named or reducers.small else plain)]
     if arrange is not None and packed[0]:
         packed = arrange(packed)
         if sum(map(len, packed[0])) >= LARGE:
@@ -42,7 +43,7 @@ def assemble(
     frames, table, inline = packed
     length = len(body) if isinstance(body, bytes) else body.tell()
     if not reducers.named and not reducers.used:
-        flags |= PLAIN
+        flags |= plain
     if reducers.bytecode:
         flags |= CODE
     if inline:

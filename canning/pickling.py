@@ -233,7 +233,7 @@ class Writer:
         pickler = self.pickler
         if plan.by_value:
             pickler = self._new_by_value_pickler()
-        self.reducers.named = plan.by_value or bool(plan.ahead or plan.classes)
+        self.reducers.by_value = plan.by_value or bool(plan.classes)
         pickler.memo = self._write_ahead(plan)
         self.sink.pickler = pickler
         try:

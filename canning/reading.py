@@ -24,6 +24,7 @@ from .wire import (
     CALL,
     CODE,
     FOOTER,
+    LIVE,
     LONE,
     MODULES,
     PLAIN,
@@ -108,7 +109,7 @@ def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> R
             finder = new_finder(options)
             return _found(options, head, frames, g, finder)
         flags = flags_alone(head) if type(head) is bytes else None
-        if flags == PLAIN:  # most messages of a few numbers and texts
+        if flags == PLAIN or (flags == LIVE and g is None):  # most messages of a few numbers and texts
             try:
                 return pickle.loads(head), frames[1:], 0
             except (CanningError, MemoryError):
@@ -185,7 +186,8 @@ def _read_code(
     if said is not None:
         finder = finder or new_finder(options)
         finder.receive(said, options.prefer)
-    if trailer.flags & PLAIN and trailer.frames == 1 and finder is None:
+    live = trailer.flags & PLAIN or (trailer.flags & LIVE and g is None)
+    if live and trailer.frames == 1 and finder is None:
         return _guard(pickle.loads, head), frames[1:], trailer.flags
     parts = decode_frames(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
     buffers: Any = parts

@@ -41,6 +41,9 @@ SIGNED: Final = 16
 """Flag: the last extension is a signature."""
 NARROW: Final = 64
 """Flag: written by a Python whose pointers have 32 bits."""
+LIVE: Final = 128
+"""Flag: of this package the pickle names what makes functions and classes, and nothing else, so that any
+unpickler gives the object itself, its functions in namespaces of their own."""
 
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
 _SEAL: Final = struct.Struct("<I8s")
@@ -74,7 +77,7 @@ _SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
 """CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
 always the same, and so it is behind the magic. One call without a copy checks both."""
 _ALONE: Final = {
-    flags: struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE)
+    flags: struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)
 }
 _FLAGS: Final = {footer: flags for flags, footer in _ALONE.items()}
 """What stands between the length and the checksum of a frame 0 that is all of its message, by its flags."""
@@ -94,7 +97,7 @@ class Trailer(NamedTuple):
         lengths: the bytes of each frame behind frame 0, as it is on the wire.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
-        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`, `CODE`, `NARROW`.
+        flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`, `CODE`, `NARROW`, `LIVE`.
         stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
         extensions: what else the writer says, by tag, in the order of the message.
@@ -195,7 +198,7 @@ def seal(front: bytes, footer: bytes, start: int) -> bytes:
 
 
 def pack_alone(body: Body, flags: int) -> bytes:
-    """Make frame 0 of a pickle that is all of the message; `flags` are 0, `PLAIN` or `LONE`.
+    """Make frame 0 of a pickle that is all of the message; `flags` are 0 or one of `PLAIN`, `LONE`, `LIVE`.
 
     The same as `pack`, for the smallest of messages: 0.4 µs in the place of 1.0.
     """

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import canning
 from canning import Serializer, deserialize_object, serialize_object
 from canning.sink import ARRAYS, DIRECT, NO_ARRAYS
-from canning.wire import PLAIN, parse
+from canning.wire import LIVE, PLAIN, parse
 
 from .harness import assert_equal
 from .samples import Frozen, Point
@@ -31,7 +31,7 @@ DATA: dict[str, Callable[[], Any]] = {
     "texts": lambda: TEXTS,
     "floats, then a text of a megabyte": lambda: [[0.5] * 9000, "ä" * 500_000, TEXTS],
     "a text of a megabyte first": lambda: ["x" * 1_000_000, 1],
-    "small arrays": lambda: [np.arange(5) + number for number in range(2000)],
+    "small arrays": lambda: [np.arange(5) + number for number in range(900)],
     "an array behind it": lambda: [NUMBERS, np.arange(1000.0)],
     "small arrays that share memory": lambda: [NUMBERS, (array := np.arange(50.0)), array[3:], array[::-1]],
     "large bytes in the middle": lambda: [NUMBERS, LARGE, TEXTS, bytearray(LARGE), NUMBERS],
@@ -193,3 +193,25 @@ def test_a_failure_leaves_nothing_behind() -> None:
 def test_anything_long(obj: list[Any]) -> None:
     assert_equal(obj, through(obj))
     assert_equal(obj, through(obj, trust="data"))
+
+
+@pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
+@pytest.mark.parametrize("numbers", [[], NUMBERS])
+def test_functions_that_any_unpickler_makes(numbers: list[int], pickler: str) -> None:
+    frames = serialize_object([numbers, lambda: answer], pickler=pickler)  # type: ignore[name-defined]  # noqa: F821
+    assert parse(frames[0]).flags & LIVE  # type: ignore[union-attr]
+    for got in (pickle.loads(frames[0]), deserialize_object(frames)[0]):
+        assert got[0] == numbers
+        got[1].__globals__["answer"] = 42
+        assert got[1]() == 42
+    given: dict[str, Any] = {"answer": 43}
+    function = deserialize_object(frames, given)[0][1]
+    assert function() == 43
+    assert function.__globals__ is given
+
+
+@pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
+def test_what_is_more_than_functions(pickler: str) -> None:
+    for other in (np.arange(3), canning.Reference("a"), b"x" * 2000, memoryview(b"abc"), np.float32(1)):
+        head = serialize_object([lambda: 1, other], pickler=pickler)[0]
+        assert not parse(head).flags & (LIVE | PLAIN), other  # type: ignore[union-attr]

@@ -1,14 +1,19 @@
-"""A message as one plain pickle, for engines that know nothing but ``pickle.loads`` at the other end."""
+"""A message as one plain pickle, for engines that know nothing but ``pickle.loads`` at the other end.
+
+Frame 0 is such a pickle where the message has no other and nothing in it has to be built by canning. Then it
+goes as it is, and a file in memory takes it without a copy.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from canning import Codecs, Serializer, default_codecs
-from canning.wire import CODE, PLAIN, parse
+from canning.wire import CODE, FOOTER, LIVE, PLAIN
 
 from ..shared import default_memory
 
@@ -25,13 +30,13 @@ class Inband:
         return read, (*self.options, bytes(head), *map(pickle.PickleBuffer, buffers))
 
 
-def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: bool = False) -> bool:
+def write(file: Any, frames: list[Any], *, writable: bool = False, in_main: bool = False) -> bool:
     """Write frames as one pickle; `pickle.load` gives the object that they stand for.
 
     Tells whether functions or classes go by value.
 
     `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
-    reader's.
+    reader's. `frames` are empty afterwards.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -40,13 +45,24 @@ def write(file: Any, frames: Sequence[Any], *, writable: bool = False, in_main: 
     >>> pickle.loads(file.getvalue())
     [1, 2]
     """
-    trailer = parse(frames[0])
-    assert trailer is not None
-    if len(frames) == 1 and trailer.flags & PLAIN:
-        file.write(memoryview(frames[0])[: trailer.pickle_length])  # another pickle may follow
-        return False
-    pickle.Pickler(file, 5).dump(Inband(frames, writable=writable, in_main=in_main))
-    return bool(trailer.flags & CODE)
+    length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
+    if len(frames) > 1 or not flags & (PLAIN if in_main else PLAIN | LIVE):
+        pickle.Pickler(file, 5).dump(Inband(frames, writable=writable, in_main=in_main))
+    elif type(file) is io.BytesIO and not file.getbuffer().nbytes:
+        file.__init__(frames[0])  # type: ignore[misc]  # takes the very object, which nobody else has then
+        file.truncate(length)
+        file.seek(length)
+    else:
+        file.write(memoryview(frames[0])[:length])  # without its trailer: another pickle may follow
+    frames.clear()
+    return bool(flags & CODE)
+
+
+def dumps(frames: list[Any], *, writable: bool = False, in_main: bool = False) -> memoryview:
+    """Give what `write` writes; `frames` are empty afterwards."""
+    file = io.BytesIO()
+    write(file, frames, writable=writable, in_main=in_main)
+    return file.getbuffer()
 
 
 def read(writable: bool, in_main: bool, *frames: Any) -> Any:

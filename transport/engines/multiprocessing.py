@@ -17,7 +17,6 @@ Processes that are spawned begin without it, so that their results are pickled a
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -86,9 +85,7 @@ class _Side:
             frames, in_main = self._by_name.serialize_object(obj), False
         except SerializationError:
             frames, in_main = self._by_value.serialize_object(obj), True
-        file = io.BytesIO()
-        inband.write(file, frames, writable=self.writable, in_main=in_main)
-        return file.getbuffer()
+        return inband.dumps(frames, writable=self.writable, in_main=in_main)
 
     def _renew(self) -> None:
         self._table = dict(ForkingPickler._extra_reducers)  # type: ignore[attr-defined]
