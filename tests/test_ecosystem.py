@@ -241,6 +241,44 @@ def test_typed_containers_of_numba_say_what_can_be_sent() -> None:
         canning.serialize_object({"l": [typed.List([1.0])]})
 
 
+HOLED = "((0 0, 9 0, 9 9, 0 9, 0 0), (1 1, 2 1, 2 2, 1 1))"
+
+
+@pytest.mark.parametrize(
+    ("texts", "ragged"),
+    [
+        (["POINT (1 2)", "POINT (3 4.5)"], True),
+        (["POINT Z (1 2 3)", "POINT Z (3 4 5)"], True),
+        (["LINESTRING (0 0, 1 1)", "LINESTRING (0 0, 1 1, 2 5)"], True),
+        ([f"POLYGON {HOLED}", "POLYGON ((0 0, 1 1, 1 0, 0 0))"], True),
+        (["MULTIPOINT ((0 0), (1 1))", "MULTIPOINT ((5 5))"], True),
+        (["MULTILINESTRING ((0 0, 1 1), (5 5, 6 6, 7 7))"], True),
+        ([f"MULTIPOLYGON ({HOLED}, ((20 20, 21 21, 21 20, 20 20)))", f"MULTIPOLYGON ({HOLED})"], True),
+        (["POINT Z (1 2 3)", "POINT (3 4)"], False),
+        (["POINT (1 2)", None], False),
+        (["POINT EMPTY", "POINT (1 2)"], False),
+        ([f"POLYGON {HOLED}", f"MULTIPOLYGON ({HOLED})"], False),
+        (["GEOMETRYCOLLECTION (POINT (1 2))"], False),
+        (["MULTIPOINT (EMPTY, (1 2))"], False),
+        (["MULTILINESTRING (EMPTY, (1 2, 3 4))"], False),
+        (["LINEARRING (0 0, 1 1, 1 0, 0 0)"], False),
+        ([], False),
+    ],
+)
+def test_geometries_arrive_as_they_were(texts: list[str | None], ragged: bool) -> None:
+    geopandas = pytest.importorskip("geopandas")
+    import shapely
+
+    sent = geopandas.GeoSeries(shapely.from_wkt(texts), crs="EPSG:4326")
+    frames = canning.serialize_object(sent)
+    got, _ = canning.deserialize_object(frames)
+    assert shapely.to_wkb(got.values).tolist() == shapely.to_wkb(sent.values).tolist()
+    assert (type(got), got.crs) == (type(sent), sent.crs)
+    assert (b"geopandas.array.GeometryArray" in bytes(frames[0])) is ragged
+    if texts:
+        got.iloc[0] = shapely.Point(7, 7)  # as one may with any
+
+
 def extensions(pa: Any) -> dict[str, Any]:
     storage = pa.array([[1, 2, 3, 4]] * 3, pa.list_(pa.int32(), 4))
     tensors = pa.fixed_shape_tensor(pa.int32(), [2, 2], dim_names=["y", "x"], permutation=[1, 0])

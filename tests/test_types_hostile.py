@@ -147,4 +147,5 @@ def test_every_canner_that_is_listed_is_there() -> None:
             continue
         for name in library.types:
             canner = default_registry.by_name(name)
-            assert (canner.name, bool(canner.data or canner.wants_class)) == (name, True), module
+            assert canner.name == name
+            assert canner.data or canner.wants_class or module == "geopandas_geometry", module

@@ -59,7 +59,7 @@ PACKAGES: Final = {
     "astropy": ("astropy", "astropy_units"),
     "pytz": ("pytz", "pytz_zones"),
     "dateutil": ("dateutil", "dateutil_zones"),
-    "geopandas": ("geopandas", ""),
+    "geopandas": ("geopandas", "geopandas_geometry"),
     "torch": ("torch", "torch_tensors"),
 }
 """By package, how the page calls it, and which module knows its types."""

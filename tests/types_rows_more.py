@@ -250,11 +250,11 @@ DATEUTIL: Final = (
 )
 
 
-def places() -> Any:
+def places(*others: Any) -> Any:
     import geopandas
     from shapely.geometry import Point
 
-    where = [Point(number, number) for number in range(400)]
+    where = [*others, *(Point(number, number) for number in range(len(others), 400))]
     return geopandas.GeoDataFrame({"a": np.arange(400.0)}, geometry=where, crs="EPSG:4326")
 
 
@@ -262,11 +262,19 @@ GEOPANDAS: Final = (
     Row(
         "GeoDataFrame",
         "geopandas",
-        places,
+        lambda: places(None),
         same_geo,
         pandas_memory,
         data=False,
-        remark="by its own hooks: numbers uncopied, geometries one by one",
+        remark="by its own hooks: numbers uncopied, geometries as bytes, one by one",
+    ),
+    Row(
+        "geometries of one kind",
+        "geopandas",
+        lambda: places().geometry.values,
+        same_geo,
+        data=False,
+        remark="none missing or empty: as their coordinates, which are a copy",
     ),
 )
 

@@ -204,6 +204,7 @@ LIBRARIES: Final[dict[str, Library]] = {
             "dateutil.tz.tzutc": "dateutil.tz.tz.tzutc",
         },
     ),
+    "geopandas_geometry": Library("geopandas", (1, 0), ("geopandas.array.GeometryArray",), {}),
     "numba_typed": Library(
         "numba",
         (0, 60),
