@@ -140,7 +140,8 @@ class ArrayReducers:
         readonly = () if flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
             self.small[id(array)] = array
-            return array_call, (b"", array.shape, self._describe(dtype), None, *readonly)
+            order = None if flags.c_contiguous else (0, array.strides)  # of items without any bytes
+            return array_call, (b"", array.shape, self._describe(dtype), order, *readonly)
         entry: Array | Block = array
         layout = None
         if array.nbytes < self.threshold and not self.share and in_rows(array):

@@ -69,8 +69,12 @@ def view_array(
     memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Layout | None, readonly: bool
 ) -> Array:
     """View memory as an array of a dtype, as `make_array` does."""
+    if layout is not None and not dtype.itemsize:  # strides of nothing do not tell the order
+        array: Array = np.ndarray(shape, dtype, order="F")
+        array.flags.writeable = not readonly
+        return array
     at = layout or ()
-    array: Array = np.ndarray(shape, dtype, memory, *at)
+    array = np.ndarray(shape, dtype, memory, *at)
     if not array.flags.aligned:
         array = np.ndarray(shape, dtype, aligned_copy(flat(memory)), *at)  # keeps the strides
     if not array.flags.aligned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import ctypes
 import functools
 import re
 import sys
@@ -141,10 +142,33 @@ class CannedMemoryView(CannedParts):
         """View the array; `code` is the format that its bytes get, None for the array's own."""
         if code is None:
             view = memoryview(array)
+        elif code[0] in MARKS and code in ctypes_formats():
+            view = memoryview(_ctypes_array(array, ctypes_formats()[code], shape))
         else:
             in_order = array if array.flags.c_contiguous else array.copy(order="C")
             view = flat(in_order).cast(code, shape) if shape != (0,) else memoryview(b"").cast(code)  # type: ignore[call-overload,unused-ignore]
         return view.toreadonly() if readonly else view
+
+
+def _ctypes_array(memory: Any, kind: Any, shape: tuple[int, ...]) -> Any:
+    for length in reversed(shape):
+        kind = kind * length
+    return kind.from_buffer(memory) if memory.flags.writeable else kind.from_buffer_copy(memory)
+
+
+MARKS: Final = "<>"
+"""What a format that ctypes gives starts with."""
+
+
+@functools.cache
+def ctypes_formats() -> dict[str, Any]:
+    """Tell which type of ctypes has which of the formats that only ctypes gives a view."""
+    kinds: tuple[Any, ...] = (
+        *(ctypes.c_bool, ctypes.c_char, ctypes.c_wchar, ctypes.c_byte, ctypes.c_ubyte, ctypes.c_short),
+        *(ctypes.c_ushort, ctypes.c_int, ctypes.c_uint, ctypes.c_longlong, ctypes.c_ulonglong),
+        *(ctypes.c_float, ctypes.c_double, ctypes.c_longdouble, ctypes.c_void_p),
+    )
+    return {memoryview((kind * 0)()).format: kind for kind in kinds}
 
 
 class CannedPartial(CannedParts):

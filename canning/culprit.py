@@ -22,7 +22,7 @@ _TRIES: Final = 20_000
 _DEPTH: Final = 200
 _PLAIN: Final = frozenset((dict, list, tuple, set, frozenset))
 _LEAVES: Final = frozenset(
-    (*(str, bytes, bytearray, memoryview, int, float, complex, bool, type(None), type(...)), range, slice)
+    (*(str, bytes, bytearray, int, float, complex, bool, type(None), type(...)), range, slice)
 )
 """Types whose instances have no parts to look at."""
 _CODE: Final = (

@@ -19,6 +19,7 @@ import cloudpickle
 
 from . import calls
 from .canned import CannedObject, Namespace
+from .code.by_value_types import ARRAY_TYPE, METACLASSES, is_nameless, move_fields
 from .code.making import OF_MODULE, fill_function, make_function
 from .code.stubs import StubType
 from .registry import default_registry
@@ -86,6 +87,10 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is types.FunctionType:
             return NotImplemented if obj in _BY_NAME else self._reduce_function(obj)
         if issubclass(kind, type) and kind is not StubType:
+            if kind is ARRAY_TYPE and is_nameless(obj):
+                return NotImplemented
+            if obj in METACLASSES:
+                return type, (METACLASSES[obj],)
             if self._registry.goes_by_value(obj):
                 reduced = cloudpickle.cloudpickle._dynamic_class_reduce(obj)
             else:
@@ -94,13 +99,18 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented
 
     def _complete(self, cls: Any, reduced: Any) -> Any:
-        """Add the slots to a class that cloudpickle has reduced, and what makes it a dataclass as source."""
+        """Add the slots to a class that cloudpickle has reduced, and what makes it a dataclass as source.
+
+        A structure of ctypes gets its fields when it is made.
+        """
         own = vars(cls)
         skeleton = reduced[0] is cloudpickle.cloudpickle._make_skeleton_class
         if skeleton and "__slots__" in own and NamedTuple not in own.get("__orig_bases__", ()):
             reduced[1][3]["__slots__"] = own["__slots__"]
         if reduced[-1] is not cloudpickle.cloudpickle._class_setstate:
             return reduced
+        if "_fields_" in own and type(cls) in METACLASSES:
+            move_fields(reduced[1][3], reduced[2][0])
         if not getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False):
             return reduced
         from .code.dataclass_source import without_made

@@ -31,7 +31,7 @@ import numpy as np
 from .array_reducers import array_call
 from .buffers import Body
 from .canned import CannedObject, PrePickled, Reference
-from .code.by_value_types import BY_VALUE
+from .code.by_value_types import ARRAY_TYPE, BY_VALUE, reduce_array_type
 from .code.stubs import Stub, StubType
 from .code.versions import note_class
 from .functions import ByValuePickler, CellOf, is_local, reduce_cached
@@ -120,6 +120,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             return self.reducers.stub_class
         if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
             return self.reducers.code
+        if cls is ARRAY_TYPE:
+            return reduce_array_type
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
             return copyreg.dispatch_table[cls]
         found: Callable[[Any], Any] | None = self._find_ours(cls)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import array as stdarray
 import copyreg
+import ctypes
+import pickle
 import types
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,10 +20,11 @@ import numpy as np
 from . import calls
 from .array_reducers import ArrayReducers, Reduced, array_call
 from .buffers import flat
-from .canned import CannedObject, CannedParts, PrePickled, Reference
+from .canned import MARKS, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from .code.code_source import reduce_code
 from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from .code.versions import note_class
+from .errors import SerializationError
 from .layout import dense_bytes
 from .naming import UnwrittenName
 from .registry import Canner, canned_state
@@ -36,8 +39,12 @@ class Reducers(ArrayReducers):
     def memoryview(self, view: memoryview) -> Reduced:
         """Reduce a memoryview of any format, shape and layout."""
         self.named = True
+        if view.format[0] in MARKS and view.format in ctypes_formats():
+            raw = pickle.PickleBuffer(view).raw() if view.c_contiguous else view.tobytes()
+            memory = np.frombuffer(raw, np.uint8) if view.nbytes else np.empty(0, np.uint8)
+            return calls.view, (memory, view.format, view.shape, view.readonly)
         if view.format.lstrip("@") not in _NATIVE or (not view.nbytes and view.ndim != 1):
-            return calls.view, (np.asarray(view), None, None, view.readonly)
+            return calls.view, (_array_over(view), None, None, view.readonly)
         if not view.c_contiguous and view.format != "P":
             memory = np.asarray(view)
             if memoryview(np.empty(0, memory.dtype.str)).format == view.format:
@@ -146,6 +153,20 @@ class Reducers(ArrayReducers):
             return calls.registered, (canner.name, state, cls)
 
         return reduce_registered
+
+
+def _array_over(view: memoryview) -> Any:
+    """View a memoryview as an array of what it holds."""
+    item: Any = type(view.obj)
+    while issubclass(item, ctypes.Array):
+        item = item._type_
+    if issubclass(item, ctypes.Structure) and view.c_contiguous and view.nbytes:
+        # numpy would take the format, and warn that its padding is missing before Python 3.12
+        return np.frombuffer(pickle.PickleBuffer(view).raw(), np.dtype(item)).reshape(view.shape)
+    try:
+        return np.asarray(view)
+    except (ValueError, TypeError) as error:
+        raise SerializationError(f"a memoryview of format {view.format!r} cannot be sent") from error
 
 
 def reduce_by_itself(obj: Any) -> Reduced:

@@ -272,8 +272,13 @@ def _takes_class(function: Callable[..., Any]) -> bool:
 
 
 def canned_state(canner: Canner, obj: Any) -> Any:
-    """Call a canner and check what it gives; raises `CannerError` where that does not fit."""
-    state = canner.can(obj)
+    """Call a canner and check what it gives; raises `CannerError` where it raises, or that does not fit."""
+    try:
+        state = canner.can(obj)
+    except (CanningError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise CannerError(f"the canner of {canner.name} raised {type(error).__name__}") from error
     if state is NotImplemented or (type(state) is tuple and canner.uncan is not None):
         return state  # what most give, without a look at the bases of its class: 4 of 30 µs for a small frame
     if isinstance(state, CannedObject):
@@ -302,7 +307,12 @@ def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
     canner = registry.by_name(name)
     if canner.uncan is None:
         raise TypeError(f"{name} is registered without uncan=, and this message holds plain state for it")
-    return canner.uncan(state) if cls is None else canner.uncan(state, cls=cls)
+    try:
+        return canner.uncan(state) if cls is None else canner.uncan(state, cls=cls)
+    except (CanningError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise DeserializationError(f"the uncan of {canner.name} raised {type(error).__name__}") from error
 
 
 def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:

@@ -310,3 +310,17 @@ def test_a_header_describes_a_dtype_once() -> None:
     assert len(frames[0]) < one + 9 * 60
     back, _ = canning.deserialize_object(frames)
     assert all(array.dtype == dtype for array in back)
+
+
+@pytest.mark.parametrize("trust", ["code", "data"])
+@pytest.mark.parametrize("dtype", ["V0", np.dtype([])], ids=str)
+def test_arrays_of_items_without_bytes_keep_their_order(dtype: Any, trust: str) -> None:
+    for order in ("C", "F"):
+        array = np.zeros((3, 4), dtype, order=order)  # type: ignore[call-overload]
+        for readonly in (False, True):
+            array.flags.writeable = not readonly
+            got = deserialize_object(serialize_object([array]), trust=trust)[0][0]
+            assert got.dtype == array.dtype
+            assert got.shape == (3, 4)
+            names = ("C_CONTIGUOUS", "F_CONTIGUOUS", "WRITEABLE")
+            assert [got.flags[name] for name in names] == [array.flags[name] for name in names]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import subprocess
 import sys
 import weakref
 from collections.abc import Callable
@@ -108,3 +110,53 @@ def test_type_parameters(tmp_path: Path, by_value_as: str) -> None:
     assert (alias.__name__, alias.__value__) == ("Alias", list[int])
     assert repr(named.__value__) == "dict[str, W]"
     assert of_int.__origin__ is type(box)
+
+
+STRUCTURES = """
+import ctypes, sys, canning
+
+class Inner(ctypes.LittleEndianStructure):
+    _fields_ = [("x", ctypes.c_short * 3)]
+
+class Packed(ctypes.Structure):
+    _pack_ = 1
+    _anonymous_ = ("inner",)
+    _fields_ = [("a", ctypes.c_int8), ("b", ctypes.c_double), ("inner", Inner), ("bits", ctypes.c_int, 3)]
+
+    def total(self):
+        return self.a + self.b + self.x[1] + self.bits
+
+class Either(ctypes.Union):
+    _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_double)]
+
+class Three(ctypes.c_int * 3):
+    def total(self):
+        return sum(self)
+
+packed, either = Packed(1, 2.5, Inner((1, 2, 3)), 2), Either(b=1.5)
+sent = [packed, (Packed * 200)(packed), either, Three(1, 2, 3), Packed, (Packed * 0)(), ctypes.c_int * 3]
+for pickler in ("auto", "cloudpickle"):
+    frames = canning.serialize_object(sent, pickler=pickler)
+    assert len(frames) == 2, len(frames)
+    assert canning.deserialize_object(frames)[0][4] is Packed
+canning.dump(sent, sys.argv[1])
+"""
+
+
+def test_structures_of_ctypes_in_a_script(tmp_path: Path) -> None:
+    path = tmp_path / "sent"
+    subprocess.run([sys.executable, "-c", STRUCTURES, path], check=True, timeout=60)
+    packed, many, either, three, cls, none, array_type = canning.load(path)
+    assert packed.total() == many[0].total() == 7.5
+    assert (either.b, three.total(), len(none), len(many)) == (1.5, 6, 0, 200)
+    assert type(packed) is cls is many._type_ is none._type_
+    assert ctypes.sizeof(cls) == 19
+    assert array_type is ctypes.c_int * 3
+
+
+@pytest.mark.parametrize("kind", [ctypes.c_int * 3, ctypes.c_double * 0 * 2, ctypes.Array, ctypes.c_char * 5])
+def test_types_of_ctypes_arrays_are_made_again(kind: Any) -> None:
+    for obj in (kind, [kind, kind], {"f": lambda: kind, "cls": kind}):
+        got = canning.deserialize_object(canning.serialize_object(obj))[0]
+        found = got["f"]() if type(got) is dict else got[0] if type(got) is list else got
+        assert found is kind

@@ -18,7 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canning import Serializer, deserialize_object, serialize_object
+from canning import (
+    DeserializationError,
+    SerializationError,
+    Serializer,
+    deserialize_object,
+    serialize_object,
+)
 
 from .harness import DEPTHS, assert_equal, check_round_trip, check_uncopied, place_of
 from .samples import Offers, Point
@@ -427,3 +433,51 @@ def test_any_mixture_of_payloads(items: list[Any]) -> None:
 def test_any_payload_at_the_end_of_a_frame(before: list[str], fill: int, data: bytes) -> None:
     items = [before, "f" * fill, data, bytearray(data), "g" * fill, [data]]
     assert_equal(items, through(items))
+
+
+CTYPES = (
+    *(ctypes.c_bool, ctypes.c_char, ctypes.c_byte, ctypes.c_ubyte, ctypes.c_short, ctypes.c_ushort),
+    *(ctypes.c_int, ctypes.c_uint, ctypes.c_longlong, ctypes.c_ulonglong, ctypes.c_float, ctypes.c_double),
+    *(ctypes.c_wchar, ctypes.c_longdouble, ctypes.c_void_p),
+)
+
+
+@pytest.mark.parametrize("count", [0, 3, 1000])
+@pytest.mark.parametrize("kind", CTYPES, ids=lambda kind: kind.__name__)
+def test_memoryviews_of_ctypes_keep_the_mark_of_their_format(kind: Any, count: int) -> None:
+    data = (kind * count)()
+    ctypes.memset(data, 1, ctypes.sizeof(data))
+    for view in (memoryview(data), memoryview(data).toreadonly(), memoryview((kind * 2 * count)())):
+        frames = serialize_object([view])
+        if view.nbytes >= 1024:
+            assert len(frames) == 2
+        for carrier in (bytearray, bytes):
+            got = deserialize_object([carrier(frame) for frame in frames])[0][0]
+            assert (got.format, got.shape, got.itemsize) == (view.format, view.shape, view.itemsize)
+            assert got.tobytes() == view.tobytes()
+            assert got.readonly or not view.readonly
+        if kind in CTYPES[:-3]:
+            plain = deserialize_object(frames, trust="data")[0][0]
+            assert plain.format == view.format[1:]
+            assert plain.shape == view.shape or not view.nbytes
+            assert plain.tobytes() == view.tobytes()
+        else:
+            with pytest.raises(DeserializationError, match="format"):
+                deserialize_object(frames, trust="data")
+
+
+def test_memoryviews_that_hold_addresses_are_named() -> None:
+    view = memoryview((ctypes.c_char_p * 3)())
+    with pytest.raises(SerializationError, match=r"obj\['a'\]\[1\]: a memoryview of format '<z' cannot"):
+        serialize_object({"a": [1, view]})
+
+
+def test_memoryviews_of_structures() -> None:
+    class Pair(ctypes.Structure):
+        _fields_ = (("a", ctypes.c_int), ("b", ctypes.c_double))
+
+    data = (Pair * 3 * 2)()
+    data[1][2].a, data[1][2].b = 5, 2.5
+    got = deserialize_object(serialize_object(memoryview(data)))[0]
+    assert (got.shape, got.itemsize) == ((2, 3), 16)
+    assert np.asarray(got)[1, 2].item() == (5, 2.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -368,12 +369,31 @@ def test_what_does_not_fit_is_said_clearly(
 
 def test_a_canner_that_fails_is_the_culprit(registry: Registry, serializer: Serializer) -> None:
     def fail(obj: Any) -> Any:
-        raise RuntimeError("no luck")
+        raise error("no luck")
 
     registry.register(Signal, fail, put_together)
-    with pytest.raises(SerializationError, match=re_path("obj['k'][0]")) as caught:
-        serializer.serialize_object({"k": [SIGNAL]})
-    assert isinstance(caught.value.__cause__, RuntimeError)
+    for error in (RuntimeError, AttributeError, TypeError, pickle.PicklingError, ImportError):
+        text = f"obj['k'][0]: the canner of tests.samples.Signal raised {error.__name__}"
+        with pytest.raises(CannerError, match=re_path(text)) as caught:
+            serializer.serialize_object({"k": [SIGNAL]})
+        assert caught.value.path == "obj['k'][0]"
+        assert isinstance(caught.value.__cause__, CannerError)
+        assert isinstance(caught.value.__cause__.__cause__, error)
+        assert "no luck" not in str(caught.value)
+
+
+def test_an_uncan_that_fails_is_named(registry: Registry, serializer: Serializer) -> None:
+    def fail(state: Any) -> Any:
+        raise ValueError("no luck")
+
+    registry.register(Signal, take_apart, fail)
+    frames = serializer.serialize_object({"k": [SIGNAL]})
+    for missing in ("error", "stub"):
+        with pytest.raises(
+            DeserializationError, match=r"the uncan of tests\.samples\.Signal raised ValueError"
+        ) as caught:
+            serializer.deserialize_object(frames, missing=missing)
+        assert isinstance(caught.value.__cause__, ValueError)
 
 
 def re_path(path: str) -> str:

@@ -6,7 +6,9 @@ What `typing` makes is asked for by its name as classes are, and sent whole wher
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
+import operator
 import sys
 import typing
 import weakref
@@ -16,6 +18,38 @@ from typing import Any, Final
 from cloudpickle import cloudpickle
 
 Reduced = tuple[Any, ...] | str
+
+
+class _Structure(ctypes.Structure):
+    _fields_ = (("field", ctypes.c_int),)
+
+
+FIELD: Final = type(_Structure.field)
+ARRAY_TYPE: Final = type(ctypes.c_int * 1)
+"""What ctypes makes an array's type of, which has a name that leads nowhere."""
+METACLASSES: Final = {
+    type(cls): cls for cls in (ctypes.Structure, ctypes.Union, ctypes.Array, ctypes.c_int.__base__)
+}
+"""What ctypes makes its types of, which have names that lead nowhere, and a class of each."""
+
+
+def reduce_array_type(cls: Any) -> Reduced:
+    """Reduce the type of a ctypes array to its item's and its length; one that has a name, to that."""
+    return (operator.mul, (cls._type_, cls._length_)) if is_nameless(cls) else cls.__qualname__
+
+
+def is_nameless(cls: Any) -> bool:
+    """Tell whether a type of ctypes arrays is what multiplying its item's type gives."""
+    return cls is not ctypes.Array and cls is cls._type_ * cls._length_
+
+
+def move_fields(made_with: dict[str, Any], state: dict[str, Any]) -> None:
+    """Let a structure be made with its fields, which may be given once, and make their descriptors anew."""
+    for name in ("_pack_", "_align_", "_anonymous_", "_fields_"):
+        if name in state:
+            made_with[name] = state.pop(name)
+    for name in [name for name, value in state.items() if type(value) is FIELD]:
+        del state[name]
 
 
 def reduce_cached_property(cached: Any) -> Reduced:

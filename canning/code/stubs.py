@@ -251,7 +251,8 @@ class Stubs:
 
     def _missing_in(self, name: tuple[str, str], args: tuple[Any, ...], error: Exception) -> Any:
         """Give the stub of what a call misses; None where it failed for another reason."""
-        if name == (CALLS, "registered") and isinstance(error, DeserializationError):
+        unknown = isinstance(error, DeserializationError) and error.__cause__ is None
+        if name == (CALLS, "registered") and unknown:
             module, _, qualname = args[0].rpartition(".")
             return self.make(module, qualname)
         if name[1] == "subimport" and isinstance(error, ImportError):

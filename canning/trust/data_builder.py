@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array as stdarray
 import collections
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from .work import Work
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
+_MARK: Final = "<" if sys.byteorder == "little" else ">"
 _LEAVES: Final = frozenset((int, float, bool, type(None)))
 _WALKED: Final = frozenset((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict))
 
@@ -104,7 +106,7 @@ class DataBuilder:
             self.fitting = sizes
         array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
         flags = array.flags
-        if not flags.aligned:
+        if not flags.aligned or (layout is not None and not dtype.itemsize):
             return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work.copy)
         if readonly:
             flags.writeable = False
@@ -155,6 +157,7 @@ class DataBuilder:
         array, code, shape, readonly = args
         made: memoryview = memoryview(array)
         if code is not None:
+            code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
             if code.lstrip("@") not in _FORMATS or shape is None:
                 raise DeserializationError("a format of a memoryview that is none")
             if not array.flags.c_contiguous:

@@ -35,7 +35,7 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Cal
     check_fit(shape, layout, dtype.itemsize, size)
     readonly = len(args) > 3 and args[3]
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
-    if not array.flags.aligned:
+    if not array.flags.aligned or (layout is not None and not dtype.itemsize):
         spend(2 * size)
         return view_array(memory if size else bytearray(1), shape, dtype, layout, readonly)
     if readonly:
