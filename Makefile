@@ -3,7 +3,7 @@
 #   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
 #   make slow                 the tests that take long, which make test leaves out
-#   make torch                the tests of the types of torch, astropy and geopandas, which it installs
+#   make torch                the tests of the types of torch, astropy, geopandas and jax, which it installs
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks

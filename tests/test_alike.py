@@ -86,6 +86,15 @@ def test_a_package_without_from_dlpack_is_named(package: Any) -> None:
     assert "uncan=" in str(caught.value.__cause__)
 
 
+def test_a_package_with_from_dlpack_in_a_module_of_that_name(package: Any) -> None:
+    package.dlpack = types.SimpleNamespace(from_dlpack=package.from_dlpack)
+    del package.from_dlpack
+    serializer = Serializer(registry=Registry())
+    serializer.registry.register("memory_package.Exchange", like="dlpack")
+    got, _ = serializer.deserialize_object(serializer.serialize_object(Exchange(np.arange(3))))
+    assert (got.array == np.arange(3)).all()
+
+
 def test_an_object_that_shows_no_memory_is_an_error(package: Any) -> None:
     serializer = Serializer(registry=Registry())
     serializer.registry.register(Wrapped, like="array_interface")

@@ -61,6 +61,7 @@ PACKAGES: Final = {
     "dateutil": ("dateutil", "dateutil_zones"),
     "geopandas": ("geopandas", "geopandas_geometry"),
     "torch": ("torch", "torch_tensors"),
+    "jax": ("jax", "jax_arrays"),
 }
 """By package, how the page calls it, and which module knows its types."""
 

@@ -1,4 +1,4 @@
-"""More rows of `tests.types`: attrs, xarray, Pillow, pint, astropy, pytz, geopandas."""
+"""More rows of `tests.types`: attrs, xarray, Pillow, pint, astropy, pytz, dateutil, geopandas, jax."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .types_same import (
     pandas_memory,
     same_geo,
     same_image,
+    same_jax,
     same_quantity,
     same_value,
     same_xarray,
@@ -279,4 +280,33 @@ GEOPANDAS: Final = (
 )
 
 
-MORE: Final = (*XARRAY, *PILLOW, *PINT, *ASTROPY, *PYTZ, *DATEUTIL, *GEOPANDAS)
+def jax(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
+    def make_it() -> Any:
+        import jax
+
+        return make(jax)
+
+    return Row(name, "jax", make_it, same_jax, more.pop("memory", lambda obj: [np.asarray(obj)]), **more)
+
+
+JAX: Final = (
+    jax(
+        "Array",
+        lambda jax: jax.numpy.arange(600.0).reshape(20, 30),
+        golden=True,
+        remark="arrives uncopied in frames that are aligned to 64 bytes, as those of an arena",
+    ),
+    jax("Array: bfloat16", lambda jax: jax.numpy.arange(900, dtype=jax.numpy.bfloat16)),
+    jax("Array: float8", lambda jax: jax.numpy.arange(2000).astype("float8_e5m2")),
+    jax("Array: weakly typed", lambda jax: jax.numpy.asarray(3.5)),
+    jax("Array: no elements", lambda jax: jax.numpy.zeros((0, 5), "int8")),
+    jax(
+        "keys",
+        lambda jax: jax.random.key(0),
+        memory=None,
+        data=False,
+        remark="by jax's own pickling, and so arrays of devices, which copy to the host",
+    ),
+)
+
+MORE: Final = (*XARRAY, *PILLOW, *PINT, *ASTROPY, *PYTZ, *DATEUTIL, *GEOPANDAS, *JAX)

@@ -348,6 +348,16 @@ def same_quantity(sent: Any, got: Any, *, writeable: str = "") -> None:
     got.to(getattr(got, "unit", None) or got.units)
 
 
+def same_jax(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert type(got) is type(sent)
+    assert (got.dtype, got.shape, getattr(got, "weak_type", None)) == (
+        sent.dtype,
+        sent.shape,
+        getattr(sent, "weak_type", None),
+    )
+    assert (got == sent).all()
+
+
 def same_geo(sent: Any, got: Any, *, writeable: str = "") -> None:
     assert type(got) is type(sent)
     assert (got == sent).all() if type(sent).__name__ == "GeometryArray" else got.equals(sent)

@@ -205,6 +205,12 @@ LIBRARIES: Final[dict[str, Library]] = {
         },
     ),
     "geopandas_geometry": Library("geopandas", (1, 0), ("geopandas.array.GeometryArray",), {}),
+    "jax_arrays": Library(
+        "jax",
+        (0, 5),
+        ("jax.Array",),
+        {"jax.Array": "jaxlib._jax.ArrayImpl jaxlib.xla_extension.ArrayImpl"},
+    ),
     "numba_typed": Library(
         "numba",
         (0, 60),

@@ -21,9 +21,11 @@ def _from_dlpack(name: str) -> Callable[[Array], Any]:
 
     def make(array: Array) -> Any:
         module = importlib.import_module(package)
-        if not hasattr(module, "from_dlpack"):
-            raise TypeError(f"{package} has no from_dlpack to make a {name}: register it with uncan= as well")
-        return module.from_dlpack(array if array.flags.writeable else array.copy())
+        places: tuple[Any, ...] = (module, getattr(module, "dlpack", None))  # the second is jax's
+        for place in places:
+            if hasattr(place, "from_dlpack"):
+                return place.from_dlpack(array if array.flags.writeable else array.copy())
+        raise TypeError(f"{package} has no from_dlpack to make a {name}: register it with uncan= as well")
 
     return make
 

@@ -1,0 +1,32 @@
+"""jax: arrays of the CPU, by numpy's view of their memory; those of devices, and keys, are left to jax.
+
+Where memory is aligned to 64 bytes, as what came through an arena is, jax takes it as it lies.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from ..registry import Canner
+from .checks import need, parts
+
+
+def _can(array: Any) -> Any:
+    if not array.is_fully_addressable or {device.platform for device in array.devices()} != {"cpu"}:
+        return NotImplemented
+    return np.asarray(array), array.weak_type
+
+
+def _uncan(state: Any) -> Any:
+    array, weak = parts(state, np.ndarray, bool)
+    need(not array.dtype.hasobject, "an array of objects")
+    made: Any = jax.device_put(array)
+    if weak:
+        made.aval = made.aval.update(weak_type=True)  # as jax unpickles one
+    return made
+
+
+CANNERS: Final = (Canner("jax.Array", _can, _uncan, data=True, exact=True),)
