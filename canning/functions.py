@@ -21,6 +21,7 @@ from . import calls
 from .canned import CannedObject, Namespace
 from .code.by_value_types import ARRAY_TYPE, METACLASSES, is_nameless, move_fields
 from .code.making import OF_MODULE, fill_function, make_function
+from .code.structs import is_struct, reduce_struct
 from .code.stubs import StubType
 from .registry import default_registry
 
@@ -103,6 +104,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
         A structure of ctypes gets its fields when it is made.
         """
+        if is_struct(cls) and reduced[-1] is cloudpickle.cloudpickle._class_setstate:
+            return reduce_struct(cls, reduced)
         own = vars(cls)
         skeleton = reduced[0] is cloudpickle.cloudpickle._make_skeleton_class
         if skeleton and "__slots__" in own and NamedTuple not in own.get("__orig_bases__", ()):
