@@ -54,8 +54,12 @@ def read(read: Callable[..., Any], frames: Sequence[Any], g: Namespace | None) -
 
 
 def in_parts(packed: Packed) -> Packed:
-    """Cut large frames: through the controller 200 MB took half of the time in parts of 1 MiB."""
-    return split_large(packed, 2 * PART)
+    """Cut large frames into parts of 1 MiB.
+
+    Calls through the controller took, whole and in parts: 10 MB 13.8 and 15.5 ms, 20 MB 29 and 31, 50 MB 115
+    and 98, 100 MB 179 and 115, 200 MB 428 and 239.
+    """
+    return split_large(packed, 32 * PART)
 
 
 def main_namespace() -> Namespace:
