@@ -203,22 +203,73 @@ def announcement(chunk: bytes, first: bool) -> int:
 
 
 def holds_bytes(chunk: bytes, threshold: int) -> bool:
-    """Tell whether a chunk seems to hold a bytes or bytearray object of `threshold` bytes or more.
+    """Tell whether a chunk holds a bytes or bytearray object of `threshold` bytes or more.
 
     Looks for the opcode (C with a length of 1 byte, B with one of 4, 0x96 with one of 8), for a length
-    under 64 KiB, and behind the object for the opcode that must follow.
+    under 64 KiB, and behind the object for the opcode that must follow; where all that is there, the
+    chunk is followed up to it, since any data may look so: 100,000 geometries of 21 bytes, each in a bytes
+    object, took 500 ms when that was believed, and 16 ms to be pickled.
     """
     short = threshold < 256 and _holds(chunk, b"C", 1, threshold)
     return short or _holds(chunk, b"B", 4, threshold) or _holds(chunk, b"\x96", 8, threshold)
 
 
 def _holds(chunk: bytes, opcode: bytes, width: int, threshold: int) -> bool:
+    found = []
     for at in _places(chunk, opcode, width, threshold):
         start = at + 1 + width
         size = int.from_bytes(chunk[at + 1 : start], "little")
         if size >= threshold and chunk[start + size : start + size + 1] == b"\x94":
+            found.append(at)
+    return bool(found) and any_opcode_at(chunk, found)
+
+
+def any_opcode_at(chunk: bytes, places: list[int]) -> bool:
+    """Tell whether an opcode stands at any of these places of a chunk, which ascend.
+
+    Follows the chunk from its start; what it cannot follow counts as one.
+    """
+    at = 0
+    for place in places:
+        while at < place:
+            width = _WIDTHS[chunk[at]]
+            if width == _UNKNOWN:
+                return True
+            if width >= 0:
+                at += 1 + width
+            else:
+                start = at + 1 - width
+                at = start + int.from_bytes(chunk[at + 1 : start], "little")
+        if at == place:
             return True
     return False
+
+
+_UNKNOWN: Final = 127
+
+
+def _widths() -> tuple[int, ...]:
+    """List the bytes of an opcode's argument, and below 0 those of the length that says how many there are.
+
+    Of the opcodes that the C pickler writes by protocol 5.
+    """
+    widths = [_UNKNOWN] * 256
+    for width, codes in {
+        0: b"()t.]}N\x85\x86\x87\x88\x89\x8f\x90\x91\x93\x94aesu0121bRdlo\x81\x92\x97\x98Q",
+        1: b"Khq\x80\x82",
+        2: b"M\x83",
+        4: b"Jjr\x84",
+        8: b"G\x95",
+        -1: b"CU\x8c\x8a",
+        -4: b"BTX\x8b",
+        -8: b"\x8d\x8e\x96",
+    }.items():
+        for code in codes:
+            widths[code] = width
+    return tuple(widths)
+
+
+_WIDTHS: Final = _widths()
 
 
 def _places(chunk: bytes, opcode: bytes, width: int, threshold: int) -> list[int]:

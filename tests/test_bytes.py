@@ -7,8 +7,10 @@ import ctypes
 import functools
 import gc
 import pickle
+import pickletools
 import random
 import string
+import struct
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +27,7 @@ from canning import (
     deserialize_object,
     serialize_object,
 )
+from canning.sink import any_opcode_at, holds_bytes
 
 from .harness import DEPTHS, assert_equal, check_round_trip, check_uncopied, place_of
 from .samples import Offers, Point
@@ -481,3 +484,24 @@ def test_memoryviews_of_structures() -> None:
     got = deserialize_object(serialize_object(memoryview(data)))[0]
     assert (got.shape, got.itemsize) == ((2, 3), 16)
     assert np.asarray(got)[1, 2].item() == (5, 2.5)
+
+
+def test_data_that_only_looks_like_large_bytes_is_pickled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [struct.pack("<BIdd", 1, 1, number, number) for number in range(20_000)]
+    stream = pickle.dumps(items, 5)
+    assert stream.count(b"B") > 100  # in the numbers: no such opcode is there
+    assert not holds_bytes(stream, 1024)
+    assert holds_bytes(pickle.dumps([*items[:1000], bytes(2000)], 5), 1024)
+    plans: list[Any] = []
+    monkeypatch.setattr("canning.message.better_plan", lambda *args, **_: plans.append(args))
+    frames = serialize_object(items)
+    assert plans == []
+    assert deserialize_object(frames)[0] == items
+
+
+@given(st.lists(st.binary(max_size=40) | st.text(max_size=40) | st.integers() | st.floats()))
+def test_streams_are_followed_from_opcode_to_opcode(items: list[Any]) -> None:
+    stream = pickle.dumps([{"k": items}, np.float64, {1, 2}, frozenset({3}), Point(1, 2)], 5)
+    places = {at for _, _, at in pickletools.genops(stream)}
+    for at in range(len(stream)):
+        assert any_opcode_at(stream, [at]) is (at in places)
