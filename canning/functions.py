@@ -20,6 +20,7 @@ import cloudpickle
 from . import calls
 from .canned import CannedObject, Namespace
 from .code.by_value_types import ARRAY_TYPE, METACLASSES, is_nameless, move_fields
+from .code.enums import fill_enum, make_enum, reduce_enum
 from .code.making import OF_MODULE, fill_function, make_function
 from .code.structs import is_struct, reduce_struct
 from .code.stubs import StubType
@@ -110,6 +111,10 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         skeleton = reduced[0] is cloudpickle.cloudpickle._make_skeleton_class
         if skeleton and "__slots__" in own and NamedTuple not in own.get("__orig_bases__", ()):
             reduced[1][3]["__slots__"] = own["__slots__"]
+        if skeleton and cls.__qualname__ != cls.__name__:
+            reduced[1][3]["__qualname__"] = cls.__qualname__
+        if reduced[0] is cloudpickle.cloudpickle._make_skeleton_enum:
+            return reduce_enum(cls, reduced)
         if reduced[-1] is not cloudpickle.cloudpickle._class_setstate:
             return reduced
         if "_fields_" in own and type(cls) in METACLASSES:
@@ -216,6 +221,8 @@ _BY_NAME: Final = frozenset(
         *calls.ALL,
         make_function_of,
         make_cached,
+        make_enum,
+        fill_enum,
         cloudpickle.cloudpickle._builtin_type,
         cloudpickle.cloudpickle._make_skeleton_class,
         cloudpickle.cloudpickle._class_setstate,

@@ -195,6 +195,8 @@ _KNOWN: Final = {
     ("canning.arrays", "fill_objects"): "what an array of objects holds",
     ("canning.canned", "set_attributes"): "attributes",
     ("canning.reducers", "make_stdlib_array"): "an array.array",
+    ("canning.code.enums", "make_enum"): "an enum by value: its code comes with the message",
+    ("canning.code.enums", "fill_enum"): "what belongs to an enum by value",
     ("numpy", "ndarray"): "numpy's array type",
     ("numpy", "dtype"): "a dtype, by numpy's own pickling",
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): "an array, its memory behind it in the file",

@@ -1,0 +1,39 @@
+"""Objects that a script defines arrive in another process as they were."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import canning
+
+SCRIPTS = ("enums", "records", "classes", "states", "functions")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_they_answer_as_where_they_come_from(script: str, tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    made = subprocess.run(
+        [sys.executable, "-W", "error", "-m", f"tests.scripts.{script}", tmp_path],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr[-3000:]
+    files = sorted(tmp_path.iterdir())
+    assert len(files) >= 10
+    wrong = []
+    for path in files:
+        message, answer = canning.load(path)
+        name, obj, question = canning.loads(message)
+        got = question(obj)
+        if repr(got) != repr(answer):
+            wrong.append(f"{name}: {got!r} where it was {answer!r}")
+    assert not wrong, "\n".join(wrong)
