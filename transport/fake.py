@@ -147,7 +147,7 @@ class FakeSocket:
             return events
 
     def get(self, option: int) -> int:
-        """Give the socket type or the events that are there; other options are not known.
+        """Give the socket type, the events that are there, or whether the message goes on; no other options.
 
         Raises:
             zmq.ZMQError: option is another.
@@ -157,6 +157,8 @@ class FakeSocket:
         if option == zmq.EVENTS:
             with self._changed:
                 return self._events()
+        if option == zmq.RCVMORE:
+            return bool(self._unread)
         raise zmq.ZMQError(zmq.EINVAL)
 
     def close(self) -> None:

@@ -78,6 +78,8 @@ def send(
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
         zmq.ZMQError: as pyzmq raises it.
 
+    An interrupt, as Ctrl-C, leaves the socket usable: the message left as a whole, or `recv` passes over it.
+
     >>> from transport import fake_pair, recv
     >>> here, there = fake_pair()
     >>> tracker = send(here, "one", "two", prefix=b"numbers")
@@ -175,6 +177,8 @@ def recv(
         MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
         RefusedMessage: such a `MessageError`, for a message that is not signed with the key.
         zmq.ZMQError: as pyzmq raises it.
+
+    An interrupt, as Ctrl-C, leaves the socket usable; the message just being taken may be lost, all of it.
 
     >>> from transport import fake_pair, send
     >>> here, there = fake_pair()
