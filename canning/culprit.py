@@ -9,6 +9,7 @@ import collections
 import copyreg
 import dataclasses
 import functools
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -40,17 +41,24 @@ _NAME: Final = 60
 def explain_failure(obj: Any, error: Exception, serializer: Any) -> SerializationError:
     """Make the error that names the culprit in `obj`, which `serializer` could not pickle."""
     if isinstance(error, RecursionError) or "recursion" in str(error):
-        return SerializationError("nested too deeply to be pickled", "obj")
+        return SerializationError(_too_deep(), "obj")
     search = _Search(serializer)
     try:
         culprit, path, reason = search.run(obj, error)
     except Exception:  # an object that cannot even be looked at
         culprit, path, reason = obj, "obj", error
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
-        return SerializationError("nested too deeply to be pickled", path)
+        return SerializationError(_too_deep(), path)
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
     return SerializationError(_say(culprit, reason, serializer.pickler), path)
+
+
+def _too_deep() -> str:
+    return (
+        f"nested too deeply to be pickled, at up to three of {sys.getrecursionlimit():,} calls a level: "
+        "send its parts in a flat list, or raise sys.setrecursionlimit (too high, Python crashes)"
+    )
 
 
 def _say(culprit: Any, reason: Exception, pickler: str) -> str:

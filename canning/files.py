@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import mmap as mapping
 import os
+import stat
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +25,8 @@ MAGIC: Final = b"\x93CANNEDF"
 _COUNT: Final = struct.Struct("<8sQ")
 _STEP: Final = 8 * 1024 * 1024
 """Bytes between two reports of progress."""
+_SOME: Final = 40
+"""Characters of a file's name in that of its part: a name may have 255 bytes."""
 
 
 def _pad(length: int) -> bytes:
@@ -49,6 +51,8 @@ def frames_of(blob: Any) -> list[memoryview]:
     view = flat(blob)
     if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
         return [view]  # protocols 0 and 1 say nothing at their start
+    if not view.nbytes:
+        raise DeserializationError("nothing is there: what is empty is neither a canning blob nor a pickle")
     if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
         raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
     _, count = _COUNT.unpack_from(view)
@@ -101,7 +105,8 @@ def dump(
 ) -> None:
     """Write an object to a file, its memory straight from where it lies.
 
-    The file appears under its name when it is whole.
+    The file appears under its name when it is whole: until then, and if anything fails, what was there
+    stays. It takes over the permissions of what it replaces.
 
     Args:
         obj: what to write.
@@ -116,20 +121,29 @@ def dump(
     >>> load(path)
     {'bias': [1, 2]}
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    part = Path(name)
+    pieces = list(_blob(default_serializer.serialize_object(obj, **options)))
+    target = Path(os.path.realpath(path))  # a link stays one
+    if target.exists() and not target.is_file():  # a pipe or a device, which no file may replace
+        with target.open("wb") as file:
+            _write(file, pieces, on_progress, progress)
+        return
+    part = target.with_name(f".{target.name[:_SOME]}.{os.urandom(4).hex()}.part")
     try:
-        with open(handle, "wb") as file:
-            pieces = list(_blob(default_serializer.serialize_object(obj, **options)))
-            if on_progress is None and not progress:
-                file.writelines(pieces)
-            else:
-                _write_watched(file, pieces, on_progress, progress)
+        with part.open("xb") as file:
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            _write(file, pieces, on_progress, progress)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _write(file: IO[bytes], pieces: list[Frame], on_progress: OnProgress | None, progress: bool) -> None:
+    if on_progress is None and not progress:
+        file.writelines(pieces)
+    else:
+        _write_watched(file, pieces, on_progress, progress)
 
 
 def _write_watched(
@@ -177,15 +191,23 @@ def load(
     with Path(path).open("rb") as file:
         if not mmap or options.get("key") is not None:
             memory: Any = _read_watched(file, on_progress, progress) if watched else bytearray(file.read())
-            return loads(memory, g, **options)
+            return _load(memory, path, g, options)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
-        except ValueError as error:  # nothing can be mapped of an empty file
-            raise DeserializationError(f"{os.fspath(path)} is empty") from error
+        except ValueError:  # nothing can be mapped of an empty file
+            memory = b""
     if watched:
         with watching(on_progress, progress, "mapping") as report:
             report(len(memory), len(memory))
-    return loads(memory, g, **options)
+    return _load(memory, path, g, options)
+
+
+def _load(memory: Any, path: str | os.PathLike[str], g: Namespace | None, options: dict[str, Any]) -> Any:
+    try:
+        return loads(memory, g, **options)
+    except DeserializationError as error:
+        error.add_note(f"in the file {os.fspath(path)}")
+        raise
 
 
 def _read_watched(file: IO[bytes], on_progress: OnProgress | None, progress: bool) -> bytearray:

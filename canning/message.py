@@ -196,7 +196,7 @@ class Serializer:
         Memory of `buffer_threshold` bytes (1024) and more gets a frame of its own, at any depth. Frames
         are flat, and look at the object's own memory: change it only when they have been sent.
         `options` are those of `Serializer`. Raises `SerializationError`, with the path to the culprit,
-        for what cannot be pickled.
+        for what cannot be pickled, and `MemoryError`.
 
         >>> import numpy as np
         >>> header, memory = serialize_object({"weights": np.zeros(1000)})
@@ -238,6 +238,8 @@ class Serializer:
             writer = self._new_writer()
         try:
             body, packed = self._write(writer, obj)
+        except MemoryError:  # no fault of the object, nor is there memory to search it
+            raise
         except Exception as error:
             raise explain_failure(obj, error, self) from error
         if writer.plain and not (flags or self._brings or self.registry.marks):

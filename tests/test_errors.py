@@ -268,7 +268,7 @@ def nested(depth: int, wrap: Any) -> Any:
 def test_what_is_nested_too_deeply_is_said_to_be(wrap: Any) -> None:
     obj = nested(20_000, wrap)
     try:
-        with pytest.raises(SerializationError, match="nested too deeply"):
+        with pytest.raises(SerializationError, match=r"nested too deeply.*sys\.setrecursionlimit"):
             serialize_object(obj)
     finally:
         while obj is not None:  # taken apart from above: 3.11 would overflow the stack
@@ -349,7 +349,7 @@ class NoMemory:
 
 
 def test_a_lack_of_memory_is_one() -> None:
-    with pytest.raises((MemoryError, SerializationError)):
+    with pytest.raises(MemoryError):
         serialize_object([NoMemory()])
 
 

@@ -7,6 +7,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,78 @@ def test_files(make: Any, tmp_path: Path) -> None:
     assert_equal(OBJ, load(path, writable=True), writeable="same")
     assert os.listdir(tmp_path) == ["obj.canned"]
     assert Path(path).read_bytes() == dumps(OBJ)
+
+
+def test_a_file_has_the_permissions_of_any_other_or_of_what_it_replaces(tmp_path: Path) -> None:
+    other, path = tmp_path / "other", tmp_path / "obj.canned"
+    other.touch()
+    dump(1, path)
+    assert path.stat().st_mode == other.stat().st_mode
+    path.chmod(0o640)
+    dump(2, path)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert load(path) == 2
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    path, link = tmp_path / "obj.canned", tmp_path / "link"
+    link.symlink_to("obj.canned")
+    for obj in (1, 2):
+        dump(obj, link)
+        assert link.is_symlink()
+        assert load(path) == obj
+
+
+def test_pipes_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        dump([1, 2], path)
+        assert loads(os.read(reader, 10_000)) == [1, 2]
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
+
+
+@pytest.mark.parametrize("letter", ["n", "ü"])
+def test_names_may_be_as_long_as_the_file_system_takes(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    dump(1, path)
+    assert load(path) == 1
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np, canning
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+for options in {}, {"on_progress": print}:
+    try:
+        canning.dump(np.zeros(1_000_000), sys.argv[1], **options)
+    except OSError as error:
+        assert "too large" in str(error), error
+    else:
+        raise SystemExit("it was written")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits for the size of files")
+def test_what_could_not_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "obj.canned"
+    dump("before", path)
+    subprocess.run([sys.executable, "-c", FULL_DISK, path], check=True, stdout=subprocess.DEVNULL)
+    assert load(path) == "before"
+    assert os.listdir(tmp_path) == ["obj.canned"]
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("text that is no blob")
+    for mmap in (True, False):
+        with pytest.raises(DeserializationError) as caught:
+            load(path, mmap=mmap)
+        assert caught.value.__notes__ == [f"in the file {path}"]
 
 
 def test_mapped_arrays_are_read_only_views_of_the_file(tmp_path: Path) -> None:

@@ -59,7 +59,12 @@ class Session:
         if not zmq.has("ipc"):
             raise DemoError("ZeroMQ has no ipc:// on this system: use --tcp")
         folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="canning-"))
-        address = f"ipc://{Path(folder) / 'engine'}"
+        path = Path(folder) / "engine"
+        if len(os.fsencode(path)) > zmq.IPC_PATH_MAX_LEN:
+            raise DemoError(
+                f"{path} is too long a path for ipc://: use --tcp, or set TMPDIR to a shorter one"
+            )
+        address = f"ipc://{path}"
         self._socket.bind(address)
         return address
 
