@@ -221,6 +221,13 @@ def pandas(name: str, make: Callable[[Any], Any], **more: Any) -> Row:
     return Row(name, "pandas", make_it, same_pandas, more.pop("memory", pandas_memory), **more)
 
 
+def arrow_text(pd: Any) -> Any:
+    try:
+        return pd.StringDtype("pyarrow", na_value=np.nan)
+    except TypeError:  # by pandas 2.2
+        return pd.StringDtype("pyarrow_numpy")
+
+
 TEXT: Final = [f"name {number}" for number in range(400)]
 PANDAS: Final = (
     pandas("DataFrame: numbers, times, categories", lambda pd: mixed_frame(), golden=True),
@@ -248,7 +255,7 @@ PANDAS: Final = (
     pandas("Series whose labels are unique", lambda pd: unique_series()),
     pandas(
         "Series: text, in Arrow",
-        lambda pd: pd.Series(TEXT, dtype=pd.StringDtype("pyarrow", na_value=np.nan)),
+        lambda pd: pd.Series(TEXT, dtype=arrow_text(pd)),
         golden=True,
     ),
     pandas(

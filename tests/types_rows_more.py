@@ -60,7 +60,7 @@ def xarray_set(xr: Any) -> Any:
 
     return xr.Dataset(
         {"a": (("y", "x"), np.arange(1200.0).reshape(3, 400), {"unit": "m"}), "b": ("x", np.arange(400))},
-        coords={"x": np.arange(400) * 0.5, "t": ("y", pd.date_range("2024", periods=3)), "n": 3.5},
+        coords={"x": np.arange(400) * 0.5, "t": ("y", pd.date_range("2024", periods=3, unit="us")), "n": 3.5},
         attrs={"by": "canning"},
     )
 
