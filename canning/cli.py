@@ -106,11 +106,12 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from transport.bench.command import main as measure
+
     try:
-        from transport.bench.command import main as measure
+        return measure(arguments)
     except ImportError as error:
         if error.name != "rich":
             raise
         print("canning bench: its tables need rich: pip install 'canning[bench]'", file=sys.stderr)
         return 2
-    return measure(arguments)

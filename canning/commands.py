@@ -89,7 +89,10 @@ def run_inspect(arguments: argparse.Namespace) -> int:
     try:
         report = inspect(arguments.file)
     except OSError as error:
-        print(f"canning inspect: {_shown(arguments.file)}: {type(error).__name__}", file=sys.stderr)
+        print(
+            f"canning inspect: {_shown(arguments.file)}: {error.strerror or type(error).__name__}",
+            file=sys.stderr,
+        )
         return CODES[UNREADABLE]
     if arguments.json:
         print(json.dumps(report.to_dict(opcodes=arguments.opcodes), indent=1))

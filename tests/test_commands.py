@@ -81,7 +81,7 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data["verdict"] == "clean"
     assert data["opcodes"][-1].split()[1] == "STOP"
     assert main(["inspect", str(folder / "missing")]) == 2
-    assert "FileNotFoundError" in capsys.readouterr().err
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_names_of_files_are_shown_harmlessly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1087,3 +1087,9 @@ def test_names_of_main_are_noticed_behind_what_went_ahead(monkeypatch: pytest.Mo
         with monkeypatch.context() as elsewhere:
             elsewhere.delattr(main, "named")
             assert deserialize_object(frames)[0][1]() == 5
+
+
+def test_dill_that_is_not_here_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dill", None)
+    with pytest.raises(ImportError, match=r"pip install 'canning\[dill\]'"):
+        serialize_object([np.arange(3)], pickler="dill")

@@ -517,3 +517,15 @@ def test_memory_is_not_copied_again_and_again() -> None:
     payload = bytes(1 << 20)
     with pytest.raises(DeserializationError, match="copies"):
         DATA.deserialize_object([pack(body, len(body), [len(payload)]), payload])
+
+
+@pytest.mark.parametrize("head", [b'{"a": 1}', b"\x00abcd", b"# text"])
+def test_what_is_neither_a_header_nor_a_pickle_is_said_to_be(head: bytes) -> None:
+    with pytest.raises(DeserializationError, match="neither a header of canning's nor a pickle"):
+        canning.deserialize_object([head], trust="data")
+
+
+def test_a_class_by_value_is_said_to_be_one() -> None:
+    local = type("Local", (), {"__module__": "__main__"})
+    with pytest.raises(DeserializationError, match=r"a class by value.*registered with data=True"):
+        canning.deserialize_object(canning.serialize_object(local()), trust="data")

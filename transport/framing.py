@@ -14,6 +14,7 @@ from canning.packing import LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
 from canning.signing import verify
+from canning.wire import MAGIC
 
 from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
@@ -253,8 +254,16 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
 def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> MessageError:
     """Make the error for whatever a registered type's code raised; no message that was taken may be lost."""
     detail = f": {error}" if isinstance(error, CanningError) else ""
-    what = f"could not be read: {type(error).__name__}{detail}; its frames are in .frames of this error"
+    what = f"could not be read: {type(error).__name__}{detail}{_hint(frames, prefix)}"
+    what += "; its frames are in .frames of this error"
     return MessageError(f"the message ({_describe(frames)}) {what}", frames, prefix)
+
+
+def _hint(frames: list[Frame], prefix: list[bytes]) -> str:
+    """Say what helps where objects begin behind the frame where one was looked for, as on a ROUTER or SUB."""
+    heads = (number for number, frame in enumerate(frames[:4]) if bytes(frame[-len(MAGIC) :]) == MAGIC)
+    first = next(heads, 0)
+    return f"; a header is in frame {first} of these: pass prefix={len(prefix) + first}" if first else ""
 
 
 def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:

@@ -21,12 +21,13 @@ class DillWriter:
     def __init__(self, reducers: Reducers) -> None:
         self.reducers = reducers
         self.table = Table(reducers, by_value=False, main=False)
+        self.pickler_class = _pickler_class()
 
     def write(self, obj: Any) -> bytes:
         """Pickle an object; raises what dill raises, and `ShareAgain`."""
         self.table.refresh()
         chunks: list[bytes] = []
-        pickler = _pickler_class()(chunks, self.reducers, self.table)
+        pickler = self.pickler_class(chunks, self.reducers, self.table)
         try:
             pickler.dump(obj)
         finally:

@@ -55,6 +55,14 @@ MESSAGES: Final = 16
 """Messages that may stand one within another."""
 
 
+_SKELETON: Final = ("cloudpickle.cloudpickle", "_make_skeleton_class")
+_CLASS: Final = (
+    "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
+    "import it, or it is registered with data=True, its name is enough"
+)
+NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
+
+
 def refuse(what: str) -> DeserializationError:
     """Make the error for something that a stranger's message may not hold."""
     return DeserializationError(
@@ -72,6 +80,8 @@ def describe_name(module: str, name: str) -> str:
     """Say what a name stands for as far as that is known without an import."""
     if module == CALLS and name in PURPOSES:
         return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
+    if (module, name) == _SKELETON:
+        return f"{name_for_errors(module, name)} ({_CLASS})"
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
     return f"{name_for_errors(module, name)} ({kind})"

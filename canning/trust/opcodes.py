@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ..errors import CanningError, DeserializationError
-from . import Limits, refuse
+from . import NO_HEADER, Limits, refuse
 from .fused import ArrayCalls, MakeArray
 
 _U16: Final = struct.Struct("<H")
@@ -116,6 +116,8 @@ class StackMachine:
                 return self._finish()
             else:
                 step = steps.get(code)
+                if step is None and at == 1:
+                    raise DeserializationError(NO_HEADER)
                 if step is None:
                     raise refuse(f"pickle's opcode 0x{code:02x}, which is not one of plain data")
                 self.at = at

@@ -688,3 +688,15 @@ def test_a_serialized_message_is_what_the_codec_makes(connect: Connect) -> None:
     frames = there.recv_multipart()
     assert frames == [bytes(frame) for frame in canning.serialize_object({"x": np.arange(1000)})]
     pickle.loads(frames[0])
+
+
+def test_a_forgotten_prefix_is_asked_for(connect: Connect) -> None:
+    here, there = connect("tcp", zmq.ROUTER, zmq.REQ)
+    for obj in ("small", np.zeros(5000)):
+        transport.send(there, obj)
+        with pytest.raises(
+            transport.MessageError, match=r"a header is in frame 2 of these: pass prefix=2"
+        ) as caught:
+            transport.recv(here, timeout=10)
+        transport.send(here, "answer", prefix=list(map(bytes, caught.value.frames[:2])))
+        assert receive(there) == "answer"
