@@ -111,7 +111,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     try:
         return measure(arguments)
     except ImportError as error:
-        if error.name != "rich":
+        if (error.name or "").partition(".")[0] != "rich":
             raise
         print("canning bench: its tables need rich: pip install 'canning[bench]'", file=sys.stderr)
         return 2
