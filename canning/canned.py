@@ -24,6 +24,12 @@ class CannedObject(abc.ABC):
     travel uncopied (anything with the buffer protocol), and builds the object again in `get_object`, when
     `buffers` holds what arrived. See `canning.register`.
 
+    >>> class CannedLabel(CannedObject):
+    ...     def __init__(self, label):
+    ...         self.language, self.buffers = label.language, [label.text.encode()]
+    ...     def get_object(self, g=None):
+    ...         return Label(str(self.buffers[0], "utf-8"), self.language)
+
     Attributes:
         buffers: the buffer providers; None in the place of each that has not been put there yet.
     """

@@ -88,6 +88,10 @@ def loads(blob: Any, g: Namespace | None = None, **options: Any) -> Any:
     `blob` has the buffer protocol; arrays are views of it, read-only where it is (``writable=True``
     copies them). As with pickle, **whoever wrote the blob can run any code here.** Raises
     `DeserializationError` where it is damaged.
+
+    >>> import pickle
+    >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}), trust="data")
+    ({'a': 1}, {'a': 1})
     """
     obj, rest = default_serializer.evolve(**options).deserialize_object(frames_of(blob), g)
     if rest:
@@ -186,6 +190,13 @@ def load(
             mapped file nothing is read beforehand, and all of it is reported at once.
         progress: show a bar, for which rich must be installed.
         **options: those of `Serializer`.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "weights.canned"
+    >>> dump(np.ones(5000), path)
+    >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
+    (False, True)
     """
     watched = on_progress is not None or progress
     with Path(path).open("rb") as file:

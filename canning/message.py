@@ -331,6 +331,9 @@ class Serializer:
         """Build function, arguments and keyword arguments of a call, with the same trust.
 
         As `deserialize_object`. Raises `DeserializationError` for a message that is not one call.
+
+        >>> unpack_apply_message(pack_apply_message(min, [[3, 4]]))
+        (<built-in function min>, ([3, 4],), {})
         """
         return read_call(self.evolve(**options), list(frames), g)
 

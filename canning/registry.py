@@ -100,6 +100,12 @@ class Registry(Marks):
 
         Registrations are looked up on both sides: the receiver must have made it too, under the
         same name.
+
+        >>> from fractions import Fraction
+        >>> registry = Registry()
+        >>> registry.register(Fraction, can=Fraction.as_integer_ratio, uncan=lambda x: Fraction(*x))
+        >>> registry.find(Fraction).name
+        'fractions.Fraction'
         """
         if isinstance(type_or_name, str):
             name = _checked_name(type_or_name)

@@ -62,6 +62,11 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     Raises:
         FileExistsError: one of the files is there already.
         TransportError: this libzmq was built without CURVE.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/server.key"
+    >>> new_certificate(path).public == load_certificate(f"{path}.pub").public
+    True
     """
     _check_curve()
     public, secret = zmq.curve_keypair()
@@ -180,6 +185,20 @@ def serve(
         TransportError: the context has an authenticator already, or this libzmq no CURVE.
         ValueError: the socket is in use already, the address is one of ``inproc://``, or a certificate is
             none.
+
+    >>> import tempfile, transport, zmq
+    >>> folder = tempfile.mkdtemp()
+    >>> mine, theirs = new_certificate(f"{folder}/server"), new_certificate(f"{folder}/alice")
+    >>> context = zmq.Context()
+    >>> server, alice = context.socket(zmq.PULL), context.socket(zmq.PUSH)
+    >>> guard = serve(server, "tcp://127.0.0.1:*", certificate=mine, clients=[f"{folder}/alice.pub"])
+    >>> address = server.get(zmq.LAST_ENDPOINT).decode()
+    >>> connect(alice, address, certificate=theirs, server=f"{folder}/server.pub")
+    >>> tracker = transport.send(alice, "hello", timeout=10)
+    >>> transport.recv(server, timeout=10)
+    'hello'
+    >>> guard.stop()
+    >>> context.destroy(linger=0)
     """
     _check_fresh(socket, address)
     guard = Guard(socket.context, certificate, clients)

@@ -41,6 +41,14 @@ class Marks:
 
         It counts for readers under ``trust="code"``, even where the old name leads somewhere, and for all
         that stands within what was renamed; the longest name decides.
+
+        >>> import decimal, pickle
+        >>> from canning import Registry, Serializer
+        >>> pickled = pickle.dumps(decimal.Decimal).replace(b"decimal", b"oldshop")
+        >>> registry = Registry()
+        >>> registry.register_rename("oldshop", "decimal")
+        >>> Serializer(registry=registry).deserialize_object([pickled])[0]
+        <class 'decimal.Decimal'>
         """
         check_name(old)
         check_name(new)
@@ -76,7 +84,13 @@ class Marks:
         return obj
 
     def by_reference(self, obj: T) -> T:
-        """Take back what `by_value` has marked; give the object back."""
+        """Take back what `by_value` has marked; give the object back.
+
+        >>> from canning import Registry
+        >>> registry = Registry()
+        >>> registry.by_reference(registry.by_value(check_name)) is check_name
+        True
+        """
         with self._lock:
             if isinstance(obj, types.ModuleType):
                 self.marked_modules -= {obj.__name__}

@@ -31,6 +31,14 @@ class Limits:
         decoded_bytes: bytes that compressed frames may come to, those of messages within messages too, each
             time they are read. Memory that is shared counts as nothing.
         key_weight: values that one key of a dict, or element of a set, may consist of.
+
+    >>> from canning import Serializer
+    >>> reader = Serializer(trust="data", limits=Limits(frames=2, message_bytes=1_000_000))
+    >>> reader.deserialize_object(Serializer().serialize_object([b"x" * 2000] * 3))
+    (..., [])
+    >>> reader.deserialize_object(Serializer().serialize_object([b"x" * 2000, b"y" * 2000]))
+    Traceback (most recent call last):
+    canning.errors.DeserializationError: 3 frames: this reader's limit is frames=2...
     """
 
     depth: int = 400

@@ -27,7 +27,9 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
     limits, size = options.limits, len(head)
     if len(frames) > limits.frames:
-        raise DeserializationError(f"{len(frames)} frames: this reader's limit is frames={limits.frames}")
+        raise DeserializationError(
+            f"{len(frames)} frames: this reader's limit is frames={limits.frames} of canning.Limits"
+        )
     trailer = parse(head)
     plain = trailer is None
     parts: Sequence[memoryview]
@@ -81,4 +83,4 @@ def _extent(trailer: Trailer) -> int:
 def _check_size(size: int, limits: Limits) -> None:
     if size > limits.message_bytes:
         limit = f"message_bytes={limits.message_bytes}"
-        raise DeserializationError(f"{size} bytes: this reader's limit is {limit}")
+        raise DeserializationError(f"{size} bytes: this reader's limit is {limit} of canning.Limits")
