@@ -164,6 +164,15 @@ def test_memory_of_runs_is_handed_back_while_they_are_joined(
     assert_equal(array, default_serializer.deserialize_object(frames)[0])
 
 
+def test_memory_is_not_handed_back_where_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(parts, "_malloc_trim", lambda: calls.append)
+    monkeypatch.setattr(parts, "_PATIENCE", 0.0)
+    frames = arranged(np.zeros((LARGE // 20_000 + 1, 4, 20_000), np.uint8)[:, 1])
+    join_parts(frames)
+    assert len(calls) == 1
+
+
 def test_the_function_of_the_c_library_is_found_once() -> None:
     trim = parts._malloc_trim()
     assert trim is parts._malloc_trim()
