@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -268,6 +269,27 @@ def test_what_canning_cannot_send_goes_as_before() -> None:
         assert deserialize(header, frames)[0] is object
     finally:
         canned.unregister()
+
+
+def test_asynchronous_client() -> None:
+    async def there_and_back() -> list[str]:
+        quiet = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+        async with (
+            distributed.LocalCluster(n_workers=1, asynchronous=True, **quiet) as cluster,
+            distributed.Client(cluster, asynchronous=True) as client,
+        ):
+            await canned.register(client)
+            assert canned._REPLACED
+            given = {"x": np.ones(LARGE // 8), 4: "mixed"}
+            there = await client.scatter([given], direct=True, hash=False)
+            assert await client.submit(total, there[0]) == LARGE // 8
+            there = (await client.run(families)).popitem()[1]
+            await canned.unregister(client)
+            return there
+
+    here = families()
+    assert set(asyncio.run(there_and_back())) == {"transport.engines.dask"}
+    assert families() == here
 
 
 def sys_frame_holder() -> Any:

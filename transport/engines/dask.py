@@ -1,7 +1,8 @@
 """canning as the serializer of Dask: arrays, containers and registered types, on every way data takes.
 
     client = distributed.Client(...)
-    transport.engines.dask.register(client)      # here, and on all workers, those that come later too
+    transport.engines.dask.register(client)      # here, and on all workers, those that come later too;
+                                                 # `await` it where the client is asynchronous
 
 or ``register()`` in each process, or ``dask worker --preload transport.engines.dask``. The scheduler needs
 nothing: it hands data on as it came.
@@ -14,6 +15,8 @@ whoever can connect to a cluster can run code in it.
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -165,23 +168,46 @@ _REPLACED: Final = Replaced(
 )
 
 
-def register(client: distributed.Client | None = None) -> None:
+def register(client: distributed.Client | None = None) -> Any:
     """Let this process use canning, and first, where a client is given, all workers of its cluster.
 
-    Twice is as good as once. Processes that receive what others have canned need it too.
+    Twice is as good as once. Processes that receive what others have canned need it too. With an asynchronous
+    client this is to be awaited, as what the client itself offers is.
     """
-    if client is not None:
-        client.register_plugin(CanningPlugin())
+    if client is None:
+        return _REPLACED.join(register)
+    told = client.register_plugin(CanningPlugin())
+    return _then(told, lambda: _join(client))
+
+
+def _join(client: distributed.Client) -> None:
     _REPLACED.join(register)
-    if client is not None and client.loop is not None:
+    if client.loop is not None:
         client.loop.add_callback(client.rpc.collect)  # connections that are idle would know of no arena
 
 
-def unregister(client: distributed.Client | None = None) -> None:
-    """Serialize as before `register`; data that was spilled in the meantime can no longer be read."""
+def unregister(client: distributed.Client | None = None) -> Any:
+    """Serialize as before `register`; data that was spilled in the meantime can no longer be read.
+
+    With an asynchronous client this is to be awaited.
+    """
     _leave(register)
-    if client is not None:
-        client.unregister_worker_plugin(CanningPlugin.name)  # type: ignore[no-untyped-call,unused-ignore]
+    if client is None:
+        return None
+    told = client.unregister_worker_plugin(CanningPlugin.name)  # type: ignore[no-untyped-call,unused-ignore]
+    return _then(told, lambda: None)
+
+
+def _then(told: Any, what: Callable[[], None]) -> Any:
+    """Go on when the workers were told; of an asynchronous client, give what is to be awaited."""
+    if not inspect.isawaitable(told):
+        return what()
+
+    async def later() -> None:
+        await told
+        what()
+
+    return later()
 
 
 def _leave(user: Any) -> None:
