@@ -72,7 +72,7 @@ class Registry(Marks):
     def __reduce__(self) -> str:
         """Travel by name, which only the default registry has: functions registered here stay here."""
         if self is not default_registry:
-            raise TypeError("cannot pickle a Registry of your own: make it where it is needed")
+            raise SerializationError("a Registry of your own cannot be sent: make it where it is used")
         return "default_registry"
 
     def register(

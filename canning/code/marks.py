@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import types
 from typing import Any, Final, TypeVar
 
+from ..forking import add_lock
 from .renaming import check_name
 
 _HEAP_TYPE: Final = 1 << 9
@@ -23,8 +23,10 @@ class Marks:
         version: counts changes.
     """
 
+    _lock: Any
+
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        add_lock(self)
         self.renames: dict[str, str] = {}
         self.marked: frozenset[tuple[str, str]] = frozenset()
         self.marked_modules: frozenset[str] = frozenset()

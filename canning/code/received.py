@@ -13,7 +13,6 @@ import builtins
 import io
 import posixpath
 import sys
-import threading
 import types
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+from ..forking import add_lock
 from .locating import Spec, find_spec, without_mark
 from .modules import Bundle, Source
 
@@ -149,8 +149,10 @@ def _path_of(source: Source, world: World) -> str:
 class ReceivedModules:
     """Keep what arrived, and find it for the import system when nobody else has a module of that name."""
 
+    _lock: Any
+
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        add_lock(self)
         self._worlds = [World("")]
         self._absent: dict[str, str] = {}
 
