@@ -14,11 +14,12 @@ import canning
 SCRIPTS = ("enums", "records", "classes", "states", "functions")
 
 
+@pytest.mark.parametrize("by_value_as", ["code", "source"])
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_they_answer_as_where_they_come_from(script: str, tmp_path: Path) -> None:
+def test_they_answer_as_where_they_come_from(script: str, by_value_as: str, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     made = subprocess.run(
-        [sys.executable, "-W", "error", "-m", f"tests.scripts.{script}", tmp_path],
+        [sys.executable, "-W", "error", "-m", f"tests.scripts.{script}", tmp_path, by_value_as],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,

@@ -15,6 +15,8 @@ from cloudpickle import cloudpickle
 
 _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
 """Attributes of a member that the enum gives it."""
+_SHOWS: Final = "_value_repr_"
+"""What shows a value; where a dataclass is mixed in, a function without source. Every enum finds it anew."""
 Members = dict[str, tuple[tuple[Any, ...], Any]]
 """By the names of members and aliases: the arguments of what is mixed in, and the value."""
 
@@ -29,7 +31,7 @@ def reduce_enum(cls: Any, reduced: Any) -> Any:
         for each, member in named.items()
         if member._name_ == each
     }
-    own = {key: value for key, value in state.items() if key not in named}
+    own = {key: value for key, value in state.items() if key not in named and key != _SHOWS}
     given = {key: value for key, value in attributes.items() if value}
     boundary = getattr(cls, "_boundary_", None)
     args = (type(cls), bases, name, qualname, module, members, boundary, tracker)

@@ -1,6 +1,6 @@
 """Scripts that define what goes by value, each object with a question to it.
 
-``python -m tests.scripts.enums FOLDER`` writes a message for each, with its question and its answer.
+``python -m tests.scripts.enums FOLDER code`` writes a message for each, with its question and its answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def ask(name: str, obj: Any, question: Callable[[Any], Any]) -> None:
     FOUND[name] = obj, question
 
 
-def write(folder: Path) -> None:
+def write(folder: str, by_value_as: str) -> None:
     """Write a message for each object, with its question and its answer, in a file by its number."""
     for number, (name, (obj, question)) in enumerate(FOUND.items()):
         message = canning.dumps(
@@ -28,4 +28,4 @@ def write(folder: Path) -> None:
         again = canning.loads(message)[1]
         answer = question(obj)
         assert repr(question(again)) == repr(answer), (name, "in the same process")
-        (folder / f"{number:03}").write_bytes(canning.dumps([message, answer]))
+        Path(folder, f"{number:03}").write_bytes(canning.dumps([message, answer]))

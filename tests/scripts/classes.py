@@ -6,7 +6,6 @@ import abc
 import functools
 import sys
 import typing
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -149,4 +148,4 @@ ask("class: protocol", Runs, lambda c: isinstance(type("Z", (), {"f": lambda sel
 ask("class: __getattr__", Dynamic(), lambda o: o.anything)
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(*sys.argv[1:])

@@ -7,7 +7,6 @@ import datetime as dt
 import decimal
 import enum
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,4 +186,4 @@ ask("enum: functional", enum.Enum("Made", "A B"), lambda e: [each.name for each 
 ask("enum: keys", {Alias.A: LARGE, Perm.R: 1}, lambda e: [key.name for key in e])
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(*sys.argv[1:])

@@ -8,7 +8,6 @@ import datetime as dt
 import functools
 import inspect
 import sys
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -135,4 +134,4 @@ ask(
 )
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(*sys.argv[1:])

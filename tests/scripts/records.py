@@ -7,7 +7,6 @@ import dataclasses
 import sys
 import typing
 import weakref
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,4 +115,4 @@ ask("slots: inherited", MoreSlots(), lambda s: (s.private(), s.d, hasattr(s, "__
 ask("slots: with a dict", Both(), lambda s: (s.a.sum(), vars(s), weakref.ref(s)() is s))
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(*sys.argv[1:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import copyreg
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,4 +150,4 @@ ask("cycle: parent and child", parent, lambda n: (n.children[0].parent is n, n.c
 ask("iterators", Iterating(), lambda o: (next(o).sum(), next(o)))
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(*sys.argv[1:])
