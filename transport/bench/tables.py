@@ -74,12 +74,13 @@ def times_frame() -> Any:
     return pd.DataFrame({"t": pd.date_range("2020", periods=_MANY, freq="s")})
 
 
-def categories_frame() -> Any:
-    """Make a table of a column of categories."""
+def categories_frame(names: int) -> Any:
+    """Make a table of a column of so many categories."""
     import pandas as pd
 
-    codes = np.random.default_rng(0).integers(0, 3, _MANY)
-    return pd.DataFrame({"k": pd.Categorical.from_codes(codes, pd.Index(["x", "y", "z"]))})
+    codes = np.random.default_rng(0).integers(0, names, _MANY)
+    words = pd.Index([f"name {number}" for number in range(names)])
+    return pd.DataFrame({"k": pd.Categorical.from_codes(codes, words)})
 
 
 def text_frame() -> Any:
@@ -196,7 +197,8 @@ _ROWS: Final[dict[str, tuple[Row, ...]]] = {
         Row("frame_1000_columns", "DataFrame of 1,000 columns", wide_frame, _BOTH),
         Row("frame_1000_mixed", "DataFrame of 100 x 1,000", lambda: mixed_frame(100, 1000), _BOTH),
         Row("frame_times", "DataFrame of 200,000 times", times_frame, _HALF),
-        Row("frame_categories", "DataFrame of 200,000 categories", categories_frame, _HALF),
+        Row("frame_categories", "DataFrame of 200,000 categories", lambda: categories_frame(3), _HALF),
+        Row("frame_categories_300", "the same, of 300 names", lambda: categories_frame(300), _HALF),
         Row("frame_text", "DataFrame of 200,000 texts", text_frame, _HALF),
         Row("frame_objects", "DataFrame of 200,000 strings", objects_frame, _BOTH),
     ),
