@@ -17,7 +17,7 @@ _PAIRS: Final = 20_000
 """Pairs of sparse arrays that are tested for a common byte, some 3 µs each; what lies beyond is taken
 as not sharing, unless it is the same slice."""
 
-_FEW: Final = 4
+FEW: Final = 4
 """Small frames from which on they are joined."""
 _JOINED: Final = 4 * 1024 * 1024
 """Bytes of a joined frame, at most."""
@@ -75,7 +75,7 @@ def join_small(packed: Packed, below: int, allocate: Callable[[int], Any] = alig
     """
     frames, table, inline = packed
     sizes = [frame.nbytes for frame in frames if frame.nbytes < below]
-    if table is not None or len(sizes) < _FEW:
+    if table is not None or len(sizes) < FEW:
         return packed
     room = memoryview(allocate(sum(sizes) + sum(-size % ALIGNMENT for size in sizes)))
     joined: list[memoryview] = []

@@ -39,7 +39,7 @@ from .instances import reducer_of_instances
 from .naming import MAIN, is_of_main, with_names
 from .planning import Ahead, ByName, ByValueClass, Plan
 from .reducers import Reducers
-from .sink import DIRECT, NO_ARRAYS, Sink
+from .sink import ARRAYS, DIRECT, NO_ARRAYS, Sink
 
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     **BY_VALUE,
@@ -208,19 +208,19 @@ class Writer:
         pickler, sink, noted = self.pickler, self.sink, self.reducers
         try:
             pickler.dump(obj)
-            chunk = sink.only
+            chunk, used = sink.only, noted.entries or noted.small
+            self.plain = False
             if (
-                len(chunk) < sink.threshold
-                and sink.body is None
-                and not (noted.named or noted.small or noted.entries or noted.outside)
-                and not (noted.classes or noted.unwritten or noted.versions)
-                and chunk.rfind(MAIN) < 0
+                len(chunk) >= sink.threshold
+                or sink.body is not None
+                or noted.unwritten
+                or chunk.rfind(MAIN) >= 0  # which is all that a short header can hide
             ):
+                return self._finish(pickler)
+            if not (used or noted.named or noted.outside or noted.classes or noted.versions):
                 self.plain = True
                 sink.reset()
-                return NO_ARRAYS + chunk[2:]
-            self.plain = False
-            return self._finish(pickler)
+            return (ARRAYS if used else NO_ARRAYS) + chunk[2:]
         finally:
             pickler.memo = self._empty
 

@@ -189,7 +189,9 @@ def _read_code(
     live = trailer.flags & PLAIN or (trailer.flags & LIVE and g is None)
     if live and trailer.frames == 1 and finder is None:
         return _guard(pickle.loads, head), frames[1:], trailer.flags
-    parts = decode_frames(options, trailer, check_frames(trailer, frames[1 : trailer.frames]))
+    parts = check_frames(trailer, frames[1 : trailer.frames])
+    if trailer.extensions:
+        parts = decode_frames(options, trailer, parts)
     buffers: Any = parts
     outside = None
     if trailer.table is not None or trailer.outside or options.writable:

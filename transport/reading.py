@@ -48,11 +48,12 @@ def reading(
     Raises:
         ValueError: trust is not one of the two, a key is none, or prefix is negative.
     """
+    given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
+    if prefix == 0 and not (given or many or writable or alias or shared_memory):
+        check_trust(trust)
+        return _ORDINARY[trust]
     check_trust(trust)
     check_count(prefix)
-    given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
-    if not (given or prefix or many or writable or alias or shared_memory):
-        return _ORDINARY[trust]
     if into is not None:
         check_into(into, many)
     reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
