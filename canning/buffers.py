@@ -169,3 +169,18 @@ def owner_of(obj: Any) -> object:
         if below is None:
             return obj
         obj = below
+
+
+def listed(frames: Iterable[Any]) -> list[Any]:
+    """Give the frames of a message as a list; raises `TypeError` for one blob in their place.
+
+    >>> listed(b"one blob")
+    Traceback (most recent call last):
+    TypeError: bytes is one blob, and a message a list of frames: canning.loads reads what canning.dumps made
+    """
+    if isinstance(frames, bytes | bytearray | memoryview | str):
+        raise TypeError(
+            f"{type(frames).__name__} is one blob, and a message a list of frames: "
+            "canning.loads reads what canning.dumps made"
+        )
+    return list(frames)

@@ -1,8 +1,11 @@
-"""The options of a `Serializer` that take one of a few words."""
+"""What the options of a `Serializer` may be."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from .registry import Registry
+from .trust import Limits
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "pickler": ("auto", "pickle", "cloudpickle", "dill"),
@@ -26,3 +29,19 @@ def check_choices(**options: str) -> None:
             raise ValueError(f"{name}={value!r} is none of {', '.join(CHOICES[name])}")
     if options.get("missing") == "stub" and options.get("trust") == "data":
         raise ValueError("missing='stub' needs trust=\"code\"")
+
+
+def check_kinds(registry: Any, limits: Any, buffer_threshold: Any) -> None:
+    """Raise `TypeError` or `ValueError` for what would fail only when a message is made or read.
+
+    >>> check_kinds(Registry(), Limits(), 0)
+    Traceback (most recent call last):
+    ValueError: buffer_threshold=0 is not a positive number of bytes
+    """
+    for name, value, kind in (("registry", registry, Registry), ("limits", limits, Limits)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}= is a canning.{kind.__name__}, and this is {type(value).__name__}")
+    if not isinstance(buffer_threshold, int):
+        raise TypeError(f"buffer_threshold= is a number of bytes, not {type(buffer_threshold).__name__}")
+    if buffer_threshold < 1:
+        raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")

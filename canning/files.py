@@ -178,9 +178,10 @@ def load(
     """Build the object that `dump` or `pickle.dump` put into a file.
 
     With `mmap` arrays are read-only views of the mapped file, which stays mapped as long as one of them
-    lives, and only the pages that are touched are read. With a key the file is not mapped but read: what
-    was checked must not change afterwards. As with pickle, **whoever wrote the file can run any code
-    here**; with a key, whoever has the key.
+    lives, and only the pages that are touched are read. `dump` may replace the file meanwhile; where anything
+    else writes over it or cuts it short, arrays change, or the process dies of SIGBUS (as with a memmap).
+    With a key the file is not mapped but read: what was checked must not change afterwards. As with pickle,
+    **whoever wrote the file can run any code here**; with a key, whoever has the key.
 
     Args:
         path: what `dump` or `pickle.dump` wrote.

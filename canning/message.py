@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from .assembling import Arrange, assemble
-from .buffers import Body, Frame, bytes_of
+from .buffers import Body, Frame, bytes_of, listed
 from .canned import Namespace, PrePickled
-from .choices import check_choices
+from .choices import check_choices, check_kinds
 from .code.dilled import DillWriter
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
@@ -129,8 +129,7 @@ class Serializer:
     ) -> None:
         check_choices(pickler=pickler, trust=trust, missing=missing, prefer=prefer)
         check_choices(by_value_as=by_value_as, on_version_mismatch=on_version_mismatch)
-        if buffer_threshold < 1:
-            raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")
+        check_kinds(registry, limits, buffer_threshold)
         self.registry = registry
         self.pickler = pickler
         self.buffer_threshold = buffer_threshold
@@ -298,7 +297,7 @@ class Serializer:
         """
         if options:
             return self.evolve(**options).deserialize_object(frames, g)
-        frames = frames if type(frames) is list else list(frames)
+        frames = frames if type(frames) is list else listed(frames)
         obj, rest, _ = (read_verified if self.key is None else read_message)(self, frames, g)
         return obj, rest
 
@@ -335,7 +334,7 @@ class Serializer:
         >>> unpack_apply_message(pack_apply_message(min, [[3, 4]]))
         (<built-in function min>, ([3, 4],), {})
         """
-        return read_call(self.evolve(**options), list(frames), g)
+        return read_call(self.evolve(**options), listed(frames), g)
 
 
 def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer:

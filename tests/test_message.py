@@ -562,3 +562,24 @@ def test_many_threads_on_one_serializer() -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"registry": None}, "registry= is a canning.Registry"),
+        ({"limits": {}}, "limits= is a canning.Limits"),
+        ({"buffer_threshold": 1.5}, "buffer_threshold= is a number of bytes"),
+    ],
+    ids=["registry", "limits", "threshold"],
+)
+def test_options_of_a_wrong_kind_are_found_at_once(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        Serializer(**options)
+
+
+@pytest.mark.parametrize("trust", ["code", "data"])
+def test_a_blob_in_the_place_of_frames_is_said_to_be_one(trust: str) -> None:
+    for blob in (canning.dumps(1), memoryview(canning.dumps(1)), "text"):
+        with pytest.raises(TypeError, match=r"one blob.*canning\.loads"):
+            canning.deserialize_object(blob, trust=trust)
