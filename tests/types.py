@@ -43,13 +43,13 @@ This page is made by `python -m tests.types --write docs/types.md` from the rows
 
 ## Others that were tried
 
-These go by their own pickling, at any depth, equal on arrival, their arrays uncopied and writable: estimators,
-pipelines and trees of scikit-learn 1.9 (a coefficient that is a slice of larger memory goes compact), graphs of
-networkx 3.6 with arrays, expressions and matrices of sympy 1.14, arrays and DataFrames of Dask 2026.8 and sets
-of xarray in its chunks, which stay lazy, models of pydantic 2.14, pint-pandas 0.8, awkward 2.14, and arrays of
-zarr 3.1 in memory, chunk by chunk. Structs of msgspec 0.22, classes of attrs and models that stand in a script
-go with their class, by value. What h5py makes stands for an open file, and cannot be sent: send what you read
-from it.
+These go by their own pickling, at any depth, equal on arrival, their arrays uncopied and writable:
+estimators, pipelines and trees of scikit-learn 1.9 (a coefficient that is a slice of larger memory goes
+compact), graphs of networkx 3.6 with arrays, expressions and matrices of sympy 1.14, arrays and DataFrames
+of Dask 2026.8 and sets of xarray in its chunks, which stay lazy, models of pydantic 2.14, pint-pandas 0.8,
+awkward 2.14, and arrays of zarr 3.1 in memory, chunk by chunk. Structs of msgspec 0.22, classes of attrs
+and models that stand in a script go with their class, by value. What h5py makes stands for an open file,
+and cannot be sent: send what you read from it.
 
 ## How fast
 
