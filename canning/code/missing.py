@@ -197,5 +197,7 @@ def moved(head: Any) -> bool:
 
 
 def explain_reading(head: Any, error: DeserializationError, look_up: LookUp) -> DeserializationError:
-    """Give the error that names what is missing; the one that there was where nothing is."""
-    return missing_code(head, error.__cause__, look_up) or error
+    """Give the error that names what is missing, or called wrongly; the one that there was for all else."""
+    from .unfit_calls import unfit_call  # which needs this module to be there first
+
+    return missing_code(head, error.__cause__, look_up) or unfit_call(head, error, look_up) or error
