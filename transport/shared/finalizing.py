@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from typing import Any
 
 
 class Desk:
@@ -16,7 +17,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock: Any = threading.RLock()  # never taken twice, but it knows who has it
         self._returned: deque[int] = deque()
 
     def take_back(self, block: int) -> None:
@@ -24,10 +25,20 @@ class Desk:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        """Take the lock, and see to all that came back before."""
-        self._lock.acquire()
-        if self._returned:
-            self._see_to()
+        """Take the lock, and see to all that came back before.
+
+        An interrupt, as Ctrl-C, may come between taking the lock and the block under it, or before it is let
+        go. Its thread would wait for itself from then on.
+        """
+        while self._lock._is_owned():
+            self._lock.release()
+        try:
+            self._lock.acquire()
+            if self._returned:
+                self._see_to()
+        except BaseException:
+            self._let_go()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
@@ -41,11 +52,17 @@ class Desk:
             self._clear()
 
     def _clear(self) -> None:
-        while self._returned and self._lock.acquire(blocking=False):
+        while self._returned and not self._lock._is_owned():
             try:
+                if not self._lock.acquire(blocking=False):
+                    return
                 self._see_to()
             finally:
-                self._lock.release()
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock._is_owned():
+            self._lock.release()
 
     def _see_to(self) -> None:
         while self._returned:
