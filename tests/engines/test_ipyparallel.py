@@ -338,6 +338,23 @@ def test_interrupted_and_aborted_calls(client: Any) -> None:
     eventually(only_the_last_error_is_held)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
+def test_interrupt_of_who_waits(client: Any) -> None:
+    """The call goes on, and its result can be asked for again."""
+    array = np.ones(IN_ARENA)
+    called = client[:].apply_async(spin, 2, array)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            called.get(SECONDS)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert called.get(SECONDS) == [array.size] * 2
+    assert client[:].apply_sync(lambda x: x.size, array) == [array.size] * 2
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="arenas are for Linux")
 def test_many_calls_leave_no_descriptor_and_no_mapping(client: Any) -> None:
     array = np.ones(IN_ARENA)

@@ -118,16 +118,66 @@ def test_interrupted_processes(method: str) -> None:
     array = np.ones(LARGE)
     options: dict[str, Any] = {} if method == "fork" else {"initializer": install}
     before = used_here()  # by what other tests left behind
-    with canned():
-        with ProcessPoolExecutor(1, mp_context=context, **options) as executor:
-            with pytest.raises(KeyboardInterrupt):
-                executor.submit(interrupt, array).result(60)
-            assert executor.submit(total, array).result(60) == LARGE
+    with canned(), ProcessPoolExecutor(1, mp_context=context, **options) as executor:
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(interrupt, array).result(60)
+        assert executor.submit(total, array).result(60) == LARGE
+    eventually_unused(before)
+
+
+@pytest.mark.parametrize("bad", [die, interrupt])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_call_of_a_pool_whose_process_ends(method: str, bad: Any) -> None:
+    """As without canning: it has no answer, another process takes the place, and others are answered."""
+    context = multiprocessing.get_context(method)
+    options: dict[str, Any] = {} if method == "fork" else {"initializer": install}
+    array = np.ones(LARGE)
+    before = used_here()
+    with canned(), context.Pool(1, **options) as pool:
+        lost = pool.apply_async(bad, (array,))
+        assert pool.apply_async(total, (array,)).get(60) == LARGE
+        with pytest.raises(multiprocessing.TimeoutError):
+            lost.get(0.1)
+    eventually_unused(before)
+
+
+def eventually_unused(before: int) -> None:
+    """Wait until the readers that ended are noticed."""
+    until = time.monotonic() + 30
+    while used_here() > before:
+        assert time.monotonic() < until
         gc.collect()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_a_pool_has_not_read_when_it_is_terminated_is_free(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    options: dict[str, Any] = {} if method == "fork" else {"initializer": install}
+    before = used_here()
+    with canned(), context.Pool(1, **options) as pool:
+        pool.map_async(slowly, [np.full(LARGE, float(n)) for n in range(4)], chunksize=1)
         until = time.monotonic() + 30
-        while used_here() > before:  # the readers that ended are noticed
+        while used_here() < before + 3 * 8 * LARGE:
             assert time.monotonic() < until
-            time.sleep(0.05)
+            time.sleep(0.02)
+    eventually_unused(before)
+
+
+def test_what_an_executor_has_not_read_when_it_breaks_is_free() -> None:
+    before = used_here()
+    with canned(), ProcessPoolExecutor(1, mp_context=FORK) as executor:
+        calls = [executor.submit(die, np.full(LARGE, float(n))) for n in range(3)]
+        for call in calls:
+            with pytest.raises(BrokenProcessPool):
+                call.result(60)
+    del call, calls
+    eventually_unused(before)
+
+
+def slowly(array: Any) -> float:
+    time.sleep(60)
+    return total(array)
 
 
 def test_many_messages_leave_no_descriptor_and_no_memory() -> None:
@@ -183,10 +233,18 @@ def die(given):
 
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 try:
-    Parallel(n_jobs=2)(delayed(die)({"deep": [array]}) for _ in range(2))
+    Parallel(n_jobs=2, pre_dispatch="all")(delayed(die)({"deep": [array + n]}) for n in range(8))
 except TerminatedWorkerError:
     [got] = Parallel(n_jobs=2)(delayed(work)({"deep": [array], "by": abs}) for _ in range(1))
     assert (got[2] == array[::2]).all()
+    del got
+    import gc, time
+    from transport.engines.joblib import _SIDE
+    until = time.monotonic() + 30
+    while _SIDE._arena is not None and _SIDE._arena.stats().used:  # by what the processes had not read
+        gc.collect()
+        time.sleep(0.05)
+        assert time.monotonic() < until, _SIDE._arena.stats()
 
 def interrupt(given):
     import os, signal, time

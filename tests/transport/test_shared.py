@@ -803,3 +803,22 @@ def test_more_consumers_than_slots() -> None:
         assert arena.stats().consumers == 0
         got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
         assert got[-1] == 9999
+
+
+def test_messages_that_are_lost() -> None:
+    with SharedArena("16MiB", threshold=1000) as arena:
+        frames = [arena.to(1).encode(memoryview(bytes(5000))) for _ in range(3)]
+        assert arena.waiting(frames) == frames
+        opened = SharedMemory().decode(memoryview(frames[0]), 5000)
+        assert arena.waiting([*frames, b"no descriptor"]) == frames[1:]
+        arena.lose([*frames, b"no descriptor"])
+        assert arena.stats().blocks == 1  # what is open stays
+        assert bytes(opened) == bytes(5000)
+        with pytest.raises(SharedMemoryError, match="outlived"):
+            SharedMemory().decode(memoryview(frames[1]), 5000)
+        kept = arena.array(np.ones(1000))
+        arena.lose([arena.to(1).encode(memoryview(kept).cast("B"))])
+        assert arena.stats().blocks == 2  # held here
+        arena.lose(frames)  # twice does no harm
+        del opened, kept
+        assert arena.stats().blocks == 0

@@ -16,8 +16,10 @@ maps do.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from canning import Serializer
 from ..shared import ArenaError, SharedArena
 from . import inband
 from .layout import check_layout
+from .unread import Unread
 
 TRIED: Final = "1.6.0"
 # loky imports this module in the middle of its own import, where `set_loky_pickler` is all there is
@@ -70,6 +73,7 @@ class Pickler:
     def dump(self, obj: Any) -> None:
         """Pickle an object; raises `SerializationError`."""
         frames = _SIDE.serializer(self.dispatch_table).serialize_object(obj)
+        _SIDE.note(frames)
         _SIDE.by_value = inband.write(self._file, frames, writable=self.writable)
 
 
@@ -88,6 +92,7 @@ class _Side:
         self._table: dict[type, Callable[[Any], Any]] | None = None
         self._arena: SharedArena | None = None
         self._kept: dict[bool, Serializer] = {}
+        self._unread: WeakKeyDictionary[threading.Thread, Unread] = WeakKeyDictionary()
 
     def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
         """Give the serializer that heeds reducers; ours are the arrays, where there is an arena."""
@@ -100,6 +105,16 @@ class _Side:
             self._kept = {False: by_name, True: by_name.evolve(pickler="cloudpickle")}
             self._table = dict(table)
         return self._kept[self.by_value]
+
+    def note(self, frames: list[Any]) -> None:
+        """Note what goes to the processes that this thread feeds: it is gone when they are."""
+        if len(frames) > 1:
+            thread = threading.current_thread()
+            unread = self._unread.get(thread)
+            if unread is None:
+                unread = self._unread[thread] = Unread()
+                finalize(thread, unread.free).atexit = False
+            unread.note(self._arena, frames)
 
 
 def _new_arena() -> SharedArena | None:

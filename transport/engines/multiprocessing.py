@@ -19,8 +19,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import _SafeQueue
 from contextlib import contextmanager
+from multiprocessing.pool import Pool
+from multiprocessing.queues import Queue
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final
 
@@ -30,6 +34,7 @@ from ..shared import ArenaError, SharedArena
 from . import inband
 from .layout import check_layout
 from .replacing import Replaced
+from .unread import Unread
 
 TRIED: Final = "3.11"
 check_layout(
@@ -40,6 +45,10 @@ check_layout(
         "multiprocessing.connection:Connection.send": (),
         "multiprocessing.queues:Queue._feed": ("dumps",),
         "multiprocessing.queues:SimpleQueue.put": ("dumps",),
+        "multiprocessing.queues:Queue._start_thread": ("_feed", "_on_queue_feeder_error"),
+        "multiprocessing.pool:Pool._handle_tasks": ("put", "taskqueue"),
+        "multiprocessing.pool:Pool.__init__": ("_handle_tasks",),
+        "concurrent.futures.process:_SafeQueue._on_queue_feeder_error": ("pending_work_items",),
     },
 )
 
@@ -85,6 +94,8 @@ class _Side:
             frames, in_main = self._by_name.serialize_object(obj), False
         except SerializationError:
             frames, in_main = self._by_value.serialize_object(obj), True
+        if _THREAD.unread is not None:
+            _THREAD.unread.note(self._arena, frames)
         return inband.dumps(frames, writable=self.writable, in_main=in_main)
 
     def _renew(self) -> None:
@@ -112,5 +123,46 @@ def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> 
         raise pickle.PicklingError(str(error)) from error
 
 
+class _Thread(threading.local):
+    """Keep what this thread sends to processes whose end it will see."""
+
+    unread: Unread | None = None
+
+
+_THREAD: Final = _Thread()
+
+
+def _noting(stock: Callable[..., None], *arguments: Any) -> None:
+    """Run a thread that feeds the processes of a pool; when it ends they are done, or have ended too."""
+    _THREAD.unread = unread = Unread()
+    try:
+        stock(*arguments)
+    finally:
+        unread.free()
+
+
+_STOCK_TASKS: Final = Pool._handle_tasks  # type: ignore[attr-defined]
+_STOCK_FEED: Final = Queue._feed  # type: ignore[attr-defined]
+
+
+def _tasks(*arguments: Any) -> None:
+    """Be ``Pool._handle_tasks``."""
+    _noting(_STOCK_TASKS, *arguments)
+
+
+def _feed(*arguments: Any) -> None:
+    """Be ``Queue._feed``; of other queues than an executor's nobody knows who may read them yet."""
+    if any(isinstance(getattr(each, "__self__", None), _SafeQueue) for each in arguments):
+        _noting(_STOCK_FEED, *arguments)
+    else:
+        _STOCK_FEED(*arguments)
+
+
 _SIDE: Final = _Side()
-_REPLACED: Final = Replaced([(ForkingPickler, "dumps", classmethod(_dumps))])
+_REPLACED: Final = Replaced(
+    [
+        (ForkingPickler, "dumps", classmethod(_dumps)),
+        (Pool, "_handle_tasks", staticmethod(_tasks)),
+        (Queue, "_feed", staticmethod(_feed)),
+    ]
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,7 +14,7 @@ from canning.buffers import Frame, address, span
 
 from .blocks import Block
 from .copying import copy
-from .descriptor import MAGIC, SIZE, parse
+from .descriptor import MAGIC, SIZE, Place, parse
 from .errors import ArenaError, ArenaFull
 from .ledger import UNKNOWN, Ledger
 from .memory import PAGE, unsupported
@@ -217,6 +217,27 @@ class SharedArena:
             else:
                 default_memory.unforward(origin, place, readers)
 
+    def waiting(self, frames: Sequence[Any]) -> list[bytes]:
+        """Give the frames that are descriptors of memory here which nobody has opened yet."""
+        return [frame for frame, place in self._own(frames) if self._ledger.is_waiting(place)]
+
+    def lose(self, frames: Sequence[Any]) -> None:
+        """Free the memory of messages that whoever was to open them has not opened, and never will.
+
+        >>> with SharedArena("16MiB", threshold=1000) as arena:
+        ...     lost = arena.to(1).encode(memoryview(bytes(5000)))
+        ...     arena.lose([lost])
+        ...     arena.stats().used
+        0
+        """
+        for _, place in self._own(frames):
+            self._ledger.lose(place)
+
+    def _own(self, frames: Sequence[Any]) -> Iterator[tuple[bytes, Place]]:
+        for frame in frames:
+            if type(frame) is bytes and len(frame) == SIZE and frame.startswith(self._ledger.origin):
+                yield frame, parse(frame)[1]
+
     # -- the whole ---------------------------------------------------------------------------------
 
     def stats(self) -> ArenaStats:
@@ -240,6 +261,11 @@ class SharedArena:
     def closed(self) -> bool:
         """Tell whether `close` was called."""
         return self._ledger.fd < 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether this process made it, and not one of which it is a fork."""
+        return os.getpid() == self._ledger.pid
 
     def _open(self) -> Ledger:
         self._check_process()

@@ -174,6 +174,22 @@ class Ledger(Desk):
             if block is not None and block.generation == place.generation:
                 block.readers = max(block.readers - readers, 0)
 
+    def is_waiting(self, place: Place) -> bool:
+        """Tell whether a message's memory is there and nobody has opened it yet."""
+        block = self._blocks.get(place.block)
+        if block is None or block.generation != place.generation or block.opened:
+            return False
+        records = (self.head.record(slot, block.number) for slot in self._claimed.nonzero()[0].tolist())
+        return not any(self.words[at] == block.generation and self.words[at + OPENED] for at in records)
+
+    def lose(self, place: Place) -> None:
+        """Say that nobody will come for a message any more; where somebody has, nothing changes."""
+        with self:
+            if self.is_waiting(place):
+                block = self._blocks[place.block]
+                block.readers = 0
+                self._retire(block, _READ)
+
     def _collect(self, count: int, least: int) -> None:
         """Look at so many of the blocks that were sent, and take back those that are read, or given up."""
         for _ in range(min(count, len(self._sent))):
