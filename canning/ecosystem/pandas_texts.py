@@ -176,21 +176,26 @@ _FEW, _SHORT = 32, 1024
 def can_arrow_text(array: Any) -> Any:
     """Take an array of text in Arrow's memory apart."""
     chunks = array._pa_array
+    node_of, _, _, is_large = _arrow()
     if chunks.num_chunks != 1:
-        nodes = list(map(_take_apart(), chunks.chunks))
+        nodes = list(map(node_of, chunks.chunks))
     else:
         chunk = chunks.chunk(0)
         few = len(chunk) <= _FEW and _size_of(chunk.buffers()[2]) <= _SHORT
-        nodes = [chunk.to_pylist() if few else _take_apart()(chunk)]
-    return nodes, str(chunks.type), array.dtype.na_value is pd.NA
+        nodes = [chunk.to_pylist() if few else node_of(chunk)]
+    name = "large_string" if is_large(chunks.type) else str(chunks.type)
+    return nodes, name, array.dtype.na_value is pd.NA
 
 
 @functools.lru_cache(maxsize=1)
-def _take_apart() -> Any:
-    """Give what takes arrays of pyarrow apart, which pandas may do without."""
+def _arrow() -> tuple[Any, Any, Any, Any]:
+    """Give what knows pyarrow, which pandas may do without; an import in its place takes 2 of 20 µs."""
+    import pyarrow as pa
+
+    from .arrow_building import array_of, checked_array_of
     from .arrow_nodes import node_of
 
-    return node_of
+    return node_of, array_of, checked_array_of, pa.large_string().equals
 
 
 def _size_of(buffer: Any) -> int:
@@ -223,10 +228,12 @@ def arrow_text(state: Any, *, checked: bool = False) -> Any:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
         array._pa_array = _few_texts(kind, tuple(nodes[0]))
     else:
-        from .arrow_building import array_of, checked_array_of, chunked_of
+        import pyarrow as pa
 
-        make = partial(checked_array_of, kind) if checked else partial(array_of, (kind, (), None))
-        array._pa_array = chunked_of(kind, nodes, make)
+        _, array_of, checked_array_of, _ = _arrow()
+        shape = kind if checked else (kind, (), None)
+        make = checked_array_of if checked else array_of
+        array._pa_array = pa.chunked_array([make(shape, node) for node in nodes], kind)
     array._dtype = dtype
     return array
 
