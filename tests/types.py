@@ -63,15 +63,15 @@ them take 0.30 of the best peer's time, a `state_dict` 0.94, a sparse one 0.03.
 |---|---|
 | DataFrame of 10 x 3 numbers; with text; of 10 x 6 mixed | 0.31; 0.30; 0.43 |
 | 1,000 x 50 of six kinds; 1,000 columns, a third of them text; 1M x 50 numbers | 0.67; 0.88; 0.48 |
-| 200,000 times; categories; categories of 300 names | 0.26; 0.31; 0.50 |
+| 200,000 times; categories; categories of 300 names | 0.26; 0.31; 0.45 |
 | 200,000 texts in Arrow; strings of Python's own | 0.24; 0.57 |
 | 100,000 points of geopandas; 5,000 polygons | 0.49; 0.55 |
 | polars DataFrame of 200,000 rows; Pillow image of 8 MB | 0.05; 0.19 |
 | 100 tensors of 100 KB; a `state_dict` with tied weights; a sparse tensor | 0.08; 0.06; 0.01 |
 | 16 MB of jax; 4 KB | 0.03; 1.2 |
 | xarray Dataset of 16 MB; 10 places of it; pint Quantity of 8 MB | 0.77; 0.78; 0.82 |
-| Arrow table of two columns; 1,000 of its rows; structs of lists and dictionaries | 1.19; 1.44; 1.18 |
-| sparse matrix; the same as coordinates | 1.21; 1.08 |
+| Arrow table of two columns; 1,000 of its rows; structs of lists and dictionaries | 1.08; 1.41; 1.13 |
+| sparse matrix; the same as coordinates | 1.19; 1.06 |
 
 Pickle is faster where it only refers to memory, and the object is one of pyarrow or scipy, whose pickling is
 compiled or trivial; here it is looked up which buffers share memory, and what a slice leaves out. An Arrow
