@@ -72,7 +72,8 @@ IMPORTS: Final = rows(
         known="fickling's list",
     ),
     call("multiprocessing.spawn:_fixup_main_from_path", "$LAID/script.py", known="fickling's list"),
-    call("compileall:compile_file", "$LAID/script.py", fires="compile", known="fickling's list"),
+    # The last argument says to compile what is compiled already, as it is where another attack has run it.
+    call("compileall:compile_file", "$LAID/script.py", None, True, fires="compile", known="fickling's list"),
     call("py_compile:compile", "$LAID/script.py", "$MARK", fires=FILE, known="fickling's list"),
     does(
         "pip.main",
@@ -107,7 +108,12 @@ LOADERS: Final = rows(
         Call("multiprocessing.reduction:ForkingPickler.loads", INNER),
         known="fickling's list",
     ),
-    call("torch:load", "$LAID/attack.pkl", needs=("torch",), known="picklescan's list"),
+    does(  # with a module of pickle's kind, torch reads whatever that reads
+        "torch.load",
+        Call("torch:load", "$LAID/attack.pkl", None, Call("importlib:import_module", "pickle")),
+        needs=("torch",),
+        known="picklescan's list",
+    ),
     call("torch.storage:_load_from_bytes", INNER, needs=("torch",), known="fickling's list"),
     call("torch.utils.collect_env:run", SHELL, fires=FILE, needs=("torch",), known="GHSA-f745-w6jp-hpxx"),
     call(
@@ -122,7 +128,7 @@ LOADERS: Final = rows(
         "torch.utils.bottleneck.__main__:run_cprofile",
         COMPILED,
         {},
-        needs=("torch",),
+        needs=("torch.utils.bottleneck",),
         known="GHSA-4r9r-ch6f-vxmx",
     ),
 )
