@@ -15,6 +15,7 @@ https://www.blosc.org/posts/new-bitshuffle-filter/ has more on shuffling.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ _WIDEST: Final = 32
 _LOG2: Final = range(12, 25)
 
 
-class BlockCodec:
+class BlockCodec(ABC):
     """Compress a frame block by block.
 
     Attributes:
@@ -47,13 +48,13 @@ class BlockCodec:
     id = ""
     shuffles = True
 
+    @abstractmethod
     def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
         """Compress one block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decompress(self, data: memoryview, size: int) -> Any:
         """Give back the `size` bytes of a block, and never more; raises anything for what is damaged."""
-        raise NotImplementedError
 
     def encode(self, buffer: memoryview, *, itemsize: int) -> bytes | None:
         """Compress a frame; None where that saves less than 3 % of it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
 
-class Desk:
+class Desk(ABC):
     """Do one thing at a time, and take back the number of a block at any time.
 
     A view can die anywhere, also in the middle of what its thread does under the lock. So `hand_in` only
@@ -20,9 +21,9 @@ class Desk:
         self._lock: Any = threading.RLock()  # never taken twice, but it knows who has it
         self._returned: deque[int] = deque()
 
+    @abstractmethod
     def take_back(self, block: int) -> None:
         """See to one block that came back; the lock is held."""
-        raise NotImplementedError
 
     def __enter__(self) -> None:
         """Take the lock, and see to all that came back before.
