@@ -19,6 +19,8 @@ def test_every_object_has_its_golden_frames() -> None:
     }
 
 
+# torch says once a process that it will give quantized tensors up one day.
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor.* are deprecated:UserWarning")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_golden_frames_are_read(path: Path, tmp_path: Path) -> None:
     if path.stem == "array-strings" and "array-strings" not in build():
