@@ -12,7 +12,6 @@ from .buffers import owner_key, span
 from .canned import set_attributes
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, extent, plan
-from .naming import UnwrittenName
 from .registry import Registry
 
 Reduced = Any
@@ -74,7 +73,6 @@ class ArrayReducers:
         "share",
         "small",
         "threshold",
-        "unwritten",
         "versions",
         "views",
         "whole",
@@ -87,7 +85,6 @@ class ArrayReducers:
         self.outside: list[memoryview] = []
         self.small: dict[int, Array] = {}
         self.descriptions: dict[int, tuple[np.dtype[Any], Any]] = {}
-        self.unwritten: list[UnwrittenName] = []
         self.codes: list[Any] = []
         self.versions: dict[str, str] = {}
         self.as_source = False
@@ -100,7 +97,6 @@ class ArrayReducers:
         self.outside.clear()
         self.small.clear()
         self.descriptions.clear()
-        self.unwritten.clear()
         self.codes.clear()
         self.classes.clear()
         self.bytecode = False

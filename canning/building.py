@@ -16,6 +16,7 @@ from .buffers import address, aligned_copy, joined_already
 from .calls import ALL, CALLS, MAKERS, NONE
 from .canned import CannedObject, Namespace, Reference, make_bytes, open_canned
 from .code.making import fill_function, make_function
+from .code.renaming import look_up
 from .dtypes import BY_NAME
 from .layout import clusters
 from .registry import Registry, rebuild
@@ -202,6 +203,10 @@ class Builder:
         """Look a reference up, or give it as it is where there is nowhere to look."""
         reference = Reference(name)
         return reference if self.g is None else reference.get_object(self.g)
+
+    def named(self, module: str, name: str) -> Any:
+        """Look up a name that led nowhere where the message was written."""
+        return look_up(module, name) if self.finder is None else self.finder.find(module, name)
 
     def function(self, *parts: Any) -> Any:
         """Make a function that came by value, in the receiver's namespace where there is one."""

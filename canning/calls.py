@@ -32,9 +32,12 @@ from .canned import (
     open_canned,
 )
 from .code.making import fill_function, make_function
+from .code.renaming import look_up
 
 CALLS: Final = __name__
 """The module that headers name."""
+NAMED: Final = (CALLS, "named")
+"""What is called with a name that led nowhere where the message was written."""
 
 
 def array(*args: Any) -> CannedArray:
@@ -102,6 +105,11 @@ def registered(*args: Any) -> CannedRegistered:
     return CannedRegistered(*args)
 
 
+def named(module: str, name: str) -> Any:
+    """Give what a name stands for that led nowhere where the message was written; see `Stub`."""
+    return look_up(module, name)
+
+
 def function(*parts: Any) -> types.FunctionType:
     """Make a function that came by value."""
     return make_function(*parts)
@@ -114,7 +122,7 @@ def fill(made: types.FunctionType, state: Any) -> None:
 
 ALL: Final = (
     *(array, objects, strings, subclass, masked, scalar, dtype, raw),
-    *(view, message, reference, canned, registered, function, fill),
+    *(view, message, reference, canned, registered, named, function, fill),
 )
 PURPOSES: Final = {
     "array": "an array",
@@ -130,6 +138,7 @@ PURPOSES: Final = {
     "reference": "a name in the reader's namespace",
     "canned": "an object of a canned class",
     "registered": "an object of a registered type",
+    "named": "a name that led nowhere at the writer",
     "function": "a function by value: its code comes with the message",
     "fill": "what belongs to a function by value",
 }

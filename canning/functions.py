@@ -76,6 +76,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         *,
         interactive: bool = False,
     ) -> None:
+        self._kinds: dict[type, Callable[..., Any] | None] = {types.FunctionType: type(self)._reduce_function}
         self._cells: dict[int, CellOf] = {}
         self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
@@ -86,19 +87,23 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions and classes; leave all else to the table."""
         kind = type(obj)
-        if kind is types.FunctionType:
-            return NotImplemented if obj in _BY_NAME else self._reduce_function(obj)
-        if issubclass(kind, type) and kind is not StubType:
-            if kind is ARRAY_TYPE and is_nameless(obj):
-                return NotImplemented
-            if obj in METACLASSES:
-                return type, (METACLASSES[obj],)
-            if self._registry.goes_by_value(obj):
-                reduced = cloudpickle.cloudpickle._dynamic_class_reduce(obj)
-            else:
-                reduced = super().reducer_override(obj)
-            return reduced if type(reduced) is not tuple else self._complete(obj, reduced)
-        return NotImplemented
+        try:
+            reduce = self._kinds[kind]
+        except KeyError:
+            is_class = issubclass(kind, type) and kind is not StubType
+            reduce = self._kinds[kind] = type(self)._reduce_class if is_class else None
+        return NotImplemented if reduce is None else reduce(self, obj)
+
+    def _reduce_class(self, cls: Any) -> Any:
+        if type(cls) is ARRAY_TYPE and is_nameless(cls):
+            return NotImplemented
+        if cls in METACLASSES:
+            return type, (METACLASSES[cls],)
+        if self._registry.goes_by_value(cls):
+            reduced = cloudpickle.cloudpickle._dynamic_class_reduce(cls)
+        else:
+            reduced = super().reducer_override(cls)
+        return reduced if type(reduced) is not tuple else self._complete(cls, reduced)
 
     def _complete(self, cls: Any, reduced: Any) -> Any:
         """Add the slots to a class that cloudpickle has reduced, and what makes it a dataclass as source.
@@ -126,6 +131,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return without_made(cls, reduced)
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
+        if function in _BY_NAME:
+            return NotImplemented
         by_value = is_local(function) or self._registry.goes_by_value(function)
         if not by_value and cloudpickle.cloudpickle._should_pickle_by_reference(function):
             return NotImplemented

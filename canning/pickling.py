@@ -4,10 +4,7 @@ The plain C pickler goes first, since it asks Python only for the types that the
 it cannot know, and when one of them shows, the object is pickled once more, by a `Plan` that says so:
 
 * memory that small arrays share (`ShareAgain`);
-* an instance of a class that must go by value (`ByValueClass`): the class is written *ahead* of the
-  object, into the pickler's memo, and the instances stay at the C pickler's speed;
-* a function or module that must go by value: `ByValuePickler` takes over; functions that are found
-  before (see `planning`) go ahead like classes;
+* a function, class or module that must go by value (`ByName`): `ByValuePickler` takes over;
 * bytes between the threshold and 64 KiB, which the C pickler copies into its stream: they go ahead too.
 
 Bytes of 64 KiB and more the C pickler hands to its file as the very object; `Sink` makes buffers of them.
@@ -36,8 +33,8 @@ from .code.stubs import Stub, StubType
 from .code.versions import note_class
 from .functions import ByValuePickler, CellOf, is_local, reduce_cached
 from .instances import reducer_of_instances
-from .naming import MAIN, is_of_main, with_names
-from .planning import Ahead, ByName, ByValueClass, Plan
+from .naming import MAIN, is_of_main
+from .planning import Ahead, ByName, Plan
 from .reducers import Reducers
 from .sink import ARRAYS, DIRECT, NO_ARRAYS, Sink
 
@@ -66,7 +63,6 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.reducers = reducers
         self.by_value = by_value
         self.main = main
-        self.ahead: list[type] = []
         self.registry = reducers.registry
         self.codes = reducers.codes
         self.version = self.known = -1
@@ -131,9 +127,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             found = _BY_VALUE.get(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:
             return found
-        by_value = is_local(cls) or self.registry.goes_by_value(cls)
-        if by_value and self.main and not self.by_value and cls not in self.ahead:
-            raise ByValueClass(cls)
+        if self.main and not self.by_value and (is_local(cls) or self.registry.goes_by_value(cls)):
+            raise ByName
         return reducer_of_instances(cls, self.reducers.classes)
 
     def _find_ours(self, cls: type) -> Callable[[Any], Any] | None:
@@ -149,12 +144,6 @@ class Table(dict[type, Callable[[Any], Any]]):
             if base in self.own and (base is not np.generic or np.dtype(cls).type is cls):
                 return self.own[base]
         return None
-
-    def put_ahead(self, classes: list[type]) -> None:
-        """Let instances of these classes, and of no others, go without a look at how their class goes."""
-        for cls in self.ahead:
-            self.pop(cls, None)
-        self.ahead = list(classes)
 
 
 class Writer:
@@ -201,7 +190,7 @@ class Writer:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
 
         The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
-        `ShareAgain`, `ByValueClass`, `Ahead`, `ByName` where a plan is needed.
+        `ShareAgain`, `Ahead`, `ByName` where a plan is needed.
         """
         if self.table:  # which has nothing to forget while messages are numbers and texts
             self.table.refresh()
@@ -213,7 +202,6 @@ class Writer:
             if (
                 len(chunk) >= sink.threshold
                 or sink.body is not None
-                or noted.unwritten
                 or chunk.rfind(MAIN) >= 0  # which is all that a short header can hide
             ):
                 return self._finish(pickler)
@@ -231,11 +219,10 @@ class Writer:
         self.sink.reset(watch=plan.watch)
         self.table.refresh()
         self.by_value_table.refresh()
-        self.table.put_ahead(plan.classes)
         pickler = self.pickler
         if plan.by_value:
             pickler = self._new_by_value_pickler()
-        self.reducers.by_value = plan.by_value or bool(plan.classes)
+        self.reducers.by_value = plan.by_value
         pickler.memo = self._write_ahead(plan)
         self.sink.pickler = pickler
         try:
@@ -251,14 +238,10 @@ class Writer:
         if self.planned:
             self.planned = False
             self.sink.pickler = self.pickler
-            self.table.put_ahead([])
 
     def _finish(self, pickler: Any) -> Body:
         """Give the header that was pickled, unless it asks for another plan."""
         sink, reducers = self.sink, self.reducers
-        if reducers.unwritten:
-            memo = pickler.memo.copy()
-            sink.rewrite(lambda chunk: with_names(chunk, reducers.unwritten, memo))
         if sink.body is not None or len(sink.only) >= sink.threshold:
             self._look_closely(pickler)
         elif sink.only.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
@@ -293,24 +276,6 @@ class Writer:
         for obj in plan.ahead:
             sink.open().write(sink.set_aside(obj) + b"\x940")
             memo[id(obj)] = (len(memo), obj)
-        if not plan.classes:
-            return memo
-        pickler = self._new_by_value_pickler()
-        pickler.memo = memo
-        for cls in plan.classes:
-            sink.pickler = pickler
-            pickler.dump(cls)
-            sink.finish()
-            if sink.suspicious or sink.unseen:
-                sink.suspicious = True  # whatever the memo shows: it is gone then
-                self._look_into_memo(pickler)
-            sink.end_pickle()
-        memo = pickler.memo.copy()
-        for key, (number, obj) in list(memo.items()):
-            if is_of_main(obj):  # whoever names it again has to write it again, and be noticed
-                del memo[key]
-                hidden = object()
-                memo[id(hidden)] = (number, hidden)
         return memo
 
 

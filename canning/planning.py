@@ -21,16 +21,6 @@ from .naming import names_marked
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
 _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
-_CONTAINERS: Final = frozenset((tuple, list, dict, set, frozenset))
-_CLASSES_AHEAD: Final = 8
-"""Classes that are put ahead one by one; with more of them `ByValuePickler` takes over."""
-
-
-class ByValueClass(Exception):
-    """Ask for a class to be written ahead of the object."""
-
-    def __init__(self, cls: type) -> None:
-        self.cls = cls
 
 
 class Ahead(Exception):
@@ -41,10 +31,10 @@ class Ahead(Exception):
 
 
 class ByName(Exception):
-    """Ask for `ByValuePickler`, since the header names something in ``__main__``."""
+    """Ask for `ByValuePickler`, since the C pickler would name what no other process finds by its name."""
 
 
-CURABLE: Final = (ByName, ByValueClass, pickle.PicklingError, AttributeError, TypeError)
+CURABLE: Final = (ByName, pickle.PicklingError, AttributeError, TypeError)
 """What is raised where something can only go by value. Any other error is an object's own, and asking it
 once more would but run its methods twice."""
 _PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "pickle"))
@@ -57,7 +47,6 @@ class Plan:
     Attributes:
         share, whole, apart: what `Reducers.reset` takes.
         ahead: bytes and bytearrays to be set aside before the object is looked at.
-        classes: classes and functions to be written by value before it.
         by_value: whether `ByValuePickler` does all.
         watch: whether to look for bytes that the pickler copies.
     """
@@ -66,7 +55,6 @@ class Plan:
     whole: frozenset[Any] = frozenset()
     apart: bool = False
     ahead: list[Any] = field(default_factory=list)
-    classes: list[Any] = field(default_factory=list)
     by_value: bool = False
     watch: bool = True
 
@@ -82,11 +70,9 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, share=True, whole=plan.whole | error.whole)
     if isinstance(error, Ahead) and plan.watch:
         return replace(plan, ahead=error.objects, watch=False)
-    if isinstance(error, ByValueClass) and len(plan.classes) < _CLASSES_AHEAD:
-        return replace(plan, classes=[*plan.classes, error.cls])
     if plan.by_value or not by_value or not isinstance(error, CURABLE) or _is_own(error):
         raise error
-    return replace(plan, by_value=True, classes=[])
+    return replace(plan, by_value=True)
 
 
 def _is_own(error: Exception) -> bool:
@@ -106,7 +92,7 @@ def _is_own(error: Exception) -> bool:
 
 def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:
     """Ask for a better plan where a header names what was marked to go by value."""
-    if (plan is None or not plan.by_value) and names_marked(body, marked, plan.classes if plan else ()):
+    if (plan is None or not plan.by_value) and names_marked(body, marked):
         raise ByName
 
 
@@ -123,38 +109,5 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
         items = ()
     if len(items) > _FEW and type(next(iter(items))) in _QUICK:
         items = islice(items, _FEW)
-    if FunctionType in map(type, items):
-        plan = _plan_for(
-            [item for item in _in_sight(obj) if type(item) is FunctionType and is_local(item)], obj
-        )
-        if plan is not None:
-            return plan
-    if (kind is FunctionType and is_local(obj)) or _PICKLE_BY_VALUE_MODULES:
-        return Plan(by_value=True)
-    return None
-
-
-def _in_sight(obj: Any) -> Any:
-    items = obj.values() if type(obj) is dict else obj
-    return islice(items, _FEW) if type(next(iter(items))) in _QUICK else items
-
-
-def _plan_for(functions: list[Any], obj: Any) -> Plan | None:
-    found = list({id(function): function for function in functions}.values())
-    if not found:
-        return None
-    if len(found) > _CLASSES_AHEAD or not _is_long(obj, 2) or _PICKLE_BY_VALUE_MODULES:
-        return Plan(by_value=True)
-    return Plan(classes=found)
-
-
-def _is_long(obj: Any, levels: int) -> bool:
-    """Tell whether a container, or one not far below, has items enough to be worth a pickler of its own.
-
-    A second one takes some 40 µs more for a call with small arguments.
-    """
-    if type(obj) not in _CONTAINERS:
-        return False
-    if len(obj) > _FEW or not levels:
-        return len(obj) > _FEW
-    return any(_is_long(item, levels - 1) for item in (obj.values() if type(obj) is dict else obj))
+    by_value = any(type(item) is FunctionType and is_local(item) for item in (obj, *items))
+    return Plan(by_value=True) if by_value or _PICKLE_BY_VALUE_MODULES else None

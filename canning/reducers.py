@@ -18,7 +18,7 @@ import cloudpickle
 import numpy as np
 
 from . import calls
-from .array_reducers import ArrayReducers, Reduced, array_call
+from .array_reducers import ArrayReducers, Reduced
 from .buffers import flat
 from .canned import MARKS, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from .code.code_source import reduce_code
@@ -26,7 +26,6 @@ from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_o
 from .code.versions import note_class
 from .errors import SerializationError
 from .layout import dense_bytes
-from .naming import UnwrittenName
 from .registry import Canner, canned_state
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
@@ -118,16 +117,14 @@ class Reducers(ArrayReducers):
         return reduce_stub(stub, self._aside)
 
     def stub_class(self, cls: type) -> Reduced:
-        """Reduce a name that leads nowhere to what is replaced by it when the header is done."""
+        """Reduce a name that leads nowhere, which no pickler writes, to a call that looks it up."""
         if cls is Stub:
             return cls.__qualname__  # as pickle has it, the name by which it is found
         if not is_stub_class(cls):
             raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
-        before = (name.cls for name in self.unwritten if name.cls.__module__ == cls.__module__)
-        name = UnwrittenName(cls, next(before, None))
-        self.unwritten.append(name)
+        self.named = True
         self.versions.update(versions_of(cls))
-        return array_call, name.arguments
+        return calls.named, (cls.__module__, cls.__qualname__)
 
     def _aside(self, buffer: Any) -> Any:
         view = dense_bytes(buffer) if isinstance(buffer, np.ndarray) else memoryview(buffer)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import io
 import struct
 import sys
-from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +51,6 @@ class Sink:
         pickler: the one that writes here.
         only: the first chunk, which is all there is of most headers.
         body: the header so far, its first bytes left open, once there is more than that.
-        starts: where in it the chunks start, each a FRAME and what follows.
         entries: where the large objects go.
         watch: whether to look for smaller bytes that the pickler copied.
         suspicious: whether some seem to be there. No more chunks are kept then: this attempt is good for
@@ -71,7 +68,6 @@ class Sink:
         "names_main",
         "only",
         "pickler",
-        "starts",
         "suspicious",
         "threshold",
         "unseen",
@@ -81,7 +77,6 @@ class Sink:
     def __init__(self, threshold: int, entries: list[Any]) -> None:
         self.threshold = threshold
         self.entries = entries
-        self.starts: list[int] = []
         self.pickler: Any = None
         self.reset()
 
@@ -112,14 +107,12 @@ class Sink:
         if self.body is None:
             self.body = io.BytesIO()
             self.body.write(ARRAYS)
-            self.starts.clear()
             if self.only:
                 self._append(self.only)
         return self.body
 
     def _append(self, chunk: bytes) -> None:
         body = self.open()
-        self.starts.append(body.tell())
         body.write(memoryview(chunk)[_PROTO:] if self._first else chunk)
 
     def close(self, *, arrays: bool) -> Body:
@@ -130,26 +123,6 @@ class Sink:
         self.body.write(ARRAYS if arrays else _FILLED)
         self.body.seek(0, io.SEEK_END)
         return self.body
-
-    def rewrite(self, change: Callable[[bytes], bytes]) -> None:
-        """Put in the place of each chunk what `change` makes of it."""
-        if self.body is None:
-            self.only = change(self.only)
-            return
-        header = self.body.getvalue()
-        self.body.seek(self.starts[0])
-        for start, end in pairwise((*self.starts, len(header))):
-            self.body.write(change(header[start:end]))
-        self.body.truncate()
-
-    def end_pickle(self) -> None:
-        """Let another pickle follow: what stands for the object of this one is thrown away."""
-        body = self.open()
-        body.seek(-1, io.SEEK_END)
-        body.write(b"0")  # POP in the place of STOP
-        self.names_main = False
-        self._last = None
-        self._first = True
 
     def finish(self) -> None:
         """Look at the last chunk too."""

@@ -38,7 +38,6 @@ from canning import (
     serialize_object,
     unpack_apply_message,
 )
-from canning.functions import ByValuePickler
 
 from . import samples
 from .harness import assert_equal, check_round_trip, check_uncopied
@@ -1040,32 +1039,10 @@ def test_a_replaced_copyreg_function_counts() -> None:
         copyreg.dispatch_table.pop(Local, None)
 
 
-# -- functions ahead of what they stand beside -----------------------------------------------------------
+# -- functions beside other things -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "beside", [lambda f: {"items": ITEMS, "f": f}, lambda f: [*ITEMS, f], lambda f: (f, ITEMS, f)]
-)
-def test_functions_in_sight_go_ahead_of_what_the_c_pickler_writes(
-    beside: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    factor = 3
-    asked: list[Any] = []
-    ask = ByValuePickler.reducer_override
-    monkeypatch.setattr(
-        ByValuePickler, "reducer_override", lambda self, obj: asked.append(obj) or ask(self, obj)
-    )
-    got = through(beside(lambda x: x * factor))
-    assert not [obj for obj in asked if type(obj) is Point]
-    found = [each for each in (got.values() if type(got) is dict else got) if callable(each)]
-    assert {each(2) for each in found} == {6}
-    assert len({id(each) for each in found}) == 1
-
-
-ITEMS = [Point(number, 2.0) for number in range(200)]
-
-
-def test_a_function_that_goes_ahead_and_holds_what_it_stands_in() -> None:
+def test_a_function_that_holds_what_it_stands_in() -> None:
     obj: dict[str, Any] = {"rows": list(range(10))}
     obj["f"] = lambda: obj
     got = through(obj)
@@ -1073,12 +1050,12 @@ def test_a_function_that_goes_ahead_and_holds_what_it_stands_in() -> None:
     assert got["rows"] is got["f"]()["rows"]
 
 
-def test_more_functions_than_go_ahead() -> None:
+def test_many_functions() -> None:
     got = through([(lambda number=number: number) for number in range(30)])
     assert [f() for f in got] == list(range(30))
 
 
-def test_names_of_main_are_noticed_behind_what_went_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_main_are_noticed_beside_what_goes_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     main = sys.modules["__main__"]
     namespace = typed("class Local: pass\ndef named(): return 5\nf = lambda: 6")
     monkeypatch.setattr(main, "named", namespace["named"], raising=False)

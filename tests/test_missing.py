@@ -381,19 +381,28 @@ def test_stubs_go_back_to_what_they_were(shop: Any, protocol: int | None) -> Non
         assert loads(twice)["array"].unit == "m"
 
 
-@pytest.mark.parametrize("name", [*(name for name in everything_names() if name != "method"), "all", "many"])
-def test_stubs_go_back_to_the_same_bytes(shop: Any, name: str) -> None:
+@pytest.mark.parametrize("name", [*everything_names(), "all", "many"])
+def test_stubs_go_on_as_often_as_one_likes(shop: Any, name: str) -> None:
     obj = everything(shop)
-    obj.pop("method")  # a class method by way of its class comes back by its own name
     obj["many"] = [shop.Person(str(number), [shop.Pair(number, 1.5)]) for number in range(300)]
-    obj["all"] = list(
-        obj.values()
-    )  # a key that is called as a class or function is would be one string with it
-    frames = canning.serialize_object(obj[name])
-    frames = [bytearray(frame) for frame in frames]  # as they arrive: what is read-only would stay so
+    obj["all"] = list(obj.values())
+    frames = arrived(obj[name])
     without(shop)
     stubs, _ = canning.deserialize_object(frames, missing="stub")
-    assert list(map(bytearray, canning.serialize_object(stubs))) == frames
+    passed_on = arrived(stubs)
+    assert passed_on[1:] == frames[1:]
+    assert arrived(canning.deserialize_object(passed_on, missing="stub")[0]) == passed_on
+    if name != "method":  # a class method by way of its class comes back by its own name
+        assert named_of_shop(passed_on) >= named_of_shop(frames)
+
+
+def named_of_shop(frames: list[Any]) -> set[str]:
+    return {each.name for each in canning.inspect(frames).globals if each.module == "shop"}
+
+
+def arrived(obj: Any) -> list[bytearray]:
+    """Give frames as they arrive: what is read-only would stay so."""
+    return list(map(bytearray, canning.serialize_object(obj)))
 
 
 def test_names_are_written_whatever_is_in_the_memo(shop: Any) -> None:
@@ -416,7 +425,8 @@ def test_what_a_message_says_of_versions_goes_on_with_stubs(shop: Any) -> None:
     assert VERSIONS in parse(frames[0]).extensions  # type: ignore[union-attr]
     without(shop)
     stubs, _ = canning.deserialize_object(frames, missing="stub")
-    assert canning.serialize_object(stubs) == frames
+    passed_on, said = parse(canning.serialize_object(stubs)[0]), parse(frames[0])
+    assert passed_on.extensions[VERSIONS] == said.extensions[VERSIONS]  # type: ignore[union-attr]
 
 
 def test_calls_with_a_stub_and_something_else_stay_calls(shop: Any) -> None:

@@ -2,8 +2,8 @@
 
 The unpickler makes an object by a few steps: a name, a call or ``__new__``, a state, items. A `Stub` takes
 note of each, and `reduce_stub` gives them to the pickler again. A name that leads nowhere is a class of its
-own, a `StubType`; on the way out its two strings are written ahead of the object (see `pickling`), since
-no pickler writes a name that it cannot find.
+own, a `StubType`; on the way out it is a call of `calls.named`, since no pickler writes a name that it
+cannot find.
 """
 
 from __future__ import annotations

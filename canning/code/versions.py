@@ -56,9 +56,12 @@ def _names(body: bytes, top: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _name_within(top: bytes) -> re.Pattern[bytes]:
-    """Match what picklers write for the first name of a module: two strings, each memoized, STACK_GLOBAL."""
+    """Match what picklers write for the first name of a module: two strings, each memoized, STACK_GLOBAL.
+
+    Or, of a name that leads nowhere, TUPLE2: two arguments of `calls.named`.
+    """
     return re.compile(
-        rb"\x8c." + re.escape(top) + rb"(?:\.[^\x94]*)?\x94(?:\x8c.[^\x94]*\x94|h.|j....)\x93", re.S
+        rb"\x8c." + re.escape(top) + rb"(?:\.[^\x94]*)?\x94(?:\x8c.[^\x94]*\x94|h.|j....)[\x93\x86]", re.S
     )
 
 

@@ -15,7 +15,7 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..calls import old_names
+from ..calls import NAMED, old_names
 from ..trust import DEFAULT_LIMITS, Limits
 from ..wire import stamp_of
 from .nodes import LONG, Break, Limit, Named, Node, Text
@@ -152,6 +152,10 @@ class Stacks:
         """Push what a call gives; `args` may be that of many calls, and is not copied."""
         self.act(at, kind)
         node = self.new(kind, at, [target, args, *keywords])
+        if node.target == NAMED and list(map(type, node.args)) == [str, str]:
+            self.stack.pop()
+            module, name = node.args
+            return self.name(module, name, at)
         self.calls.append(node)
         if type(target) is Node and target.kind == "name":
             target.value.called(node, len(node.args))
