@@ -49,19 +49,19 @@ def look(given: Any) -> Any:
     return type(given["masked"]).__name__, deep[0] is deep[1], deep[0].flags.writeable, deep[0].flags.aligned
 
 
-def families() -> list[str]:
-    from distributed.protocol.serialize import families, serialize
+def serializes() -> str:
+    from distributed.protocol.serialize import serialize
 
-    return [families["dask"][0].__module__, families["pickle"][0].__module__, serialize.__module__]
+    return serialize.__module__
 
 
 def test_client_to_worker_to_worker_and_back(client: Any) -> None:
-    here, there = families(), client.run(families)
+    here, there = serializes(), client.run(serializes)
     first, second = sorted(client.scheduler_info()["workers"])
     canned.register(client)
     canned.register(client)
     try:
-        assert set(families()) == {"transport.engines.dask"}
+        assert serializes() == "transport.engines.dask"
         array = np.ones(200_000)
         given = {"masked": np.ma.masked_equal(np.arange(5000), 3), "deep": [array, array], 4: "mixed"}
         [future] = client.scatter([given], workers=[first], direct=True, hash=False)
@@ -75,7 +75,7 @@ def test_client_to_worker_to_worker_and_back(client: Any) -> None:
             client.submit(lambda x: 1 / 0, future, pure=False).result(60)
     finally:
         canned.unregister(client)
-    assert (families(), client.run(families)) == (here, there)
+    assert (serializes(), client.run(serializes)) == (here, there)
 
 
 def shared_here() -> int:
@@ -272,7 +272,7 @@ def test_what_canning_cannot_send_goes_as_before() -> None:
 
 
 def test_asynchronous_client() -> None:
-    async def there_and_back() -> list[str]:
+    async def there_and_back() -> str:
         quiet = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
         async with (
             distributed.LocalCluster(n_workers=1, asynchronous=True, **quiet) as cluster,
@@ -283,13 +283,13 @@ def test_asynchronous_client() -> None:
             given = {"x": np.ones(LARGE // 8), 4: "mixed"}
             there = await client.scatter([given], direct=True, hash=False)
             assert await client.submit(total, there[0]) == LARGE // 8
-            there = (await client.run(families)).popitem()[1]
+            there = (await client.run(serializes)).popitem()[1]
             await canned.unregister(client)
             return there
 
-    here = families()
-    assert set(asyncio.run(there_and_back())) == {"transport.engines.dask"}
-    assert families() == here
+    here = serializes()
+    assert asyncio.run(there_and_back()) == "transport.engines.dask"
+    assert serializes() == here
 
 
 def sys_frame_holder() -> Any:

@@ -4,12 +4,13 @@
     transport.engines.dask.register(client)      # here, and on all workers, those that come later too;
                                                  # `await` it where the client is asynchronous
 
-or ``register()`` in each process, or ``dask worker --preload transport.engines.dask``. The scheduler needs
-nothing: it hands data on as it came.
+or ``register()`` in each process, or ``dask worker --preload transport.engines.dask``.
 
-Frames stay Dask's: it splits, compresses and spills them, and its header says what they are. What canning
-cannot send, and types that others have registered with Dask, go as they went before. As ever with Dask,
-whoever can connect to a cluster can run code in it.
+Data goes canned; a task graph, which the scheduler reads, goes as Dask sends it, so the scheduler needs no
+canning. A canned message is one that Dask's family "pickle" reads: a process that reads it needs canning
+installed, but not registered. Frames stay Dask's: it splits, compresses and spills them. What canning cannot
+send, and types that others have registered with Dask, go as they went before. As ever with Dask, anyone who
+can connect to a cluster can run code in it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from canning import Codecs, SerializationError, Serializer, default_codecs, default_registry
 
 from ..shared import default_memory
+from . import inband
 from .dask_sharing import FIELD, Sharing
 from .layout import check_layout
 
@@ -32,11 +34,10 @@ check_layout(
     "distributed",
     TRIED,
     {
-        "distributed.protocol.serialize": ("families", "register_serialization_family"),
+        "distributed.protocol.serialize": ("dask_serialize",),
         "distributed.protocol.serialize:serialize": ("families", "Serialize", "iterate_collection"),
-        "distributed.protocol.serialize:deserialize": ("families",),
         "distributed.protocol.serialize:serialize_and_split": ("serialize",),
-        "distributed.protocol.serialize:pickle_dumps": ("context",),
+        "distributed.protocol.serialize:pickle_loads": ("ensure_writeable_flag", "pik"),
     },
 )
 
@@ -52,87 +53,57 @@ _CONTAINERS: Final = (list, tuple, set, dict)
 _MARKED: Final = (protocol.Serialize, protocol.Serialized, protocol.ToPickle, protocol.Pickled)
 _SERIALIZER: Final = Serializer(writable=True, codecs=Codecs([default_memory], beside=default_codecs))
 _SHARING: Final = Sharing(_SERIALIZER)
-_LONG: Final = 1024
-_STOCK: Final = {name: protocol.families[name] for name in ("dask", "pickle")}
 _serialize: Final = protocol.serialize
 _STOCK_INFO: Final = Comm.handshake_info
 _STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 
 
-def _dumps(obj: Any, context: dict[str, Any] | None) -> Message:
-    """Give a header and frames of Dask's.
-
-    A canned header that is long is a frame too, so that Dask compresses and splits it. Dask reads the
-    first buffer of a message into the same memory as what stands before it, at any address, and all others
-    into memory of their own; so a buffer of one byte goes before ours. Without it, 200 MB were copied again
-    on arrival, to be aligned, and took three times as long as without canning.
+def _canned(obj: Any, context: dict[str, Any] | None) -> Message:
+    """Give a header and frames as Dask's own family "pickle" has them, so that every process can read them.
 
     A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
     MiB, and join them again by a copy.
     """
-    head, *frames = _SHARING.serializer(context).serialize_object(obj)
-    if frames:
-        frames.insert(0, memoryview(bytearray(1)))
-    header: dict[str, Any] = {"canned": bytes(head)}
-    if len(head) >= _LONG:
-        frames.insert(0, bytes(head))
-        header["canned"] = b""
+    frames = inband.dumps_apart(_SHARING.serializer(context).serialize_object(obj), writable=True)
+    header: dict[str, Any] = {"serializer": "pickle", "writeable": (True,) * (len(frames) - 1)}
     if context is not None and not context.get("compression"):
         header["compression"] = (False,) * len(frames)
     return header, frames
 
 
-def _loads(name: str, header: dict[str, Any], frames: list[Any]) -> Any:
-    if "canned" not in header:
-        return _STOCK[name][1](header, frames)
-    head = header["canned"]
-    if not head:
-        head, *frames = frames
-    return _SERIALIZER.deserialize_object([head, *frames[1:]])[0]
-
-
-def _dask_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
-    """Be Dask's own family: arrays of numpy, and what is registered with canning, are ours."""
-    kind = type(obj)
-    if (isinstance(obj, np.ndarray) and kind.__module__.startswith("numpy")) or default_registry.find(kind):
-        try:
-            return _dumps(obj, context)
-        except SerializationError:
-            pass  # objects in an array, say, that only Dask can send
-    return protocol.dask_dumps(obj, context=context)  # type: ignore[no-any-return]
-
-
-def _pickle_dumps(obj: Any, context: dict[str, Any] | None = None) -> Message:
-    """Be the family of all else."""
-    try:
-        return _dumps(obj, context)
-    except SerializationError:
-        return protocol.pickle_dumps(obj, context=context)  # type: ignore[no-any-return]
-
-
-def _serialize_whole(
+def _serialize_canned(
     x: Any, serializers: Any = None, on_error: str = "message", context: Any = None, **options: Any
 ) -> Message:
-    """Be ``serialize``: a container that Dask would send item by item goes as one.
+    """Be ``serialize``: what canning can send goes as one pickle, and all else as ever.
 
-    So what its parts share stays shared, and a list of a million ints does not become a million messages.
+    A container goes whole: so what its parts share stays shared, and a list of a million ints does not become
+    a million messages.
     """
     data = x.data if type(x) is protocol.Serialize else x
-    ours = type(data) in _CONTAINERS and (serializers is None or "pickle" in serializers)
-    if ours and not any(
-        isinstance(part, _MARKED) for part in (data.values() if type(data) is dict else data)
-    ):
+    if (serializers is None or "pickle" in serializers) and _is_ours(data):
         try:
-            header, frames = _dumps(data, context)
+            return _canned(data, context)
         except SerializationError:
-            pass
-        else:
-            return {**header, "serializer": "pickle"}, frames
+            pass  # Dask may know how, and its error is the one that its users know
     return _serialize(x, serializers, on_error, context, **options)  # type: ignore[no-any-return]
 
 
-def _family(name: str, dumps: Any) -> tuple[Any, Any, bool]:
-    return dumps, lambda header, frames: _loads(name, header, frames), True
+def _is_ours(data: Any) -> bool:
+    """Tell whether canning should try: not with Dask's own objects, nor with types registered with Dask."""
+    kind = type(data)
+    if kind in _CONTAINERS:
+        return not any(isinstance(part, _MARKED) for part in (data.values() if kind is dict else data))
+    if issubclass(kind, _MARKED) or any(base.__module__.startswith("dask.") for base in kind.__mro__):
+        return (
+            False  # a graph of tasks: the scheduler reads it, and pickles its parts again in Dask's own way
+        )
+    if (kind.__module__.startswith("numpy") and isinstance(data, np.ndarray)) or default_registry.find(kind):
+        return True
+    try:
+        protocol.dask_serialize.dispatch(kind)
+    except TypeError:
+        return True
+    return False
 
 
 def _handshake_info(self: Any) -> dict[str, Any]:
@@ -149,19 +120,10 @@ def _handshake_configuration(local: dict[str, Any], remote: dict[str, Any]) -> A
     return _STOCK_CONFIGURATION(local, remote)
 
 
-class _Families:
-    """Let the dictionary of families be replaced entry by entry, as if these were attributes."""
-
-    def __init__(self, families: dict[str, Any]) -> None:
-        object.__setattr__(self, "__dict__", families)
-
-
 _REPLACED: Final = Replaced(
     [
-        (_Families(protocol.families), "dask", _family("dask", _dask_dumps)),
-        (_Families(protocol.families), "pickle", _family("pickle", _pickle_dumps)),
-        (protocol, "serialize", _serialize_whole),
-        (distributed.protocol, "serialize", _serialize_whole),
+        (protocol, "serialize", _serialize_canned),
+        (distributed.protocol, "serialize", _serialize_canned),
         (Comm, "handshake_info", _handshake_info),
         (Comm, "handshake_configuration", staticmethod(_handshake_configuration)),
     ]

@@ -17,6 +17,9 @@ from canning.wire import CODE, FOOTER, LIVE, PLAIN
 
 from ..shared import default_memory
 
+_LONG = 1024
+"""Bytes from which a header is a buffer too, so that it is not copied, and that engines may compress it."""
+
 
 class Inband:
     """Be pickled as what frames stand for; their memory is copied once, into the pickle."""
@@ -27,7 +30,8 @@ class Inband:
 
     def __reduce__(self) -> tuple[Any, ...]:
         head, *buffers = self.frames
-        return read, (*self.options, bytes(head), *map(pickle.PickleBuffer, buffers))
+        short = bytes(head) if len(head) < _LONG else pickle.PickleBuffer(head)
+        return read, (*self.options, short, *map(pickle.PickleBuffer, buffers))
 
 
 def write(file: Any, frames: list[Any], *, writable: bool = False, in_main: bool = False) -> bool:
@@ -63,6 +67,25 @@ def dumps(frames: list[Any], *, writable: bool = False, in_main: bool = False) -
     file = io.BytesIO()
     write(file, frames, writable=writable, in_main=in_main)
     return file.getbuffer()
+
+
+def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
+    """Give a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` gives the object.
+
+    A long header is a buffer too. A message that is a plain pickle is all there is, and its reader needs no
+    canning.
+
+    >>> import numpy as np
+    >>> head, *buffers = dumps_apart(Serializer().serialize_object({"x": np.arange(1000)}))
+    >>> len(buffers), pickle.loads(head, buffers=buffers)["x"].sum()
+    (1, np.int64(499500))
+    """
+    length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
+    if len(frames) == 1 and flags & (PLAIN | LIVE):
+        return [memoryview(frames[0])[:length]]
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(Inband(frames, writable=writable, in_main=False), 5, buffer_callback=buffers.append)
+    return [head, *(buffer.raw() for buffer in buffers)]
 
 
 def read(writable: bool, in_main: bool, *frames: Any) -> Any:
