@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from .buffers import ALIGNMENT, Frame, flat
 from .canned import Namespace
+from .choices import check_choices
 from .errors import DeserializationError
 from .message import default_serializer
 from .progress import OnProgress, watching
@@ -27,6 +28,7 @@ _STEP: Final = 8 * 1024 * 1024
 """Bytes between two reports of progress."""
 _SOME: Final = 40
 """Characters of a file's name in that of its part: a name may have 255 bytes."""
+_READERS: Final = {"data": default_serializer.evolve(trust="data"), "code": default_serializer}
 
 
 def _pad(length: int) -> bytes:
@@ -82,18 +84,31 @@ def dumps(obj: Any, **options: Any) -> bytes:
     return b"".join(_blob(default_serializer.serialize_object(obj, **options)))
 
 
-def loads(blob: Any, g: Namespace | None = None, **options: Any) -> Any:
+def loads(blob: Any, g: Namespace | None = None, *, trust: str = "data", **options: Any) -> Any:
     """Build the object that `dumps` or `pickle.dumps` put into a blob.
 
-    `blob` has the buffer protocol; arrays are views of it, read-only where it is (``writable=True``
-    copies them). As with pickle, **whoever wrote the blob can run any code here.** Raises
-    `DeserializationError` where it is damaged.
+    Args:
+        blob: anything with the buffer protocol; arrays are views of it, read-only where it is
+            (``writable=True`` copies them).
+        g: the namespace for functions that were written by value, and for references.
+        trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
+            runs nothing. ``"code"`` reads everything as pickle does: **whoever wrote the blob can run any
+            code here.**
+        **options: those of `Serializer`.
+
+    Raises `DeserializationError` for a blob that is damaged, or needs more trust: the error says for what.
 
     >>> import pickle
-    >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}), trust="data")
+    >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}))
     ({'a': 1}, {'a': 1})
+    >>> loads(dumps(print))
+    Traceback (most recent call last):
+    canning.errors.DeserializationError: this message needs builtins.print (a function): ...
+    >>> loads(dumps(print), trust="code")
+    <built-in function print>
     """
-    obj, rest = default_serializer.evolve(**options).deserialize_object(frames_of(blob), g)
+    check_choices(trust=trust)
+    obj, rest = _READERS[trust].evolve(**options).deserialize_object(frames_of(blob), g)
     if rest:
         raise DeserializationError(f"the blob holds {len(rest)} frames more than one object has")
     return obj
@@ -171,6 +186,7 @@ def load(
     g: Namespace | None = None,
     *,
     mmap: bool = True,
+    trust: str = "data",
     on_progress: OnProgress | None = None,
     progress: bool = False,
     **options: Any,
@@ -180,13 +196,15 @@ def load(
     With `mmap` arrays are read-only views of the mapped file, which stays mapped as long as one of them
     lives, and only the pages that are touched are read. `dump` may replace the file meanwhile; where anything
     else writes over it or cuts it short, arrays change, or the process dies of SIGBUS (as with a memmap).
-    With a key the file is not mapped but read: what was checked must not change afterwards. As with pickle,
-    **whoever wrote the file can run any code here**; with a key, whoever has the key.
+    With a key the file is not mapped but read: what was checked must not change afterwards.
 
     Args:
         path: what `dump` or `pickle.dump` wrote.
         g: the namespace for functions that were written by value, and for references.
         mmap: map the file; False reads it, and arrays are writable.
+        trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
+            runs nothing. ``"code"`` reads everything as pickle does: **whoever wrote the file can run any
+            code here**; with a key, whoever has the key.
         on_progress: called with the bytes read and the bytes that there are, about once every 8 MiB; of a
             mapped file nothing is read beforehand, and all of it is reported at once.
         progress: show a bar, for which rich must be installed.
@@ -203,7 +221,7 @@ def load(
     with Path(path).open("rb") as file:
         if not mmap or options.get("key") is not None:
             memory: Any = _read_watched(file, on_progress, progress) if watched else bytearray(file.read())
-            return _load(memory, path, g, options)
+            return _load(memory, path, g, trust, options)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
         except ValueError:  # nothing can be mapped of an empty file
@@ -211,12 +229,14 @@ def load(
     if watched:
         with watching(on_progress, progress, "mapping") as report:
             report(len(memory), len(memory))
-    return _load(memory, path, g, options)
+    return _load(memory, path, g, trust, options)
 
 
-def _load(memory: Any, path: str | os.PathLike[str], g: Namespace | None, options: dict[str, Any]) -> Any:
+def _load(
+    memory: Any, path: str | os.PathLike[str], g: Namespace | None, trust: str, options: dict[str, Any]
+) -> Any:
     try:
-        return loads(memory, g, **options)
+        return loads(memory, g, trust=trust, **options)
     except DeserializationError as error:
         error.add_note(f"in the file {os.fspath(path)}")
         raise

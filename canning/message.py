@@ -280,14 +280,15 @@ class Serializer:
     def deserialize_object(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
     ) -> tuple[Any, list[Any]]:
-        """Build the first object of a message; return it with the frames that are left.
+        """Build the first object of a message, **running what it names, as pickle does**; give the rest too.
 
         `frames` are bytes, bytearray, memoryview, `zmq.Frame` or anything else with the buffer
         protocol. Arrays are views of them, so a frame lives as long as its array does. `g` is the
         namespace in which references are looked up and functions by value run. A frame 0 without a
         trailer is read as a plain pickle.
 
-        The C unpickler reads the header: **whoever wrote the message can run any code here.** Raises
+        With ``trust="code"``, the default here, the C unpickler reads the header: **whoever wrote the message
+        can run any code.** ``trust="data"`` runs none of it, and is the default of `load` and `loads`. Raises
         `DeserializationError` where the message is damaged or names what is not here, and with a key
         `AuthenticationError` where it is not signed with it.
 
@@ -327,9 +328,10 @@ class Serializer:
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        """Build function, arguments and keyword arguments of a call, with the same trust.
+        """Build the parts of a call, **running what the message names, as pickle does**: ``trust="code"``.
 
-        As `deserialize_object`. Raises `DeserializationError` for a message that is not one call.
+        Returns function, arguments and keyword arguments. Reads as `deserialize_object` does. Raises
+        `DeserializationError` for a message that is not one call.
 
         >>> unpack_apply_message(pack_apply_message(min, [[3, 4]]))
         (<built-in function min>, ([3, 4],), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import io
 import os
@@ -29,7 +30,7 @@ from canning import (
 from canning.files import frames_of
 
 from .harness import assert_equal
-from .samples import Trace
+from .samples import Point, Trace
 
 LARGE = np.arange(5000.0)
 OBJ = {"a": LARGE, "b": [b"x" * 2000, LARGE[10:20], np.ones((30, 40)).T], "c": "text"}
@@ -74,12 +75,43 @@ def test_plain_pickles_in_blobs_and_files(protocol: int, tmp_path: Path) -> None
     path = tmp_path / "plain.pickle"
     with path.open("wb") as file:
         pickle.dump([1, LARGE], file, protocol)
-    assert_equal([1, LARGE], loads(path.read_bytes()))
-    assert_equal([1, LARGE], load(path))
+    assert_equal([1, LARGE], loads(path.read_bytes(), trust="code"))
+    assert_equal([1, LARGE], load(path, trust="code"))
+
+
+def test_what_comes_from_elsewhere_is_data_unless_told(tmp_path: Path) -> None:
+    blob = dumps([print])
+    (tmp_path / "f").write_bytes(blob)
+    for read in (lambda **options: loads(blob, **options), lambda **options: load(tmp_path / "f", **options)):
+        with pytest.raises(DeserializationError, match=r"builtins.print .*trust=.code."):
+            read()
+        assert read(trust="code") == [print]
+    with pytest.raises(ValueError, match="trust='nobody'"):
+        loads(blob, trust="nobody")
+
+
+@pytest.mark.parametrize(
+    ("obj", "way"),
+    [
+        (Point(1), r'read the message with allow=\{"tests.samples.Point"\}; read it with trust="code" only'),
+        (collections.ChainMap(), r'register it with data=True .*; read it with trust="code" only'),
+        (print, r'\(a function\): read it with trust="code" only'),
+    ],
+    ids=["plain fields", "another class", "function"],
+)
+def test_a_refusal_names_the_safe_way_first(obj: Any, way: str) -> None:
+    with pytest.raises(DeserializationError, match=way):
+        loads(dumps(obj))
+    with pytest.raises(
+        DeserializationError, match=r"import nowhere and read the message with allow=.*; read"
+    ):
+        loads(b"\x80\x04\x8c\x07nowhere\x8c\x05Point\x93.")
+    with pytest.raises(DeserializationError, match=r"^(?!.*allow=)"):  # a name is a stranger's text
+        loads(b'\x80\x04\x8c\x07nowhere\x8c\x09"}, key="A\x93.')
 
 
 def test_a_namespace_and_options() -> None:
-    assert loads(dumps(Reference("x")), {"x": 5}) == 5
+    assert loads(dumps(Reference("x")), {"x": 5}, trust="code") == 5
     assert loads(dumps(LARGE), writable=True).flags.writeable
     assert len(frames_of(dumps([b"x" * 100], buffer_threshold=50))) == 2
 
@@ -251,7 +283,7 @@ def test_arrays_outlive_the_file_and_the_map(tmp_path: Path) -> None:
 
 def test_references_in_files(tmp_path: Path) -> None:
     dump([Reference("x")], tmp_path / "r")
-    assert load(tmp_path / "r", {"x": 5}) == [5]
+    assert load(tmp_path / "r", {"x": 5}, trust="code") == [5]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_two_folders(tmp_path: Path) -> None:
         """
     receive = """
         import inspect, pickle, sys, traceback, canning
-        f = canning.load(sys.argv[1])
+        f = canning.load(sys.argv[1], trust="code")
         got = f()
         assert got["g"] == 102 and got["text"] == "some words" and got["spaced"] == "spaced"
         try:

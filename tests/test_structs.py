@@ -37,14 +37,14 @@ def node(value):
     return Node(value=value)
 
 sent = [Record(np.arange(1000.0), my_a=2), Base(my_a=1), Node(Node(value=3)), node]
-assert type(canning.loads(canning.dumps(sent))[0]) is Record
+assert type(canning.loads(canning.dumps(sent), trust="code")[0]) is Record
 canning.dump(sent, sys.argv[1])
 '''
 READER = """
 import sys
 import canning, msgspec
 
-record, base, node, make = canning.load(sys.argv[1])
+record, base, node, make = canning.load(sys.argv[1], trust="code")
 Record = type(record)
 print(record.total(), Record.kind, Record.__doc__, Record.__match_args__, Record.__struct_config__.tag)
 print(msgspec.json.encode(base), base.__struct_config__.frozen, isinstance(record, type(base)))
@@ -53,7 +53,7 @@ try:
     Record(None, my_a=1)
 except ValueError as error:
     print(error)
-again = canning.loads(canning.dumps(node))
+again = canning.loads(canning.dumps(node), trust="code")
 print(again == node, type(again) is type(node))
 print(msgspec.json.decode(b'{"type": "base", "myA": 5}', type=type(base)))
 """

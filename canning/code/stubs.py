@@ -163,7 +163,7 @@ def _reduce_class(cls: Any) -> Any:
 def _read_again(blob: bytes) -> Any:
     from ..files import loads
 
-    return loads(blob, missing="stub")
+    return loads(blob, trust="code", missing="stub")
 
 
 def class_name(cls: type) -> str:

@@ -68,14 +68,13 @@ _CLASS: Final = (
     "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
     "import it, or it is registered with data=True, its name is enough"
 )
+_CODE: Final = 'read it with trust="code" only if you trust its sender to run any code here'
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
 
 
 def refuse(what: str) -> DeserializationError:
     """Make the error for something that a stranger's message may not hold."""
-    return DeserializationError(
-        f'this message needs {what}: load it with trust="code" only if you trust who sent it'
-    )
+    return DeserializationError(f"this message needs {what}: {_CODE}")
 
 
 def name_for_errors(module: object, name: object) -> str:
@@ -93,6 +92,30 @@ def describe_name(module: str, name: str) -> str:
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
     return f"{name_for_errors(module, name)} ({kind})"
+
+
+def refuse_name(module: str, name: str) -> DeserializationError:
+    """Make the error for a name that this reader does not know; say the safe way out first.
+
+    >>> print(refuse_name("collections", "ChainMap"))
+    this message needs collections.ChainMap (a class): register it with data=True ...
+    """
+    what = describe_name(module, name)
+    dotted = f"{module}.{name}"
+    plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= _SHOWN
+    if not plain or module.partition(".")[0] == "canning" or (module, name) == _SKELETON:
+        return refuse(what)
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    allow = f'allow={{"{dotted}"}}'
+    if found is None:
+        way = f"if it is a class of plain fields, import {module} and read the message with {allow}"
+    elif not isinstance(found, type):
+        return refuse(what)
+    elif kind_of(found) is None:
+        way = "register it with data=True and a decoder of plain data"
+    else:
+        way = f"read the message with {allow}"
+    return DeserializationError(f"this message needs {what}: {way}; {_CODE}")
 
 
 class Allowed:

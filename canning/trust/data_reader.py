@@ -19,7 +19,7 @@ import numpy as np
 
 from ..calls import CALLS
 from ..errors import DeserializationError
-from . import Allowed, Limits, describe_name, enum_member, kind_of, new_instance, refuse, set_fields
+from . import Allowed, Limits, enum_member, kind_of, new_instance, refuse, refuse_name, set_fields
 from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
@@ -249,7 +249,7 @@ class DataReader(StackMachine):
         else:
             cls = self.allowed.find(module, name)
             if cls is None:
-                raise refuse(describe_name(module, name))
+                raise refuse_name(module, name)
             found = (
                 Name(functools.partial(enum_member, cls), cls) if kind_of(cls) == "enum" else Name(None, cls)
             )

@@ -47,9 +47,7 @@ def loads(frames: list[bytes]) -> Any:
     turn = sum(frames[0][-20:]) if frames else 0
     if turn % 2:
         blob[turn % min(len(blob), 64)] ^= 1 << (turn % 8)
-    return canning.loads(
-        blob[: turn % 2000] if turn % 7 == 0 else blob, trust="data", registry=READER.registry
-    )
+    return canning.loads(blob[: turn % 2000] if turn % 7 == 0 else blob, registry=READER.registry)
 
 
 def call(frames: list[bytes]) -> Any:

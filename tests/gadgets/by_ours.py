@@ -68,9 +68,7 @@ CANNED: Final = rows(
     does("canning.trust, sys.audit", Call("canning.trust:sys.audit", FIRED)),
     does("canning.code.making, builtins.eval", Call("canning.code.making:builtins.eval", CODE)),
     does("canning.arrays, np.testing.runstring", Call("canning.arrays:np.testing.runstring", CODE, {})),
-    call("canning:loads", INNER),
     call("canning:deserialize_object", [INNER]),
-    call("canning:load", "$LAID/attack.pkl"),
     call("canning:dump", 1, "$MARK", fires=FILE),
     does(
         "the namespace of a script",

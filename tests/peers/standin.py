@@ -56,7 +56,7 @@ def loads(data: Any, /, *, buffers: Iterable[Any] | None = None, **options: Any)
     """Read what `dumps` gave, and what pickle did."""
     try:
         if bytes(data[: len(files.MAGIC)]) == files.MAGIC:
-            return canning.loads(data, writable=True)
+            return canning.loads(data, writable=True, trust="code")
         if buffers is not None and bytes(data[-len(wire.MAGIC) :]) == wire.MAGIC:
             return canning.deserialize_object([data, *buffers])[0]
     except canning.CanningError as error:
