@@ -178,16 +178,15 @@ def _checked_series(state: Any) -> Any:
 
 def _can_frame(frame: Any) -> Any:
     manager = frame._mgr
-    blocks = [(*_place(block), pack(block.values)) for block in manager.blocks]
     columns, index = manager.axes
+    blocks = [(*_place(block, len(columns)), pack(block.values)) for block in manager.blocks]
     return blocks, index, columns, *_more(frame)
 
 
-def _place(block: Any) -> tuple[Any, ...]:
+def _place(block: Any, columns: int) -> tuple[Any, ...]:
+    """Say where the columns of a block are: the arguments of a range, or an array of numbers and two None."""
     where = block.mgr_locs.indexer
-    if type(where) is slice:
-        return where.start, where.stop, where.step or 1
-    return where, None, None
+    return where.indices(columns) if type(where) is slice else (where, None, None)
 
 
 def _frame(state: Any) -> Any:
@@ -197,7 +196,8 @@ def _frame(state: Any) -> Any:
 
 
 def _where(start: Any, stop: Any, step: Any) -> Any:
-    return start if stop is None else slice(start, stop, step)
+    """Give the place of a block as pandas takes it: a slice goes down to the first column by ending nowhere."""
+    return start if stop is None else slice(start, None if stop < 0 else stop, step)
 
 
 def _checked_frame(state: Any) -> Any:
@@ -206,45 +206,42 @@ def _checked_frame(state: Any) -> Any:
     need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
     need(type(blocks) is list, "a frame without blocks")
     _check_more(tuple(more))
-    made = []
+    made, places = [], []
+    left = len(columns)
     for block in blocks:
         start, stop, step, values = parts(
             block, (int, np.ndarray), (int, type(None)), (int, type(None)), object
         )
         values = unpack(values, checked=True)
         need(is_values(values), "a block of something else than values")
-        where = _checked_place(start, stop, step, len(columns), values)
-        count = len(range(*where.indices(stop))) if isinstance(where, slice) else len(where)
-        need(values.shape in _shapes(values, count, len(index)), "a block that does not fit its frame")
-        made.append((values, where))
-    _check_cover([where for _, where in made], len(columns))
+        place = _checked_place(start, stop, step, len(columns))
+        left -= len(place)
+        need(left >= 0, "columns in two blocks")
+        need(values.shape in _shapes(values, len(place), len(index)), "a block that does not fit its frame")
+        need(len(place) <= max(values.nbytes, 10_000), "a block of nothing")
+        made.append((values, _where(start, stop, step)))
+        places.append(place)
+    _check_cover(places, len(columns))
     return _with(make_frame(made, index, columns), tuple(more))
 
 
-def _checked_place(start: Any, stop: Any, step: Any, columns: int, values: Any) -> Any:
-    """Check where the columns of a block are; a slice with steps of 1, or an array of numbers."""
+def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:
+    """Check where the columns of a block are: a range within the frame, or an array of numbers."""
     if stop is None:
-        return one_dimensional(start, "iu")
-    need(
-        type(start) is int and 0 <= start <= columns and -1 <= stop <= columns and step,
-        "a block out of place",
-    )
-    if step == 1:
-        return slice(start, max(start, stop))
-    need(len(range(start, stop, step)) <= max(values.nbytes, 10_000), "a block of nothing")
-    return np.arange(start, stop, step)
+        return one_dimensional(start, "i")
+    need(type(start) is int and 0 <= start <= columns and -1 <= stop <= columns and step, "a block out of place")
+    return range(start, stop, step)
 
 
 def _check_cover(places: list[Any], columns: int) -> None:
     """Check that each column is in one block, in no more time than there are blocks and numbers in them."""
-    lows = [np.array([where.start]) if isinstance(where, slice) else where for where in places]
-    highs = [np.array([where.stop]) if isinstance(where, slice) else where + 1 for where in places]
-    low, high = (
-        np.concatenate([*bounds, np.array([], np.int64)]).astype(np.int64) for bounds in (lows, highs)
-    )
-    low, high = low[low < high], high[low < high]
+    runs = [place for place in places if isinstance(place, range) and abs(place.step) == 1 and place]
+    others = [np.asarray(place) for place in places if not (isinstance(place, range) and abs(place.step) == 1)]
+    lows = [np.array([min(run[0], run[-1]) for run in runs]), *others]
+    highs = [np.array([max(run[0], run[-1]) for run in runs]), *others]
+    low, high = (np.concatenate(bounds).astype(np.int64) for bounds in (lows, highs))
     order = np.argsort(low)
-    bounds = np.concatenate([[0], high[order]]), np.concatenate([low[order], [columns]])
+    bounds = np.concatenate([[0], high[order] + 1]), np.concatenate([low[order], [columns]])
     need(np.array_equal(*bounds), "columns in no block, or in two")
 
 

@@ -8,6 +8,7 @@ imported already. Where the same few objects come again and again, pickle is fas
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import sys
 from functools import partial
@@ -212,30 +213,32 @@ def _few_texts(kind: Any, items: tuple[str | None, ...]) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
+    """Give the class of an array of text, what its constructor takes besides the text, and Arrow's type."""
     import pyarrow as pa
 
     need(name in ("string", "large_string"), "text that is none")
     dtype = text_dtype("pyarrow", missing)
-    return dtype, dtype.construct_array_type(), pa.string() if name == "string" else pa.large_string()
+    cls = dtype.construct_array_type()
+    takes_dtype = "dtype" in inspect.signature(cls).parameters  # from pandas 3 on; before, the class says it
+    kind = pa.string() if name == "string" else pa.large_string()
+    return cls, {"dtype": dtype} if takes_dtype else {}, kind
 
 
 def arrow_text(state: Any, *, checked: bool = False) -> Any:
     """Put one together."""
     nodes, name, missing = state
-    dtype, cls, kind = _arrow_text_kind(name, missing)
-    array = cls.__new__(cls)  # as pandas unpickles one
+    cls, more, kind = _arrow_text_kind(name, missing)
     if len(nodes) == 1 and type(nodes[0]) is list:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
-        array._pa_array = _few_texts(kind, tuple(nodes[0]))
+        chunks = _few_texts(kind, tuple(nodes[0]))
     else:
         import pyarrow as pa
 
         _, array_of, checked_array_of, _ = _arrow()
         shape = kind if checked else (kind, (), None)
         make = checked_array_of if checked else array_of
-        array._pa_array = pa.chunked_array([make(shape, node) for node in nodes], kind)
-    array._dtype = dtype
-    return array
+        chunks = pa.chunked_array([make(shape, node) for node in nodes], kind)
+    return cls(chunks, **more)
 
 
 def checked_arrow_text(state: Any) -> Any:
