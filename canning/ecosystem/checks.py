@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
 from typing import Any, Final
 
@@ -9,9 +10,15 @@ import numpy as np
 
 from ..errors import DeserializationError
 from ..layout import Array
+from ..trust import DEFAULT_LIMITS
+from ..trust.keys import weigh
 from ..trust.plain import check
+from ..trust.work import charge
 
-_ATOMS: Final = (type(None), bool, int, float, complex, str, bytes, dt.datetime, dt.date, dt.timedelta)
+_SEEDED: Final = frozenset((type(None), bool, str, bytes))
+_PLAIN: Final = frozenset((*_SEEDED, int, float))
+_COLLISIONS: Final = 64
+"""Different labels that may have the same hash; honest ones have two or three."""
 
 
 def parts(state: Any, *kinds: type | tuple[type, ...]) -> Any:
@@ -43,19 +50,36 @@ def one_dimensional(array: Any, kinds: str, length: int | None = None) -> Array:
 
 
 def label(name: Any) -> Any:
-    """Check what is to name or to index something: an atom, or a tuple of atoms.
+    """Check what is to name or to index something: whatever may be the key of a dict.
 
     Labels are hashed, and a tuple that holds another twice, and so on, hashes for ever.
     """
-    kinds = map(type, name) if type(name) is tuple else (type(name),)
-    need(all(kind in _ATOMS or issubclass(kind, _SCALARS) for kind in kinds), "an unusual label")
+    if type(name) not in _PLAIN:
+        charge(weigh(name, DEFAULT_LIMITS))
     return name
+
+
+def labels(names: list[Any]) -> None:
+    """Check many labels, which must not have been chosen to collide in a table of them."""
+    counts: collections.Counter[int] = collections.Counter()
+    for name in names:
+        if type(label(name)) not in _SEEDED:
+            counts[hash(name)] += 1
+    if counts and max(counts.values()) > _COLLISIONS:
+        _check_equal([name for name in names if counts[hash(name)] > _COLLISIONS])
+
+
+def _check_equal(names: list[Any]) -> None:
+    """Check that labels of one hash are one label again and again: of others a look-up takes for ever."""
+    kinds: dict[int, set[Any]] = {}
+    for name in names:
+        known = kinds.setdefault(hash(name), set())
+        charge(len(known))
+        known.add(name)
+        need(len(known) <= _COLLISIONS, "labels that were made to collide")
 
 
 def time_zone(zone: Any) -> Any:
     """Check a time zone, or that there is none."""
     need(zone is None or isinstance(zone, dt.tzinfo), "a time zone that is none")
     return zone
-
-
-_SCALARS: Final = (np.generic, dt.datetime, dt.timedelta)

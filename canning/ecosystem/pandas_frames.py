@@ -17,7 +17,7 @@ from pandas.arrays import DatetimeArray, TimedeltaArray
 from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
 
 from ..registry import Canner
-from .checks import label, need, one_dimensional, parts
+from .checks import label, labels, need, one_dimensional, parts
 from .pandas_arrays import is_values, pack, times, unpack
 from .pandas_scalars import freq_text, to_freq
 
@@ -47,8 +47,7 @@ def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
         need(values.ndim == 1, "an index of several axes")
         if type(values) is np.ndarray:
             need(values.dtype.kind not in "mM", "an index of times of another class")
-            for item in values.tolist() if values.dtype.hasobject else ():
-                label(item)
+            labels(values.tolist() if values.dtype.hasobject else [])
         return cls._simple_new(values, name=label(name))
 
     return make
@@ -229,14 +228,19 @@ def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:
     """Check where the columns of a block are: a range within the frame, or an array of numbers."""
     if stop is None:
         return one_dimensional(start, "i")
-    need(type(start) is int and 0 <= start <= columns and -1 <= stop <= columns and step, "a block out of place")
+    need(
+        type(start) is int and 0 <= start <= columns and -1 <= stop <= columns and step,
+        "a block out of place",
+    )
     return range(start, stop, step)
 
 
 def _check_cover(places: list[Any], columns: int) -> None:
     """Check that each column is in one block, in no more time than there are blocks and numbers in them."""
     runs = [place for place in places if isinstance(place, range) and abs(place.step) == 1 and place]
-    others = [np.asarray(place) for place in places if not (isinstance(place, range) and abs(place.step) == 1)]
+    others = [
+        np.asarray(place) for place in places if not (isinstance(place, range) and abs(place.step) == 1)
+    ]
     lows = [np.array([min(run[0], run[-1]) for run in runs]), *others]
     highs = [np.array([max(run[0], run[-1]) for run in runs]), *others]
     low, high = (np.concatenate(bounds).astype(np.int64) for bounds in (lows, highs))

@@ -212,7 +212,8 @@ class DataBuilder:
             )
         self.work.go_through(weigh(args[1], self.work.for_decoders))
         try:
-            return uncan(args[1])
+            with self.work.decoding():
+                return uncan(args[1])
         except Exception as error:
             why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error

@@ -38,6 +38,17 @@ _KEYS: Final = frozenset(
     )
 )
 _KEY_BASES: Final = (np.generic, np.dtype, pathlib.PurePath)
+_ELSEWHERE: Final = frozenset(
+    (
+        *("zoneinfo.ZoneInfo", "pandas._libs.interval.Interval", "pandas._libs.tslibs.period.Period"),
+        *("pandas._libs.tslibs.timestamps.Timestamp", "pandas._libs.tslibs.timedeltas.Timedelta"),
+        *("pandas._libs.tslibs.nattype.NaTType", "pandas._libs.missing.NAType"),
+        *("pandas.Timestamp", "pandas.Timedelta", "pandas.Period", "pandas.Interval"),
+        *("pandas.api.typing.NaTType", "pandas.api.typing.NAType"),
+        *(f"ipaddress.IPv{n}{kind}" for n in (4, 6) for kind in ("Address", "Network", "Interface")),
+    )
+)
+"""Types of which the same is known, by name: their modules are imported where there are instances."""
 
 
 class KeyGuard:
@@ -116,13 +127,19 @@ def weigh(key: Any, limits: Limits) -> int:
 
 def may_be_key(kind: type) -> bool:
     """Tell whether instances are hashed and compared by code that is known."""
-    if kind in _KEYS or issubclass(kind, _KEY_BASES):
+    if kind in _KEYS or issubclass(kind, _KEY_BASES) or _is_known_elsewhere(kind):
         return True
     if not issubclass(kind, enum.Enum) and not kind_of_tuple(kind):
         return False
     return all(
         isinstance(method, types.WrapperDescriptorType) or method is enum.Enum.__hash__
         for method in (kind.__hash__, kind.__eq__)  # an allowed class may have its own
+    )
+
+
+def _is_known_elsewhere(kind: type) -> bool:
+    return f"{kind.__module__}.{kind.__qualname__}" in _ELSEWHERE and kind is getattr(
+        sys.modules.get(kind.__module__), kind.__name__, None
     )
 
 

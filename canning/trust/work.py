@@ -6,6 +6,9 @@ stand within messages. So a message and all within it have one account, which gr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from ..codecs import Chooser, Codec, Codecs, made_by_decoding
@@ -91,3 +94,26 @@ class Work:
         self._decoders -= items
         if self._decoders < 0:
             raise DeserializationError("decoders that go through the message's memory time and again")
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Let `charge` count on this account."""
+        before = _ACCOUNT.set(self)
+        try:
+            yield
+        finally:
+            _ACCOUNT.reset(before)
+
+
+_ACCOUNT: Final[ContextVar[Work | None]] = ContextVar("canning account", default=None)
+
+
+def charge(items: int) -> None:
+    """Count work of a decoder beyond going through its state, in items of 50 ns or bytes that are made.
+
+    Raises `DeserializationError` where that is more than what arrived is good for. Does nothing where no
+    stranger's message is read.
+    """
+    account = _ACCOUNT.get()
+    if account is not None:
+        account.go_through(items)

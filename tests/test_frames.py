@@ -1,0 +1,125 @@
+"""Frames of pandas that arrived as plain data are used as any other: changed, sorted, merged, sent again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import ipaddress
+import pathlib
+import uuid
+import zoneinfo
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import canning
+
+from .frames import DATA, check
+
+pd: Any = pytest.importorskip("pandas")
+KEYS: dict[str, Callable[[], Any]] = {
+    "Timestamp": lambda: pd.Timestamp("2024-03-01"),
+    "Timestamp in a zone": lambda: pd.Timestamp("2024-03-01", tz="Europe/Berlin"),
+    "Timedelta": lambda: pd.Timedelta("3s"),
+    "Period": lambda: pd.Period("2024-03", "M"),
+    "Interval": lambda: pd.Interval(1, 2.5),
+    "NaT": lambda: pd.NaT,
+    "NA": lambda: pd.NA,
+    "ZoneInfo": lambda: zoneinfo.ZoneInfo("Europe/Berlin"),
+    "IP address": lambda: ipaddress.ip_address("2001:db8::1"),
+    "IP network": lambda: ipaddress.ip_network("192.0.2.0/24"),
+    "IP interface": lambda: ipaddress.ip_interface("192.0.2.1/24"),
+    "time": lambda: dt.time(12, 30),
+    "Decimal": lambda: decimal.Decimal("1.50"),
+    "UUID": lambda: uuid.UUID(int=7),
+    "Path": lambda: pathlib.PurePosixPath("a/b"),
+    "frozenset": lambda: frozenset((1, "a")),
+    "tuple of them": lambda: ("a", pd.Interval(1, 2), pd.Period("2024", "Y")),
+    "numpy's times": lambda: np.datetime64("2024-03-01"),
+}
+PLACES: dict[str, Callable[[Any], Any]] = {
+    "key": lambda key: {key: 1},
+    "set": lambda key: {key, 1},
+    "index": lambda key: pd.Series([1, 2], index=_objects([key, "b"])),
+    "columns": lambda key: pd.DataFrame([[1, 2]], columns=_objects([key, "b"])),
+    "name": lambda key: pd.Series([1], name=key),
+    "attribute": lambda key: _with_attribute(key),
+}
+
+
+def _objects(labels: list[Any]) -> Any:
+    array = np.empty(len(labels), object)
+    array[:] = labels
+    return pd.Index(array, dtype=object, tupleize_cols=False)
+
+
+def _with_attribute(key: Any) -> Any:
+    frame = pd.DataFrame({"a": [1]})
+    frame.attrs[key] = 5
+    return frame
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("key", KEYS)
+def test_keys_and_labels(key: str, place: str) -> None:
+    sent = PLACES[place](KEYS[key]())
+    got, _ = DATA.deserialize_object(DATA.serialize_object(sent))
+    if place in ("key", "set"):
+        assert got == sent
+        return
+    assert repr(got) == repr(sent)
+    assert (repr(got.attrs), repr(got.axes)) == (repr(sent.attrs), repr(sent.axes))
+
+
+@pytest.mark.parametrize("place", ["index", "columns"])
+def test_labels_that_were_made_to_collide_are_refused(place: str) -> None:
+    labels = [decimal.Decimal(number * (2**61 - 1)) for number in range(1, 300)]
+    assert len({hash(label) for label in labels}) == 1
+    sent = pd.Series(range(299), index=pd.Index(labels, dtype=object))
+    frames = DATA.serialize_object(sent if place == "index" else sent.to_frame().T)
+    with pytest.raises(canning.DeserializationError, match="collide"):
+        DATA.deserialize_object(frames)
+    twice = pd.Series(range(300), index=pd.Index(labels[:1] * 300, dtype=object))
+    assert DATA.deserialize_object(DATA.serialize_object(twice))[0].index.equals(twice.index)
+
+
+def _four_columns() -> Any:
+    return pd.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "k": [3, 4], "y": [2.5, 3.5]})
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3], [3, 1], [3, 0, 1], [2], [0, 2, 1, 3], []],
+    ids=lambda order: "".join(map(str, order)) or "none",
+)
+def test_blocks_stand_anywhere_in_a_frame(order: list[int]) -> None:
+    sent = _four_columns().iloc[:, order]
+    frames = DATA.serialize_object(sent)
+    for trust in ("data", "code"):
+        got, _ = canning.Serializer(trust=trust).deserialize_object(frames)
+        pd.testing.assert_frame_equal(got, sent)
+
+
+def test_text_can_be_set() -> None:
+    sent = pd.DataFrame({"name": ["ann", "bob"], "n": [1, 2]})
+    for dtype in (None, "string[python]", "string[pyarrow]"):
+        frame = sent if dtype is None else sent.astype({"name": dtype})
+        got, _ = DATA.deserialize_object(DATA.serialize_object(frame))
+        got.loc[0, "name"] = "eve"
+        assert got["name"].tolist() == ["eve", "bob"]
+        assert got["name"].dtype == frame["name"].dtype
+
+
+@pytest.mark.parametrize("first", range(0, 40, 8))
+def test_frames_can_be_changed_as_the_copies_of_pickle(first: int) -> None:
+    pytest.importorskip("pyarrow")
+    assert [line for seed in range(first, first + 8) for line in check(pd, seed)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1000, 2000, 100))
+def test_many_frames_can_be_changed_so(first: int) -> None:
+    pytest.importorskip("pyarrow")
+    assert [line for seed in range(first, first + 100) for line in check(pd, seed)] == []
