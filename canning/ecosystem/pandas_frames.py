@@ -195,7 +195,7 @@ def _frame(state: Any) -> Any:
 
 
 def _where(start: Any, stop: Any, step: Any) -> Any:
-    """Give the place of a block as pandas takes it: a slice goes down to the first column by ending nowhere."""
+    """Give the place of a block as pandas takes it: a slice down to the first column ends nowhere."""
     return start if stop is None else slice(start, None if stop < 0 else stop, step)
 
 
@@ -247,6 +247,10 @@ def _check_cover(places: list[Any], columns: int) -> None:
     order = np.argsort(low)
     bounds = np.concatenate([[0], high[order] + 1]), np.concatenate([low[order], [columns]])
     need(np.array_equal(*bounds), "columns in no block, or in two")
+
+
+def _is_run(place: Any) -> bool:
+    return isinstance(place, range) and abs(place.step) == 1
 
 
 def _shapes(values: Any, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
