@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from . import aio
     from .channel import Channel
-    from .errors import MessageError, PeerRefused, RefusedMessage, TransportError, TransportTimeout
+    from .errors import (
+        MessageError,
+        PeerRefused,
+        RefusedMessage,
+        TransportError,
+        TransportTimeout,
+        UndeliveredWarning,
+    )
+    from .exiting import drain
     from .fake import fake_pair
     from .pool import Pool, PoolStats
     from .shared import ArenaError, ArenaFull, ArenaStats, SharedArena, SharedMemory, SharedMemoryError
@@ -24,8 +32,17 @@ if TYPE_CHECKING:
 _LATER: Final = {
     "Channel": "channel",
     **dict.fromkeys(
-        ("MessageError", "PeerRefused", "RefusedMessage", "TransportError", "TransportTimeout"), "errors"
+        (
+            "MessageError",
+            "PeerRefused",
+            "RefusedMessage",
+            "TransportError",
+            "TransportTimeout",
+            "UndeliveredWarning",
+        ),
+        "errors",
     ),
+    "drain": "exiting",
     "fake_pair": "fake",
     **dict.fromkeys(("Pool", "PoolStats"), "pool"),
     **dict.fromkeys(
@@ -75,7 +92,9 @@ __all__ = [
     "Tracker",
     "TransportError",
     "TransportTimeout",
+    "UndeliveredWarning",
     "aio",
+    "drain",
     "fake_pair",
     "recv",
     "send",

@@ -176,6 +176,8 @@ async def wait(tracker: Tracker, timeout: float | None = None) -> None:
     except TimeoutError:
         # Raises if the memory is in use still.
         tracker.wait(timeout=0)
+    finally:
+        tracker.forget(on_done)
 
 
 class Channel(Conversation):

@@ -42,3 +42,7 @@ class PeerRefused(TransportError):
 
     It began anew since, or has forgotten this session; the next message makes another one.
     """
+
+
+class UndeliveredWarning(RuntimeWarning):
+    """Say that messages were sent, and had not left this process when it ended."""

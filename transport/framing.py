@@ -18,6 +18,7 @@ from canning.wire import MAGIC
 
 from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
+from .exiting import may_share
 from .multipart import endpoint_of, stays_here
 from .parts import allocator, fill, join_parts
 from .pool import warm_empty
@@ -98,9 +99,9 @@ def pack(
     sizes = list(map(len, frames))
     if sum(sizes) > COPY_AT_MOST:
         copy_threshold = min(copy_threshold, OWN_BELOW)
-    if max(sizes) < copy_threshold:
+    if max(sizes) < copy_threshold or not may_share():
         return Outgoing([*leading, *frames] if leading else frames, DONE)
-    return _share(leading, frames, copy_threshold)
+    return _share(leading, frames, copy_threshold, not stays_here(socket))
 
 
 def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
@@ -124,7 +125,7 @@ def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReader
     return arena
 
 
-def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outgoing:
+def _share(leading: list[bytes], frames: list[Any], copy_threshold: int, leaves: bool) -> Outgoing:
     parts: list[Any] = list(leading)
     views = []
     frames.reverse()
@@ -137,7 +138,7 @@ def _share(leading: list[bytes], frames: list[Any], copy_threshold: int) -> Outg
             view = memoryview(frame)
             views.append(view)
             parts.append(zmq.Frame(view, copy=False))
-    return Outgoing(parts, Tracker(views))
+    return Outgoing(parts, Tracker(views, leaves))
 
 
 def unpack(received: list[Received], how: Reading) -> Any:

@@ -9,6 +9,7 @@ should makes a tracker late, never early.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -20,22 +21,32 @@ from .errors import TransportTimeout
 class _Outstanding:
     """Count views down to none, from whichever thread lets go of them.
 
-    Apart from the tracker, so that a tracker dropped at once takes part in no reference cycle.
+    Apart from the tracker, which may be dropped at once: the end of the interpreter waits all the same.
     """
 
-    __slots__ = ("_left", "done", "listeners")
+    __slots__ = ("_left", "done", "leaves", "listeners", "views")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, views: list[memoryview], leaves: bool) -> None:
         # list.pop is atomic where a counter's decrement is not.
-        self._left = [None] * count
+        self._left = [None] * len(views)
+        self.leaves = leaves
         self.done = threading.Event()
         self.listeners: list[Callable[[], object]] = []
+        let_go = self.let_go  # one method for all, of which each would have its own
+        self.views = [weakref.ref(view, let_go) for view in views]
+        UNDER_WAY.add(self)
 
     def let_go(self, _view: weakref.ref[memoryview]) -> None:
         self._left.pop()
         if not self._left:
+            UNDER_WAY.discard(self)
+            self.views = []  # which refer to this
             self.done.set()
             self.notify()
+
+    def nbytes(self) -> int:
+        """Count the bytes that ZeroMQ has still."""
+        return sum(view.nbytes for known in self.views if (view := known()) is not None)
 
     def notify(self) -> None:
         # Whoever pops a listener calls it, so that each is called once.
@@ -63,18 +74,16 @@ class Tracker:
 
     __slots__ = ("__weakref__", "_outstanding", "_views")
 
-    def __init__(self, views: Iterable[memoryview] = ()) -> None:
+    def __init__(self, views: Iterable[memoryview] = (), leaves: bool = True) -> None:
+        """Track frames that are given to ZeroMQ as these views; `leaves` if they leave the process."""
         views = list(views)
-        self._outstanding = _Outstanding(len(views))
-        let_go = self._outstanding.let_go  # one method for all, of which each would have its own
-        self._views = [weakref.ref(view, let_go) for view in views]
-        if not views:
-            self._outstanding.done.set()
+        self._outstanding = _Outstanding(views, leaves) if views else None
+        self._views = self._outstanding.views if self._outstanding else []
 
     @property
     def done(self) -> bool:
         """Tell whether ZeroMQ has let go of every frame."""
-        return self._outstanding.done.is_set()
+        return self._outstanding is None or self._outstanding.done.is_set()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until every frame is free to change.
@@ -85,15 +94,15 @@ class Tracker:
         Raises:
             TransportTimeout: the time is over; the message is on its way still.
         """
-        if not self._outstanding.done.wait(timeout):
+        if not self.settle(timeout):
             raise TransportTimeout(
                 f"the memory of the message is in use after {timeout} s: its receiver is slow, away, or "
                 "keeps it; wait longer, or send a copy"
             )
 
-    def settle(self, seconds: float) -> bool:
+    def settle(self, seconds: float | None) -> bool:
         """Wait some seconds at most; tell whether every frame is free to change."""
-        return self._outstanding.done.wait(seconds)
+        return self._outstanding is None or self._outstanding.done.wait(seconds)
 
     def in_use(self) -> list[bool]:
         """Tell of each frame that was not copied whether ZeroMQ has it still."""
@@ -101,12 +110,23 @@ class Tracker:
 
     def on_done(self, listener: Callable[[], object]) -> None:
         """Call listener once, when every frame is free: now, or later from the thread that finds out."""
+        if self._outstanding is None:
+            listener()
+            return
         self._outstanding.listeners.append(listener)
         if self.done:
             self._outstanding.notify()
+
+    def forget(self, listener: Callable[[], object]) -> None:
+        """Call a listener no more that has not been called."""
+        if self._outstanding is not None:
+            with contextlib.suppress(ValueError):
+                self._outstanding.listeners.remove(listener)
 
     def __repr__(self) -> str:
         return f"<Tracker of {len(self._views)} frames, {'done' if self.done else 'in use'}>"
 
 
+UNDER_WAY: Final[set[_Outstanding]] = set()
+"""Every message whose memory ZeroMQ has."""
 DONE: Final = Tracker()
