@@ -65,8 +65,8 @@ class Serializer:
             lambdas, what is local to a function, what stands in ``__main__``. ``"pickle"`` sends all
             code by reference, ``"cloudpickle"`` asks cloudpickle for every function and class,
             ``"dill"`` is dill's pickler (slow; the package ``dill`` must be there).
-        buffer_threshold: bytes from which memory gets a frame of its own; less goes into the header.
-            1024 by default.
+        buffer_threshold: bytes from which the memory of arrays and buffers gets a frame of its own; less goes
+            into the header. 1024 by default. `bytes` and `bytearray` get one from 64 KiB on.
         writable: whether arrays that were writable arrive writable even where the frame's memory is
             read-only, by a copy. False by default.
         trust: ``"code"`` (default): messages are read by the C unpickler, so that **whoever wrote them can
@@ -192,8 +192,9 @@ class Serializer:
     def serialize_object(self, obj: Any, buffer_threshold: int | None = None, **options: Any) -> list[Frame]:
         """Turn an object into frames: a header, and the memory of its arrays and buffers, not copied.
 
-        Memory of `buffer_threshold` bytes (1024) and more gets a frame of its own, at any depth. Frames
-        are flat, and look at the object's own memory: change it only when they have been sent.
+        Memory of `buffer_threshold` bytes (1024) and more gets a frame of its own, at any depth; that of
+        `bytes` and `bytearray` from 64 KiB on, and what is smaller is copied into the header. Frames are
+        flat, and look at the object's own memory: change it only when they have been sent.
         `options` are those of `Serializer`. Raises `SerializationError`, with the path to the culprit,
         for what cannot be pickled, and `MemoryError`.
 

@@ -22,11 +22,6 @@ def _short(text: str) -> bytes:
     return b"\x8c" + bytes([len(raw)]) + raw if len(raw) < 256 else raw
 
 
-def is_of_main(obj: Any) -> bool:
-    """Tell whether a memo shows something of ``__main__`` that was written by name, or may have been."""
-    return type(obj) is str and obj == "__main__"
-
-
 def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
     """List the modules that are here, are wanted, and that a header asks for.
 

@@ -4,10 +4,10 @@ The plain C pickler goes first, since it asks Python only for the types that the
 it cannot know, and when one of them shows, the object is pickled once more, by a `Plan` that says so:
 
 * memory that small arrays share (`ShareAgain`);
-* a function, class or module that must go by value (`ByName`): `ByValuePickler` takes over;
-* bytes between the threshold and 64 KiB, which the C pickler copies into its stream: they go ahead too.
+* a function, class or module that must go by value (`ByName`): `ByValuePickler` takes over.
 
-Bytes of 64 KiB and more the C pickler hands to its file as the very object; `Sink` makes buffers of them.
+`bytes` and `bytearray` of 64 KiB and more the C pickler hands to its file as the very object, and `Sink`
+makes buffers of them; what is smaller stands in the header.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from __future__ import annotations
 import array as stdarray
 import copyreg
 import functools
-import operator
 import pickle
-import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -33,10 +31,10 @@ from .code.stubs import Stub, StubType
 from .code.versions import note_class
 from .functions import ByValuePickler, CellOf, is_local, reduce_cached
 from .instances import reducer_of_instances
-from .naming import MAIN, is_of_main
-from .planning import Ahead, ByName, Plan
+from .naming import MAIN
+from .planning import ByName, Plan
 from .reducers import Reducers
-from .sink import ARRAYS, DIRECT, NO_ARRAYS, Sink
+from .sink import ARRAYS, NO_ARRAYS, Sink
 
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     **BY_VALUE,
@@ -167,13 +165,12 @@ class Writer:
         self.reducers = reducers
         self.main = main
         self.interactive = interactive
-        self.planned = False
         self.plain = False
         self.sink = Sink(reducers.threshold, reducers.entries)
         self.table = Table(reducers, by_value=False, main=main)
         self.by_value_table = Table(reducers, by_value=True, main=main)
         self.table.first = self.by_value_table.first = first or {}
-        self.pickler = self.sink.pickler = self._new_pickler()
+        self.pickler = self._new_pickler()
         self._empty = self._new_pickler().memo
 
     def _new_pickler(self) -> Any:
@@ -190,7 +187,7 @@ class Writer:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
 
         The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
-        `ShareAgain`, `Ahead`, `ByName` where a plan is needed.
+        `ShareAgain` and `ByName` where a plan is needed.
         """
         if self.table:  # which has nothing to forget while messages are numbers and texts
             self.table.refresh()
@@ -199,11 +196,7 @@ class Writer:
             pickler.dump(obj)
             chunk, used = sink.only, noted.entries or noted.small
             self.plain = False
-            if (
-                len(chunk) >= sink.threshold
-                or sink.body is not None
-                or chunk.rfind(MAIN) >= 0  # which is all that a short header can hide
-            ):
+            if sink.body is not None or chunk.rfind(MAIN) >= 0:
                 return self._finish(pickler)
             if not (used or noted.named or noted.outside or noted.classes or noted.versions):
                 self.plain = True
@@ -214,17 +207,16 @@ class Writer:
 
     def write_by(self, plan: Plan, obj: Any) -> Body:
         """Pickle an object by a plan; else as `write`."""
-        self.planned, self.plain = True, False
+        self.plain = False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
-        self.sink.reset(watch=plan.watch)
+        self.sink.reset()
         self.table.refresh()
         self.by_value_table.refresh()
         pickler = self.pickler
         if plan.by_value:
             pickler = self._new_by_value_pickler()
         self.reducers.by_value = plan.by_value
-        pickler.memo = self._write_ahead(plan)
-        self.sink.pickler = pickler
+        pickler.memo = first_memo()
         try:
             pickler.dump(obj)
             return self._finish(pickler)
@@ -235,60 +227,16 @@ class Writer:
         """Forget the message that was written, and hold on to nothing of it."""
         self.sink.reset()
         self.reducers.reset()
-        if self.planned:
-            self.planned = False
-            self.sink.pickler = self.pickler
 
     def _finish(self, pickler: Any) -> Body:
         """Give the header that was pickled, unless it asks for another plan."""
         sink, reducers = self.sink, self.reducers
-        if sink.body is not None or len(sink.only) >= sink.threshold:
-            self._look_closely(pickler)
-        elif sink.only.rfind(MAIN) >= 0 and self.main and pickler is self.pickler:
-            raise ByName  # which is all that so small a header can hide
-        return sink.close(arrays=bool(reducers.entries or reducers.small))
-
-    def _look_closely(self, pickler: Any) -> None:
-        """Raise what asks for another plan, where a header is long enough to hide something."""
-        sink = self.sink
         sink.finish()
-        if sink.suspicious or sink.unseen:
-            self._look_into_memo(pickler)
-        elif sink.names_main and self.main and pickler is self.pickler:
+        if sink.names_main and self.main and pickler is self.pickler:
             raise ByName
-
-    def _look_into_memo(self, pickler: Any) -> None:
-        """Raise what the chunks hinted at, or would have shown: all that matters is in the memo."""
-        memo: dict[int, tuple[int, Any]] = pickler.memo.copy()
-        pickler.memo = {}
-        kept = [obj for _, obj in sorted(memo.values(), key=operator.itemgetter(0))]
-        memo.clear()
-        named = self.main and pickler is self.pickler and any(map(is_of_main, kept))
-        copied = copied_bytes(kept, self.sink.threshold)
-        if copied or self.sink.suspicious:
-            raise Ahead(copied)
-        if named:
-            raise ByName
-
-    def _write_ahead(self, plan: Plan) -> Any:
-        """Write what goes ahead of the object, and give the memo that knows it."""
-        memo, sink = first_memo(), self.sink
-        for obj in plan.ahead:
-            sink.open().write(sink.set_aside(obj) + b"\x940")
-            memo[id(obj)] = (len(memo), obj)
-        return memo
+        return sink.close(arrays=bool(reducers.entries or reducers.small))
 
 
 def first_memo() -> dict[int, tuple[int, Any]]:
     """Give the memo that every header starts with."""
     return {id(array_call): (0, array_call)}
-
-
-def copied_bytes(kept: list[Any], threshold: int) -> list[Any]:
-    """List the bytes and bytearrays that a pickler has copied into its stream and somebody still holds.
-
-    `kept` is emptied. What an object's ``__reduce__`` made only for the pickler is another one the next time.
-    """
-    objects = [obj for obj in kept if type(obj) in (bytes, bytearray) and threshold <= len(obj) < DIRECT]
-    kept.clear()
-    return [obj for obj in objects if sys.getrefcount(obj) > 3]  # the list, the loop, the call itself

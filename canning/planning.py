@@ -7,7 +7,7 @@ a million items. So a quick look at what stands at the top goes first, in C as w
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import FunctionType
 from typing import Any, Final
@@ -21,13 +21,6 @@ from .naming import names_marked
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
 _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
-
-
-class Ahead(Exception):
-    """Ask for bytes to be set aside that the pickler has copied; none where there were none after all."""
-
-    def __init__(self, objects: list[Any]) -> None:
-        self.objects = objects
 
 
 class ByName(Exception):
@@ -46,17 +39,13 @@ class Plan:
 
     Attributes:
         share, whole, apart: what `Reducers.reset` takes.
-        ahead: bytes and bytearrays to be set aside before the object is looked at.
         by_value: whether `ByValuePickler` does all.
-        watch: whether to look for bytes that the pickler copies.
     """
 
     share: bool = False
     whole: frozenset[Any] = frozenset()
     apart: bool = False
-    ahead: list[Any] = field(default_factory=list)
     by_value: bool = False
-    watch: bool = True
 
 
 def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
@@ -68,8 +57,6 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
         return replace(plan, share=False, apart=True)
     if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
         return replace(plan, share=True, whole=plan.whole | error.whole)
-    if isinstance(error, Ahead) and plan.watch:
-        return replace(plan, ahead=error.objects, watch=False)
     if plan.by_value or not by_value or not isinstance(error, CURABLE) or _is_own(error):
         raise error
     return replace(plan, by_value=True)

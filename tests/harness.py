@@ -26,6 +26,8 @@ import canning
 from .samples import Frozen, OnlySlots, Plain, Point, give
 
 THRESHOLD = 1024
+DIRECT = 64 * 1024
+"""Bytes from which `bytes` and `bytearray` have frames of their own."""
 Writeable = str
 """What is asked of an array's flag: "same" as in the source, or "at most" as in the source."""
 
@@ -117,8 +119,8 @@ def check_round_trip(
     """Send an object every way there is, and compare what arrives.
 
     `same(sent, got, writeable=)` compares; `assert_equal` unless given. With `uncopied` all memory of
-    1024 bytes and more that is found in `obj` must be out of band, in frames that look at that memory and
-    at nothing else, each byte once.
+    1024 bytes and more that is found in `obj` (`bytes` and `bytearray`: of 64 KiB and more) must be out of
+    band, in frames that look at that memory and at nothing else, each byte once.
     """
     same = same or assert_equal
     for depth in depths:
@@ -209,7 +211,10 @@ def merged(places: list[tuple[int, int]], *, touching: bool = True) -> list[tupl
 
 
 def memory_of(obj: Any) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Find the memory in an object: bytes that there are of it, and the extent that it covers."""
+    """Find the memory in an object: bytes of it that may not be copied, and the extent that it covers.
+
+    Those of `bytes` and `bytearray` under 64 KiB may, as the pickler does.
+    """
     seen: set[int] = set()
     kept = [obj]
     for part in kept:
@@ -222,7 +227,10 @@ def memory_of(obj: Any) -> Iterator[tuple[int, tuple[int, int]]]:
                 lengths = [length for length, stride in strides if stride]
                 low, high = extent_of(part)
                 yield min(high - low, math.prod(lengths) * part.itemsize), (low, high)
-        elif isinstance(part, bytes | bytearray | stdarray.array | pickle.PickleBuffer):
+        elif isinstance(part, bytes | bytearray):
+            if part:
+                yield len(part) if len(part) >= DIRECT else 0, place_of(part)
+        elif isinstance(part, stdarray.array | pickle.PickleBuffer):
             if memoryview(part).nbytes:
                 place = place_of(part)
                 yield place[1] - place[0], place

@@ -69,7 +69,7 @@ CANNED: list[tuple[str, Any, type]] = [
     ("structured array", np.zeros(300, [("a", "i4"), ("b", "U3")]), CannedArray),
     ("bytes", b"x" * 5000, CannedBytes),
     ("small bytes", b"x", CannedBytes),
-    ("bytearray", bytearray(5000), CannedBytes),
+    ("bytearray", bytearray(80_000), CannedBytes),
     ("memoryview", memoryview(b"x" * 5000), CannedMemoryView),
     ("memoryview of doubles", memoryview(LARGE)[::2], CannedMemoryView),
     ("function", double, CannedFunction),
@@ -77,7 +77,7 @@ CANNED: list[tuple[str, Any, type]] = [
     ("closure", give(LARGE), CannedFunction),
     ("class", local_class(), CannedClass),
     ("partial", functools.partial(double, LARGE), CannedPartial),
-    ("partial of a lambda", functools.partial(lambda x, y: x, b"x" * 2000, y=LARGE), CannedPartial),
+    ("partial of a lambda", functools.partial(lambda x, y: x, b"x" * 70_000, y=LARGE), CannedPartial),
     ("cell", give(LARGE).__closure__[0], CannedCell),
     ("cell of a list", give([1, LARGE]).__closure__[0], CannedCell),
     ("masked array", np.ma.masked_array(LARGE, LARGE > 5, fill_value=-1), CannedObject),
@@ -139,7 +139,7 @@ def test_the_skeleton_is_finished_by_hand(obj: Any, cls: type) -> None:
 
 
 def test_the_skeleton_of_a_structure_has_canned_objects_in_it() -> None:
-    frames = serialize_object({"a": LARGE, "b": [b"x" * 5000, LARGE[:10].copy(), bytearray(70_000)]})
+    frames = serialize_object({"a": LARGE, "b": [b"x" * 80_000, LARGE[:10].copy(), bytearray(70_000)]})
     skeleton = pickle.loads(frames[0])
     assert skeleton["a"].buffers == [None]
     assert [type(part) for part in skeleton["b"]] == [CannedBytes, CannedArray, CannedBytes]
@@ -226,7 +226,7 @@ def test_the_notebook_session_line_for_line() -> None:
 
 
 def test_prepickled_objects_arrive_as_themselves() -> None:
-    obj = {"a": LARGE, "b": b"x" * 5000, "f": lambda: 5}
+    obj = {"a": LARGE, "b": b"x" * 70_000, "f": lambda: 5}
     ready = PrePickled(obj)
     for sent in (ready, [ready], {"k": Plain(x=ready)}):
         frames = serialize_object(sent)

@@ -35,6 +35,7 @@ def test_how_each_part_goes() -> None:
         "view": LARGE[:1000],
         "small": np.arange(3),
         "bytes": b"x" * 5000,
+        "more bytes": b"x" * 70_000,
         "objects": np.array([1, "two"], object),
         "f": local,
         "named": double,
@@ -45,10 +46,11 @@ def test_how_each_part_goes() -> None:
     found = explain(obj)
     assert how(found)["obj"] == "header"
     assert {path[5:-2]: said for path, said in how(found).items() if path.endswith("']")} == {
-        "large": "frame 2",
-        "view": "frame 2",
+        "large": "frame 1",
+        "view": "frame 1",
         "small": "header",
-        "bytes": "frame 1",
+        "bytes": "header",
+        "more bytes": "frame 2",
         "objects": "header",
         "f": "by value",
         "named": "by reference",
@@ -60,9 +62,10 @@ def test_how_each_part_goes() -> None:
     assert rows["obj['large']"].copied is None
     assert rows["obj['large']"].nbytes == 32_000
     assert "buffer_threshold=1024" in str(rows["obj['small']"].copied)
+    assert "64 KiB" in str(rows["obj['bytes']"].copied)
     assert "objects" in str(rows["obj['objects']"].copied)
     assert rows["obj['point'].x"].kind == "int"
-    assert found.frames[1:] == [5000, 32_000]  # bytes go ahead
+    assert found.frames[1:] == [32_000, 70_000]
     assert found.problems == []
     assert any("samples" in module for module in found.needs)
 

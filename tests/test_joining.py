@@ -31,8 +31,8 @@ LISTS: dict[str, tuple[Any, int]] = {
     "few": ([np.ones(1000)] * 3, 2),
     "too few to join": ([np.ones(1000), np.ones(1000), np.ones(1000)], 4),
     "with large ones between": ([np.ones(n % 3 * 2000 + 200) for n in range(12)], 10),
-    "bytes": ([bytes([n]) * 3000 for n in range(50)], 2),
-    "bytearrays": ([bytearray([n]) * 3000 for n in range(50)], 2),
+    "views of bytes": ([memoryview(bytes([n]) * 3000) for n in range(50)], 2),
+    "views of bytearrays": ([memoryview(bytearray([n]) * 3000) for n in range(50)], 2),
     "read-only": ([np.frombuffer(bytes([n]) * 4000, "i4") for n in range(9)], 10),
 }
 

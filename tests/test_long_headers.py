@@ -206,6 +206,6 @@ def test_functions_that_any_unpickler_makes(numbers: list[int], pickler: str) ->
 
 @pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
 def test_what_is_more_than_functions(pickler: str) -> None:
-    for other in (np.arange(3), canning.Reference("a"), b"x" * 2000, memoryview(b"abc"), np.float32(1)):
+    for other in (np.arange(3), canning.Reference("a"), b"x" * 70_000, memoryview(b"abc"), np.float32(1)):
         head = serialize_object([lambda: 1, other], pickler=pickler)[0]
         assert not parse(head).flags & (LIVE | PLAIN), other  # type: ignore[union-attr]

@@ -274,7 +274,7 @@ def test_what_remains_is_what_came() -> None:
 @pytest.mark.parametrize("convert", [bytes, bytearray, zmq.Frame])
 def test_split_cuts_and_unpickles_nothing(convert: Any) -> None:
     parts = split([convert(bytes(frame)) for frame in [*chain(), *serialize_object([Trace(), LARGE])]])
-    assert [len(part) for part in parts] == [1, 2, 3, 1, 2, 1, 1, 2, 1, 2]
+    assert [len(part) for part in parts] == [1, 2, 2, 1, 2, 1, 1, 2, 1, 2]
     assert Trace.calls == []
     assert_equal(CHAIN[2], deserialize_object(parts[2])[0])
     assert split([]) == []
@@ -367,7 +367,9 @@ def test_calls() -> None:
 
 
 def test_calls_share_memory_and_take_options() -> None:
-    frames = pack_apply_message(max, (LARGE, LARGE[10:20]), {"key": b"x" * 200}, buffer_threshold=100)
+    frames = pack_apply_message(
+        max, (LARGE, LARGE[10:20]), {"key": memoryview(b"x" * 200)}, buffer_threshold=100
+    )
     assert sorted(map(len, frames[1:])) == [200, 40_000]
     _, args, kwargs = unpack_apply_message([bytes(frame) for frame in frames], writable=True)
     assert args[0].flags.writeable
@@ -480,9 +482,9 @@ def test_evolving_makes_another() -> None:
 
 def test_options_of_one_call_do_not_last() -> None:
     serializer = Serializer()
-    assert len(serializer.serialize_object([b"x" * 500], buffer_threshold=100)) == 2
-    assert len(serializer.serialize_object([b"x" * 500], 100)) == 2
-    assert len(serializer.serialize_object([b"x" * 500])) == 1
+    assert len(serializer.serialize_object([np.ones(63)], buffer_threshold=100)) == 2
+    assert len(serializer.serialize_object([np.ones(63)], 100)) == 2
+    assert len(serializer.serialize_object([np.ones(63)])) == 1
 
 
 def test_the_functions_of_the_module_are_the_methods_of_the_default() -> None:

@@ -10,7 +10,7 @@ from ..calls import raw
 from ..pickling import Table, first_memo
 from ..planning import Plan
 from ..reducers import Reducers
-from ..sink import ARRAYS
+from ..sink import ARRAYS, DIRECT
 
 
 class DillWriter:
@@ -67,7 +67,7 @@ def _pickler_class() -> Any:
             self.memo.update(first_memo())
 
         def save_bytes(self, obj: Any) -> None:
-            if len(obj) < self.reducers.threshold:
+            if len(obj) < max(DIRECT, self.reducers.threshold):  # as the C pickler
                 dill.Pickler.dispatch[type(obj)](self, obj)
                 return
             self.reducers.entries.append(obj)

@@ -20,6 +20,7 @@ from ..functions import is_local
 from ..layout import extent
 from ..message import Serializer
 from ..registry import canned_state, dotted_name
+from ..sink import DIRECT
 
 ROWS: Final = 300
 """Parts that are looked at."""
@@ -160,9 +161,11 @@ class Walk:
         for number, (start, end) in enumerate(self._memory):
             if number and low < end and start < high:
                 return PartRow(path, kind, f"frame {number} and more", nbytes)
-        if nbytes < self._serializer.buffer_threshold:
-            threshold = self._serializer.buffer_threshold
+        threshold = self._serializer.buffer_threshold
+        if nbytes < threshold:
             return PartRow(path, kind, "header", nbytes, f"under buffer_threshold={threshold}")
+        if nbytes < DIRECT and isinstance(part, bytes | bytearray):
+            return PartRow(path, kind, "header", nbytes, "bytes under 64 KiB stand in the header")
         if not self._memory:
             return PartRow(path, kind, "frame", nbytes)
         why = "it is sparse, misaligned, or not memory that can be lent: see docs/copies.md"

@@ -115,7 +115,9 @@ def test_arrays_are_aligned_and_read_only(arena: SharedArena) -> None:
 
 
 def test_the_header_and_small_buffers_travel_as_ever(arena: SharedArena) -> None:
-    frames = Serializer(codec=arena.to(1)).serialize_object([b"s" * 2000, np.arange(5000.0), "text"])
+    frames = Serializer(codec=arena.to(1)).serialize_object(
+        [memoryview(b"s" * 2000), np.arange(5000.0), "text"]
+    )
     assert bytes(frames[1]) == b"s" * 2000
     assert len(frames[2]) < 200
     assert arena.stats().copied == 1

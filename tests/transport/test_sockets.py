@@ -221,7 +221,7 @@ def test_frames_behind_the_object_that_are_not_objects(connect: Connect) -> None
 def test_an_own_serializer_on_both_sides(connect: Connect) -> None:
     here, there = connect()
     serializer = canning.Serializer(buffer_threshold=1)
-    transport.send(here, [b"small"], serializer=serializer)
+    transport.send(here, [memoryview(b"small")], serializer=serializer)
     assert len(there.recv_multipart()) == 2
     transport.send(here, [b"small"], serializer=serializer)
     assert receive(there, serializer=serializer) == [b"small"]
