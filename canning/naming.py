@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 MAIN: Final = b"\x8c\x08__main__"
 """How a header names the module ``__main__``."""
