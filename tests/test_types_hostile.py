@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ import canning
 from canning.ecosystem import LIBRARIES
 from canning.registry import Canner, default_registry
 
+from .hostile_rows import ROWS as BY_HAND
+from .hostile_rows import rows_of
 from .types import DATA, Row
 from .types_rows import ROWS
 
@@ -149,3 +154,20 @@ def test_every_canner_that_is_listed_is_there() -> None:
             canner = default_registry.by_name(name)
             assert canner.name == name
             assert canner.data or canner.wants_class or module == "geopandas_geometry", module
+
+
+@pytest.mark.parametrize("package", BY_HAND)
+def test_states_that_are_made_up_by_hand(package: str) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"needs {package}")
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-m", "tests.hostile_rows", package],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    found = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines())
+    assert done.returncode == 0, f"{done.stdout.splitlines()[-1:]}\n{done.stderr[-2000:]}"
+    assert found == {name: "refused" if row.refused else "used" for name, row in rows_of(package).items()}

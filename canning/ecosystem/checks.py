@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,11 @@ _SEEDED: Final = frozenset((type(None), bool, str, bytes))
 _PLAIN: Final = frozenset((*_SEEDED, int, float))
 _COLLISIONS: Final = 64
 """Different labels that may have the same hash; honest ones have two or three."""
+_ATTRIBUTE: Final = re.compile(r"(?:[A-Za-z]|_is_|_no_)\w{0,199}", re.ASCII)
+"""Names of attributes: public ones, and the marks that training code sets on tensors (``_is_buffer``)."""
+_HOOK: Final = re.compile(r"__.*|_.*_", re.DOTALL)
+"""Names that protocols look for: those of Python and numpy, and Jupyter's and ctypes' (``_repr_html_``)."""
+_DATA: Final = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray, np.ndarray))
 
 
 def parts(state: Any, *kinds: type | tuple[type, ...]) -> Any:
@@ -47,6 +53,64 @@ def one_dimensional(array: Any, kinds: str, length: int | None = None) -> Array:
     need(length is None or len(array) == length, "arrays of different lengths")
     checked: Array = array
     return checked
+
+
+def own(array: Any, dtype: Any = None) -> Array:
+    """Copy numbers that a check is to look at, dense and in the order of this machine.
+
+    Whatever is checked is copied first: another object of the message, or who sent it, may be able to write
+    to the memory that arrived, and what was found to be right would not stay so.
+
+    >>> numbers = np.arange(3)
+    >>> own(numbers).flags.owndata
+    True
+    """
+    charge(array.nbytes)
+    copied: Array = np.array(array, array.dtype.newbyteorder("=") if dtype is None else dtype, order="C")
+    return copied
+
+
+def attribute_names(names: Any) -> None:
+    """Check the names of attributes that an object is to have: none that a protocol looks for.
+
+    Whatever stands under ``__array_interface__`` numpy takes for an address, wherever it finds it.
+
+    >>> attribute_names({"unit": "m"})
+    """
+    for name in names:
+        hook = type(name) is str and _HOOK.fullmatch(name)
+        need(not hook, "an attribute with a name that protocols look for")
+
+
+def attributes(obj: Any, more: Any, *kinds: type) -> None:
+    """Give an object attributes of its own: plain data, or of these kinds, that hides nothing of its class.
+
+    >>> class Record: pass
+    >>> attributes(Record(), {"__array_interface__": {}})
+    Traceback (most recent call last):
+    canning.errors.DeserializationError: an attribute with a name that protocols look for
+    """
+    need(type(more) is dict, "attributes that are none")
+    attribute_names(more)
+    for name, value in more.items():
+        need(type(name) is str and _ATTRIBUTE.fullmatch(name), "an attribute with an unusual name")
+        need(not hasattr(type(obj), name), "an attribute that hides one of the class")
+        _plain(value, kinds)
+    for name, value in more.items():
+        setattr(obj, name, value)
+
+
+def _plain(value: Any, kinds: tuple[type, ...]) -> None:
+    rest, seen = [value], set()
+    while rest:
+        part = rest.pop()
+        if type(part) in (list, tuple, dict, set, frozenset):
+            if id(part) not in seen:
+                seen.add(id(part))
+                rest += part.values() if type(part) is dict else part
+        else:
+            plain = type(part) in _DATA or type(part) in kinds or isinstance(part, np.generic)
+            need(plain, "an attribute that is no plain data")
 
 
 def label(name: Any) -> Any:

@@ -17,7 +17,7 @@ from pandas.arrays import DatetimeArray, TimedeltaArray
 from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
 
 from ..registry import Canner
-from .checks import label, labels, need, one_dimensional, parts
+from .checks import attribute_names, label, labels, need, one_dimensional, parts
 from .pandas_arrays import is_values, pack, times, unpack
 from .pandas_scalars import freq_text, to_freq
 
@@ -143,8 +143,7 @@ def _with(obj: Any, more: tuple[Any, ...]) -> Any:
 def _check_more(more: tuple[Any, ...]) -> None:
     if more:
         attrs, _ = parts(more, dict, bool)
-        for name in attrs:
-            label(name)
+        attribute_names(map(label, attrs))
 
 
 def _can_series(series: Any) -> Any:

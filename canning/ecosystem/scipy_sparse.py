@@ -13,8 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..registry import Canner
-from .checks import need
+from .checks import need, one_dimensional, own
 
+_MOST: Final = 1 << 62
+"""Rows or columns, at most."""
 _FIELDS: Final = {
     "csr": ("data", "indices", "indptr"),
     "csc": ("data", "indices", "indptr"),
@@ -37,31 +39,95 @@ def _as(cls: Any) -> Callable[[Any], Any]:
     return make
 
 
+# -- what a stranger sent: every number is looked at, on copies that nobody else can write to ------------
+
+
 def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
         need(type(state) is dict, "a sparse matrix that is none")
-        fields = [state.get(name) for name in _FIELDS[form]]
-        shape = state.get("_shape")
-        need(
-            type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 62 for n in shape),
-            "a shape that is none",
-        )
-        need(form == "coo" or len(shape) in (1, 2), "a shape of too many axes")
-        if form == "coo":
-            need(type(fields[1]) is tuple and 0 < len(fields[1]) == len(shape), "coordinates that do not fit")
-        arrays = [fields[0], *(fields[1] if form == "coo" else fields[1:])]
-        need(
-            all(type(array) is np.ndarray for array in arrays),
-            "a sparse matrix of something else than arrays",
-        )
-        need(fields[0].dtype.kind in "biufc", "a sparse matrix of something else than numbers")
-        need(all(array.dtype.kind in "iu" for array in arrays[1:]), "indices that are no integers")
-        made = cls((fields[0], *fields[1:]), shape=shape, copy=False)
-        if form in ("csr", "csc", "bsr"):
-            made.check_format(full_check=True)
-        return made
+        data, *places = [state.get(name) for name in _FIELDS[form]]
+        shape = _shape(state.get("_shape"), form)
+        need(type(data) is np.ndarray, "a sparse matrix of something else than arrays")
+        need(data.dtype.kind in "biufc", "a sparse matrix of something else than numbers")
+        parts = _CHECKS[form](data, shape, *places)
+        return cls(parts, shape=shape, copy=False)
 
     return make
+
+
+def _shape(shape: Any, form: str) -> Any:
+    need(
+        type(shape) is tuple and all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none"
+    )
+    axes = {"csr": (1, 2), "coo": range(1, 65)}.get(form, (2,))
+    need(len(shape) in axes, "a shape of too many axes")
+    return shape
+
+
+def _integers(array: Any, most: int, *, least: int = 0) -> Any:
+    """Copy integers, as wide as scipy wants them, and check that they are from `least` up to `most`."""
+    one_dimensional(array, "iu")
+    need(not array.size or array.itemsize <= 8, "integers that are too wide")
+    copied = own(array)
+    need(
+        not copied.size or (least <= int(copied.min()) and int(copied.max()) <= most), "a place out of range"
+    )
+    return copied.astype(np.int32 if max(most, -least) < 1 << 31 else np.int64)
+
+
+def _compressed(data: Any, rows: int, columns: int, indices: Any, starts: Any) -> Any:
+    """Check rows of places: where each row starts, up to where the last one ends, and each place."""
+    one_dimensional(starts, "iu", rows + 1)
+    one_dimensional(indices, "iu")
+    starts = _integers(starts, min(len(data), len(indices)))
+    need(starts[0] == 0 and bool((starts[1:] >= starts[:-1]).all()), "rows that do not follow each other")
+    count = int(starts[-1])
+    return data[:count], _integers(indices[:count], columns - 1), starts
+
+
+def _by_rows(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+    need(data.ndim == 1, "values of several axes")
+    rows, columns = shape if len(shape) == 2 else (1, *shape)
+    return _compressed(data, rows, columns, indices, starts)
+
+
+def _by_columns(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+    return _by_rows(data, shape[::-1], indices, starts)
+
+
+def _by_blocks(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+    need(data.ndim == 3 and 0 not in data.shape[1:], "blocks that are none")
+    (rows, odd_rows), (columns, odd_columns) = map(divmod, shape, data.shape[1:])
+    need(not odd_rows and not odd_columns, "blocks that do not fit")
+    return _compressed(data, rows, columns, indices, starts)
+
+
+def _by_places(data: Any, shape: Any, places: Any) -> Any:
+    need(type(places) is tuple and len(places) == len(shape), "coordinates that do not fit")
+    need(data.ndim == 1, "values of several axes")
+    checked = []
+    for place, length in zip(places, shape, strict=True):
+        one_dimensional(place, "iu", len(data))
+        checked.append(_integers(place, length - 1))
+    return data, tuple(checked)
+
+
+def _by_diagonals(data: Any, shape: Any, offsets: Any) -> Any:
+    need(data.ndim == 2, "diagonals that are none")
+    one_dimensional(offsets, "iu", len(data))
+    need(sum(shape) + data.shape[1] < 1 << 31, "diagonals beyond what scipy counts with")
+    offsets = _integers(offsets, shape[1], least=-shape[0])
+    need(len(np.unique(offsets)) == len(offsets), "a diagonal that is there twice")
+    return data, offsets
+
+
+_CHECKS: Final[dict[str, Callable[..., Any]]] = {
+    "csr": _by_rows,
+    "csc": _by_columns,
+    "bsr": _by_blocks,
+    "coo": _by_places,
+    "dia": _by_diagonals,
+}
 
 
 def _canner(name: str) -> Canner:

@@ -18,7 +18,7 @@ import torch
 from ..buffers import foreign
 from ..errors import SerializationError
 from ..registry import Canner, Registry, default_registry
-from .checks import need, parts
+from .checks import attributes, need, parts
 from .torch_layouts import can_layout, make_layout
 from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over
 
@@ -81,10 +81,16 @@ def _with(state: Any, check: bool) -> Any:
     _, inner, more = parts(state, str, tuple, dict)
     need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
     made = _tensor(inner, check=check)
-    for name, value in more.items():
-        need(type(name) is str and not hasattr(torch.Tensor, name), "an attribute that hides one of torch's")
-        setattr(made, name, value)
+    _attach(made, more, check)
     return made
+
+
+def _attach(made: Any, more: Any, check: bool) -> None:
+    if check:
+        attributes(made, more, torch.Tensor, torch.nn.Parameter)
+        return
+    for name, value in more.items():
+        setattr(made, name, value)
 
 
 _checked_tensor: Final = functools.partial(_tensor, check=True)
@@ -100,13 +106,14 @@ def _can_parameter(parameter: Any) -> Any:
     return parameter.data, parameter.requires_grad, *((dict(more),) if more else ())
 
 
-def _parameter(state: Any) -> Any:
+def _parameter(state: Any, *, check: bool = False) -> Any:
     tensor, grad, *more = parts((*state, {}) if len(state) == 2 else state, torch.Tensor, bool, dict)
     made = torch.nn.Parameter(tensor, grad)
-    for name, value in more[0].items():
-        need(type(name) is str and not hasattr(torch.Tensor, name), "an attribute that hides one of torch's")
-        setattr(made, name, value)
+    _attach(made, more[0], check)
     return made
+
+
+_checked_parameter: Final = functools.partial(_parameter, check=True)
 
 
 def _can_storage(storage: Any) -> Any:
@@ -183,7 +190,7 @@ def _size(state: Any) -> Any:
 
 CANNERS: Final = (
     Canner("torch.Tensor", _can_tensor, _tensor, data=_checked_tensor, exact=True),
-    Canner("torch.nn.Parameter", _can_parameter, _parameter, data=True, exact=True),
+    Canner("torch.nn.Parameter", _can_parameter, _parameter, data=_checked_parameter, exact=True),
     Canner("torch.UntypedStorage", _can_storage, _storage, data=True, exact=True),
     Canner("torch.dtype", _can_dtype, _dtype, data=True, exact=True),
     Canner("torch.device", _can_device, _device_of, data=True, exact=True),

@@ -14,7 +14,7 @@ import xarray
 from xarray.core import extension_array, indexes, indexing
 
 from ..registry import Canner
-from .checks import label, need, parts
+from .checks import attribute_names, label, need, parts
 
 xr: Any = xarray
 _Adapter: Any = indexing.PandasIndexingAdapter
@@ -55,8 +55,7 @@ def _checked_variable_as(cls: Any, kinds: tuple[Any, ...]) -> Callable[[Any], An
 
 def _check_attributes(attributes: Any) -> None:
     need(attributes is None or type(attributes) is dict, "attributes that are none")
-    for name in attributes or ():
-        label(name)
+    attribute_names(map(label, attributes or ()))  # xarray finds them by ``getattr``
 
 
 def _named(dtype: Any) -> Any:

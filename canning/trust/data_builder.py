@@ -64,6 +64,7 @@ class DataBuilder:
         self.work = work
         self.dtypes = Dtypes()
         self.fitting: Any = None
+        self.closed: dict[int, Any] = {}
 
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
@@ -71,6 +72,7 @@ class DataBuilder:
             *(data, self.constructor, self.allowed, self.limits, outside, self.work),
             old=self.old,
             plain_array=self.plain_array,
+            closed=self.closed,
         )
         return reader.read()
 
@@ -210,7 +212,7 @@ class DataBuilder:
                 f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
                 'stranger makes up, register it so; else load the message with trust="code"'
             )
-        self.work.go_through(weigh(args[1], self.work.for_decoders))
+        self.work.go_through(weigh(args[1], self.work.for_decoders, self.closed))
         try:
             with self.work.decoding():
                 return uncan(args[1])
@@ -219,11 +221,12 @@ class DataBuilder:
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 
 
-def weigh(state: Any, most: int) -> int:
+def weigh(state: Any, most: int, closed: dict[int, Any] | None = None) -> int:
     """Count what a decoder may go through, and stop where it is more than `most`.
 
     Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
-    a little of the length of what other decoders have made, which they look at as a whole.
+    a little of the length of what other decoders have made, which they look at as a whole. Containers that a
+    header could still add to are put in `closed`, by identity.
 
     >>> weigh([(1, 2), np.zeros(4)], 1000)
     41
@@ -240,6 +243,8 @@ def weigh(state: Any, most: int) -> int:
             texts.add(id(part))
         elif kind in _WALKED:
             total += len(part)
+            if closed is not None and kind is not tuple and kind is not frozenset:
+                closed[id(part)] = part
             if total <= most:
                 rest.extend(part.values() if isinstance(part, dict) else part)
         elif kind is bytes:

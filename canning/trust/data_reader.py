@@ -62,6 +62,7 @@ class DataReader(StackMachine):
         work: the account of what reading takes.
         old: the names of today, by those that the header may call.
         plain_array: makes arrays that are read in one step.
+        closed: containers that a decoder has looked at, by identity: the header may add nothing to them.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class DataReader(StackMachine):
         *,
         old: Mapping[tuple[str, str], tuple[str, str]],
         plain_array: MakeArray,
+        closed: Mapping[int, Any],
     ) -> None:
         super().__init__(data, limits, outside)
         self.constructor = constructor
         self.old = old
         self.plain_array = plain_array
+        self.closed = closed
         self.allowed = allowed
         self.keys = KeyGuard(limits, len(data))
         self.unbuilt: dict[int, Any] = {}
@@ -103,6 +106,8 @@ class DataReader(StackMachine):
 
     def _note_depth(self, container: Any, items: Any) -> None:
         """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
+        if id(container) in self.closed:
+            raise DeserializationError("a container that grows after a decoder has checked it")
         if _CONTAINERS.isdisjoint(map(type, items)):
             return
         depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in _CONTAINERS)
