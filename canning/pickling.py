@@ -226,6 +226,9 @@ class Writer:
     def clear(self) -> None:
         """Forget the message that was written, and hold on to nothing of it."""
         self.sink.reset()
+        if self.reducers.by_value:  # no class of such a message may live by what tables remember
+            self.table.clear()
+            self.by_value_table.clear()
         self.reducers.reset()
 
     def _finish(self, pickler: Any) -> Body:

@@ -42,8 +42,9 @@ class DillWriter:
         return self.write(obj)
 
     def clear(self) -> None:
-        """Forget the message that was written."""
+        """Forget the message that was written, and the classes in it, which may be local."""
         self.reducers.reset()
+        self.table.clear()
 
 
 def _pickler_class() -> Any:
