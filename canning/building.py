@@ -209,13 +209,14 @@ class Builder:
         return look_up(module, name) if self.finder is None else self.finder.find(module, name)
 
     def function(self, *parts: Any) -> Any:
-        """Make a function that came by value, in the receiver's namespace where there is one."""
+        """Make a function that came by value, in the receiver's namespace if it is of ``__main__``."""
         special = None if self.finder is None else self.finder.builtins
-        return make_function(*parts, g=self.g, special=special)
+        g = self.g if parts[1].get("__name__") == "__main__" else None
+        return make_function(*parts, g=g, special=special)
 
     def fill(self, function: Any, state: Any) -> None:
         """Give such a function its attributes, closure and globals."""
-        fill_function(function, state, self.g)
+        fill_function(function, state, self.g if function.__globals__ is self.g else None)
 
     def call(self, name: str) -> Any:
         """Give what builds the object that a header calls by a name of `calls`."""

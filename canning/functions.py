@@ -6,23 +6,35 @@ together again, in a namespace of the receiver's where there is one.
 
 from __future__ import annotations
 
+import enum
 import functools
 import importlib
 import io
+import operator
 import pickle
 import sys
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import cloudpickle
 
 from . import calls
 from .canned import CannedObject, Namespace
-from .code.by_value_types import ARRAY_TYPE, METACLASSES, is_nameless, move_fields
-from .code.enums import fill_enum, make_enum, reduce_enum
+from .code.by_value_types import METACLASSES, reduce_nameless
+from .code.classes import (
+    body_of,
+    fill_class,
+    functions_of,
+    make_class,
+    mark_of,
+    parts_of_class,
+    registered_with,
+)
+from .code.dataclass_source import without_made
+from .code.enums import attributes_of, fill_enum, make_enum, parts_of_enum
 from .code.making import OF_MODULE, fill_function, make_function
-from .code.structs import is_struct, reduce_struct
+from .code.structs import is_struct, make_struct, parts_of_struct
 from .code.stubs import StubType
 from .registry import default_registry
 
@@ -78,6 +90,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         self._kinds: dict[type, Callable[..., Any] | None] = {types.FunctionType: type(self)._reduce_function}
         self._cells: dict[int, CellOf] = {}
+        self._bare: set[int] = set()  # functions that a class brings what they need
+        self._whole: set[int] = set()  # and others, which were written with it
         self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
         self._registry: Any = getattr(table, "registry", default_registry)
@@ -95,64 +109,80 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if reduce is None else reduce(self, obj)
 
     def _reduce_class(self, cls: Any) -> Any:
-        if type(cls) is ARRAY_TYPE and is_nameless(cls):
-            return NotImplemented
         if cls in METACLASSES:
             return type, (METACLASSES[cls],)
+        if type(cls) in METACLASSES and (reduced := reduce_nameless(cls)) is not None:
+            return reduced
         if self._registry.goes_by_value(cls):
-            reduced = cloudpickle.cloudpickle._dynamic_class_reduce(cls)
-        else:
-            reduced = super().reducer_override(cls)
-        return reduced if type(reduced) is not tuple else self._complete(cls, reduced)
+            return self._take_class_apart(cls)
+        if cls in _OF_SINGLETONS:
+            return type, (_OF_SINGLETONS[cls],)
+        if cls in _BUILTIN_TYPES:
+            return cloudpickle.cloudpickle._builtin_type, (_BUILTIN_TYPES[cls],)
+        by_name = cls in _BY_NAME or cloudpickle.cloudpickle._should_pickle_by_reference(cls)
+        return NotImplemented if by_name else self._take_class_apart(cls)
 
-    def _complete(self, cls: Any, reduced: Any) -> Any:
-        """Add the slots to a class that cloudpickle has reduced, and what makes it a dataclass as source.
+    def _take_class_apart(self, cls: Any) -> Any:
+        body = body_of(cls)
+        as_source = getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False)
+        dataclass = without_made(cls, body) if as_source else None
+        found = [function for value in body.values() for function in functions_of(value)]
+        functions = [function for function in found if self._goes_by_value(function, whole=False)]
+        self._bare.update(map(id, functions))
+        fills = [FillOf(function, self._state_of(function)) for function in functions]
+        if issubclass(cls, enum.Enum):
+            parts, rest = parts_of_enum(cls, body)
+            state: Any = (mark_of(cls), fills, rest, None, None), attributes_of(cls)
+            return make_enum, parts, state, None, None, fill_enum
+        struct = is_struct(cls)
+        parts, rest = (parts_of_struct if struct else parts_of_class)(cls, body)
+        state = mark_of(cls), fills, rest, registered_with(cls), dataclass
+        return make_struct if struct else make_class, parts, state, None, None, fill_class
 
-        A structure of ctypes gets its fields when it is made.
-        """
-        if is_struct(cls) and reduced[-1] is cloudpickle.cloudpickle._class_setstate:
-            return reduce_struct(cls, reduced)
-        own = vars(cls)
-        skeleton = reduced[0] is cloudpickle.cloudpickle._make_skeleton_class
-        if skeleton and "__slots__" in own and NamedTuple not in own.get("__orig_bases__", ()):
-            reduced[1][3]["__slots__"] = own["__slots__"]
-        if skeleton and cls.__qualname__ != cls.__name__:
-            reduced[1][3]["__qualname__"] = cls.__qualname__
-        if reduced[0] is cloudpickle.cloudpickle._make_skeleton_enum:
-            return reduce_enum(cls, reduced)
-        if reduced[-1] is not cloudpickle.cloudpickle._class_setstate:
-            return reduced
-        if "_fields_" in own and type(cls) in METACLASSES:
-            move_fields(reduced[1][3], reduced[2][0])
-        if not getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False):
-            return reduced
-        from .code.dataclass_source import without_made
-
-        return without_made(cls, reduced)
+    def _goes_by_value(self, function: types.FunctionType, *, whole: bool) -> bool:
+        """Tell whether a function goes by value; and, where not `whole`, was not written in whole before."""
+        if function in _BY_NAME or (not whole and id(function) in self._whole):
+            return False
+        if is_local(function) or self._registry.goes_by_value(function):
+            return True
+        by_name = cloudpickle.cloudpickle._should_pickle_by_reference(function)
+        return not by_name and method_by_name(function) is None
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
-        if function in _BY_NAME:
-            return NotImplemented
-        by_value = is_local(function) or self._registry.goes_by_value(function)
-        if not by_value and cloudpickle.cloudpickle._should_pickle_by_reference(function):
-            return NotImplemented
+        if id(function) in self._bare:
+            return self._head_of(function)
+        if not self._goes_by_value(function, whole=True):
+            method = None if function in _BY_NAME else method_by_name(function)
+            return NotImplemented if method is None else (getattr, (method, "__func__"))
+        self._whole.add(id(function))
+        return *self._head_of(function), self._state_of(function), None, None, calls.fill
+
+    def _head_of(self, function: types.FunctionType) -> Any:
+        """Give the call that makes a function without what it needs."""
         code, cells = function.__code__, function.__closure__
-        attributes, slots = cloudpickle.cloudpickle._function_getstate(function)
         self._codes.append((code, function))
         closure: Any = cells and tuple([self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells])
-        slots["__closure__"] = cells and [contents_of(cell) for cell in cells]
-        if getattr(function, "__type_params__", ()):
-            slots["__type_params__"] = function.__type_params__
         home = home_of(function) if self._interactive else None
-        if home is not None or function.__dict__.get(INTERACTIVE):
-            module_globals: Namespace = {}
-            slots["__globals__"] = {}
-        else:
-            module_globals = self._module_globals(function)
+        bare = home is not None or function.__dict__.get(INTERACTIVE)
+        module_globals = {"__name__": "__main__"} if bare else self._module_globals(function)
         parts = (code, module_globals, None, None, closure)
         if home is None or home == "__main__":
-            return calls.function, parts, (attributes, slots), None, None, calls.fill
-        return make_function_of, (home, *parts), (attributes, slots), None, None, calls.fill
+            return calls.function, parts
+        return make_function_of, (home, *parts)
+
+    def _state_of(self, function: types.FunctionType) -> Any:
+        """Give what it needs: attributes; defaults, closure, globals and the like."""
+        cells = function.__closure__
+        attributes, slots = cloudpickle.cloudpickle._function_getstate(function)
+        contents = cells and [contents_of(cell) for cell in cells]
+        slots["__closure__"] = contents
+        seen = [*slots["__globals__"].values(), *(each for cell in contents or () for each in cell)]
+        slots["_cloudpickle_submodules"] = submodules_of(function.__code__, seen)
+        if getattr(function, "__type_params__", ()):
+            slots["__type_params__"] = function.__type_params__
+        if function.__dict__.get(INTERACTIVE) or (self._interactive and home_of(function) is not None):
+            slots["__globals__"] = {}
+        return attributes, slots
 
     def _module_globals(self, function: types.FunctionType) -> Namespace:
         """Give what a function's globals start with on arrival: the same for functions that share theirs."""
@@ -163,18 +193,51 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return ours
 
 
+def submodules_of(code: types.CodeType, seen: list[Any]) -> list[types.ModuleType]:
+    """List the modules that code, and what is defined in it, reaches as attributes of packages."""
+    packages = [each for each in seen if isinstance(each, types.ModuleType)]
+    if not packages:
+        return []
+    rest, found = [code], []
+    while rest:
+        each = rest.pop()
+        found += cloudpickle.cloudpickle._find_imported_submodules(each, packages)
+        rest += [constant for constant in each.co_consts if isinstance(constant, types.CodeType)]
+    return found
+
+
+def method_by_name(function: types.FunctionType) -> Any:
+    """Give the bound method of a class that can be imported and whose function this is; None for others."""
+    try:
+        found: Any = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (AttributeError, KeyError, TypeError):
+        return None
+    same = type(found) is types.MethodType and found.__func__ is function
+    return found if same else None
+
+
 def home_of(function: types.FunctionType) -> str | None:
     """Name the module whose globals a function has; None where they are of no module.
 
-    ``__main__`` stands for every namespace that calls itself so, and for one without a name.
+    ``__main__`` stands for every namespace that calls itself so. Generated code has globals of no module.
     """
-    name: str = function.__globals__.get("__name__") or "__main__"
+    name: Any = function.__globals__.get("__name__")
     if name == "__main__":
-        return name
+        return "__main__"
     return name if vars(sys.modules.get(name, _NOTHING)) is function.__globals__ else None
 
 
 _NOTHING: Final = types.ModuleType("nothing")
+
+
+class FillOf:
+    """Stand for the call that gives a function of a class what it needs."""
+
+    def __init__(self, function: types.FunctionType, state: Any) -> None:
+        self.call = function, state
+
+    def __reduce__(self) -> Any:
+        return calls.fill, self.call
 
 
 class CellOf:
@@ -228,15 +291,14 @@ _BY_NAME: Final = frozenset(
         *calls.ALL,
         make_function_of,
         make_cached,
-        make_enum,
-        fill_enum,
+        *(make_class, fill_class, make_enum, fill_enum, make_struct),
         cloudpickle.cloudpickle._builtin_type,
-        cloudpickle.cloudpickle._make_skeleton_class,
-        cloudpickle.cloudpickle._class_setstate,
         cloudpickle.cloudpickle.subimport,
     )
 )
 """What headers name to build code: cloudpickle takes 2 µs to find that each of them can be imported."""
+_OF_SINGLETONS: Final = {type(each): each for each in (None, ..., NotImplemented)}
+_BUILTIN_TYPES: Final = cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES
 
 
 class CannedCode(CannedObject):

@@ -26,10 +26,10 @@ import numpy as np
 from .array_reducers import array_call
 from .buffers import Body
 from .canned import CannedObject, PrePickled, Reference
-from .code.by_value_types import ARRAY_TYPE, BY_VALUE, reduce_array_type
+from .code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
 from .code.stubs import Stub, StubType
 from .code.versions import note_class
-from .functions import ByValuePickler, CellOf, is_local, reduce_cached
+from .functions import ByValuePickler, CellOf, FillOf, is_local, reduce_cached
 from .instances import reducer_of_instances
 from .naming import MAIN
 from .planning import ByName, Plan
@@ -40,6 +40,7 @@ _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     **BY_VALUE,
     functools._lru_cache_wrapper: reduce_cached,
     CellOf: CellOf.__reduce__,
+    FillOf: FillOf.__reduce__,
 }
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
@@ -71,6 +72,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             np.dtype: reducers.dtype,
             memoryview: reducers.memoryview,
             types.MethodType: reducers.method,
+            types.BuiltinMethodType: reducers.builtin,
             stdarray.array: reducers.stdlib_array,
             CannedObject: reducers.canned,
             PrePickled: reducers.prepickled,
@@ -122,7 +124,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         if found is None and cls in copyreg.dispatch_table:
             found = self.theirs[cls] = copyreg.dispatch_table[cls]
         if found is None and self.by_value:
-            found = _BY_VALUE.get(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
+            found = _BY_VALUE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:
             return found
         if self.main and not self.by_value and (is_local(cls) or self.registry.goes_by_value(cls)):
@@ -238,6 +240,13 @@ class Writer:
         if sink.names_main and self.main and pickler is self.pickler:
             raise ByName
         return sink.close(arrays=bool(reducers.entries or reducers.small))
+
+
+def _of_base(cls: Any) -> Callable[[Any], Any] | None:
+    """Give what reduces instances of a type, and of those derived from it, that pickle has no way for."""
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        return None
+    return next((WITH_SUBCLASSES[base] for base in cls.__mro__ if base in WITH_SUBCLASSES), None)
 
 
 def first_memo() -> dict[int, tuple[int, Any]]:

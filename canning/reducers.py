@@ -10,6 +10,7 @@ import array as stdarray
 import copyreg
 import ctypes
 import pickle
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, Final
@@ -69,10 +70,15 @@ class Reducers(ArrayReducers):
         """Reduce a bound method: by name where its owner has this very function under it.
 
         Left to itself pickle asks for the name alone, and may get another function: what ``super()`` gave,
-        or what is private, or was set under another name.
+        or what is private, or was set under another name. What a module offers as a function of its own,
+        as `random.choice`, goes by that name, without its owner's state.
         """
         function, owner = method.__func__, method.__self__
         name: str = getattr(function, "__name__", "")
+        if named_in_module(method, name):
+            return name
+        if self.by_value and not is_importable(owner if isinstance(owner, type) else type(owner)):
+            return types.MethodType, (function, owner)  # its class may not have it yet
         if name not in getattr(owner, "__dict__", ()) or isinstance(owner, type):
             for base in (owner if isinstance(owner, type) else type(owner)).__mro__:
                 if name in vars(base):
@@ -81,6 +87,15 @@ class Reducers(ArrayReducers):
                         return getattr, (owner, name)
                     break
         return types.MethodType, (function, owner)
+
+    def builtin(self, function: Any) -> Reduced:
+        """Reduce a function written in C: one of an object by its module's name where that offers it."""
+        owner, name = function.__self__, function.__name__
+        module = type(owner).__module__
+        if module == "builtins" or getattr(sys.modules.get(module), name, None) is not function:
+            return function.__reduce__()
+        self.named = True
+        return calls.named, (module, name)
 
     def canned(self, canned: CannedObject) -> Reduced:
         """Reduce a canned object of any class: it arrives as the object that it stands for."""
@@ -164,6 +179,17 @@ def _array_over(view: memoryview) -> Any:
         return np.asarray(view)
     except (ValueError, TypeError) as error:
         raise SerializationError(f"a memoryview of format {view.format!r} cannot be sent") from error
+
+
+def named_in_module(method: Any, name: str) -> bool:
+    """Tell whether a bound method is what its module has under its name."""
+    module: Any = getattr(method, "__module__", None)
+    return module != "__main__" and getattr(sys.modules.get(module), name, None) is method
+
+
+def is_importable(cls: type) -> bool:
+    """Tell whether a class goes by name."""
+    return bool(cloudpickle.cloudpickle._should_pickle_by_reference(cls))
 
 
 def reduce_by_itself(obj: Any) -> Reduced:

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import array as stdarray
 import collections
+import contextlib
 import functools
 import math
 import pickle
 import tempfile
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
+import pytest
 
 import canning
 
@@ -30,6 +34,15 @@ DIRECT = 64 * 1024
 """Bytes from which `bytes` and `bytearray` have frames of their own."""
 Writeable = str
 """What is asked of an array's flag: "same" as in the source, or "at most" as in the source."""
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """Read as a process that has neither sent nor received any class by value."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", weakref.WeakValueDictionary())
+        patch.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_CLASS", weakref.WeakKeyDictionary())
+        yield
 
 
 # -- depth: an object inside of others -------------------------------------------------------------------

@@ -6,8 +6,10 @@ import abc
 import asyncio
 import collections
 import copyreg
+import dataclasses
 import enum
 import functools
+import gc
 import json
 import logging
 import math
@@ -30,6 +32,7 @@ import pytest
 
 import canning
 from canning import (
+    DeserializationError,
     SerializationError,
     Serializer,
     deserialize_object,
@@ -40,7 +43,7 @@ from canning import (
 )
 
 from . import samples
-from .harness import assert_equal, check_round_trip, check_uncopied
+from .harness import assert_equal, check_round_trip, check_uncopied, elsewhere
 from .samples import Color, Plain, Point, double
 
 ROOT = Path(__file__).parents[1]
@@ -679,9 +682,75 @@ def test_closures_keep_their_cells_whatever_g_has() -> None:
 
 
 def test_methods_of_classes_by_value_run_in_g() -> None:
-    cls = typed("class C:\n    def m(self): return here")["C"]
-    assert through(cls(), {"here": 7}).m() == 7
-    assert through([cls, LARGE], {"here": 8})[0]().m() == 8
+    frames = serialize_object(typed("class C:\n    def m(self): return here")["C"])
+    with elsewhere():
+        assert deserialize_object(frames, {"__name__": "__main__", "here": 7})[0]().m() == 7
+    with elsewhere():
+        assert deserialize_object(frames, {"here": 8})[0]().m() == 8
+
+
+def test_namespaces_of_other_modules_stay_apart_where_there_is_a_g() -> None:
+    spaces = [{"__name__": name, "factory": name} for name in ("one", "two")]
+    for space in (*spaces, {"factory": "generated"}):
+        exec("def f(): return factory", space)
+        space["f"].__module__ = "gone"  # type: ignore[attr-defined]
+        spaces = spaces if space in spaces else [*spaces, space]
+    g: dict[str, Any] = {"factory": "g's"}
+    got = through([space["f"] for space in spaces], g)
+    assert [f() for f in got] == ["one", "two", "generated"]
+    assert g == {"factory": "g's"}
+    assert [f() for f in through([space["f"] for space in spaces], g, interactive=True)][2] == "generated"
+
+
+def test_a_class_that_is_here_stays_as_it_is() -> None:
+    cls = typed(
+        """
+        class Counter:
+            seen = []
+            limit = 3
+            def __init__(self): self.seen.append(len(self.seen))
+            def over(self): return len(self.seen) > self.limit
+        """
+    )["Counter"]
+    frames = serialize_object([cls, LARGE])
+    cls.limit = 7
+    got = deserialize_object(frames)[0][0]
+    assert got is cls
+    assert cls.limit == 7
+    with elsewhere():
+        first = deserialize_object(frames)[0][0]
+        assert (first is cls, first.limit) == (False, 3)
+        first()
+        first.limit = 1
+        over = first.over
+        second = deserialize_object(frames)[0][0]
+        assert second is first
+        assert (first.limit, first.seen, first.over is over) == (1, [0], True)
+
+
+def test_a_class_whose_message_broke_off_is_filled_by_the_next() -> None:
+    space = typed("class C:\n    parts = [1]\n    def m(self): return self.parts")
+    space["C"].gone = Vanishing()
+    frames = serialize_object(space["C"])
+    with elsewhere():
+        Vanishing.gone = True
+        with pytest.raises(DeserializationError):
+            deserialize_object(frames)
+        Vanishing.gone = False
+        assert deserialize_object(frames)[0]().m() == [1]
+
+
+class Vanishing:
+    """Be an object that cannot be made for a while."""
+
+    gone = False
+
+    def __setstate__(self, state: Any) -> None:
+        if Vanishing.gone:
+            raise ValueError("gone")
+
+    def __getstate__(self) -> Any:
+        return 1
 
 
 def test_what_can_be_imported_does_not_look_at_g() -> None:
@@ -1037,6 +1106,36 @@ def test_a_replaced_copyreg_function_counts() -> None:
             assert deserialize_object(serialize_object([Local()]))[0] == [answer]
     finally:
         copyreg.dispatch_table.pop(Local, None)
+
+
+def typed_named_tuple() -> Any:
+    return typed("import collections\nRow = collections.namedtuple('Row', 'a b')")["Row"](1, 2)
+
+
+LIVING: dict[str, Callable[[], Any]] = {
+    "an instance": lambda: type("Local", (), {"__module__": "__main__"})(),
+    "a named tuple": typed_named_tuple,
+    "an enum": lambda: enum.Enum("Local", "A", module="__main__").A,  # type: ignore[attr-defined]
+    "a dataclass": lambda: dataclasses.make_dataclass("Local", ["a"])(1),
+    "an exception": lambda: type("Local", (Exception,), {"__module__": "__main__"})(),
+    "of a metaclass": lambda: type("Meta", (type,), {"__module__": "__main__"})("Local", (), {})(),
+}
+
+
+@pytest.mark.parametrize("name", LIVING)
+@pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
+def test_nothing_keeps_the_classes_of_a_message_alive(name: str, pickler: str) -> None:
+    serializer = Serializer(pickler=pickler)
+    references = []
+    for _ in range(3):
+        obj = LIVING[name]()
+        references.append(weakref.ref(type(obj)))
+        with elsewhere():
+            got = serializer.deserialize_object(serializer.serialize_object([obj, LARGE]))[0][0]
+            references.append(weakref.ref(type(got)))
+        del obj, got
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 6
 
 
 # -- functions beside other things -----------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 import canning
 
-SCRIPTS = ("enums", "records", "classes", "states", "functions")
+SCRIPTS = ("enums", "records", "classes", "states", "functions", "bodies")
 
 
 @pytest.mark.parametrize("by_value_as", ["code", "source"])

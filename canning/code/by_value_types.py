@@ -10,6 +10,7 @@ import ctypes
 import functools
 import operator
 import sys
+import types
 import typing
 import weakref
 from collections.abc import Callable
@@ -25,10 +26,15 @@ class _Structure(ctypes.Structure):
 
 
 FIELD: Final = type(_Structure.field)
+_LITTLE: Final = sys.byteorder == "little"
 ARRAY_TYPE: Final = type(ctypes.c_int * 1)
 """What ctypes makes an array's type of, which has a name that leads nowhere."""
 METACLASSES: Final = {
-    type(cls): cls for cls in (ctypes.Structure, ctypes.Union, ctypes.Array, ctypes.c_int.__base__)
+    type(cls): cls
+    for cls in (
+        *(ctypes.Structure, ctypes.Union, ctypes.Array, ctypes.c_int.__base__),
+        *(ctypes._Pointer, ctypes._CFuncPtr),  # type: ignore[attr-defined, unused-ignore]
+    )
 }
 """What ctypes makes its types of, which have names that lead nowhere, and a class of each."""
 
@@ -38,30 +44,57 @@ def reduce_array_type(cls: Any) -> Reduced:
     return (operator.mul, (cls._type_, cls._length_)) if is_nameless(cls) else cls.__qualname__
 
 
+def reduce_nameless(cls: Any) -> Reduced | None:
+    """Reduce a type that ctypes has made of another, and that no name leads to; None for all others."""
+    kind = METACLASSES.get(type(cls))
+    if kind is ctypes.Array and is_nameless(cls):
+        return operator.mul, (cls._type_, cls._length_)
+    if kind is ctypes._Pointer and hasattr(cls, "_type_") and ctypes.POINTER(cls._type_) is cls:
+        return ctypes.POINTER, (cls._type_,)
+    if kind is ctypes._CFuncPtr and cls.__qualname__.endswith("<locals>.CFunctionType"):  # type: ignore[attr-defined, unused-ignore]
+        parts = (cls._restype_, *cls._argtypes_)
+        return (ctypes.CFUNCTYPE, parts) if ctypes.CFUNCTYPE(*parts) is cls else None
+    here, there = f"__ctype_{sys.byteorder[0]}e__", "__ctype_be__" if _LITTLE else "__ctype_le__"
+    native = getattr(cls, here, cls)
+    swapped = native is not cls and getattr(native, there, None) is cls
+    return (getattr, (native, there)) if swapped else None
+
+
 def is_nameless(cls: Any) -> bool:
     """Tell whether a type of ctypes arrays is what multiplying its item's type gives."""
     return cls is not ctypes.Array and cls is cls._type_ * cls._length_
 
 
-def move_fields(made_with: dict[str, Any], state: dict[str, Any]) -> None:
-    """Let a structure be made with its fields, which may be given once, and make their descriptors anew."""
-    for name in ("_pack_", "_align_", "_anonymous_", "_fields_"):
-        if name in state:
-            made_with[name] = state.pop(name)
-    for name in [name for name, value in state.items() if type(value) is FIELD]:
-        del state[name]
-
-
 def reduce_cached_property(cached: Any) -> Reduced:
-    """Reduce a `functools.cached_property`, which has a lock in Python 3.11."""
-    return make_cached_property, (cached.func, cached.attrname)
+    """Reduce a `functools.cached_property`, which has a lock in Python 3.11, or one of a subclass."""
+    state = {name: value for name, value in vars(cached).items() if name not in ("func", "lock", "__doc__")}
+    return type(cached), (cached.func,), state
 
 
-def make_cached_property(function: Callable[[Any], Any], name: str | None) -> Any:
-    """Make a cached property that has this name in its class."""
-    made: Any = functools.cached_property(function)
-    made.attrname = name
-    return made
+def reduce_property(prop: Any) -> Reduced:
+    """Reduce a property of any class."""
+    return type(prop), (prop.fget, prop.fset, prop.fdel, prop.__doc__), own_attributes(prop)
+
+
+def reduce_method_of_class(method: Any) -> Reduced:
+    """Reduce a `classmethod` or `staticmethod`, or one of a subclass."""
+    return type(method), (method.__func__,), own_attributes(method)
+
+
+def own_attributes(wrapper: Any) -> dict[str, Any] | None:
+    """List what a wrapper has besides what it takes over from its function; None for nothing."""
+    return {
+        name: value for name, value in getattr(wrapper, "__dict__", {}).items() if name not in _TAKEN_OVER
+    } or None
+
+
+def reduce_module(module: Any) -> Reduced:
+    """Reduce a module of any class: by its name where that leads to it."""
+    name = module.__name__
+    if type(module) is types.ModuleType or sys.modules.get(name) is module:
+        reduced: Reduced = cloudpickle._module_reduce(module)
+        return reduced
+    return type(module), (name,), {key: value for key, value in vars(module).items() if key != "__builtins__"}
 
 
 def reduce_dispatching(method: Any) -> Reduced:
@@ -150,8 +183,16 @@ def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict
     return made if same is None else cloudpickle._lookup_class_or_track(same, made)
 
 
-BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
+_TAKEN_OVER: Final = frozenset((*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__isabstractmethod__"))
+WITH_SUBCLASSES: Final[dict[type, Callable[[Any], Any]]] = {
+    property: reduce_property,
+    classmethod: reduce_method_of_class,
+    staticmethod: reduce_method_of_class,
     functools.cached_property: reduce_cached_property,
+    types.ModuleType: reduce_module,
+}
+"""What reduces instances of these types and of classes that are derived from them."""
+BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     functools.singledispatchmethod: reduce_dispatching,
     weakref.WeakKeyDictionary: reduce_weak,
     weakref.WeakValueDictionary: reduce_weak,

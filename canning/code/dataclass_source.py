@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final
 
-from cloudpickle import cloudpickle
-
 from ..culprit import is_made
 
 _OPTIONS: Final = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
@@ -21,14 +19,19 @@ Fields = dict[str, tuple[bool, Any, dict[str, Any]]]
 """Of each field of a class its own: whether it is an `InitVar`, its type, what `dataclasses.field` takes."""
 
 
-def without_made(cls: type, reduced: Any) -> Any:
-    """Leave what `dataclasses` has made out of a reduced class; give `reduced` where it has made nothing."""
-    make, args, (attributes, slots), *rest, _ = reduced
-    if "__dataclass_params__" not in vars(cls):
-        return reduced
-    kept = {name: value for name, value in attributes.items() if name not in _KEPT and not is_made(value)}
-    options = {option: getattr(vars(cls)["__dataclass_params__"], option) for option in _OPTIONS}
-    return make, args, (kept, slots, options, _fields_of(cls)), *rest, fill_dataclass
+Dataclass = tuple[dict[str, Any], Fields]
+"""The options of a dataclass, and its fields."""
+
+
+def without_made(cls: type, body: dict[str, Any]) -> Dataclass | None:
+    """Take what `dataclasses` has made out of the body of a class; None where it has made nothing."""
+    if "__dataclass_params__" not in body:
+        return None
+    options = {option: getattr(body["__dataclass_params__"], option) for option in _OPTIONS}
+    for name, value in list(body.items()):
+        if name in _KEPT or is_made(value):
+            del body[name]
+    return options, _fields_of(cls)
 
 
 def _fields_of(cls: type) -> Fields:
@@ -46,12 +49,9 @@ def _fields_of(cls: type) -> Fields:
     return fields
 
 
-def fill_dataclass(cls: Any, state: tuple[dict[str, Any], Any, dict[str, Any], Fields]) -> None:
-    """Give a class that was just made its attributes, and all that makes it a dataclass."""
-    attributes, slots, options, fields = state
-    cloudpickle._class_setstate(cls, (attributes, slots))
-    if "__dataclass_params__" in vars(cls):  # it was here before
-        return
+def add_made(cls: Any, dataclass: Dataclass) -> None:
+    """Give a class what makes it a dataclass."""
+    options, fields = dataclass
     own = dict(vars(cls))
     # What a text says of InitVar or ClassVar is looked up in the module, which may not be here.
     init: Any = dataclasses.InitVar(object)

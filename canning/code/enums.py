@@ -11,31 +11,41 @@ from __future__ import annotations
 import enum
 from typing import Any, Final
 
-from cloudpickle import cloudpickle
+from .classes import State, class_of, fill_class, is_filled, mark_of, no_hooks, set_all, split_body, track
 
 _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
 """Attributes of a member that the enum gives it."""
-_SHOWS: Final = "_value_repr_"
-"""What shows a value; where a dataclass is mixed in, a function without source. Every enum finds it anew."""
+_FOUND_ANEW: Final = frozenset(
+    (
+        *("_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_"),
+        *("_unhashable_values_", "_hashable_values_", "_unhashable_values_map_", "_value_repr_"),
+        *("__module__", "_new_member_", "_use_args_"),
+    )
+)
+"""What every enum finds for itself. What shows a value may be a dataclass's function, without source."""
 Members = dict[str, tuple[tuple[Any, ...], Any]]
 """By the names of members and aliases: the arguments of what is mixed in, and the value."""
 
 
-def reduce_enum(cls: Any, reduced: Any) -> Any:
-    """Reduce an enum that cloudpickle has reduced."""
-    _, (bases, name, qualname, _, module, tracker, _), (state, slots), *rest, _ = reduced
+def parts_of_enum(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give what `make_enum` takes, and the rest of an enum's body."""
     named = cls.__members__
     members: Members = {each: (_newargs(member), member._value_) for each, member in named.items()}
+    own = {key: value for key, value in body.items() if key not in named and key not in _FOUND_ANEW}
+    first, rest = split_body(own)
+    boundary = getattr(cls, "_boundary_", None)
+    parts = (type(cls), cls.__bases__, cls.__name__, cls.__qualname__, cls.__module__)
+    return (*parts, members, boundary, first, mark_of(cls)), rest
+
+
+def attributes_of(cls: Any) -> dict[str, dict[str, Any]]:
+    """List the attributes that members have of their own."""
     attributes = {
         each: {key: value for key, value in vars(member).items() if key not in _ENUMS_OWN}
-        for each, member in named.items()
+        for each, member in cls.__members__.items()
         if member._name_ == each
     }
-    own = {key: value for key, value in state.items() if key not in named and key != _SHOWS}
-    given = {key: value for key, value in attributes.items() if value}
-    boundary = getattr(cls, "_boundary_", None)
-    args = (type(cls), bases, name, qualname, module, members, boundary, tracker)
-    return make_enum, args, (own, slots, given), *rest, fill_enum
+    return {each: given for each, given in attributes.items() if given}
 
 
 def _newargs(member: Any) -> tuple[Any, ...]:
@@ -58,9 +68,12 @@ def make_enum(
     module: str,
     members: Members,
     boundary: Any,
-    tracker: str,
+    first: dict[str, Any],
+    mark: str,
 ) -> Any:
     """Make an enum with its members, which are still without attributes of their own."""
+    if (known := class_of(mark)) is not None:
+        return known
 
     def make_member(cls: Any, *parts: Any) -> Any:
         args, value = parts if len(parts) == 2 else parts[0]  # where a tuple is mixed in
@@ -74,17 +87,21 @@ def make_enum(
     for each, parts in members.items():
         body[each] = enum.member(parts)
     options = {} if boundary is None else {"boundary": boundary}
-    made = metaclass.__new__(metaclass, name, bases, body, **options)
+    with no_hooks(bases):
+        made = metaclass.__new__(metaclass, name, bases, body, **options)
     for added in ("__init__", "__new_member__"):
         if added in vars(made):
             delattr(made, added)
     made.__module__, made.__qualname__ = module, qualname
-    return cloudpickle._lookup_class_or_track(tracker, made)
+    set_all(made, first)
+    return track(mark, made)
 
 
-def fill_enum(cls: Any, state: tuple[dict[str, Any], Any, dict[str, dict[str, Any]]]) -> None:
-    """Give an enum that was just made its methods, and its members their attributes."""
-    own, slots, attributes = state
-    cloudpickle._class_setstate(cls, (own, slots))
+def fill_enum(cls: Any, state: tuple[State, dict[str, dict[str, Any]]]) -> None:
+    """Give an enum that was just made the rest of its body, and its members their attributes."""
+    of_class, attributes = state
+    if is_filled(of_class[0]):
+        return
+    fill_class(cls, of_class)
     for name, values in attributes.items():
         vars(cls.__members__[name]).update(values)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cloudpickle import cloudpickle
+from .classes import class_of, mark_of, set_all, split_body, track
 
 _OPTIONS: Final = (
     *("tag", "tag_field", "omit_defaults", "forbid_unknown_fields", "frozen", "eq", "order"),
@@ -22,16 +22,16 @@ def is_struct(cls: type) -> bool:
     return type(cls).__module__ == "msgspec._core" and hasattr(cls, "__struct_config__")
 
 
-def reduce_struct(cls: Any, reduced: Any) -> Any:
-    """Give what makes a Struct of its fields and options, where cloudpickle has `reduced` it."""
-    _, (_, name, _, _, same, _), (attributes, slots), *rest = reduced
-    attributes = {key: value for key, value in attributes.items() if key not in ("__slots__", _FIRST)}
+def parts_of_struct(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give what `make_struct` takes, and the rest of a Struct's body."""
     options = {option: getattr(cls.__struct_config__, option) for option in _OPTIONS}
     fields = _fields_of(cls)
     options["kw_only"] = bool({field[0] for field in fields} - set(cls.__match_args__))
-    first = {_FIRST: vars(cls)[_FIRST]} if _FIRST in vars(cls) else {}
-    parts = (name, cls.__module__, cls.__bases__, fields, options, first, same)
-    return make_struct, parts, (attributes, slots), *rest
+    given = {_FIRST: body.pop(_FIRST)} if _FIRST in body else {}
+    first, rest = split_body(
+        {name: value for name, value in body.items() if name not in ("__slots__", "__module__")}
+    )
+    return (cls.__name__, cls.__module__, cls.__bases__, fields, options, given, first, mark_of(cls)), rest
 
 
 def _fields_of(cls: Any) -> list[tuple[str, Any, str, dict[str, Any]]]:
@@ -61,10 +61,13 @@ def make_struct(
     bases: tuple[type, ...],
     fields: list[tuple[str, Any, str, dict[str, Any]]],
     options: dict[str, Any],
+    given: dict[str, Any],
     first: dict[str, Any],
-    same: str | None,
+    mark: str,
 ) -> Any:
-    """Make a Struct, or give the one that came before and is the `same`."""
+    """Make a Struct, or give the one that came before and is the same."""
+    if (known := class_of(mark)) is not None:
+        return known
     import msgspec
 
     made = msgspec.defstruct(
@@ -72,7 +75,8 @@ def make_struct(
         [(field, kind, msgspec.field(name=encoded, **said)) for field, kind, encoded, said in fields],
         bases=bases,
         module=module,
-        namespace=first,
+        namespace=given,
         **options,
     )
-    return made if same is None else cloudpickle._lookup_class_or_track(same, made)
+    set_all(made, first)
+    return track(mark, made)

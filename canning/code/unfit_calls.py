@@ -9,17 +9,20 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final
 
-from cloudpickle import cloudpickle
-
 from ..buffers import flat
 from ..errors import DeserializationError
 from ..following.nodes import Node
 from ..following.outline import Paths
 from ..following.pickle_machine import PickleMachine
 from ..trust import name_for_errors
+from .classes import class_of
 from .missing import LookUp
 
-_SKELETON: Final = ("cloudpickle.cloudpickle", "_make_skeleton_class")
+_MARK_IN: Final = {
+    ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
+    ("canning.code.classes", "make_class"): 5,
+}
+"""The number of the argument that tells a class by value from others, by what makes one."""
 
 
 def unfit_call(head: Any, error: DeserializationError, look_up: LookUp) -> DeserializationError | None:
@@ -40,10 +43,11 @@ def _called_by(node: Node, look_up: LookUp) -> Any:
     """Give what a call of a message calls: by its name, or a class that came by value; None for ours."""
     if node.target is not None:
         return None if node.target[0].partition(".")[0] == "canning" else look_up(*node.target)
-    maker = node.items[0] if node.items else None
-    if type(maker) is not Node or maker.target != _SKELETON or len(maker.args) < 5:
+    maker: Any = node.items[0] if node.items else None
+    at = _MARK_IN.get(maker.target or ("", "")) if type(maker) is Node else None
+    if at is None or len(maker.args) <= at:
         return None
-    return cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(maker.args[4])
+    return class_of(maker.args[at])
 
 
 def _was_in_a_call(error: BaseException) -> bool:

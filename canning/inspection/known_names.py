@@ -195,6 +195,7 @@ _KNOWN: Final = {
     ("canning.arrays", "fill_objects"): "what an array of objects holds",
     ("canning.canned", "set_attributes"): "attributes",
     ("canning.reducers", "make_stdlib_array"): "an array.array",
+    ("canning.code.classes", "make_class"): "a class by value: its code comes with the message",
     ("canning.code.enums", "make_enum"): "an enum by value: its code comes with the message",
     ("canning.code.enums", "fill_enum"): "what belongs to an enum by value",
     ("numpy", "ndarray"): "numpy's array type",

@@ -63,7 +63,9 @@ MESSAGES: Final = 16
 """Messages that may stand one within another."""
 
 
-_SKELETON: Final = ("cloudpickle.cloudpickle", "_make_skeleton_class")
+_SKELETONS: Final = frozenset(
+    (("cloudpickle.cloudpickle", "_make_skeleton_class"), ("canning.code.classes", "make_class"))
+)
 _CLASS: Final = (
     "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
     "import it, or it is registered with data=True, its name is enough"
@@ -87,7 +89,7 @@ def describe_name(module: str, name: str) -> str:
     """Say what a name stands for as far as that is known without an import."""
     if module == CALLS and name in PURPOSES:
         return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
-    if (module, name) == _SKELETON:
+    if (module, name) in _SKELETONS:
         return f"{name_for_errors(module, name)} ({_CLASS})"
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"

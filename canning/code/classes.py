@@ -1,0 +1,230 @@
+"""Classes that go by value: made empty, filled once, and left as they are by all messages that come later.
+
+First come the class with its bases, its functions without what these need, and its constants: so instances
+that stand in the rest of it, in sets and dicts too, find the methods that they are made and hashed by. Then
+what the functions need, and the rest. Neither a metaclass nor an ``__init_subclass__`` that came by value
+runs again: what they did is part of the state.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any, Final
+
+from cloudpickle import cloudpickle
+
+from .by_value_types import FIELD, own_attributes
+from .dataclass_source import Dataclass, add_made
+
+_LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
+"""Types whose instances can be part of no cycle."""
+_WRAPPERS: Final = frozenset((classmethod, staticmethod, property))
+_NOT_KEPT: Final = frozenset(
+    (
+        *("__dict__", "__weakref__", "__slotnames__", "__annotate_func__"),
+        *("_abc_impl", "_abc_registry", "_abc_cache", "_abc_negative_cache", "_abc_negative_cache_version"),
+    )
+)
+"""What a class gets again when it is made, or asked."""
+_GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_anonymous_")
+"""What it is made with; the fields of a structure come later, since they may point at it."""
+_LOCK: Final = threading.RLock()
+_UNFILLED: Final[set[str]] = set()
+"""The classes, by the marks that cloudpickle gives them, that were made and not filled yet."""
+State = tuple[str, list[Any], dict[str, Any], list[type] | None, Dataclass | None]
+
+
+def body_of(cls: type) -> dict[str, Any]:
+    """List what the body of a class has left in it, in its order; descriptors of slots are made again.
+
+    >>> class Point:
+    ...     __slots__ = ("x",)
+    ...     def norm(self): ...
+    >>> [name for name in body_of(Point) if name[:2] != "__"]
+    ['norm']
+    """
+    return {
+        name: value
+        for name, value in list(vars(cls).items())
+        if name not in _NOT_KEPT and not _is_made(cls, value)
+    }
+
+
+def _is_made(cls: type, value: Any) -> bool:
+    kind = type(value)
+    if kind is types.MemberDescriptorType or kind is types.GetSetDescriptorType:
+        return value.__objclass__ is cls
+    return kind is FIELD
+
+
+def functions_of(value: Any) -> list[Any]:
+    """List the functions that an attribute of a class consists of, and nothing else; none for all others."""
+    kind = type(value)
+    if kind is types.FunctionType:
+        return [value]
+    if kind not in _WRAPPERS or own_attributes(value):
+        return []
+    parts = (value.fget, value.fset, value.fdel) if kind is property else (value.__func__,)
+    found = [part for part in parts if part is not None]
+    return found if all(type(part) is types.FunctionType for part in found) else []
+
+
+def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give what `make_class` takes, and the rest of a class's body."""
+    given: dict[str, Any] = {name: body.pop(name) for name in _GIVEN if name in body}
+    given["__qualname__"] = cls.__qualname__
+    if isinstance(vars(cls).get("__dict__"), property):
+        given["__dict__"] = vars(cls)["__dict__"]
+    first, rest = split_body(body)
+    return (type(cls), cls.__name__, cls.__bases__, given, first, mark_of(cls)), rest
+
+
+def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give what a class gets first, with places for all else in their order; and all else."""
+    rest = {
+        name: value for name, value in body.items() if type(value) not in _LIGHT and not functions_of(value)
+    }
+    return {name: None if name in rest else body[name] for name in body if name != "_fields_"}, rest
+
+
+def mark_of(cls: type) -> str:
+    """Give what tells a class from all others, in all processes that it comes to."""
+    mark: str = cloudpickle._get_or_create_tracker_id(cls)
+    return mark
+
+
+def registered_with(cls: type) -> list[type] | None:
+    """List the classes that were registered with an abstract one; None for others."""
+    if not isinstance(cls, abc.ABCMeta):
+        return None
+    return [other for ref in abc._get_dump(cls)[0] if (other := ref()) is not None]  # type: ignore[attr-defined]
+
+
+def make_class(
+    metaclass: Any,
+    name: str,
+    bases: tuple[type, ...],
+    given: dict[str, Any],
+    first: dict[str, Any],
+    mark: str,
+) -> Any:
+    """Make a class with the first part of its body, or give the one that came before and is the same."""
+    if (known := class_of(mark)) is not None:
+        return known
+    made = _new_class(metaclass, name, bases, given)
+    set_all(made, first)
+    return track(mark, made)
+
+
+def class_of(mark: str) -> Any:
+    """Give the class that was sent, or came, with this mark; None where none is here."""
+    return cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(mark)
+
+
+def track(mark: str, made: Any) -> Any:
+    """Remember a class that was just made; give the one that another thread has made meanwhile."""
+    _UNFILLED.add(mark)
+    return cloudpickle._lookup_class_or_track(mark, made)
+
+
+def is_filled(mark: str) -> bool:
+    """Tell whether a class is complete, as those that were here before a message came."""
+    return mark not in _UNFILLED
+
+
+def fill_class(cls: Any, state: State) -> None:
+    """Give a class the rest of its body, unless it was here before the message came.
+
+    What the functions of the class need was read, and so given to them, before this is called.
+    """
+    mark, _, rest, registered, dataclass = state
+    if is_filled(mark):
+        return
+    set_all(cls, rest)
+    if dataclass is not None:
+        add_made(cls, dataclass)
+    for other in registered or ():
+        cls.register(other)
+    _tell_bases(cls)
+    _UNFILLED.discard(mark)
+
+
+def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[str, Any]) -> Any:
+    """Make an empty class, by the nearest metaclass that did not come by value and takes so little."""
+    failure: Exception | None = None
+    with no_hooks(bases):
+        for each in metaclass.__mro__:
+            if came_by_value(each) or "__new__" not in vars(each):
+                continue
+            try:
+                if each is metaclass:
+                    return metaclass(name, bases, dict(given))
+                return each.__new__(metaclass, name, bases, dict(given))
+            except Exception as error:  # it asks for keywords, or for what is not there yet
+                failure = failure or error
+    raise failure or TypeError(f"{metaclass!r} makes no classes")
+
+
+def came_by_value(cls: Any) -> bool:
+    """Tell whether a class was sent by value, or came so."""
+    return cls in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS
+
+
+def set_all(cls: Any, attributes: dict[str, Any]) -> None:
+    """Set attributes of a class, whatever its metaclass thinks of that."""
+    for name, value in attributes.items():
+        try:
+            type.__setattr__(cls, name, value)
+        except TypeError:  # of a metaclass written in C
+            setattr(cls, name, value)
+
+
+@contextlib.contextmanager
+def no_hooks(bases: tuple[type, ...]) -> Iterator[None]:
+    """Let this thread make an empty class without ``__init_subclass__`` of its bases being called."""
+    owners = {
+        owner: vars(owner)["__init_subclass__"]
+        for base in bases
+        for owner in base.__mro__[:-1]
+        if "__init_subclass__" in vars(owner)
+    }
+    if not owners:
+        yield
+        return
+    with _LOCK:
+        quiet = []
+        try:
+            for owner, hook in owners.items():
+                with contextlib.suppress(TypeError):  # of a class written in C
+                    type.__setattr__(owner, "__init_subclass__", _quiet(hook))
+                    quiet.append(owner)
+            yield
+        finally:
+            for owner in quiet:
+                type.__setattr__(owner, "__init_subclass__", owners[owner])
+
+
+def _quiet(hook: Any) -> Any:
+    me = threading.get_ident()
+
+    def not_here(cls: type, *args: Any, **keywords: Any) -> None:
+        if threading.get_ident() != me:
+            hook.__get__(None, cls)(*args, **keywords)
+
+    return classmethod(not_here)
+
+
+def _tell_bases(cls: Any) -> None:
+    """Call the ``__init_subclass__`` of a base that was here before, and knows nothing of the class yet."""
+    owner = next(base for base in cls.__mro__[1:] if "__init_subclass__" in vars(base))
+    if owner is object or came_by_value(owner):
+        return
+    body = dict(vars(cls))
+    with contextlib.suppress(Exception):  # it wants keywords, which no class remembers
+        super(cls, cls).__init_subclass__()
+    now = vars(cls)
+    set_all(cls, {name: value for name, value in body.items() if now.get(name) is not value})
