@@ -105,7 +105,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     what = describe_name(module, name)
     dotted = f"{module}.{name}"
     plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= _SHOWN
-    if not plain or module.partition(".")[0] == "canning" or (module, name) == _SKELETON:
+    if not plain or module.partition(".")[0] == "canning" or (module, name) in _SKELETONS:
         return refuse(what)
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     allow = f'allow={{"{dotted}"}}'
