@@ -7,9 +7,9 @@ stays warm for the next message, and is taken when memory gets short anywhere.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 import sys
-import threading
 import weakref
 from collections import deque
 from typing import Any, Final, NamedTuple
@@ -84,10 +84,13 @@ class Pool:
 
     def __init__(self, capacity: int | str = "256MiB") -> None:
         self.capacity = parse_size(capacity)
-        self._lock = threading.Lock()
-        self._free: list[_Block] = []  # the one used last is the last, and the warmest
-        self._out: dict[int, tuple[weakref.ref[ByteArray], _Block]] = {}
+        # No lock guards these. A signal handler or a finalizer may come here in the middle of a call, and a
+        # process be forked: every change is one step, and a block that an exception drops in between two of
+        # them is memory that goes back to the system.
+        self._free: dict[int, _Block] = {}  # the one used last is the last, and the warmest
+        self._out: dict[int, _Out] = {}
         self._returned: deque[int] = deque()  # filled wherever the last view of a buffer ends
+        self._numbers = itertools.count()
         self._hits = self._misses = 0
 
     def __repr__(self) -> str:
@@ -97,68 +100,81 @@ class Pool:
     def allocate(self, nbytes: int) -> ByteArray:
         """Give a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
         size = -(-nbytes // _GRAIN) * _GRAIN
-        # Another thread has the lock, or had it when it forked this process: memory is to be had without.
-        if not self._lock.acquire(blocking=False):
-            return aligned_empty(nbytes)
-        try:
-            self._take_back()
-            block = self._found(size)
-            if block is None:
-                self._misses += 1
-                if not self._make_room(size):
-                    return aligned_empty(nbytes)
-                block = _new_block(size)
-            else:
-                self._hits += 1
-            lease = _lease(block.array, nbytes)
-            self._out[id(block)] = weakref.ref(lease, _Return(self._returned, block)), block
-            return lease
-        finally:
-            self._lock.release()
+        self._take_back()
+        block = self._found(size)
+        if block is None:
+            self._misses += 1
+            if not self._make_room(size):
+                return aligned_empty(nbytes)
+            block = _new_block(size)
+        else:
+            self._hits += 1
+        lease = _lease(block.array, nbytes)
+        number = next(self._numbers)
+        self._out[number] = _Out(weakref.ref(lease, _Return(self._returned, block, number)), block)
+        return lease
 
     def stats(self) -> PoolStats:
         """Tell what the pool holds."""
-        with self._lock:
-            self._take_back()
-            return PoolStats(self.capacity, self._in_use(), self._unused(), self._hits, self._misses)
+        self._take_back()
+        return PoolStats(self.capacity, self._in_use(), self._unused(), self._hits, self._misses)
 
     def _in_use(self) -> int:
-        return sum(block.array.nbytes for _, block in self._out.values())
+        return sum(out.block.array.nbytes for out in list(self._out.values()) if out.lease() is not None)
 
     def _unused(self) -> int:
-        return sum(block.array.nbytes for block in self._free)
+        return sum(block.array.nbytes for block in list(self._free.values()))
 
     def _take_back(self) -> None:
         while self._returned:
-            self._free.append(self._out.pop(self._returned.popleft())[1])
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                number = self._returned.popleft()
+                out = self._out.pop(number, None)
+                if out is not None:
+                    self._free[next(self._numbers)] = out.block
 
     def _found(self, size: int) -> _Block | None:
         """Take the free block of that size that was used last, or one up to a quarter larger."""
-        for index in range(len(self._free) - 1, -1, -1):
-            if size <= self._free[index].array.nbytes <= size + size // 4:
-                return self._free.pop(index)
+        for number, block in reversed(list(self._free.items())):
+            if size <= block.array.nbytes <= size + size // 4:
+                taken = self._free.pop(number, None)
+                if taken is not None:  # no other thread was faster
+                    return taken
         return None
 
     def _make_room(self, size: int) -> bool:
         """Give up free blocks until another one fits, the one first that was not used for longest."""
+        for number, out in list(self._out.items()):
+            if out.lease() is None:  # an exception came in between when it was to be taken back
+                self._out.pop(number, None)
         room = self.capacity - self._in_use() - size
         if room < 0:
             return False
-        while self._unused() > room:
-            self._free.pop(0)
+        for number in list(self._free):
+            if self._unused() <= room:
+                break
+            self._free.pop(number, None)
         return True
+
+
+class _Out(NamedTuple):
+    """A block that is in use, and what tells whether it still is."""
+
+    lease: weakref.ref[ByteArray]
+    block: _Block
 
 
 class _Return:
     """Take a block back when its last view is gone, wherever that is."""
 
-    def __init__(self, returned: deque[int], block: _Block) -> None:
+    def __init__(self, returned: deque[int], block: _Block, number: int) -> None:
         self.returned = returned
         self.block = block
+        self.number = number
 
     def __call__(self, _: object) -> None:
         self.block.offer()
-        self.returned.append(id(self.block))
+        self.returned.append(self.number)
 
 
 def _lease(block: ByteArray, nbytes: int) -> ByteArray:

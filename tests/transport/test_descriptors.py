@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pickle
@@ -19,9 +20,9 @@ from hypothesis import strategies as st
 import transport
 from canning import DeserializationError, Serializer
 from tests.transport.engine import ROOT
-from transport import SharedArena, SharedMemory, SharedMemoryError
+from transport import ArenaFull, SharedArena, SharedMemory, SharedMemoryError
 from transport.shared.descriptor import SIZE, Origin, Place, parse, parse_origin
-from transport.shared.layout import head_bytes
+from transport.shared.layout import LARGEST, RECORD, SLOTS, Layout
 from transport.shared.memory import make_memfd, started
 from transport.shared.space import Space
 
@@ -144,7 +145,7 @@ def named_file(size: int) -> int:
     return fd
 
 
-WHOLE = head_bytes(64) + 2**20
+WHOLE = Layout(64, 2**20).nbytes
 FILES: dict[str, tuple[Callable[[int], int], int, str]] = {
     "unsealed": (unsealed, WHOLE, "sealed"),
     "can be shrunk": (sealed_against_growth_only, WHOLE, "sealed"),
@@ -168,12 +169,13 @@ def test_files(sent: Sent, make: Callable[[int], int], size: int, what: str) -> 
 
 HEADS: dict[str, tuple[int, int, str]] = {
     "magic": (0, 0, "no arena"),
-    "version": (1, 2, "no arena"),
+    "version": (1, 1, "no arena"),
     "capacity": (4, 2**40, "contradicts"),
     "odd capacity": (4, 2**20 + 1, "contradicts"),
     "blocks": (5, 2**40, "contradicts"),
     "no blocks": (5, 0, "contradicts"),
     "slots": (6, 1, "no arena"),
+    "lease": (7, 2**63, "contradicts"),
 }
 
 
@@ -185,10 +187,94 @@ def test_heads(sent: Sent, word: int, value: int, what: str) -> None:
 
 
 def test_a_block_that_claims_more_than_there_is(sent: Sent) -> None:
-    at = sent.arena._ledger.head.block(0)
+    at = sent.arena._ledger.layout.block(0)
     sent.arena._ledger.words[at + 2] = 2**40
     with pytest.raises(SharedMemoryError, match="contradicts"):
         open_it(sent.origin, sent.place)
+
+
+# -- what others write in the words of an arena -------------------------------------------------------------
+
+
+WORDS = [*range(9), 2**16, 2**32, 2**32 + 1, 2**63 - 1, 2**63, LARGEST - 1, LARGEST]
+
+
+class Both:
+    """An arena and its consumer, in the middle of their business, and all words that they share."""
+
+    def __init__(self) -> None:
+        self.arena = SharedArena("1MiB", threshold=4096, lease=0.01)
+        self.memory = SharedMemory()
+        self.sender = Serializer(codec=self.arena.to(1))
+        self.kept = self.arena.array(np.arange(1000.0))
+        self.open = [self.memory.decode(memoryview(self.send()), 80_000, writable=n > 0) for n in range(2)]
+        self.unread = self.send()
+        (self.attached,) = self.memory._arenas.known.values()
+
+    def send(self) -> bytes:
+        return self.sender.serialize_object(np.arange(10_000.0))[1]
+
+    def places(self) -> list[tuple[Any, int]]:
+        """Give every word that was written so far, and some that were not."""
+        words, records, layout = self.arena._ledger.words, self.attached.records, self.attached.layout
+        at = layout.block(0)
+        blocks = [(words, n) for n in range(at, at + 4 * 6)]
+        slots = [(words, layout.slot(n) + m) for n in (0, 1, 64, SLOTS - 1) for m in (0, 1)]
+        groups = [(words, layout.groups + n) for n in (0, 1, 511)]
+        return (
+            [(words, n) for n in range(9)]
+            + blocks
+            + slots
+            + groups
+            + [(records, n) for n in range(6 * RECORD)]
+        )
+
+    def use(self) -> None:
+        """Do everything on both sides; raises nothing but what users are told to expect."""
+        for act in (
+            lambda: self.memory.decode(memoryview(self.unread), 80_000),
+            lambda: [self.memory.encode(memoryview(each)) for each in self.open],
+            lambda: self.open.__delitem__(slice(1)),
+            lambda: self.memory.decode(memoryview(self.send()), 80_000),
+            lambda: self.arena.stats(),
+            lambda: repr(self.arena),
+            lambda: self.arena.empty(10_000),
+            lambda: self.arena.waiting([self.unread]),
+            lambda: self.arena.is_open_in(1, 2),
+            lambda: self.arena.revoke([self.unread], 1),
+            lambda: self.arena.lose([self.unread]),
+            lambda: SharedMemory().decode(memoryview(self.send()), 80_000),
+            lambda: self.open.clear(),
+            lambda: self.arena.empty(self.arena.capacity, "u1"),
+            lambda: self.arena.stats(),
+        ):
+            with contextlib.suppress(SharedMemoryError, ArenaFull, DeserializationError):
+                act()
+        assert (self.kept == np.arange(1000.0)).all()
+
+
+def test_no_word_that_a_peer_writes_does_more_than_refuse(recwarn: pytest.WarningsRecorder) -> None:
+    for number in range(len(Both().places())):
+        for value in (0, 1, 2**63, LARGEST):
+            both = Both()
+            words, at = both.places()[number]
+            words[at] = value
+            both.use()
+            both.arena.close()
+    assert [str(each.message) for each in recwarn if "Unraisable" in each.category.__name__] == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_words_that_a_peer_writes_do_more_than_refuse(data: st.DataObject) -> None:
+    both = Both()
+    places = both.places()
+    for _ in range(3):
+        for _ in range(data.draw(st.integers(1, 5))):
+            words, at = places[data.draw(st.integers(0, len(places) - 1))]
+            words[at] = data.draw(st.sampled_from(WORDS) | st.integers(0, LARGEST))
+        both.use()
+    both.arena.close()
 
 
 @settings(max_examples=200)

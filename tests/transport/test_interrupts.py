@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import zmq.asyncio
 import transport
 from tests.transport.helpers import Connect
 from transport.multipart import INTERRUPTED
-from transport.shared.finalizing import Desk
 
 MESSAGE = [np.arange(5000) + n for n in range(3)]
 """Four parts: the header and three arrays."""
@@ -140,62 +138,3 @@ def test_a_fake_pair() -> None:
         transport.recv(Stopping(there, "recv", 5, behind=True))  # three frames of what was cut come first
     transport.send(here, "next")
     assert transport.recv(there, timeout=1) == "next"
-
-
-class Lock:
-    """A lock in whose `acquire` an interrupt comes when it is taken."""
-
-    def __init__(self, interrupts: int) -> None:
-        self.lock: Any = threading.RLock()
-        self.left = interrupts
-
-    def acquire(self, blocking: bool = True) -> bool:
-        taken: bool = self.lock.acquire(blocking)
-        if self.left:
-            self.left -= 1
-            raise Stop
-        return taken
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.lock, name)
-
-
-class Counting(Desk):
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken_back: list[int] = []
-
-    def take_back(self, block: int) -> None:
-        self.taken_back.append(block)
-
-
-def is_free(desk: Desk) -> bool:
-    """Tell whether another thread can have the lock."""
-    found: list[bool] = []
-    thread = threading.Thread(target=lambda: found.append(desk._lock.acquire(blocking=False)))
-    thread.start()
-    thread.join()
-    return found[0]
-
-
-def test_the_lock_of_an_arena_is_free_behind_an_interrupt() -> None:
-    desk = Counting()
-    desk._lock = Lock(1)
-    with pytest.raises(Stop), desk:
-        pass
-    assert is_free(desk)
-    desk = Counting()
-    desk._lock = Lock(1)
-    with pytest.raises(Stop):
-        desk.hand_in(3)
-    assert desk.taken_back == []
-    assert is_free(desk)
-
-
-def test_an_interrupt_before_the_lock_is_let_go_locks_nobody_out_for_long() -> None:
-    desk = Counting()
-    desk._lock.acquire()  # what `__exit__` was to let go
-    desk.hand_in(1)
-    with desk:
-        assert desk.taken_back == [1]
-    assert is_free(desk)

@@ -206,13 +206,6 @@ def test_large_blocks_are_lent_and_lent_again() -> None:
     assert pool.stats() == (64 * MB, 0, 20 * MB, 4, 1)
 
 
-def test_a_pool_whose_lock_is_held_gives_memory_all_the_same() -> None:
-    pool = Pool("64MiB")
-    with pool._lock:  # as in a process that another thread's forked at the wrong moment
-        assert pool.allocate(MB).nbytes == MB
-    assert pool.stats().in_use == 0
-
-
 @pytest.mark.parametrize("scheme", ["tcp", "ipc"])
 def test_large_arrays_arrive_in_memory_that_is_used_again(connect: Connect, scheme: str) -> None:
     there, here = connect(scheme)

@@ -511,7 +511,7 @@ def test_blocks_are_used_again_and_grow_together() -> None:
 def test_more_blocks_than_there_are_numbers() -> None:
     with SharedArena("1MiB", threshold=1) as arena:
         arrays = [arena.empty(1) for _ in range(64)]
-        with pytest.raises(ArenaFull):
+        with pytest.raises(ArenaFull, match="all of its 64 blocks are in use"):
             arena.empty(1)
         assert len(arrays) == 64
 
@@ -792,19 +792,92 @@ def test_nothing_stays_open() -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_more_consumers_than_slots() -> None:
+def test_hundreds_of_consumers() -> None:
     with SharedArena("1MiB", threshold=4096) as arena:
-        memories = [SharedMemory() for _ in range(64)]
-        frames = Serializer(codec=arena.to(70)).serialize_object(np.arange(10_000.0))
-        kept = [Serializer(codec=memory).deserialize_object(frames) for memory in memories]
-        with pytest.raises(DeserializationError, match="64 consumers"):
-            Serializer(codec=SharedMemory()).deserialize_object(frames)
+        memories = [SharedMemory() for _ in range(200)]
+        frames = Serializer(codec=arena.to(202)).serialize_object(np.arange(10_000.0))
+        kept = [Serializer(codec=memory).deserialize_object(frames)[0] for memory in memories]
+        assert [array[-1] for array in kept] == [9999] * 200
+        assert arena.stats()[2:4] == (1, 200)
+        del kept[::2], memories[::2]
+        gc.collect()
+        assert arena.stats().consumers == 100
+        again = SharedMemory()  # takes a slot that is free
+        kept.append(Serializer(codec=again).deserialize_object(frames)[0])
+        assert arena.stats().consumers == 101
         kept.clear()
         memories.clear()
         gc.collect()
-        assert arena.stats().consumers == 0
-        got, _ = Serializer(codec=SharedMemory()).deserialize_object(frames)
-        assert got[-1] == 9999
+        assert arena.stats()[2:4] == (1, 1)  # one reader more was promised it
+        assert Serializer(codec=again).deserialize_object(frames)[0][-1] == 9999
+        assert arena.stats()[1:4] == (0, 0, 1)
+
+
+MANY = """
+import os, signal, sys, time
+import numpy as np
+import transport
+from canning import Serializer
+from transport import SharedArena, SharedMemory
+
+arena = SharedArena("16MiB", threshold=4096, lease=0.5)
+frames = Serializer(codec=arena.to(200)).serialize_object(np.arange(10_000.0))
+children = []
+for number in range(200):
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
+        memory = SharedMemory()
+        if number % 10 == 9:
+            signal.setitimer(signal.ITIMER_REAL, 0.00005 * (1 + number % 7))  # dies somewhere in the middle
+        got, _ = Serializer(codec=memory).deserialize_object(frames)
+        os.write(told, b"+" if got[-1] == 9999 else b"-")
+        time.sleep(60)
+        os._exit(0)
+    os.close(told)
+    children.append((child, ready))
+said = [os.read(ready, 1) for _, ready in children]
+assert said.count(b"+") >= 180 and b"-" not in said, said
+stats = arena.stats()
+assert stats.blocks == 1 and stats.consumers >= 180, stats
+for number, (child, _) in enumerate(children):
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+end = time.monotonic() + 5
+while arena.stats()[1:4] != (0, 0, 0):
+    assert time.monotonic() < end, arena.stats()
+    time.sleep(0.05)
+"""
+
+
+def test_hundreds_of_processes_of_which_some_die_in_the_middle() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", MANY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shape", [np.int64(3), (np.int8(3),), [3], np.array(3)])
+def test_shapes_of_every_kind(arena: SharedArena, shape: Any) -> None:
+    assert arena.empty(shape).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "error"), [(-1, ValueError), ((2, -3), ValueError), (1.5, TypeError), ("3", TypeError)]
+)
+def test_shapes_that_make_no_sense_take_nothing(
+    arena: SharedArena, shape: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        arena.empty(shape)
+    with pytest.raises(ValueError, match="dim"):
+        arena.empty((1,) * 70)
+    assert arena.stats().used == 0
 
 
 def test_messages_that_are_lost() -> None:

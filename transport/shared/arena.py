@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from canning.buffers import Frame, address, span
 
-from .blocks import Block
 from .copying import copy
 from .descriptor import MAGIC, SIZE, Place, parse
 from .errors import ArenaError, ArenaFull
 from .ledger import UNKNOWN, Ledger
 from .memory import PAGE, unsupported
 from .readers import ForReaders
+from .reclaiming import BlockRef
 from .resolving import ID, default_memory
 from .sizes import ArenaStats, parse_size
+
+_Shape = SupportsIndex | Sequence[SupportsIndex]
 
 THRESHOLD: Final = 512 * 1024
 """Bytes from which payloads are copied into an arena.
@@ -87,7 +91,9 @@ class SharedArena:
 
     # -- arrays ------------------------------------------------------------------------------------
 
-    def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
+    def empty(
+        self, shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float
+    ) -> npt.NDArray[Any]:
         """Make an array in the arena, in C order, whatever was there before in it.
 
         Raises `ArenaFull` where there is no room now, `TypeError` for a dtype that holds objects.
@@ -99,16 +105,21 @@ class SharedArena:
         made = np.dtype(dtype)
         if made.hasobject or made.kind == "T":
             raise TypeError(f"elements of {made} are outside of their array, so no other process can read it")
-        lengths = (shape,) if isinstance(shape, int) else tuple(shape)
-        nbytes = int(np.prod(lengths, dtype=object)) * made.itemsize
-        block = self._open().take(nbytes)
-        if block is None:
-            used = self.stats().used
-            raise ArenaFull(
-                f"no room for {nbytes:,} bytes: {used:,} of {self.capacity:,} are in use; let go of arrays, "
-                "or use ordinary memory, which can be sent as well"
-            )
-        return np.ndarray(lengths, made, self._view(block, max(nbytes, 1)))
+        lengths = _lengths(shape)
+        nbytes = math.prod(lengths) * made.itemsize
+        ref = self._open().take(nbytes)
+        if ref is None:
+            raise ArenaFull(self._why_full(nbytes))
+        return np.ndarray(lengths, made, self._view(ref, max(nbytes, 1)))
+
+    def _why_full(self, nbytes: int) -> str:
+        ledger = self._ledger
+        left, blocks = ledger.room
+        if not left:
+            why = f"all of its {blocks:,} blocks are in use, and each array takes one: make larger arrays"
+        else:
+            why = f"{ledger.glance()[0]:,} of {self.capacity:,} are in use; let go of arrays"
+        return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
 
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
         """Copy an array, or what makes one, into the arena; else as `empty`.
@@ -125,10 +136,9 @@ class SharedArena:
             np.copyto(made, given)
         return made
 
-    def _view(self, block: Block, nbytes: int) -> memoryview:
-        ledger = self._ledger
-        start = ledger.data + block.offset
-        return span(start, start + nbytes, ledger.hold(block), readonly=False)
+    def _view(self, ref: BlockRef, nbytes: int) -> memoryview:
+        start = self._ledger.start_of(ref)
+        return span(start, start + nbytes, ref, readonly=False)
 
     # -- the codec ---------------------------------------------------------------------------------
 
@@ -164,7 +174,7 @@ class SharedArena:
 
     def is_open_in(self, pid: int, started: int) -> bool:
         """Tell whether a process has the arena open; `started` is its start, in ticks since the kernel's."""
-        return self._open().has_consumer(pid, started)
+        return self._open().consumers.has(pid, started)
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
         """Give a descriptor for memory that is in an arena, or goes into this one; else None."""
@@ -193,18 +203,17 @@ class SharedArena:
 
     def _put(self, buffer: memoryview, readers: int) -> bytes | None:
         ledger = self._ledger
-        block = ledger.take(buffer.nbytes, thorough=False)
-        if block is None:
+        ref = ledger.take(buffer.nbytes, thorough=False)  # holds the block to the end of this function
+        if ref is None:
             self._fallbacks += 1
             return None
-        try:
-            start = ledger.data + block.offset
-            copy(span(start, start + buffer.nbytes, None, readonly=False), buffer)
-            place = ledger.send(start, buffer.nbytes, readers)
-        finally:
-            ledger.hand_in(block.number)  # taking it was a hold
+        start = ledger.start_of(ref)
+        copy(span(start, start + buffer.nbytes, None, readonly=False), buffer)
+        place = ledger.send(start, buffer.nbytes, readers)
+        if place is None:
+            return None
         self._copied += 1
-        return None if place is None else ledger.origin + place.pack()
+        return ledger.origin + place.pack()
 
     def revoke(self, frames: Sequence[Any], readers: int) -> None:
         """Take back what was promised with these frames: they were not sent after all."""
@@ -260,7 +269,7 @@ class SharedArena:
     @property
     def closed(self) -> bool:
         """Tell whether `close` was called."""
-        return self._ledger.fd < 0
+        return self._ledger.closing
 
     @property
     def is_ours(self) -> bool:
@@ -291,9 +300,17 @@ class SharedArena:
     def __repr__(self) -> str:
         if os.getpid() != self._ledger.pid:
             return f"<SharedArena of process {self._ledger.pid}>"
-        used, blocks, consumers = self._ledger.look()
+        used, blocks, consumers = self._ledger.glance()
         state = ", closed" if self.closed else ""
         return (
             f"<SharedArena {used:,} of {self.capacity:,} bytes in {blocks} blocks, {consumers} consumers, "
             f"{self._fallbacks} fallbacks{state}>"
         )
+
+
+def _lengths(shape: _Shape) -> tuple[int, ...]:
+    """Read the shape of an array; raises `ValueError` for lengths that none has."""
+    lengths = tuple(map(operator.index, shape)) if isinstance(shape, Sequence) else (operator.index(shape),)
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"shape={lengths} has a negative length")
+    return lengths

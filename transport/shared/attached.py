@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import stat
 import time
+import weakref
 from bisect import bisect_right, insort
-from typing import Final, NoReturn
+from contextlib import suppress
+from typing import Final, NamedTuple, NoReturn
 
 from canning.buffers import span
 from canning.errors import DeserializationError
 
 from .descriptor import Origin, Place
 from .errors import SharedMemoryError
-from .finalizing import Desk, Hold
 from .layout import (
     BLOCK_BYTES,
     FORWARDED,
+    GROUP,
+    LARGEST,
     OPENED,
     OWNER_BYTE,
     PINS,
     SLOT_BYTES,
     SLOTS,
     UNTIL,
-    Head,
+    read_head,
+    words_of,
 )
 from .ledger import PATIENCE
 from .memory import (
@@ -36,17 +40,31 @@ from .memory import (
     this_host,
     try_lock,
     unlock,
+    unlock_all,
     unsupported,
 )
 from .private import WARM, Lender
+from .reclaiming import BlockRef, Ended, Reclaimer
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for an owner who is just looking at the block."""
 _HIGHEST: Final = 1 << 62
 
 
-class Attached(Desk):
+class _Open(NamedTuple):
+    """A block that is open here: what tells whether it still is, and where it lies."""
+
+    ended: Ended
+    generation: int
+    offset: int
+    nbytes: int
+
+
+class Attached(Reclaimer):
     """One arena of another's, mapped: its head writable, its data not.
+
+    All views of a block that live here at a time are one pin of it. The truth is the table of what is open.
+    A call that comes while its own thread is in the books finds no memory: it raises `SharedMemoryError`.
 
     Args:
         found: says whose descriptor to open; it is checked that what is there is the arena it means.
@@ -61,158 +79,227 @@ class Attached(Desk):
         _check_host(found)
         self.started = started(self.pid)
         self.fd = _open(found)
+        self.token = found.token
         self.origin = found._replace(pid=self.pid, fd=self.fd, started=self.started).pack()
         try:
             nbytes = _check_file(self.fd, found)
-            first = Head(Mapping(self.fd, PAGE, writable=True), nbytes)
-            self.head = Head(Mapping(self.fd, first.data, writable=True), nbytes)
-            if self.head.token != found.token:
+            head = read_head(words_of(Mapping(self.fd, PAGE, writable=True)), nbytes)
+            if head.token != found.token:
                 raise SharedMemoryError("it is another arena than the one of the message")
-            self.mapping = Mapping(self.fd, self.head.capacity, self.head.data, writable=False)
-            self._lender = Lender(self.head.data, min(warm // PAGE * PAGE, self.head.capacity))
-            self.words = self.head.words
+            self.lease = head.lease
+            self.layout = layout = head.layout
+            self.words = words_of(Mapping(self.fd, layout.data, writable=True))
             self.slot = self._claim()
+            at = layout.records(self.slot)
+            self.records = words_of(Mapping(self.fd, layout.records_bytes, at, writable=True))
+            self.mapping = Mapping(self.fd, layout.capacity, layout.data, writable=False)
+            self._lender = Lender(layout.data, min(warm // PAGE * PAGE, layout.capacity))
         except DeserializationError as error:
             raise SharedMemoryError(f"the shared memory of the message cannot be used: {error}") from error
+        except OSError as error:
+            raise SharedMemoryError(
+                f"the shared memory of the message cannot be mapped: {error.strerror}"
+            ) from error
         self.forwarded_until = 0
-        self._pins: dict[int, int] = {}
+        self._open: dict[int, _Open] = {}
         self._by_offset: list[tuple[int, int]] = []
+        me = weakref.ref(self)
+
+        def clear(_: object) -> None:
+            if (attached := me()) is not None:
+                attached.clear()
+
+        self._clear_soon = clear
 
     def _claim(self) -> int:
+        words, layout = self.words, self.layout
         for slot in range(SLOTS):
-            at = self.head.slot(slot)
-            if self.words[at] or not try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
+            at = layout.slot(slot)
+            if words[at] or not try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
                 continue
-            if not self.words[at]:
-                self.words[at + 1] = self.started
-                self.words[at] = self.pid
+            if not words[at]:
+                words[layout.groups + slot // GROUP] = 1
+                words[at + 1] = self.started
+                words[at] = self.pid
                 return slot
             unlock(self.fd, SLOT_BYTES + slot)
-        raise SharedMemoryError(f"{SLOTS} consumers use this arena already, which is as many as it can have")
+        raise SharedMemoryError(
+            f"{SLOTS:,} consumers use this arena already, which is as many as it can have"
+        )
 
     # -- blocks ------------------------------------------------------------------------------------
 
     def view(self, place: Place) -> memoryview:
         """Give the payload where it lies, read-only; its block stays as long as a view of it does."""
-        self._pin(place)
+        ref = self._pin(place)
         start = self.mapping.address + place.offset
-        return span(start, start + place.length, Hold(self, place.block), readonly=True)
+        return span(start, start + place.length, ref, readonly=True)
 
     def private(self, place: Place) -> memoryview:
         """Give the payload as pages that become our own when they are written to."""
-        self._pin(place)
-        hold = Hold(self, place.block)
+        ref = self._pin(place)
         low = place.offset // PAGE * PAGE
         nbytes = place.offset + place.length - low
-        piece = hold.what = self._lender.lend(self.fd, low, -(-nbytes // PAGE) * PAGE)
+        piece = self._lender.lend(self.fd, low, -(-nbytes // PAGE) * PAGE)
         start = piece.address + place.offset - low
-        return span(start, start + place.length, hold, readonly=False)
+        return span(start, start + place.length, (piece, ref), readonly=False)
 
-    def _pin(self, place: Place) -> None:
-        block, generation, _, length = place
-        if block >= self.head.blocks or length < 1:
+    def _pin(self, place: Place) -> BlockRef:
+        if place.block >= self.layout.blocks or place.length < 1:
             raise SharedMemoryError("the message names a block that its arena cannot have")
-        words, at = self.words, self.head.record(self.slot, block)
-        with self:
-            pins = self._pins.get(block, 0)
-            if pins:
+        if self._inside:
+            raise SharedMemoryError(
+                "the message came in a signal handler or a finalizer, which has interrupted the opening of "
+                "another one: receive it outside of that"
+            )
+        with self._lock:
+            self._begin()
+            if self.fd < 0:
+                raise SharedMemoryError("the owner of this arena is gone, and it was closed here")
+            known = self._open.get(place.block)
+            ref = None if known is None else known.ended()
+            if ref is None:
+                ref = self._enter(place)
+            else:
                 self._check_block(place)
-                words[at + PINS] = self._pins[block] = pins + 1
-                words[at + OPENED] += 1
-                return
-            self._enter(block)
-            try:
-                offset = self._check_block(place)
-                if words[at] != generation:
-                    words[at + OPENED] = words[at + FORWARDED] = words[at + UNTIL] = 0
-                    words[at] = generation
-                words[at + PINS] = self._pins[block] = 1
-                words[at + OPENED] += 1
-            finally:
-                unlock(self.fd, BLOCK_BYTES + block)
-            insort(self._by_offset, (offset, block))
+                self._add(self.layout.record(place.block) + OPENED, 1)
+            self._changing = False
+            return ref
 
-    def _enter(self, block: int) -> None:
+    def _enter(self, place: Place) -> BlockRef:
+        """Pin a block that is not open here."""
+        number, byte = place.block, BLOCK_BYTES + place.block
+        words, at = self.records, self.layout.record(number)
+        ref = BlockRef(self, number)
+        self._lock_block(byte)
+        try:
+            start, nbytes = self._check_block(place)
+            # Known before it is pinned: whatever comes in between, it will be unpinned.
+            ended = Ended.watch(ref, self._returned, self._clear_soon)
+            self._open[number] = _Open(ended, place.generation, start, nbytes)
+            if words[at] != place.generation:
+                words[at + OPENED] = words[at + FORWARDED] = words[at + UNTIL] = 0
+                words[at] = place.generation
+            self._add(at + OPENED, 1)
+            words[at + PINS] = 1
+        finally:
+            unlock(self.fd, byte)
+        insort(self._by_offset, (start, number))
+        return ref
+
+    def _lock_block(self, byte: int) -> None:
         end = 0.0
-        while not try_lock(self.fd, BLOCK_BYTES + block, exclusive=False):
+        while not try_lock(self.fd, byte, exclusive=False):
             end = end or time.monotonic() + _PATIENCE
             if time.monotonic() > end:
                 self._refuse()
             time.sleep(0.0005)
 
-    def _check_block(self, place: Place) -> int:
-        generation, start, nbytes = self._block(place.block)
+    def _check_block(self, place: Place) -> tuple[int, int]:
+        """Give offset and length of a block, of which the owner may write anything at any time."""
+        at = self.layout.block(place.block)
+        generation, start, nbytes = self.words[at : at + 3]
         if generation != place.generation:
             self._refuse()
         if place.offset < start or place.offset + place.length > start + nbytes:
             raise SharedMemoryError("the message names memory outside of its block")
-        if start + nbytes > self.head.capacity:
+        if start + nbytes > self.layout.capacity:
             raise SharedMemoryError("the head of the arena contradicts itself")
-        return start
+        return start, nbytes
 
-    def _block(self, number: int) -> tuple[int, int, int]:
-        """Give generation, offset and length of a block."""
-        at = self.head.block(number)
-        return self.words[at], self.words[at + 1], self.words[at + 2]
+    def _add(self, at: int, count: int) -> None:
+        """Count in a word of ours; another process may have written anything there."""
+        self.records[at] = min(self.records[at] + count, LARGEST)
 
     def _refuse(self) -> NoReturn:
         raise SharedMemoryError(
             "the message outlived its memory, which is in use for another: as many readers as were announced "
-            f"have read it, or its lease of {self.head.lease / 1e9:g} s was over and memory was short; see "
+            f"have read it, or its lease of {self.lease / 1e9:g} s was over and memory was short; see "
             "to() and lease= of SharedArena at the sender"
         )
 
-    def take_back(self, block: int) -> None:
+    def clear(self) -> None:
+        """End the pins of what is open no more; where another call is in the books, that one does it."""
+        while (self._returned or self._changing) and not self._inside and os.getpid() == self.pid:
+            with suppress(RuntimeError), self._if_free as free:
+                if not free:
+                    return
+                self._begin()
+                self._changing = False
+
+    def take_back(self, ended: Ended) -> None:
         """End a pin."""
-        left = self._pins[block] - 1
-        if left:
-            self._pins[block] = left
-        else:
-            del self._pins[block]
-            offset = self.words[self.head.block(block) + 1]
-            del self._by_offset[bisect_right(self._by_offset, (offset, -1))]
-        # Last, since from here on the owner may use the block for something else.
-        self.words[self.head.record(self.slot, block) + PINS] = left
+        known = self._open.get(ended.number)
+        if known is not None and known.ended is ended:
+            # In this order: when it is gone from the table it must be unpinned.
+            self.records[self.layout.record(ended.number) + PINS] = 0
+            del self._open[ended.number]
+            del self._by_offset[bisect_right(self._by_offset, (known.offset, -1))]
+
+    def set_right(self) -> None:
+        """Unpin what is open no more, and order the rest anew."""
+        if self.fd >= 0:
+            unlock_all(self.fd, BLOCK_BYTES, self.layout.blocks)
+        for number, known in list(self._open.items()):
+            if known.ended() is None:
+                self.records[self.layout.record(number) + PINS] = 0
+                del self._open[number]
+        self._by_offset = sorted((known.offset, number) for number, known in self._open.items())
 
     # -- passing on --------------------------------------------------------------------------------
 
     def forward(self, address: int, nbytes: int, readers: int) -> bytes | None:
         """Promise a pinned block, in which memory lies, to so many more readers; give its descriptor."""
         offset = address - self.mapping.address
-        if not 0 <= offset < self.head.capacity:
+        if not 0 <= offset < self.layout.capacity or self._inside:
             return None
-        with self:
-            at = bisect_right(self._by_offset, (offset, _HIGHEST)) - 1
-            if at < 0:
-                return None
-            block = self._by_offset[at][1]
-            generation, start, size = self._block(block)
-            if offset + nbytes > start + size:
-                return None
-            at = self.head.record(self.slot, block)
-            self.forwarded_until = time.monotonic_ns() + PATIENCE * self.head.lease
-            self.words[at + UNTIL] = self.forwarded_until
-            self.words[at + FORWARDED] += readers
-            return self.origin + Place(block, generation, offset, nbytes).pack()
+        with self._lock:
+            self._begin()
+            place = self._promise(offset, nbytes, readers)
+            self._changing = False
+        return None if place is None else self.origin + place.pack()
+
+    def _promise(self, offset: int, nbytes: int, readers: int) -> Place | None:
+        at = bisect_right(self._by_offset, (offset, _HIGHEST)) - 1
+        if at < 0 or self.fd < 0:
+            return None
+        number = self._by_offset[at][1]
+        known = self._open[number]
+        if offset + nbytes > known.offset + known.nbytes:
+            return None
+        place = Place(number, known.generation, offset, nbytes)
+        at = self.layout.record(number)
+        self.forwarded_until = time.monotonic_ns() + PATIENCE * self.lease
+        self.records[at + UNTIL] = self.forwarded_until
+        self._add(at + FORWARDED, readers)
+        return place
 
     def unforward(self, place: Place, readers: int) -> None:
         """Take such a promise back."""
-        with self:
-            at = self.head.record(self.slot, place.block)
-            if self.words[at] == place.generation:
-                self.words[at + FORWARDED] = max(self.words[at + FORWARDED] - readers, 0)
+
+        def unforward() -> None:
+            at = self.layout.record(place.block)
+            if self.records[at] == place.generation:
+                self.records[at + FORWARDED] = max(self.records[at + FORWARDED] - readers, 0)
+
+        self._soon(unforward)
 
     # -- the whole ---------------------------------------------------------------------------------
 
-    @property
-    def idle(self) -> bool:
-        """Tell whether nobody will miss this: the owner is gone, nothing is pinned or on its way."""
-        if self._pins or time.monotonic_ns() < self.forwarded_until:
+    def close_if_idle(self) -> bool:
+        """Let go of the arena if nobody will miss it: its owner is gone, nothing is pinned or on its way."""
+        if self._inside:
             return False
-        return not is_locked(self.fd, OWNER_BYTE)
+        with self._lock:
+            self._begin()
+            missed = self._open or time.monotonic_ns() < self.forwarded_until
+            if not missed and not is_locked(self.fd, OWNER_BYTE):
+                self.close()
+            self._changing = False
+            return self.fd < 0
 
     def close(self) -> None:
-        """Let go of the arena; the owner clears our slot when it sees that nobody locks it."""
+        """Close the file; the owner clears our slot when it sees that nobody locks it."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)

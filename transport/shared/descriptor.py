@@ -16,6 +16,7 @@ MAGIC: Final = b"\x93ARENA1\n"
 _ORIGIN: Final = struct.Struct("<8sIII4xQ16sQ16sQ")
 _PLACE: Final = struct.Struct("<QQQQ")
 SIZE: Final = _ORIGIN.size + _PLACE.size
+_TOKEN: Final = slice(56, 72)
 
 
 class Origin(NamedTuple):
@@ -75,3 +76,8 @@ def parse(frame: memoryview | bytes) -> tuple[bytes, Place]:
 def parse_origin(raw: bytes) -> Origin:
     """Read the first part of a descriptor."""
     return Origin._make(_ORIGIN.unpack(raw)[1:])
+
+
+def token_of(raw: bytes) -> bytes:
+    """Read from the first part of a descriptor which arena it means."""
+    return raw[_TOKEN]

@@ -1,6 +1,6 @@
-"""The head of an arena: which words it has, and who writes each.
+"""The words of an arena: which there are, and who writes each.
 
-    page 0 | blocks | slot 0 | slot 1 | ... | data
+    page 0 | blocks | groups | slots | data | records of slot 0 | records of slot 1 | ...
 
 All are unsigned 64-bit words of the machine, and every word has one writer, so that none needs an atomic
 instruction. The *owner*, who made the arena, writes page 0 and the blocks:
@@ -9,22 +9,27 @@ instruction. The *owner*, who made the arena, writes page 0 and the blocks:
 
 A *consumer* claims a slot by a lock on a byte of it, and is the only one to write there:
 
-    slot:   process id, its start               0 is free; and then for each block
-            generation, pins, opened, forwarded, until
+    slot:   process id, its start               0 is free
+    record: generation, pins, opened, forwarded, until          one for each block
 
-A record counts for a block if its generation is the block's. `pins` are the views that live there, `opened`
-how often the block was opened, `forwarded` how many more readers this consumer has promised it to, and
-`until` the monotonic nanosecond up to which they may take their time. A slot that nobody locks any more is
-cleared by the owner, who adds `opened` and `forwarded` to his own count.
+It writes 1 to the word of the slot's group too, as do all that ever claim a slot of that group: the owner
+looks at no others. A record counts for a block if its generation is the block's. `pins` is 1 while the
+consumer has the block open, `opened` how often it has opened it, `forwarded` how many more readers it has
+promised it to, and `until` the monotonic nanosecond up to which they may take their time. A slot that nobody
+locks any more is cleared by the owner, who adds `opened` and `forwarded` to his own count.
 
 To open, a consumer locks the block's byte (shared), compares generations, and pins. To take a block back,
 the owner locks it (exclusively), looks for pins, and steps the generation. Neither waits for the other: an
 owner who does not get the lock leaves that block for later.
+
+Nobody trusts what others write. The owner never reads its own words again: another process may have changed
+them. What a consumer reads is checked before it is used.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from canning.buffers import span
 from canning.errors import DeserializationError
@@ -32,18 +37,22 @@ from canning.errors import DeserializationError
 from .memory import PAGE, Mapping
 
 MAGIC: Final = int.from_bytes(b"canarena", "little")
-VERSION: Final = 1
-SLOTS: Final = 64
-"""Consumers that an arena can have at a time."""
+VERSION: Final = 2
+SLOTS: Final = 32_768
+"""Consumers that an arena can have at a time: as many as a system has process ids where nobody asks for more.
+
+A slot takes no memory before it is used."""
+GROUP: Final = 64
+"""Slots of a group."""
+GROUPS: Final = SLOTS // GROUP
 _FEWEST: Final = 64
 _MOST: Final = 16384
 _BYTES_A_BLOCK: Final = 64 * 1024
+_LONGEST_LEASE: Final = 10**18
 
-_FIXED: Final = 16
-"""Words of page 0 that are used."""
 _BLOCK: Final = 4
-_RECORD: Final = 8
-_SLOT_HEAD: Final = 8
+_SLOT: Final = 2
+RECORD: Final = 8
 _WORDS_A_PAGE: Final = PAGE // 8
 
 GENERATION: Final = 0
@@ -52,6 +61,8 @@ OPENED: Final = 2
 FORWARDED: Final = 3
 UNTIL: Final = 4
 """Words of a record."""
+LARGEST: Final = 2**64 - 1
+"""The largest number in a word."""
 
 OWNER_BYTE: Final = 1 << 40
 """What the owner keeps locked as long as it lives."""
@@ -59,58 +70,86 @@ SLOT_BYTES: Final = OWNER_BYTE + 1
 BLOCK_BYTES: Final = 1 << 41
 
 
-class Head:
-    """Find words by what they mean.
+class Layout(NamedTuple):
+    """Tell where the words of an arena are, by how many blocks and bytes of data it has.
 
-    Args:
-        mapping: the head, writable; its first page at least.
-        nbytes: bytes of the whole file; what the head says must fit into that.
-        fresh: blocks to write a new head for, and bytes of data; None reads the head that is there.
+    `block`, `group` and `slot` give the first word of each, counted from the start of the file; `record` one
+    within the records of a slot. All else is in bytes.
     """
 
-    def __init__(
-        self, mapping: Mapping, nbytes: int, fresh: tuple[int, int, bytes, int] | None = None
-    ) -> None:
-        self.words: Any = span(mapping.address, mapping.address + mapping.nbytes, mapping, readonly=False)
-        self.words = self.words.cast("Q")
-        if fresh is not None:
-            blocks, capacity, token, lease = fresh
-            said = (MAGIC, VERSION, *_halves(token), capacity, blocks, SLOTS, lease)
-            for number, word in enumerate(said):
-                self.words[number] = word
-        magic, version, low, high, capacity, blocks, slots, lease = self.words[:8]
-        self.token = low.to_bytes(8, "little") + high.to_bytes(8, "little")
-        self.capacity: int = capacity
-        self.blocks: int = blocks
-        self.lease: int = lease
-        if (magic, version, slots) != (MAGIC, VERSION, SLOTS):
-            raise DeserializationError("it is no arena of this version of canning")
-        if not 0 < blocks <= _MOST or capacity % PAGE or head_bytes(blocks) + capacity != nbytes:
-            raise DeserializationError("the head of the arena contradicts itself")
-        self.data = head_bytes(blocks)
-        self._slots = (_WORDS_A_PAGE + _pad(blocks * _BLOCK)) if blocks else 0
-        self._slot = _pad(_SLOT_HEAD + blocks * _RECORD)
+    blocks: int
+    capacity: int
 
     def block(self, number: int) -> int:
         """Give the first word of a block: its generation, then offset and length."""
         return _WORDS_A_PAGE + number * _BLOCK
 
+    @property
+    def groups(self) -> int:
+        """Give the first word of the groups, of which each has one."""
+        return _WORDS_A_PAGE + _pad(self.blocks * _BLOCK)
+
     def slot(self, number: int) -> int:
         """Give the first word of a slot: a process id, then its start."""
-        return self._slots + number * self._slot
+        return self.groups + _pad(GROUPS) + number * _SLOT
 
-    def record(self, slot: int, block: int) -> int:
-        """Give the first word that a slot has for a block."""
-        return self._slots + slot * self._slot + _SLOT_HEAD + block * _RECORD
+    @staticmethod
+    def record(block: int) -> int:
+        """Give the first word for a block among the records of a slot."""
+        return block * RECORD
 
     @property
-    def slot_words(self) -> slice:
-        """Give the words of process ids, slot by slot."""
-        return slice(self._slots, self._slots + SLOTS * self._slot, self._slot)
+    def data(self) -> int:
+        """Tell where the data begin."""
+        return 8 * (self.slot(0) + _pad(SLOTS * _SLOT))
+
+    @property
+    def records_bytes(self) -> int:
+        """Tell how long the records of a slot are."""
+        return 8 * _pad(self.blocks * RECORD)
+
+    def records(self, slot: int) -> int:
+        """Tell where the records of a slot begin."""
+        return self.data + self.capacity + slot * self.records_bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Tell how long the whole file is; most of it never gets a page."""
+        return self.records(SLOTS)
 
 
-def _halves(token: bytes) -> tuple[int, int]:
-    return int.from_bytes(token[:8], "little"), int.from_bytes(token[8:], "little")
+class Head(NamedTuple):
+    """What stands in page 0."""
+
+    layout: Layout
+    token: bytes
+    lease: int
+
+    def write(self, words: Any) -> None:
+        """Write it to the words of a new arena."""
+        low, high = (int.from_bytes(half, "little") for half in (self.token[:8], self.token[8:]))
+        layout = self.layout
+        said = (MAGIC, VERSION, low, high, layout.capacity, layout.blocks, SLOTS, self.lease)
+        for number, word in enumerate(said):
+            words[number] = word
+
+
+def read_head(words: Sequence[int], nbytes: int) -> Head:
+    """Read the head of an arena whose file has so many bytes; raises `DeserializationError`."""
+    magic, version, low, high, capacity, blocks, slots, lease = words[:8]
+    if (magic, version, slots) != (MAGIC, VERSION, SLOTS):
+        raise DeserializationError("it is no arena of this version of canning")
+    layout = Layout(blocks, capacity)
+    whole = 0 < blocks <= _MOST and not capacity % PAGE and layout.nbytes == nbytes
+    if not whole or lease > _LONGEST_LEASE:
+        raise DeserializationError("the head of the arena contradicts itself")
+    return Head(layout, low.to_bytes(8, "little") + high.to_bytes(8, "little"), lease)
+
+
+def words_of(mapping: Mapping) -> Any:
+    """View mapped memory as words, which keep it mapped."""
+    low = mapping.address
+    return span(low, low + mapping.nbytes, mapping, readonly=False).cast("Q")
 
 
 def _pad(words: int) -> int:
@@ -120,9 +159,3 @@ def _pad(words: int) -> int:
 def count_blocks(capacity: int) -> int:
     """Choose how many blocks an arena of so many bytes may be cut into."""
     return min(max(capacity // _BYTES_A_BLOCK, _FEWEST), _MOST)
-
-
-def head_bytes(blocks: int) -> int:
-    """Tell how long the head of an arena with so many blocks is; most of it never gets a page."""
-    slot = _pad(_SLOT_HEAD + blocks * _RECORD)
-    return 8 * (_WORDS_A_PAGE + _pad(blocks * _BLOCK) + SLOTS * slot)

@@ -10,35 +10,24 @@ as the consumers live, who may just be slow, it is `PATIENCE` times as long.
 
 Looking after all of that costs no thread: it is done when memory is asked for, a few of the oldest blocks at
 a time, and all of them when there is too little.
+
+The truth is the table of blocks, of which each knows what holds it (see `reclaiming`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from bisect import bisect_right, insort
 from collections import deque
-from typing import Final
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from .blocks import Block
+from .consumers import Consumers
 from .descriptor import Origin, Place
-from .finalizing import Desk, Hold
-from .layout import (
-    BLOCK_BYTES,
-    FORWARDED,
-    OPENED,
-    OWNER_BYTE,
-    PINS,
-    SLOT_BYTES,
-    UNTIL,
-    Head,
-    count_blocks,
-    head_bytes,
-)
-from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unlock
-from .space import Space
+from .layout import BLOCK_BYTES, OWNER_BYTE, Head, Layout, count_blocks, words_of
+from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unlock, unlock_all
+from .reclaiming import BlockRef, Ended, Reclaimer
+from .space import Places
 
 UNKNOWN: Final = 1 << 32
 """Readers of a message of which nobody knows how many there will be: more than ever open it."""
@@ -53,8 +42,18 @@ _GIVEN_UP: Final = 1
 _READ: Final = 2
 
 
-class Ledger(Desk):
+class _Gone(NamedTuple):
+    """What has to be counted when a consumer is gone: by block how often it was opened, and promised."""
+
+    slot: int
+    counts: list[tuple[Block, int, int, int]]
+
+
+class Ledger(Reclaimer):
     """Keep the books of one arena; every public method may be called from any thread.
+
+    A method that is called while its own thread is in the books, by a signal handler or a finalizer, finds
+    no room and nothing to promise, so that what is sent goes as ordinary frames.
 
     Args:
         capacity: bytes of data, a multiple of `PAGE`.
@@ -66,129 +65,177 @@ class Ledger(Desk):
         self.capacity = capacity
         self.lease = int(lease * 1e9)
         self.token = os.urandom(16)
-        blocks = count_blocks(capacity)
-        nbytes = head_bytes(blocks) + capacity
-        self.fd = make_memfd(nbytes)
+        self.layout = Layout(count_blocks(capacity), capacity)
+        self.fd = make_memfd(self.layout.nbytes)
+        self.closing = False
         user, boot, namespace = this_host()
         self.origin = Origin(
             user, self.pid, self.fd, started(self.pid), boot, namespace, self.token, os.fstat(self.fd).st_ino
         ).pack()
         try_lock(self.fd, OWNER_BYTE, exclusive=True)
-        self.mapping = Mapping(self.fd, nbytes, writable=True)
-        self.head = Head(self.mapping, nbytes, (blocks, capacity, self.token, self.lease))
-        self.words = self.head.words
-        self.data = self.mapping.address + self.head.data
-        self._claimed = np.asarray(self.words)[self.head.slot_words]
-        self._space = Space(capacity)
-        self._numbers = list(range(blocks - 1, -1, -1))
+        self.mapping = Mapping(self.fd, self.layout.data + capacity, writable=True)
+        self.words = words_of(self.mapping)[: self.layout.data // 8]
+        Head(self.layout, self.token, self.lease).write(self.words)
+        self.data = self.mapping.address + self.layout.data
+        self.consumers = Consumers(self.fd, self.layout, self.words)
+        self._generations = [-1] * self.layout.blocks  # the last that each number had in use
         self._blocks: dict[int, Block] = {}
-        self._by_offset: list[tuple[int, int]] = []
+        self._places = Places(capacity, self.layout.blocks)
         self._sent: deque[Block] = deque()
-        self._consumers = 0
+        self._gone: _Gone | None = None
+        self._known = 0
         self._died = 0
         self._next_search = 0.0
 
+    def set_right(self) -> None:
+        """Make all anew from the table of blocks."""
+        if self.fd >= 0:
+            unlock_all(self.fd, BLOCK_BYTES, self.layout.blocks)
+            self._count_gone()
+            self.consumers.unlock_all()
+        blocks = sorted(self._blocks.values(), key=lambda block: block.offset)
+        self._places = Places(self.capacity, self.layout.blocks, blocks)
+        for block in blocks:
+            block.queued = True
+        self._sent = deque(blocks)
+
     # -- blocks ------------------------------------------------------------------------------------
 
-    def take(self, nbytes: int, *, thorough: bool = True) -> Block | None:
-        """Give a block of whole pages for so many bytes, held once; None where there is no room now.
+    def take(self, nbytes: int, *, thorough: bool = True) -> BlockRef | None:
+        """Give a block of whole pages for so many bytes; None where there is no room now.
 
-        Where it is not to be `thorough`, a search of everything that just found nothing is not repeated.
+        It is held as long as what is given lives. Where it is not to be `thorough`, a search of everything
+        that just found nothing is not repeated.
         """
         size = max(-(-nbytes // PAGE), 1) * PAGE
-        with self:
-            if self._count() != self._consumers:
-                self._sweep()
-            self._collect(_GLANCE, _READ)
-            block = self._allot(size, nbytes)
-            start = time.monotonic()
-            if block is None and size <= self.capacity and (thorough or start >= self._next_search):
-                self._sweep()
-                self._collect(len(self._sent), _GIVEN_UP)
-                block = self._allot(size, nbytes)
-                self._next_search = start + (1 + _REST) * (time.monotonic() - start)
-            return block
-
-    def _allot(self, size: int, nbytes: int) -> Block | None:
-        offset = self._space.take(size) if self._numbers else None
-        if offset is None:
+        if self._inside:
             return None
-        number = self._numbers.pop()
-        at = self.head.block(number)
+        with self._lock:
+            self._begin()
+            ref = self._take(size, nbytes, thorough) if self.fd >= 0 else None
+            self._changing = False
+            return ref
+
+    def _take(self, size: int, nbytes: int, thorough: bool) -> BlockRef | None:
+        if len(self.consumers.claimed()) != self._known:
+            self._sweep()
+        self._collect(_GLANCE, _READ)
+        ref = self._allot(size, nbytes)
+        start = time.monotonic()
+        if ref is None and size <= self.capacity and (thorough or start >= self._next_search):
+            self._sweep()
+            self._collect(len(self._sent), _GIVEN_UP)
+            ref = self._allot(size, nbytes)
+            self._next_search = start + (1 + _REST) * (time.monotonic() - start)
+        return ref
+
+    def _allot(self, size: int, nbytes: int) -> BlockRef | None:
+        place = self._places.take(size)
+        if place is None:
+            return None
+        number, offset = place
+        generation = self._generations[number] = self._generations[number] + 2
+        at = self.layout.block(number)
         self.words[at + 1] = offset
         self.words[at + 2] = nbytes
-        generation = self.words[at] = self.words[at] + 1
-        block = self._blocks[number] = Block(number, generation, offset, size)
-        insort(self._by_offset, (offset, number))
-        return block
+        self.words[at] = generation
+        ref = BlockRef(self, number)
+        self._blocks[number] = Block(number, generation, offset, size, Ended.watch(ref, self._returned))
+        return ref
 
-    def hold(self, block: Block) -> Hold:
-        """Give what stands for the hold that came with a new block."""
-        return Hold(self, block.number)
+    @property
+    def room(self) -> tuple[int, int]:
+        """Tell how many numbers of blocks are left, and how many there are."""
+        return self.layout.blocks - len(self._blocks), self.layout.blocks
 
-    def take_back(self, block: int) -> None:
-        """End a hold."""
-        held = self._blocks[block]
-        held.holds -= 1
-        if held.holds or held.readers:
+    def start_of(self, ref: BlockRef) -> int:
+        """Give the address at which a block that was taken begins."""
+        return self.data + self._blocks[ref.number].offset
+
+    def take_back(self, ended: Ended) -> None:
+        """See to a block that no array looks at any more."""
+        block = self._blocks.get(ended.number)
+        if block is None or block.ref is not ended or block.readers:
             return
-        if not held.queued:
-            self._free(held)
+        if not block.queued:
+            self._free(block)
         elif self.fd >= 0:
-            self._retire(held, _READ)  # a reader may have it open: then it is looked at again later
+            self._retire(block, _READ)  # a reader may have it open: then it is looked at again later
 
     def _free(self, block: Block) -> None:
-        self.words[self.head.block(block.number)] = block.generation + 1
+        self.words[self.layout.block(block.number)] = block.generation + 1
         del self._blocks[block.number]
-        del self._by_offset[bisect_right(self._by_offset, (block.offset, -1))]
-        self._numbers.append(block.number)
-        self._space.give(block.offset, block.nbytes)
+        self._places.give(block)
 
     # -- messages ----------------------------------------------------------------------------------
 
     def send(self, address: int, nbytes: int, readers: int) -> Place | None:
-        """Promise memory to so many more readers; None where it does not lie in a block that is held.
+        """Promise memory to so many more readers; None where it does not lie in a block.
 
         With none, it stays as long as it is held, and then as long as somebody has it open.
         """
         offset = address - self.data
-        if not 0 <= offset < self.capacity:
+        if not 0 <= offset < self.capacity or self._inside:
             return None
-        with self:
-            at = bisect_right(self._by_offset, (offset, UNKNOWN)) - 1
-            block = self._blocks[self._by_offset[at][1]] if at >= 0 else None
-            if block is None or offset + nbytes > block.offset + block.nbytes:
-                return None
-            if not block.queued:
-                block.queued = True
-                self._sent.append(block)
-            block.readers += readers
-            block.sent = time.monotonic_ns()
-            block.until = block.sent + PATIENCE * self.lease
-            return Place(block.number, block.generation, offset, nbytes)
+        with self._lock:
+            self._begin()
+            place = self._promise(offset, nbytes, readers)
+            self._changing = False
+            return place
+
+    def _promise(self, offset: int, nbytes: int, readers: int) -> Place | None:
+        number = self._places.find(offset)
+        block = None if number is None else self._blocks[number]
+        if block is None or offset + nbytes > block.offset + block.nbytes:
+            return None
+        if not block.queued:
+            block.queued = True
+            self._sent.append(block)
+        place = Place(block.number, block.generation, offset, nbytes)
+        block.sent = time.monotonic_ns()
+        block.until = block.sent + PATIENCE * self.lease
+        block.readers += readers
+        return place
 
     def unsend(self, place: Place, readers: int) -> None:
         """Take a promise back: the message was not sent."""
-        with self:
+
+        def unsend() -> None:
             block = self._blocks.get(place.block)
             if block is not None and block.generation == place.generation:
                 block.readers = max(block.readers - readers, 0)
 
-    def is_waiting(self, place: Place) -> bool:
-        """Tell whether a message's memory is there and nobody has opened it yet."""
-        block = self._blocks.get(place.block)
-        if block is None or block.generation != place.generation or block.opened:
-            return False
-        records = (self.head.record(slot, block.number) for slot in self._claimed.nonzero()[0].tolist())
-        return not any(self.words[at] == block.generation and self.words[at + OPENED] for at in records)
+        self._soon(unsend)
 
     def lose(self, place: Place) -> None:
         """Say that nobody will come for a message any more; where somebody has, nothing changes."""
-        with self:
-            if self.is_waiting(place):
+
+        def lose() -> None:
+            if self.fd >= 0 and self.is_waiting(place):
                 block = self._blocks[place.block]
                 block.readers = 0
                 self._retire(block, _READ)
+
+        self._soon(lose)
+
+    def is_waiting(self, place: Place) -> bool:
+        """Tell whether a message's memory is there and nobody has opened it yet."""
+        block = self._blocks.get(place.block)
+        if block is None or block.generation != place.generation:
+            return False
+        return not self.consumers.opened(block)
+
+    def unopened(self) -> list[Block]:
+        """Give the blocks that fewer readers have opened than were promised them; takes no lock.
+
+        Of a message of which nobody knows how many readers it has, one is enough.
+        """
+        found = []
+        for block in list(self._blocks.values()):
+            wanted = block.readers if block.readers < UNKNOWN else 1
+            if wanted and self.consumers.opened(block) < wanted:
+                found.append(block)
+        return found
 
     def _collect(self, count: int, least: int) -> None:
         """Look at so many of the blocks that were sent, and take back those that are read, or given up."""
@@ -200,32 +247,31 @@ class Ledger(Desk):
     def _retire(self, block: Block, least: int) -> bool:
         if self._blocks.get(block.number) is not block:
             return True
-        if block.holds:
+        if block.held:
             return False
         byte = BLOCK_BYTES + block.number
         if self._state(block) < least or not try_lock(self.fd, byte, exclusive=True):
             return False
         try:
-            done = self._state(block) >= least
-            if done:
+            state = self._state(block)
+            if state >= least:
+                block.read = state == _READ
                 self._free(block)
-            return done
+            return state >= least
         finally:
             unlock(self.fd, byte)
 
     def _state(self, block: Block) -> int:
-        words, readers, opened, until = self.words, block.readers, block.opened, block.until
-        claimed = self._claimed.nonzero()[0].tolist()
+        readers, opened, until = block.readers, block.opened, block.until
+        claimed = self.consumers.claimed()
         if not claimed:
             until = min(until, max(block.sent, self._died) + self.lease)
-        for slot in claimed:
-            at = self.head.record(slot, block.number)
-            if words[at] == block.generation:
-                if words[at + PINS]:
-                    return _BUSY
-                opened += words[at + OPENED]
-                readers += words[at + FORWARDED]
-                until = max(until, words[at + UNTIL])
+        for pins, times, forwarded, kept in self.consumers.of(block, claimed):
+            if pins:
+                return _BUSY
+            opened += times
+            readers += forwarded
+            until = max(until, kept)
         if opened >= readers:
             return _READ
         return _GIVEN_UP if time.monotonic_ns() >= until else _BUSY
@@ -234,54 +280,62 @@ class Ledger(Desk):
 
     def _sweep(self) -> None:
         """Clear the slots of consumers that are gone, however they went."""
-        self._consumers = self._count()
-        for slot in self._claimed.nonzero()[0].tolist():
-            at = self.head.slot(slot)
-            if try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
+        claimed = self.consumers.claimed()
+        self._known = len(claimed)
+        for slot in claimed:
+            if self.consumers.lock_if_gone(slot):
                 self._clear_slot(slot)
-                unlock(self.fd, SLOT_BYTES + slot)
-            elif started(self.words[at]) != self.words[at + 1]:
-                self._clear_slot(slot)  # a child of it, forked, has the lock still
-
-    def _count(self) -> int:
-        return int(np.count_nonzero(self._claimed))
 
     def _clear_slot(self, slot: int) -> None:
-        words = self.words
-        self._died = time.monotonic_ns()
+        """Count what a consumer has read and promised once, whatever interrupts this: see `_count_gone`."""
+        died = time.monotonic_ns()
+        counts = []
         for block in self._blocks.values():
-            at = self.head.record(slot, block.number)
-            if words[at] == block.generation:
-                block.opened += words[at + OPENED]
-                block.readers += words[at + FORWARDED]
-            block.until = min(block.until, self._died + self.lease)
-            words[at] = 0
-        words[self.head.slot(slot)] = 0
+            opened, readers = block.opened, block.readers
+            for _, times, forwarded, _ in self.consumers.of(block, [slot]):
+                opened, readers = opened + times, readers + forwarded
+            counts.append((block, opened, readers, min(block.until, died + self.lease)))
+        self._died = died
+        self._gone = _Gone(slot, counts)
+        self._count_gone()
+        self.consumers.release(slot)
 
-    def has_consumer(self, pid: int, started: int) -> bool:
-        """Tell whether a process, by its id and when it started, has the arena open."""
-        slots = self._claimed.nonzero()[0].tolist()
-        return any(
-            (self.words[at], self.words[at + 1]) == (pid, started) for at in map(self.head.slot, slots)
-        )
+    def _count_gone(self) -> None:
+        """Set what was counted; to do it twice, or from the middle on, changes nothing."""
+        if self._gone is not None:
+            for block, opened, readers, until in self._gone.counts:
+                block.opened, block.readers, block.until = opened, readers, until
+            self.consumers.forget(self._gone.slot, [each[0] for each in self._gone.counts])
+            self._gone = None
 
     # -- the whole ---------------------------------------------------------------------------------
 
     def look(self) -> tuple[int, int, int]:
         """Take back all that was read; return bytes in use, blocks in use, consumers."""
-        with self:
-            if self.fd >= 0:
-                self._sweep()
-                self._collect(len(self._sent), _READ)
-            blocks = self._blocks.values()
-            used = [each.nbytes for each in blocks if each.holds or self._state(each) == _BUSY]
-            return sum(used), len(used), self._count()
+        if not self._inside:
+            with self._lock:
+                self._begin()
+                if self.fd >= 0:
+                    self._sweep()
+                    self._collect(len(self._sent), _READ)
+                self._changing = False
+        return self.glance()
+
+    def glance(self) -> tuple[int, int, int]:
+        """Return the same as it stands; takes no lock."""
+        blocks = list(self._blocks.values())
+        used = [each.nbytes for each in blocks if each.held or self._state(each) == _BUSY]
+        return sum(used), len(used), len(self.consumers.claimed())
 
     def close(self) -> None:
         """Let no consumer come any more; those that are here keep what they have."""
-        with self:
-            fd, self.fd = self.fd, -1
+        self.closing = True
+        self._soon(self._close)
+
+    def _close(self) -> None:
+        fd, self.fd = self.fd, -1
         if fd >= 0:
+            self.consumers.close()
             unlock(fd, OWNER_BYTE)  # the mapping would keep it locked
             os.close(fd)
 

@@ -153,6 +153,11 @@ def unlock(fd: int, at: int) -> None:
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
 
 
+def unlock_all(fd: int, at: int, count: int) -> None:
+    """Give so many bytes back, those of them that are locked."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, count, 0))
+
+
 def is_locked(fd: int, at: int) -> bool:
     """Tell whether another opening of the file has a byte locked."""
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)

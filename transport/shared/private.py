@@ -17,7 +17,7 @@ import os
 import threading
 from bisect import bisect_left
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -59,20 +59,24 @@ class Lender:
         self._start = start
         self._warm = warm
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock: Any = threading.RLock()
         self._common: Mapping | None = None
         self._lent: list[tuple[int, int]] = []
         self._cleared: deque[tuple[int, int]] = deque()
 
     def lend(self, fd: int, low: int, nbytes: int) -> Lent | Mapping:
         """Give private memory that shows the file's data, so many bytes from the page at `low` on."""
+        if self._lock._is_owned():  # a signal handler or a finalizer has interrupted us
+            return self._map(fd, low, nbytes)
         with self._lock:
             while self._cleared:
-                self._lent.remove(self._cleared.popleft())
+                with contextlib.suppress(ValueError):
+                    self._lent.remove(self._cleared.popleft())
             if low + nbytes <= self._warm and self._is_free(low, low + nbytes) and self._has_common(fd):
                 assert self._common is not None
+                lent = Lent(self, self._common.address + low, low, nbytes)  # first, so that it is given back
                 self._lent.insert(bisect_left(self._lent, (low, 0)), (low, low + nbytes))
-                return Lent(self, self._common.address + low, low, nbytes)
+                return lent
         return self._map(fd, low, nbytes)
 
     def _has_common(self, fd: int) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any, Final
 
 from canning.buffers import Frame, address
 
 from .attached import Attached
-from .descriptor import Place, parse, parse_origin
+from .descriptor import Place, parse, parse_origin, token_of
 from .errors import SharedMemoryError
 from .ledger import UNKNOWN
 from .private import WARM
@@ -38,14 +37,11 @@ class SharedMemory:
     shares = True
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._attached: dict[bytes, Attached] = {}
-        self._by_origin: dict[bytes, Attached] = {}
+        self._arenas = _Arenas()
         self.warm = WARM
 
     def __repr__(self) -> str:
-        return f"<SharedMemory of {len(self._attached)} arenas>"
+        return f"<SharedMemory of {len(self._arenas.known)} arenas>"
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
         """Give the descriptor of memory that was received from an arena; None for any other."""
@@ -53,10 +49,9 @@ class SharedMemory:
 
     def forward(self, start: int, nbytes: int, readers: int) -> bytes | None:
         """Give such a descriptor, which so many readers may open."""
-        if not self._attached:
+        if not self._arenas.known:
             return None
-        self._check_process()
-        for attached in list(self._attached.values()):
+        for attached in list(self._of_this_process().values()):
             found = attached.forward(start, nbytes, readers)
             if found is not None:
                 return found
@@ -64,9 +59,9 @@ class SharedMemory:
 
     def unforward(self, origin: bytes, place: Place, readers: int) -> None:
         """Say that a message with a descriptor of ours was not sent."""
-        for attached in list(self._attached.values()):
-            if attached.origin == origin:
-                attached.unforward(place, readers)
+        attached = self._of_this_process().get(token_of(origin))
+        if attached is not None and attached.origin == origin:
+            attached.unforward(place, readers)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
         """Give the memory that a descriptor names.
@@ -80,38 +75,39 @@ class SharedMemory:
         origin, place = parse(frame)
         if place.length != length:
             raise SharedMemoryError(f"a descriptor of {place.length} bytes where {length} were sent")
-        self._check_process()
-        attached = self._by_origin.get(origin) or self._find(origin)
+        # Several processes may pass on what lies in one arena; its token is what tells it from others.
+        attached = self._of_this_process().get(token_of(origin)) or self._attach(origin)
         return attached.private(place) if writable else attached.view(place)
 
-    def _find(self, origin: bytes) -> Attached:
-        """Give the arena of an origin: several processes may pass on what lies in one."""
-        found = parse_origin(origin)
-        with self._lock:
-            self._tidy()
-            if found.token not in self._attached:
-                self._attached[found.token] = Attached(found, self.warm)
-            attached = self._by_origin[origin] = self._attached[found.token]
-            return attached
+    def _attach(self, origin: bytes) -> Attached:
+        """Open an arena that is not known; without a lock, since a signal handler may come here as well."""
+        known = self._arenas.known
+        for token, each in list(known.items()):
+            if each.close_if_idle():
+                known.pop(token, None)
+        made = Attached(parse_origin(origin), self.warm)
+        attached = known.setdefault(made.token, made)
+        if attached is not made:
+            made.close()  # another thread was faster
+        return attached
 
-    def _check_process(self) -> None:
-        """Begin anew in a process that was forked: slots and pins are its parent's."""
-        if self._pid != os.getpid():
-            inherited, self._attached = self._attached, {}
-            self._by_origin = {}
-            self._lock = threading.Lock()
-            self._pid = os.getpid()
-            for attached in inherited.values():
+    def _of_this_process(self) -> dict[bytes, Attached]:
+        """Give what is known, of which a process that was forked knows nothing: slots are its parent's."""
+        arenas = self._arenas
+        if arenas.pid != os.getpid():
+            inherited, self._arenas = arenas, _Arenas()
+            for attached in inherited.known.values():
                 attached.close()  # views that came along keep the mapping
+            return self._arenas.known
+        return arenas.known
 
-    def _tidy(self) -> None:
-        """Let go of arenas that are done with."""
-        for token, attached in list(self._attached.items()):
-            if attached.idle:
-                del self._attached[token]
-                attached.close()
-        kept = self._attached.values()
-        self._by_origin = {origin: each for origin, each in self._by_origin.items() if each in kept}
+
+class _Arenas:
+    """Keep what one process has attached, by token."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.known: dict[bytes, Attached] = {}
 
 
 default_memory: Final = SharedMemory()

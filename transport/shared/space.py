@@ -1,8 +1,11 @@
-"""Which stretches of an arena are free."""
+"""Which stretches of an arena, and which numbers of blocks, are free, and which block lies where."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+
+from .blocks import Block
 
 
 class Space:
@@ -10,6 +13,10 @@ class Space:
 
     A page that was written before is much cheaper than one that the kernel has to find first: a copy of 200
     MB took 22 ms and 206. Taking from the low end uses the same pages again and again.
+
+    Args:
+        nbytes: the length of the range.
+        taken: start and length of what is in use already, in order.
 
     >>> space = Space(100)
     >>> space.take(60), space.take(60), space.take(40)
@@ -19,10 +26,16 @@ class Space:
     0
     """
 
-    def __init__(self, nbytes: int) -> None:
-        self.free = nbytes
-        self._starts = [0]
-        self._sizes = [nbytes]
+    def __init__(self, nbytes: int, taken: Sequence[tuple[int, int]] = ()) -> None:
+        self._starts: list[int] = []
+        self._sizes: list[int] = []
+        low = 0
+        for start, size in (*taken, (nbytes, 0)):
+            if start > low:
+                self._starts.append(low)
+                self._sizes.append(start - low)
+            low = start + size
+        self.free = sum(self._sizes)
 
     def take(self, nbytes: int) -> int | None:
         """Take a stretch; return where it starts, None where no free one is long enough."""
@@ -50,3 +63,38 @@ class Space:
         else:
             self._starts.insert(at, start)
             self._sizes.insert(at, nbytes)
+
+
+class Places:
+    """Know the places of an arena's blocks, and which are free; made anew from the blocks at any time."""
+
+    def __init__(self, capacity: int, numbers: int, blocks: Iterable[Block] = ()) -> None:
+        taken = {block.number: (block.offset, block.nbytes) for block in blocks}
+        self._space = Space(capacity, sorted(taken.values()))
+        self._numbers = [number for number in range(numbers - 1, -1, -1) if number not in taken]
+        self._by_offset = sorted((offset, number) for number, (offset, _) in taken.items())
+
+    @property
+    def numbers(self) -> int:
+        """Tell how many more blocks there can be."""
+        return len(self._numbers)
+
+    def take(self, nbytes: int) -> tuple[int, int] | None:
+        """Give the number and the offset of a new block; None where there is no room for it."""
+        offset = self._space.take(nbytes) if self._numbers else None
+        if offset is None:
+            return None
+        number = self._numbers.pop()
+        insort(self._by_offset, (offset, number))
+        return number, offset
+
+    def give(self, block: Block) -> None:
+        """Take back the place of a block."""
+        del self._by_offset[bisect_right(self._by_offset, (block.offset, -1))]
+        self._numbers.append(block.number)
+        self._space.give(block.offset, block.nbytes)
+
+    def find(self, offset: int) -> int | None:
+        """Give the number of the block that begins there, or last before."""
+        at = bisect_left(self._by_offset, (offset + 1, -1)) - 1
+        return self._by_offset[at][1] if at >= 0 else None

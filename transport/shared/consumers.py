@@ -1,0 +1,100 @@
+"""What the owner of an arena reads of its consumers; nothing that they wrote is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .blocks import Block
+from .layout import GROUP, GROUPS, PINS, SLOT_BYTES, SLOTS, UNTIL, Layout, words_of
+from .memory import Mapping, started, try_lock, unlock, unlock_all
+
+
+class Consumers:
+    """Look at the slots of an arena.
+
+    Args:
+        fd: the arena.
+        layout: where its words are.
+        words: those up to the data.
+    """
+
+    def __init__(self, fd: int, layout: Layout, words: Any) -> None:
+        self.fd = fd
+        self._layout = layout
+        self._words = words
+        all_words = np.asarray(words)
+        self._groups = all_words[layout.groups : layout.groups + GROUPS]
+        self._ids = all_words[layout.slot(0) : layout.slot(SLOTS) : 2].reshape(GROUPS, GROUP)
+        self._records: dict[int, Any] = {}
+
+    def claimed(self) -> list[int]:
+        """List the slots that consumers have, those of dead ones too.
+
+        Copied before it is looked at: `nonzero` raises where another process writes in the meantime.
+        """
+        found = []
+        for group in self._groups.copy().nonzero()[0].tolist():
+            found += [group * GROUP + each for each in self._ids[group].copy().nonzero()[0].tolist()]
+        return found
+
+    def has(self, pid: int, since: int) -> bool:
+        """Tell whether a process, by its id and when it started, is among them."""
+        words = self._words
+        return any(
+            (words[at], words[at + 1]) == (pid, since) for at in map(self._layout.slot, self.claimed())
+        )
+
+    def records(self, slot: int) -> Any:
+        """Give the words of a slot's records; None for one that came when the arena was closed."""
+        words = self._records.get(slot)
+        if words is None and self.fd >= 0:
+            layout = self._layout
+            mapping = Mapping(self.fd, layout.records_bytes, layout.records(slot), writable=True)
+            words = self._records.setdefault(slot, words_of(mapping))
+        return words
+
+    def of(self, block: Block, claimed: list[int]) -> Iterator[tuple[int, int, int, int]]:
+        """Give what the records of these slots say of a block: pins, opened, forwarded, until."""
+        at = self._layout.record(block.number)
+        for slot in claimed:
+            words = self.records(slot)
+            if words is not None and words[at] == block.generation:
+                yield tuple(words[at + PINS : at + UNTIL + 1])
+
+    def opened(self, block: Block) -> int:
+        """Tell how often a block was opened, by those that are gone too."""
+        return block.opened + sum(opened for _, opened, _, _ in self.of(block, self.claimed()))
+
+    # -- those that are gone ---------------------------------------------------------------------------
+
+    def lock_if_gone(self, slot: int) -> bool:
+        """Tell whether the consumer of a slot is gone; nobody else gets the slot before `release`."""
+        if try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
+            return True
+        at = self._layout.slot(slot)
+        alive: bool = started(self._words[at]) == self._words[at + 1]
+        return not alive  # then a child of it, forked, has the lock still
+
+    def forget(self, slot: int, blocks: list[Block]) -> None:
+        """Let none of its records count any more."""
+        words = self.records(slot)
+        for block in blocks:
+            words[self._layout.record(block.number)] = 0
+
+    def release(self, slot: int) -> None:
+        """Let others have a slot."""
+        self._words[self._layout.slot(slot)] = 0
+        unlock(self.fd, SLOT_BYTES + slot)
+
+    def close(self) -> None:
+        """Do without the file from here on."""
+        for slot in self.claimed():
+            self.records(slot)
+        self.fd = -1
+
+    def unlock_all(self) -> None:
+        """Let go of every slot's byte."""
+        unlock_all(self.fd, SLOT_BYTES, SLOTS)
