@@ -27,7 +27,6 @@ from .code.classes import (
     fill_class,
     functions_of,
     make_class,
-    mark_of,
     parts_of_class,
     registered_with,
 )
@@ -132,11 +131,11 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         fills = [FillOf(function, self._state_of(function)) for function in functions]
         if issubclass(cls, enum.Enum):
             parts, rest = parts_of_enum(cls, body)
-            state: Any = (mark_of(cls), fills, rest, None, None), attributes_of(cls)
+            state: Any = (fills, rest, None, None), attributes_of(cls)
             return make_enum, parts, state, None, None, fill_enum
         struct = is_struct(cls)
         parts, rest = (parts_of_struct if struct else parts_of_class)(cls, body)
-        state = mark_of(cls), fills, rest, registered_with(cls), dataclass
+        state = fills, rest, registered_with(cls), dataclass
         return make_struct if struct else make_class, parts, state, None, None, fill_class
 
     def _goes_by_value(self, function: types.FunctionType, *, whole: bool) -> bool:

@@ -12,6 +12,7 @@ import abc
 import contextlib
 import threading
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -33,9 +34,11 @@ _NOT_KEPT: Final = frozenset(
 _GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_anonymous_")
 """What it is made with; the fields of a structure come later, since they may point at it."""
 _LOCK: Final = threading.RLock()
-_UNFILLED: Final[set[str]] = set()
-"""The classes, by the marks that cloudpickle gives them, that were made and not filled yet."""
-State = tuple[str, list[Any], dict[str, Any], list[type] | None, Dataclass | None]
+_RECEIVED: Final[weakref.WeakKeyDictionary[type, bool]] = weakref.WeakKeyDictionary()
+"""The classes that came with messages, and whether they were filled."""
+_ORDINARY: Final = frozenset((type, abc.ABCMeta))
+"""Metaclasses that take a body as it is."""
+State = tuple[list[Any], dict[str, Any], list[type] | None, Dataclass | None]
 
 
 def body_of(cls: type) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def body_of(cls: type) -> dict[str, Any]:
     ['norm']
     """
     return {
-        name: value
+        "".join(name): value  # no string that code has too: the pickle would depend on which are one
         for name, value in list(vars(cls).items())
         if name not in _NOT_KEPT and not _is_made(cls, value)
     }
@@ -114,7 +117,10 @@ def make_class(
 ) -> Any:
     """Make a class with the first part of its body, or give the one that came before and is the same."""
     if (known := class_of(mark)) is not None:
-        return known
+        return with_more(known, first)
+    if metaclass in _ORDINARY:
+        with no_hooks(bases):
+            return track(mark, metaclass(name, bases, {**given, **first}))
     made = _new_class(metaclass, name, bases, given)
     set_all(made, first)
     return track(mark, made)
@@ -127,22 +133,31 @@ def class_of(mark: str) -> Any:
 
 def track(mark: str, made: Any) -> Any:
     """Remember a class that was just made; give the one that another thread has made meanwhile."""
-    _UNFILLED.add(mark)
+    _RECEIVED[made] = False
     return cloudpickle._lookup_class_or_track(mark, made)
 
 
-def is_filled(mark: str) -> bool:
+def with_more(cls: Any, attributes: dict[str, Any]) -> Any:
+    """Give a class that came before what was added to it since; one that was made here stays as it is."""
+    if cls in _RECEIVED:
+        has = vars(cls)
+        set_all(cls, {name: value for name, value in attributes.items() if name not in has})
+    return cls
+
+
+def is_filled(cls: type) -> bool:
     """Tell whether a class is complete, as those that were here before a message came."""
-    return mark not in _UNFILLED
+    return _RECEIVED.get(cls, True)
 
 
 def fill_class(cls: Any, state: State) -> None:
-    """Give a class the rest of its body, unless it was here before the message came.
+    """Give a class the rest of its body; one that was here before the message came, what is new in it.
 
     What the functions of the class need was read, and so given to them, before this is called.
     """
-    mark, _, rest, registered, dataclass = state
-    if is_filled(mark):
+    _, rest, registered, dataclass = state
+    if is_filled(cls):
+        with_more(cls, rest)
         return
     set_all(cls, rest)
     if dataclass is not None:
@@ -150,7 +165,7 @@ def fill_class(cls: Any, state: State) -> None:
     for other in registered or ():
         cls.register(other)
     _tell_bases(cls)
-    _UNFILLED.discard(mark)
+    _RECEIVED[cls] = True
 
 
 def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[str, Any]) -> Any:

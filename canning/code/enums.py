@@ -100,7 +100,7 @@ def make_enum(
 def fill_enum(cls: Any, state: tuple[State, dict[str, dict[str, Any]]]) -> None:
     """Give an enum that was just made the rest of its body, and its members their attributes."""
     of_class, attributes = state
-    if is_filled(of_class[0]):
+    if is_filled(cls):
         return
     fill_class(cls, of_class)
     for name, values in attributes.items():
