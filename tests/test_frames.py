@@ -123,3 +123,33 @@ def test_frames_can_be_changed_as_the_copies_of_pickle(first: int) -> None:
 def test_many_frames_can_be_changed_so(first: int) -> None:
     pytest.importorskip("pyarrow")
     assert [line for seed in range(first, first + 100) for line in check(pd, seed)] == []
+
+
+def _owners() -> dict[str, Any]:
+    """Make frames, columns and indexes that look at the same memory until one of them is changed."""
+    frame = pd.DataFrame({"a": np.arange(600), "b": np.arange(600) * 2, "c": np.arange(600.0)})
+    return {
+        "frame": frame,
+        "columns": frame[["a", "b"]],
+        "column": frame["a"],
+        "shallow": frame.copy(deep=False),
+        "indexed": frame.set_index("a", drop=False),
+        "beside": pd.concat([frame, frame], axis=1),
+    }
+
+
+@pytest.mark.skipif(pd.__version__ < "3", reason="copies on writing came with pandas 3")
+@pytest.mark.parametrize("trust", ["data", "code"])
+@pytest.mark.parametrize("name", _owners())
+def test_what_is_changed_changes_in_nothing_else(name: str, trust: Any) -> None:
+    sent = _owners()
+    frames = canning.serialize_object(sent)
+    assert sum(map(len, frames)) < 25_000, "their memory is sent once"
+    got, _ = canning.Serializer(trust=trust).deserialize_object([bytearray(frame) for frame in frames])
+    got[name].iloc[(0,) * sent[name].ndim if sent[name].ndim > 1 else 0] = -7
+    for other, obj in got.items():
+        if other != name:
+            assert obj.equals(sent[other]), other
+            assert obj.index.equals(sent[other].index), other
+    if name == "beside":
+        assert got[name].iloc[0].tolist() == [-7, 0, 0, 0, 0, 0]

@@ -46,7 +46,7 @@ LIBRARIES: Final[dict[str, Library]] = {
         (
             *("pandas.DataFrame", "pandas.Series", "pandas.Index", "pandas.RangeIndex", "pandas.MultiIndex"),
             *("pandas.DatetimeIndex", "pandas.TimedeltaIndex", "pandas.PeriodIndex"),
-            *("pandas.IntervalIndex", "pandas.CategoricalIndex"),
+            *("pandas.IntervalIndex", "pandas.CategoricalIndex", "pandas._libs.internals.BlockValuesRefs"),
         ),
         {
             "pandas.DataFrame": "pandas.core.frame.DataFrame",

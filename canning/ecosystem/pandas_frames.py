@@ -24,31 +24,73 @@ from .pandas_scalars import freq_text, to_freq
 pd: Any = pandas  # whose inner ways its stubs do not know
 _block: Any = internals._unpickle_block
 
+# -- memory that is copied when one of its owners writes -------------------------------------------------
+
+
+def _can_shared(refs: Any) -> None:
+    """Send nothing of what notes who looks at some memory, but that it is one: who else arrives is noted."""
+
+
+def _shared(state: Any) -> Any:
+    need(state is None, "owners of memory that are none")
+    return internals.BlockValuesRefs()
+
+
+def _refs_of(block: Any) -> tuple[Any, ...]:
+    """List what notes the others that look at a block's memory, where there are any."""
+    return (block.refs,) if block.refs.has_reference() else ()
+
+
+def _refs_of_index(index: Any) -> tuple[Any, ...]:
+    """List the same of an index where a column looks at its memory; indexes do not write."""
+    refs = index._references
+    owners = [] if refs is None else [owner() for owner in refs.referenced_blocks]
+    return (refs,) if any(hasattr(owner, "mgr_locs") for owner in owners) else ()
+
+
+def _share(block: Any, refs: Any) -> Any:
+    if refs is not None:
+        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        block.refs = refs
+        refs.add_reference(block)
+    return block
+
+
+def _share_index(index: Any, refs: Any) -> Any:
+    if refs is not None:
+        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        index._references = refs
+        refs.add_index_reference(index)
+    return index
+
+
 
 # -- indexes ---------------------------------------------------------------------------------------------
 
 
 def _can_index(index: Any) -> Any:
-    return pack(index._data), index.name
+    return pack(index._data), index.name, *_refs_of_index(index)
 
 
 def _index_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        return cls._simple_new(unpack(state[0]), name=state[1])
+        values, name, *refs = state
+        return _share_index(cls._simple_new(unpack(values), name=name), *refs or (None,))
 
     return make
 
 
 def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        values, name = parts(state, object, object)
+        need(type(state) is tuple and len(state) in (2, 3), "an index that is none")
+        values, name, *refs = state
         values = unpack(values, checked=True)
         need(is_values(values) and isinstance(values, cls._data_cls), "an index that is none")
         need(values.ndim == 1, "an index of several axes")
         if type(values) is np.ndarray:
             need(values.dtype.kind not in "mM", "an index of times of another class")
             labels(values.tolist() if values.dtype.hasobject else [])
-        return cls._simple_new(values, name=label(name))
+        return _share_index(cls._simple_new(values, name=label(name)), *refs or (None,))
 
     return make
 
@@ -57,18 +99,20 @@ def _can_times(index: Any) -> Any:
     freq = None if index.freq is None else freq_text(index.freq)
     if freq is None and index.freq is not None:
         return NotImplemented
-    return index._data._ndarray, getattr(index.dtype, "tz", None), freq, index.name
+    zone = getattr(index.dtype, "tz", None)
+    return index._data._ndarray, zone, freq, index.name, *_refs_of_index(index)
 
 
 def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        values, zone, text, name = parts(state, np.ndarray, object, (str, type(None)), object)
+        need(type(state) is tuple and len(state) in (4, 5), "an index that is none")
+        values, zone, text, name = parts(state[:4], np.ndarray, object, (str, type(None)), object)
         freq = None if text is None else to_freq(text)
         need(values.ndim == 1, "an index of several axes")
         made = cls._simple_new(times(array_cls, values, zone, freq), name=label(name))
         if freq is not None and made.freq is None:  # it belongs to the index since pandas 3.1
             made._freq = freq
-        return made
+        return _share_index(made, *state[4:] or (None,))
 
     return make
 
@@ -147,29 +191,33 @@ def _check_more(more: tuple[Any, ...]) -> None:
 
 
 def _can_series(series: Any) -> Any:
-    return pack(series._values), series.index, series.name, *_more(series)
+    state = pack(series._values), series.index, series.name, *_more(series)
+    return *state, *_refs_of(series._mgr._block)
 
 
 def _series(state: Any) -> Any:
     values, index, name, *more = state
-    made = _from_array(unpack(values), index)
+    refs = more.pop() if len(more) % 2 else None
+    made = _from_array(unpack(values), index, refs)
     made._name = name
     return _with(made, tuple(more))
 
 
-def _from_array(values: Any, index: Any) -> Any:
-    manager = managers.SingleBlockManager(_block(values, slice(0, len(index)), 1), index)
+def _from_array(values: Any, index: Any, refs: Any) -> Any:
+    block = _share(_block(values, slice(0, len(index)), 1), refs)
+    manager = managers.SingleBlockManager(block, index)
     return pd.Series._from_mgr(manager, axes=manager.axes)
 
 
 def _checked_series(state: Any) -> Any:
-    need(type(state) is tuple and len(state) in (3, 5), "a series that is none")
+    need(type(state) is tuple and 3 <= len(state) <= 6, "a series that is none")
     values, index, name, *more = state
+    refs = more.pop() if len(more) % 2 else None
     values = unpack(values, checked=True)
     _check_more(tuple(more))
     need(isinstance(index, pd.Index), "a series without an index")
     need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
-    made = _from_array(values, index)
+    made = _from_array(values, index, refs)
     made._name = label(name)
     return _with(made, tuple(more))
 
@@ -177,7 +225,9 @@ def _checked_series(state: Any) -> Any:
 def _can_frame(frame: Any) -> Any:
     manager = frame._mgr
     columns, index = manager.axes
-    blocks = [(*_place(block, len(columns)), pack(block.values)) for block in manager.blocks]
+    blocks = [
+        (*_place(block, len(columns)), pack(block.values), *_refs_of(block)) for block in manager.blocks
+    ]
     return blocks, index, columns, *_more(frame)
 
 
@@ -189,8 +239,8 @@ def _place(block: Any, columns: int) -> tuple[Any, ...]:
 
 def _frame(state: Any) -> Any:
     blocks, index, columns, *more = state
-    made = make_frame([(unpack(values), _where(*at)) for *at, values in blocks], index, columns)
-    return _with(made, tuple(more))
+    made = [(unpack(block[3]), _where(*block[:3]), *block[4:]) for block in blocks]
+    return _with(make_frame(made, index, columns), tuple(more))
 
 
 def _where(start: Any, stop: Any, step: Any) -> Any:
@@ -207,8 +257,9 @@ def _checked_frame(state: Any) -> Any:
     made, places = [], []
     left = len(columns)
     for block in blocks:
+        need(type(block) is tuple and len(block) in (4, 5), "a block that is none")
         start, stop, step, values = parts(
-            block, (int, np.ndarray), (int, type(None)), (int, type(None)), object
+            block[:4], (int, np.ndarray), (int, type(None)), (int, type(None)), object
         )
         values = unpack(values, checked=True)
         need(is_values(values), "a block of something else than values")
@@ -217,7 +268,7 @@ def _checked_frame(state: Any) -> Any:
         need(left >= 0, "columns in two blocks")
         need(values.shape in _shapes(values, len(place), len(index)), "a block that does not fit its frame")
         need(len(place) <= max(values.nbytes, 10_000), "a block of nothing")
-        made.append((values, _where(start, stop, step)))
+        made.append((values, _where(start, stop, step), *block[4:]))
         places.append(place)
     _check_cover(places, len(columns))
     return _with(make_frame(made, index, columns), tuple(more))
@@ -258,9 +309,9 @@ def _shapes(values: Any, columns: int, rows: int) -> tuple[tuple[int, ...], ...]
     return ((columns, rows), (rows,)) if columns == 1 else ((columns, rows),)
 
 
-def make_frame(blocks: list[tuple[Any, Any]], index: Any, columns: Any) -> Any:
+def make_frame(blocks: list[tuple[Any, ...]], index: Any, columns: Any) -> Any:
     """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
-    made = tuple([_block(values, where, 2) for values, where in blocks])
+    made = tuple([_share(_block(values, where, 2), *refs or (None,)) for values, where, *refs in blocks])
     manager = managers.BlockManager(made, [columns, index], verify_integrity=False)
     return pd.DataFrame._from_mgr(manager, axes=manager.axes)
 
@@ -286,4 +337,5 @@ CANNERS: Final = (
     Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
     Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
     Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),
+    Canner("pandas._libs.internals.BlockValuesRefs", _can_shared, _shared, data=True, exact=True),
 )
