@@ -373,7 +373,6 @@ def difference(pd: Any, ours: Any, theirs: Any, where: str = "") -> str | None:
     elif isinstance(ours, np.ndarray):
         parts = [("dtype", ours.dtype, theirs.dtype), ("shape", ours.shape, theirs.shape)]
         parts += [("items", ours.tolist(), theirs.tolist())]
-        parts += [("writeable", ours.flags.writeable, theirs.flags.writeable)]
     elif ours is theirs or (ours != ours and theirs != theirs) or repr(ours) == repr(theirs):
         return None
     else:

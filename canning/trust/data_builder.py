@@ -63,6 +63,7 @@ class DataBuilder:
         self.deserialize = deserialize
         self.work = work
         self.dtypes = Dtypes()
+        self.told_dtypes = Dtypes(objects=True)
         self.fitting: Any = None
         self.closed: dict[int, Any] = {}
 
@@ -151,7 +152,7 @@ class DataBuilder:
     def dtype(self, *args: Any) -> Any:
         """Make a dtype."""
         check(args, (str, tuple))
-        return self.dtypes.build(args[0])
+        return self.told_dtypes.build(args[0])
 
     def view(self, *args: Any) -> memoryview:
         """View an array that came before as a memoryview."""

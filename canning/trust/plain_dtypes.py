@@ -33,9 +33,14 @@ Built = tuple["np.dtype[Any]", int, int]
 
 
 class Dtypes:
-    """Build the dtypes of one message, each description once: one can hold another twice, and so on."""
+    """Build the dtypes of one message, each description once: one can hold another twice, and so on.
 
-    def __init__(self) -> None:
+    With `objects` those of numpy's objects too, which are good for telling and for nothing else: never for a
+    view of memory.
+    """
+
+    def __init__(self, *, objects: bool = False) -> None:
+        self._objects = objects
         self._simple: dict[str, np.dtype[Any]] = {}
         self._built: dict[int, tuple[Any, Built]] = {}
 
@@ -74,7 +79,9 @@ class Dtypes:
 
     def _of_text(self, text: str) -> np.dtype[Any]:
         if text == "|O":
-            raise refuse(_CANNOT)
+            if not self._objects:
+                raise refuse(_CANNOT)
+            return np.dtype(object)
         if not _SIMPLE.fullmatch(text):
             raise DeserializationError("a dtype that is not in the grammar")
         dtype: np.dtype[Any] = np.dtype(text)
