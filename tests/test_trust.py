@@ -199,7 +199,6 @@ def test_a_plain_pickle_with_out_of_band_buffers_is_read_too() -> None:
         (lambda: 1, "a function by value"),
         (Pair(1, 2), "Pair"),
         (Colour.RED, "Colour"),
-        (np.array([None]), "an array of objects"),
         (ValueError("x"), "ValueError"),
         (int, "int"),
         (np.random.default_rng(0), "random"),

@@ -21,7 +21,8 @@ _Adapter: Any = indexing.PandasIndexingAdapter
 _MultiAdapter: Any = indexing.PandasMultiIndexingAdapter
 _Extension: Any = extension_array.PandasExtensionArray
 _MEMORY: Final = (np.ndarray, _Adapter, _MultiAdapter, _Extension)
-_OBJECTS: Final = np.dtype(object)
+_DEEP: Final = 100
+"""Nodes of a tree one below the other."""
 
 # -- variables -------------------------------------------------------------------------------------------
 
@@ -58,18 +59,13 @@ def _check_attributes(attributes: Any) -> None:
     attribute_names(map(label, attributes or ()))  # xarray finds them by ``getattr``
 
 
-def _named(dtype: Any) -> Any:
-    """Give a dtype, or None in place of numpy's objects, of which a stranger cannot send an array."""
-    return None if dtype == _OBJECTS else dtype
-
-
-def _dtype(named: Any) -> Any:
-    need(named is None or isinstance(named, np.dtype | pd.api.extensions.ExtensionDtype), "no dtype")
-    return _OBJECTS if named is None else named
+def _dtype(dtype: Any) -> Any:
+    need(isinstance(dtype, np.dtype | pd.api.extensions.ExtensionDtype), "a dtype that is none")
+    return dtype
 
 
 def _can_adapter(adapter: Any) -> Any:
-    return adapter.array, _named(adapter._dtype)
+    return adapter.array, adapter._dtype
 
 
 def _adapter(state: Any) -> Any:
@@ -79,7 +75,7 @@ def _adapter(state: Any) -> Any:
 
 
 def _can_multi_adapter(adapter: Any) -> Any:
-    return adapter.array, _named(adapter._dtype), adapter.level
+    return adapter.array, adapter._dtype, adapter.level
 
 
 def _multi_adapter(state: Any) -> Any:
@@ -103,7 +99,7 @@ def _extension(state: Any) -> Any:
 
 
 def _can_index(index: Any) -> Any:
-    return index.index, index.dim, _named(index.coord_dtype)
+    return index.index, index.dim, index.coord_dtype
 
 
 def _index(state: Any) -> Any:
@@ -113,7 +109,7 @@ def _index(state: Any) -> Any:
 
 
 def _can_multi_index(index: Any) -> Any:
-    return index.index, index.dim, {name: _named(of) for name, of in index.level_coords_dtype.items()}
+    return index.index, index.dim, dict(index.level_coords_dtype)
 
 
 def _multi_index(state: Any) -> Any:
@@ -152,7 +148,7 @@ def _array(state: Any) -> Any:
 
 
 def _checked_array(state: Any) -> Any:
-    variable, coords, name, found = parts(state, xr.Variable, dict, object, dict)
+    variable, coords, name, found = parts(state, (xr.Variable, xr.IndexVariable), dict, object, dict)
     _check_variables(coords)
     lengths = dict(zip(variable._dims, variable.shape, strict=True))
     for coord in coords.values():
@@ -175,39 +171,52 @@ def _can_set(dataset: Any) -> Any:
     if not _is_read(dataset, dataset._variables.values()):
         return NotImplemented
     names = [name for name in dataset._variables if name in dataset._coord_names]
-    return dataset._variables, names, dataset._attrs, dataset._indexes, dataset._encoding
+    axes = list(dataset._dims)  # which may stand in another order than those of the variables
+    return dataset._variables, names, dataset._attrs, dataset._indexes, dataset._encoding, axes
 
 
 def _set(state: Any) -> Any:
-    variables, names, attrs, found, encoding = state
+    variables, names, attrs, found, encoding, *axes = state
     lengths: dict[Any, int] = {}
     for variable in variables.values():
         lengths.update(zip(variable._dims, variable._data.shape, strict=True))
+    if axes:  # in their order, which the first messages did not have
+        lengths = {dim: lengths[dim] for dim in axes[0]}
     return xr.Dataset._construct_direct(variables, set(names), lengths, attrs, found, encoding)
 
 
 def _checked_set(state: Any) -> Any:
-    variables, names, attrs, found, encoding = parts(state, dict, list, object, dict, object)
+    variables, names, attrs, found, encoding, axes = parts(state, dict, list, object, dict, object, list)
     _check_variables(variables)
     need(all(label(name) in variables for name in names), "a coordinate that is no variable")
     need(all(name in names for name in found), "an index of no coordinate")
     _check_attributes(attrs)
     _check_attributes(encoding)
     _check_indexes(variables, found)
-    # raises where the lengths of an axis differ
-    return xr.Dataset._construct_direct(variables, set(names), None, attrs, found, encoding)
+    lengths: dict[Any, int] = {}
+    for variable in variables.values():
+        for dim, length in zip(variable._dims, variable.shape, strict=True):
+            need(lengths.setdefault(dim, length) == length, "an axis of two lengths")
+            need(dim not in variables or variables[dim].ndim, "an axis that is one number")
+    need(set(map(label, axes)) == set(lengths) and len(axes) == len(lengths), "axes of other variables")
+    return _set(state)
 
 
 def _can_tree(tree: Any) -> Any:
-    nodes = {node.relative_to(tree): node.to_dataset(inherit=False) for node in tree.subtree}
+    """Take a tree apart; a branch goes as xarray copies one: with the coordinates that it has from above."""
+    root = tree if tree.parent is None else tree.copy()
+    nodes = {node.relative_to(root): node.to_dataset(inherit=False) for node in root.subtree}
     return nodes, tree.name
 
 
 def _tree(state: Any) -> Any:
     nodes, name = parts(state, dict, object)
-    need(all(type(path) is str and isinstance(node, xr.Dataset) for path, node in nodes.items()), "no tree")
+    need(name is None or type(name) is str, "a tree of an unusual name")
+    for path, node in nodes.items():
+        need(type(path) is str and type(node) is xr.Dataset, "a node that is none")
+        need(path.count("/") < _DEEP, "a tree that is too deep")
     return xr.DataTree.from_dict(
-        {"/" if path == "." else path: node for path, node in nodes.items()}, label(name)
+        {"/" if path == "." else path: node for path, node in nodes.items()}, name=name
     )
 
 

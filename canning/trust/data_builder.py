@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import array as stdarray
 import collections
+import math
 import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
-from ..arrays import CannedMasked
+from ..arrays import CannedMasked, CannedObjects, fill_objects
 from ..buffers import flat
 from ..calls import CALLS
 from ..canned import make_bytes
@@ -66,6 +68,8 @@ class DataBuilder:
         self.told_dtypes = Dtypes(objects=True)
         self.fitting: Any = None
         self.closed: dict[int, Any] = {}
+        self.unfilled: dict[int, Any] = {}
+        self.note_depth: Callable[[Any, list[Any]], None]
 
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
@@ -75,7 +79,11 @@ class DataBuilder:
             plain_array=self.plain_array,
             closed=self.closed,
         )
-        return reader.read()
+        self.note_depth = reader.note_array
+        made = reader.read()
+        if self.unfilled:
+            raise DeserializationError("the header ends with an array of objects without any")
+        return made
 
     def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
         """Give what a header calls by a name of ours, if it may."""
@@ -130,6 +138,26 @@ class DataBuilder:
         self.work.copy(len(memory))
         return make_bytes(memory, len(args) > 1 and args[1])
 
+    def objects(self, *args: Any) -> Any:
+        """Make an array of objects, which come next: whatever else may be read."""
+        check(args, tuple, (tuple, type(None)))
+        shape, axes = checked_shape(args[0]), args[1]
+        if axes is not None and sorted(axes) != list(range(len(shape))):
+            raise DeserializationError("axes of an array of objects that are none")
+        self.work.copy(8 * math.prod(shape))
+        array = CannedObjects.make(shape, axes)
+        self.unfilled[id(array)] = array
+        return array
+
+    def fill_objects(self, *args: Any) -> Any:
+        """Put its objects into such an array, once."""
+        array, (items, readonly) = args
+        check((items, readonly), list, bool)
+        if self.unfilled.pop(id(array), None) is None or array.size != len(items):
+            raise DeserializationError("objects that do not fit their array")
+        self.note_depth(array, items)
+        fill_objects(array, (items, readonly))
+
     def strings(self, *args: Any) -> Any:
         """Build an array of variable-width strings."""
         check(args, tuple, tuple, list, bool, bool)
@@ -158,6 +186,8 @@ class DataBuilder:
         """View an array that came before as a memoryview."""
         check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
         array, code, shape, readonly = args
+        if array.dtype.hasobject:
+            raise DeserializationError("a memoryview of objects")
         made: memoryview = memoryview(array)
         if code is not None:
             code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
@@ -213,7 +243,7 @@ class DataBuilder:
                 f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
                 'stranger makes up, register it so; else load the message with trust="code"'
             )
-        self.work.go_through(weigh(args[1], self.work.for_decoders, self.closed))
+        self.work.go_through(weigh(args[1], self.work.for_decoders, self.closed, self.unfilled))
         try:
             with self.work.decoding():
                 return uncan(args[1])
@@ -222,12 +252,17 @@ class DataBuilder:
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 
 
-def weigh(state: Any, most: int, closed: dict[int, Any] | None = None) -> int:
+def weigh(
+    state: Any,
+    most: int,
+    closed: dict[int, Any] | None = None,
+    unfilled: Mapping[int, Any] = MappingProxyType({}),
+) -> int:
     """Count what a decoder may go through, and stop where it is more than `most`.
 
     Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
     a little of the length of what other decoders have made, which they look at as a whole. Containers that a
-    header could still add to are put in `closed`, by identity.
+    header could still add to are put in `closed`, by identity; arrays of objects in `unfilled` are refused.
 
     >>> weigh([(1, 2), np.zeros(4)], 1000)
     41
@@ -252,6 +287,11 @@ def weigh(state: Any, most: int, closed: dict[int, Any] | None = None) -> int:
             total += len(part)
         elif isinstance(part, np.ndarray):
             total += part.nbytes
+            if part.dtype.hasobject:
+                if not unfilled.keys().isdisjoint((id(part), id(part.base))):
+                    raise DeserializationError("an array of objects without any")
+                if total <= most:
+                    rest.extend(part.ravel().tolist())
         elif hasattr(kind, "__len__"):
             total += _length(part) >> 6
     return total
@@ -294,6 +334,8 @@ def set_attributes(*args: Any) -> None:
 
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
+    (CALLS, "objects"): "objects",
+    ("canning.arrays", "fill_objects"): "fill_objects",
     **{(CALLS, name): name for name in ("message", "registered")},
     (CALLS, "subclass"): subclass,
     ("canning.canned", "set_attributes"): set_attributes,

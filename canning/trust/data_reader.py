@@ -88,6 +88,9 @@ class DataReader(StackMachine):
         self.unbuilt: dict[int, Any] = {}
         self.held: set[int] = set()
         self.late = 0
+        self.containers = _CONTAINERS
+        self.frail = _FRAIL
+        self.not_alone = _NOT_ALONE
         self.work = work
 
     def _finish(self) -> Any:
@@ -108,20 +111,28 @@ class DataReader(StackMachine):
         """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
         if id(container) in self.closed:
             raise DeserializationError("a container that grows after a decoder has checked it")
-        if _CONTAINERS.isdisjoint(map(type, items)):
+        if self.containers.isdisjoint(map(type, items)):
             return
-        depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in _CONTAINERS)
+        depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in self.containers)
         self._check_depth(depth)
         self.depths[id(container)] = max(depth, self.depths.get(id(container), 1))
-        if type(container) in _FRAIL and not _FRAIL.isdisjoint(map(type, items)):
+        if type(container) in self.frail and not self.frail.isdisjoint(map(type, items)):
             self._hold(container, items)
+
+    def note_array(self, array: Any, items: list[Any]) -> None:
+        """Keep how deep an array of objects is, and from now on that of all arrays."""
+        if np.ndarray not in self.containers:
+            arrays = frozenset((np.ndarray,))
+            self.containers, self.frail = self.containers | arrays, self.frail | arrays
+            self.not_alone = self.not_alone | arrays
+        self._note_depth(array, items)
 
     def _hold(self, container: Any, items: Any) -> None:
         """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
         self.late += id(container) in self.held
         if self.late > _LATE:
-            raise DeserializationError("deques within deques that are filled from the outside in")
-        self.held.update(id(item) for item in items if type(item) in _FRAIL)
+            raise DeserializationError("deques or arrays within others that are filled from the outside in")
+        self.held.update(id(item) for item in items if type(item) in self.frail)
         self.depths.setdefault(id(container), 1)
 
     def _empty_list(self) -> None:
@@ -138,7 +149,7 @@ class DataReader(StackMachine):
 
     def _push_tuple(self, items: list[Any]) -> None:
         made = tuple(items)
-        if not _NOT_ALONE.isdisjoint(map(type, items)):
+        if not self.not_alone.isdisjoint(map(type, items)):
             if self.named and not TOKENS.isdisjoint(map(type, items)):
                 self.stack.append(Arguments(items))
                 return
