@@ -7,9 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from . import calls
-from .arrays import fill_objects
 from .buffers import owner_key, span
-from .canned import set_attributes
 from .dtypes import BY_DTYPE, describe
 from .layout import Array, Block, extent, plan
 from .registry import Registry
@@ -205,7 +203,7 @@ class ArrayReducers:
             items = array.transpose(axes).ravel().tolist()
         else:
             items = array.ravel().tolist()
-        return calls.objects, (array.shape, axes), (items, readonly), None, None, fill_objects
+        return calls.objects, (array.shape, axes), (items, readonly), None, None, calls.items
 
     def subclass(self, array: Array) -> Reduced:
         """Reduce an instance of a subclass of `numpy.ndarray`."""
@@ -219,7 +217,7 @@ class ArrayReducers:
         attributes = {} if issubclass(cls, np.memmap) else dict(getattr(array, "__dict__", {}))
         if not attributes:
             return calls.subclass, (cls, base)
-        return calls.subclass, (cls, base), attributes, None, None, set_attributes
+        return calls.subclass, (cls, base), attributes, None, None, calls.attributes
 
     def _masked(self, masked: Any) -> Reduced:
         mask = None if masked._mask is np.ma.nomask else masked._mask
@@ -227,7 +225,7 @@ class ArrayReducers:
         attributes = {name: value for name, value in vars(masked).items() if name not in _MASKED_STATE}
         if masked._optinfo:
             attributes["_optinfo"] = masked._optinfo
-        return calls.masked, parts, attributes, None, None, set_attributes
+        return calls.masked, parts, attributes, None, None, calls.attributes
 
     def scalar(self, scalar: Any) -> Reduced:
         """Reduce a numpy scalar."""

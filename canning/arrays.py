@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import array as stdarray
 from typing import Any
 
 import numpy as np
 
 from .buffers import aligned_copy, flat
-from .canned import CannedObject, CannedParts, Namespace, uncan_in
+from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
 from .dtypes import BY_NAME, Description, build
 from .layout import Array, Layout, distinct
 
 
+@own
 class CannedArray(CannedObject):
     """Stand for an array: shape, dtype, layout here; the memory in `buffers`.
 
@@ -90,6 +92,7 @@ def _compact(array: Array) -> Array:
     return core if core.shape == array.shape else np.broadcast_to(core, array.shape)
 
 
+@own
 class CannedObjects(CannedParts):
     """Stand for an array of Python objects; its elements follow as a list, and may hold the array itself."""
 
@@ -121,6 +124,7 @@ def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
         array.flags.writeable = False
 
 
+@own
 class CannedStrings(CannedParts):
     """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
 
@@ -135,6 +139,7 @@ class CannedStrings(CannedParts):
         return array
 
 
+@own
 class CannedSubclass(CannedParts):
     """Stand for an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
 
@@ -144,6 +149,7 @@ class CannedSubclass(CannedParts):
         return array.view(cls)
 
 
+@own
 class CannedMasked(CannedParts):
     """Stand for a masked array: its data, its mask, its fill value."""
 
@@ -160,6 +166,7 @@ class CannedMasked(CannedParts):
         return masked
 
 
+@own
 class CannedScalar(CannedParts):
     """Stand for one numpy scalar: its dtype and its bytes, or its text."""
 
@@ -173,7 +180,19 @@ class CannedScalar(CannedParts):
         return np.ndarray((), build(dtype), bytearray(value))[()]  # type: ignore[arg-type]
 
 
+@own
 class CannedDtype(CannedParts):
     """Stand for a dtype."""
 
     make = staticmethod(build)
+
+
+def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
+    """Build an `array.array`; raises `ValueError` where its items have another size here."""
+    array = stdarray.array(typecode)
+    if array.itemsize != itemsize:
+        raise ValueError(
+            f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here"
+        )
+    array.frombytes(memory)
+    return array

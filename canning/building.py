@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +13,14 @@ import numpy as np
 
 from .arrays import make_array
 from .buffers import address, aligned_copy, joined_already
-from .calls import ALL, CALLS, MAKERS, NONE
+from .calls import ALL, MAKERS
 from .canned import CannedObject, Namespace, Reference, make_bytes, open_canned
 from .code.making import fill_function, make_function
 from .code.renaming import look_up
 from .dtypes import BY_NAME
 from .layout import clusters
 from .registry import Registry, rebuild
+from .vocabulary import CALLS
 from .wire import Trailer
 
 if TYPE_CHECKING:
@@ -150,10 +151,9 @@ class Builder:
         g: the namespace for functions and references; None where the receiver gave none.
         deserialize: reads a message that stands within this one.
         finder: finds what the header names; None where names are what they are.
-        old: the names of today, by those that the header may call.
     """
 
-    __slots__ = ("buffers", "deserialize", "finder", "g", "old", "registry")
+    __slots__ = ("buffers", "deserialize", "finder", "g", "registry")
 
     def __init__(
         self,
@@ -162,9 +162,7 @@ class Builder:
         g: Namespace | None,
         deserialize: Callable[..., Any],
         finder: Finder | None = None,
-        old: Mapping[tuple[str, str], tuple[str, str]] = NONE,
     ) -> None:
-        self.old = old
         self.buffers = buffers
         self.finder = finder
         self.registry = registry
@@ -222,10 +220,15 @@ class Builder:
         """Give what builds the object that a header calls by a name of `calls`."""
         if name in _METHODS:
             return getattr(self, name)
-        return MAKERS[name]
+        return _MAKERS[name]
 
 
-_METHODS: Final = frozenset(call.__name__ for call in ALL if call.__name__ not in MAKERS) | {"registered"}
+_METHODS: Final = frozenset(
+    ("array", "raw", "canned", "message", "registered", "reference", "named", "function", "fill")
+)
+"""Names of `calls` that mean something else to each builder."""
+_MAKERS: Final = {**{call.__name__: call for call in ALL}, **MAKERS}
+"""What builds the object that all others stand for."""
 
 
 class Reader(pickle.Unpickler):
@@ -239,8 +242,6 @@ class Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Give the live constructor of what is ours, and look up the rest."""
         builder = self.builder
-        if builder.old:
-            module, name = builder.old.get((module, name), (module, name))
         if module == CALLS:
             return builder.call(name)
         if (module, name) == ("__builtin__", "__main__"):  # how dill names the namespace of a script
@@ -255,8 +256,6 @@ class FindingReader(Reader):
         """Give the live constructor of what is ours, and let the finder find the rest."""
         builder, finder = self.builder, self.builder.finder
         assert finder is not None
-        if builder.old:
-            module, name = builder.old.get((module, name), (module, name))
         ordinary = super().find_class
         ours = module.startswith("canning.") or (module, name) == ("__builtin__", "__main__")
         found = ordinary(module, name) if ours else finder.find(module, name, ordinary)

@@ -3,7 +3,8 @@
 A plain unpickler finds these functions and gets the *skeleton* of an object: canned objects, whose buffers
 are None. Readers that make live objects at once put constructors of their own in the place of every name of
 this module, and of no other. So the classes themselves, `CannedArray` and its like, can be part of somebody's
-object, as any other class.
+object, as any other class, and every other module may be called what it likes. What code needs that came by
+value is made by modules above, which `provided` finds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from .arrays import (
     CannedScalar,
     CannedStrings,
     CannedSubclass,
+    fill_objects,
+    make_stdlib_array,
 )
 from .canned import (
     CannedBytes,
@@ -30,14 +33,9 @@ from .canned import (
     CannedRegistered,
     Reference,
     open_canned,
+    set_attributes,
 )
-from .code.making import fill_function, make_function
-from .code.renaming import look_up
-
-CALLS: Final = __name__
-"""The module that headers name."""
-NAMED: Final = (CALLS, "named")
-"""What is called with a name that led nowhere where the message was written."""
+from .provided import provided
 
 
 def array(*args: Any) -> CannedArray:
@@ -107,42 +105,112 @@ def registered(*args: Any) -> CannedRegistered:
 
 def named(module: str, name: str) -> Any:
     """Give what a name stands for that led nowhere where the message was written; see `Stub`."""
-    return look_up(module, name)
+    return provided("named")(module, name)
+
+
+def stub(blob: bytes) -> Any:
+    """Read what stands for an object whose class was not here, from a message of its own."""
+    return provided("stub")(blob)
+
+
+def items(array: Any, state: tuple[list[Any], bool]) -> None:
+    """Put the elements of an array of objects in."""
+    fill_objects(array, state)
+
+
+def attributes(obj: Any, given: dict[str, Any]) -> None:
+    """Give an object that was just made the attributes which it had."""
+    set_attributes(obj, given)
+
+
+def stdlib_array(typecode: str, itemsize: int, memory: Any) -> Any:
+    """Make an `array.array`."""
+    return make_stdlib_array(typecode, itemsize, memory)
+
+
+# -- code by value -----------------------------------------------------------------------------------------
 
 
 def function(*parts: Any) -> types.FunctionType:
     """Make a function that came by value."""
-    return make_function(*parts)
+    made: types.FunctionType = provided("function")(*parts)
+    return made
+
+
+def function_of(home: str, *parts: Any) -> types.FunctionType:
+    """Make such a function in the module that it is of, which is imported."""
+    made: types.FunctionType = provided("function_of")(home, *parts)
+    return made
 
 
 def fill(made: types.FunctionType, state: Any) -> None:
     """Give such a function its attributes, closure and globals."""
-    fill_function(made, state)
+    provided("fill")(made, state)
+
+
+def source(text: str, way: tuple[str, ...], name: str) -> types.CodeType:
+    """Make a code object of source that arrived."""
+    made: types.CodeType = provided("source")(text, way, name)
+    return made
+
+
+def code(kind: str, pickled: bytes) -> CannedObject:
+    """Make a canned function or class again."""
+    made: CannedObject = provided("code")(kind, pickled)
+    return made
+
+
+def enum(*parts: Any) -> Any:
+    """Make an enum that came by value, with its members."""
+    return provided("enum")(*parts)
+
+
+def fill_enum(made: Any, state: Any) -> None:
+    """Give such an enum its methods, and its members their attributes."""
+    provided("fill_enum")(made, state)
+
+
+def empty_class(*parts: Any) -> Any:
+    """Make a class that came by value, with the first part of its body."""
+    return provided("empty_class")(*parts)
+
+
+def fill_class(made: Any, state: Any) -> None:
+    """Give such a class the rest of its body."""
+    provided("fill_class")(made, state)
+
+
+def struct(*parts: Any) -> Any:
+    """Make a Struct of msgspec's that came by value."""
+    return provided("struct")(*parts)
+
+
+def cached(*parts: Any) -> Any:
+    """Wrap a function with a cache again, which is empty."""
+    return provided("cached")(*parts)
+
+
+def dispatching(*parts: Any) -> Any:
+    """Make a method that dispatches by the class of its argument."""
+    return provided("dispatching")(*parts)
+
+
+def forward_ref(*parts: Any) -> Any:
+    """Make an annotation that is a text yet."""
+    return provided("forward_ref")(*parts)
+
+
+def typing_form(*parts: Any) -> Any:
+    """Make a type variable, an alias or a new type."""
+    return provided("typing_form")(*parts)
 
 
 ALL: Final = (
     *(array, objects, strings, subclass, masked, scalar, dtype, raw),
-    *(view, message, reference, canned, registered, named, function, fill),
+    *(view, message, reference, canned, registered, named, stub, items, attributes, stdlib_array),
+    *(function, function_of, fill, source, code, empty_class, fill_class, enum, fill_enum, struct),
+    *(cached, dispatching, forward_ref, typing_form),
 )
-PURPOSES: Final = {
-    "array": "an array",
-    "objects": "an array of objects",
-    "strings": "an array of strings",
-    "subclass": "an array of a subclass",
-    "masked": "a masked array",
-    "scalar": "a numpy scalar",
-    "dtype": "a dtype",
-    "raw": "bytes in a frame",
-    "view": "a memoryview",
-    "message": "a message within the message",
-    "reference": "a name in the reader's namespace",
-    "canned": "an object of a canned class",
-    "registered": "an object of a registered type",
-    "named": "a name that led nowhere at the writer",
-    "function": "a function by value: its code comes with the message",
-    "fill": "what belongs to a function by value",
-}
-"""What each of them stands for, in the words of reports and errors."""
 PARTS: Final[Mapping[Any, type[CannedParts]]] = {
     objects: CannedObjects,
     strings: CannedStrings,
@@ -156,34 +224,3 @@ PARTS: Final[Mapping[Any, type[CannedParts]]] = {
 """The classes of what is made of parts, by what is called in their place."""
 MAKERS: Final = {call.__name__: cls.make for call, cls in PARTS.items()}
 """What makes the object itself of the same parts, by name."""
-
-_OLD_MODULES: Final = {
-    "canning.arrays": {
-        "CannedArray": "array",
-        "CannedObjects": "objects",
-        "CannedStrings": "strings",
-        "CannedSubclass": "subclass",
-        "CannedMasked": "masked",
-        "CannedScalar": "scalar",
-        "CannedDtype": "dtype",
-    },
-    "canning.canned": {
-        "CannedBytes": "raw",
-        "CannedMemoryView": "view",
-        "CannedMessage": "message",
-        "Reference": "reference",
-        "open_canned": "canned",
-    },
-    "canning.reducers": {"CannedRegistered": "registered"},
-    "canning.functions": {"make_function": "function", "fill_function": "fill"},
-}
-OLD: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
-    (module, old): (CALLS, new) for module, names in _OLD_MODULES.items() for old, new in names.items()
-}
-"""The names of today, by those that version 1 of the format called."""
-NONE: Final[Mapping[tuple[str, str], tuple[str, str]]] = {}
-
-
-def old_names(stamp: bytes) -> Mapping[tuple[str, str], tuple[str, str]]:
-    """Give the names of today by those of the version that a stamp tells; none where they are the same."""
-    return OLD if stamp[4:] == b"\x01" else NONE

@@ -6,10 +6,9 @@ import abc
 import ctypes
 import functools
 import re
-import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from .buffers import Frame, flat
 from .errors import DeserializationError, UnresolvedReference
@@ -71,6 +70,17 @@ def uncan_in(obj: Any, g: Namespace | None) -> Any:
     return uncan(obj, g)
 
 
+OWN: Final[dict[str, type[CannedObject]]] = {}
+"""The classes of canned objects that this package has, by the names that they have in headers."""
+C = TypeVar("C", bound=type[CannedObject])
+
+
+def own(cls: C) -> C:
+    """Let a class of this package stand in headers by its name alone, wherever its module is."""
+    OWN[cls.__name__] = cls
+    return cls
+
+
 class CannedParts(CannedObject):
     """Stand for an object that a function makes of parts, some of which may be canned.
 
@@ -114,6 +124,7 @@ def set_attributes(obj: Any, attributes: dict[str, Any]) -> None:
         obj.__dict__.update(attributes)
 
 
+@own
 class CannedBytes(CannedObject):
     """Stand for `bytes`, or for a `bytearray` where `mutable`.
 
@@ -140,6 +151,7 @@ def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
     return bytes(view)
 
 
+@own
 class CannedMemoryView(CannedParts):
     """Stand for a `memoryview`: the array that it looks at, its format, shape and read-only flag."""
 
@@ -177,6 +189,7 @@ def ctypes_formats() -> dict[str, Any]:
     return {memoryview((kind * 0)()).format: kind for kind in kinds}
 
 
+@own
 class CannedPartial(CannedParts):
     """Stand for a `functools.partial`: function, arguments, keywords and attributes, canned one by one."""
 
@@ -213,6 +226,7 @@ class PrePickled:
         self.frames: list[Frame] = made.serialize_object(obj)
 
 
+@own
 class CannedMessage(CannedObject):
     """Stand for an object by a message of its own, whose frames are `buffers`."""
 
@@ -226,6 +240,7 @@ class CannedMessage(CannedObject):
         return deserialize_object(self.buffers, g)[0]
 
 
+@own
 class CannedRegistered(CannedParts):
     """Stand for an object of a registered type: the name of the registration, and its state."""
 
@@ -237,6 +252,7 @@ class CannedRegistered(CannedParts):
         return rebuild(default_registry, name, state, cls)
 
 
+@own
 class CannedCell(CannedParts):
     """Stand for a cell of a closure."""
 
@@ -314,16 +330,12 @@ def _steps(path: str) -> list[tuple[str, Any]]:
 
 
 def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: Any) -> CannedObject:
-    """Make a canned object of any class, its buffers not yet in place.
+    """Make a canned object of any class, its buffers not yet in place; `cls` is a name for those of ours.
 
-    A class of this package came as its name in version 1 of the format, whose readers took it for a call.
     This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
     `get_object` at once.
     """
-    made: Any = cls
-    if isinstance(cls, str):
-        module, _, name = cls.rpartition(".")
-        made = getattr(sys.modules.get(f"canning.{module}"), name, None)
+    made: Any = OWN.get(cls) if isinstance(cls, str) else cls
     if not isinstance(made, type) or not issubclass(made, CannedObject):
         raise DeserializationError("a canned object of a class that is no CannedObject")
     canned = made.__new__(made)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from .code.dataclass_source import is_made
 from .errors import SerializationError
 
 _TRIES: Final = 20_000
@@ -32,8 +33,6 @@ _CODE: Final = (
 )
 _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _HEAP_TYPE: Final = 1 << 9
-_MADE: Final = "__create_fn__.<locals>."
-"""How `dataclasses` calls the code of what it makes."""
 _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
@@ -178,15 +177,6 @@ def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
             continue
         if not is_made(value):
             yield f".{name}", value
-
-
-def is_made(value: Any) -> bool:
-    """Tell whether `dataclasses` has made a function, whose source nobody has."""
-    value = getattr(value, "__wrapped__", value) if type(value) is types.FunctionType else None
-    if type(value) is not types.FunctionType:
-        return False
-    # Python 3.13 adds a function to every dataclass that older ones do not have.
-    return value.__code__.co_qualname.startswith(_MADE) or value is getattr(dataclasses, "_replace", None)
 
 
 def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:

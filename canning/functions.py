@@ -20,21 +20,20 @@ from typing import Any, Final, TypeVar
 import cloudpickle
 
 from . import calls
-from .canned import CannedObject, Namespace
+from .canned import CannedObject, Namespace, own
 from .code.by_value_types import METACLASSES, reduce_nameless
 from .code.classes import (
     body_of,
-    fill_class,
     functions_of,
-    make_class,
     parts_of_class,
     registered_with,
 )
 from .code.dataclass_source import without_made
-from .code.enums import attributes_of, fill_enum, make_enum, parts_of_enum
+from .code.enums import attributes_of, parts_of_enum
 from .code.making import OF_MODULE, fill_function, make_function
-from .code.structs import is_struct, make_struct, parts_of_struct
+from .code.structs import is_struct, parts_of_struct
 from .code.stubs import StubType
+from .provided import provides
 from .registry import default_registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,11 +131,11 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if issubclass(cls, enum.Enum):
             parts, rest = parts_of_enum(cls, body)
             state: Any = (fills, rest, None, None), attributes_of(cls)
-            return make_enum, parts, state, None, None, fill_enum
+            return calls.enum, parts, state, None, None, calls.fill_enum
         struct = is_struct(cls)
         parts, rest = (parts_of_struct if struct else parts_of_class)(cls, body)
         state = fills, rest, registered_with(cls), dataclass
-        return make_struct if struct else make_class, parts, state, None, None, fill_class
+        return calls.struct if struct else calls.empty_class, parts, state, None, None, calls.fill_class
 
     def _goes_by_value(self, function: types.FunctionType, *, whole: bool) -> bool:
         """Tell whether a function goes by value; and, where not `whole`, was not written in whole before."""
@@ -167,7 +166,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         parts = (code, module_globals, None, None, closure)
         if home is None or home == "__main__":
             return calls.function, parts
-        return make_function_of, (home, *parts)
+        return calls.function_of, (home, *parts)
 
     def _state_of(self, function: types.FunctionType) -> Any:
         """Give what it needs: attributes; defaults, closure, globals and the like."""
@@ -264,9 +263,10 @@ def reduce_cached(cached: Any) -> Any:
     """Reduce what `functools.lru_cache` made, by value where it must be; its cache stays behind."""
     if not is_local(cached):
         return cached.__reduce__()
-    return make_cached, (cached.__wrapped__, *cached.cache_parameters().values())
+    return calls.cached, (cached.__wrapped__, *cached.cache_parameters().values())
 
 
+@provides("cached")
 def make_cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Callable[..., Any]:
     """Wrap a function with a cache again, which is empty."""
     return functools.lru_cache(maxsize, typed)(function)
@@ -280,6 +280,7 @@ def is_local(code: Any) -> bool:
     return code.__module__ == "__main__" or "<" in code.__qualname__
 
 
+@provides("function_of")
 def make_function_of(home: str, *parts: Any) -> types.FunctionType:
     """Make a function that came by value in the module that it is of, which is imported."""
     return make_function(*parts, g=vars(importlib.import_module(home)))
@@ -288,9 +289,6 @@ def make_function_of(home: str, *parts: Any) -> types.FunctionType:
 _BY_NAME: Final = frozenset(
     (
         *calls.ALL,
-        make_function_of,
-        make_cached,
-        *(make_class, fill_class, make_enum, fill_enum, make_struct),
         cloudpickle.cloudpickle._builtin_type,
         cloudpickle.cloudpickle.subimport,
     )
@@ -320,18 +318,21 @@ class CannedCode(CannedObject):
         return obj
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return can_again, (type(self), cloudpickle.dumps(self.code, 5))
+        return calls.code, (type(self).__name__, cloudpickle.dumps(self.code, 5))
 
 
-def can_again(cls: type[CannedCode], pickled: bytes) -> CannedCode:
+@provides("code")
+def can_again(kind: str, pickled: bytes) -> CannedCode:
     """Make a canned function or class of what was pickled on its own, by the standard library's pickle."""
-    return cls(pickle.loads(pickled))
+    return {"CannedClass": CannedClass, "CannedFunction": CannedFunction}[kind](pickle.loads(pickled))
 
 
+@own
 class CannedClass(CannedCode):
     """Stand for a class that travels by value."""
 
 
+@own
 class CannedFunction(CannedCode):
     """Stand for a function: by value where no other process can import it, by name elsewhere."""
 

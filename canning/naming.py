@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from .vocabulary import CALLS
+
 MAIN: Final = b"\x8c\x08__main__"
 """How a header names the module ``__main__``."""
 
@@ -52,6 +54,4 @@ def _stands_in(name: str, header: bytes) -> bool:
 
 _ASKED: Final = rb"\x94(?:(?:\x8c.[^\x94]*\x94|h.|j....)\x93|\x85\x94R)"
 """What stands behind the module of a global, and behind that of `subimport`."""
-_IMPORTERS: Final = frozenset(
-    (("cloudpickle.cloudpickle", "subimport"), ("canning.functions", "make_function_of"))
-)
+_IMPORTERS: Final = frozenset((("cloudpickle.cloudpickle", "subimport"), (CALLS, "function_of")))

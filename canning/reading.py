@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
-from .calls import old_names
 from .canned import Namespace
 from .code.renaming import Renames
 from .code.versions import check_versions, packages, say_whence
@@ -197,8 +196,7 @@ def _read_code(
     if trailer.table is not None or trailer.outside or options.writable:
         buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
         outside = buffers.outside()
-    within, old = _reader_within(options), old_names(trailer.stamp)
-    builder = Builder(buffers, options.registry, g, within, finder, old)
+    builder = Builder(buffers, options.registry, g, _reader_within(options), finder)
     return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from . import calls
 from .array_reducers import ArrayReducers, Reduced
 from .buffers import flat
-from .canned import MARKS, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
+from .canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from .code.code_source import reduce_code
 from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from .code.versions import note_class
@@ -60,7 +60,7 @@ class Reducers(ArrayReducers):
         self.named = True
         if type(array) is not stdarray.array:
             return array.__reduce_ex__(5)
-        return make_stdlib_array, (
+        return calls.stdlib_array, (
             array.typecode,
             array.itemsize,
             np.frombuffer(memoryview(array).cast("B"), np.uint8),
@@ -103,7 +103,9 @@ class Reducers(ArrayReducers):
         state = canned.__getstate__()
         state.pop("buffers", None)
         buffers = () if isinstance(canned, CannedParts) else canned.buffers
-        return calls.canned, (type(canned), state, *map(self._aside, buffers))
+        cls = type(canned)
+        kind = cls.__name__ if OWN.get(cls.__name__) is cls else cls
+        return calls.canned, (kind, state, *map(self._aside, buffers))
 
     def reference(self, reference: Reference) -> Reduced:
         """Reduce a reference, which the reader looks up."""
@@ -196,14 +198,3 @@ def reduce_by_itself(obj: Any) -> Reduced:
     """Reduce an object as pickle would that nobody has told anything."""
     reduce = copyreg.dispatch_table.get(type(obj))
     return obj.__reduce_ex__(5) if reduce is None else reduce(obj)
-
-
-def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
-    """Build an `array.array`; raises `ValueError` where its items have another size here."""
-    array = stdarray.array(typecode)
-    if array.itemsize != itemsize:
-        raise ValueError(
-            f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here"
-        )
-    array.frombytes(memory)
-    return array

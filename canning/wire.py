@@ -22,9 +22,7 @@ from .errors import DeserializationError
 
 MAGIC: Final = b"\x93CANNED\n"
 """The last bytes of frame 0. A plain pickle ends with ``.``, so neither is taken for the other."""
-VERSION: Final = 2
-OLDEST: Final = 1
-"""The oldest version that is still read; its headers call by other names, see `calls.OLD`."""
+VERSION: Final = 3
 
 PLAIN: Final = 1
 """Flag: the pickle names nothing of this package, so that any unpickler gives the object itself."""
@@ -233,9 +231,9 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     length, frames, size, outside, more, stamp, flags, _, stated, magic = FOOTER.unpack_from(head, at)
     if magic != MAGIC:
         return None
-    if not OLDEST <= stamp[4] <= VERSION:
+    if stamp[4] != VERSION:
         raise DeserializationError(
-            f"frame 0 is of version {stamp[4]} of the format, and this canning reads up to {VERSION}: "
+            f"frame 0 is of version {stamp[4]} of the format, and this canning reads version {VERSION}: "
             "install the version of canning that the sender has"
         )
     start = at - more - size * _ENTRY.size - (frames - 1) * 8
@@ -312,15 +310,6 @@ def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
                 "frames were cut, swapped or lost"
             )
     return views
-
-
-def stamp_of(head: Any) -> bytes:
-    """Give the stamp of frame 0, unchecked; nothing for a plain pickle."""
-    at = len(head) - FOOTER.size
-    if at < 0 or bytes(head[-len(MAGIC) :]) != MAGIC:
-        return b""
-    stamp: bytes = FOOTER.unpack_from(head, at)[5]
-    return stamp
 
 
 def count_frames(head: Any) -> int:

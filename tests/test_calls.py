@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import functools
+import importlib.util
 import pickle
 import types
-from typing import Any
+from typing import Any, ForwardRef, TypeVar
 
 import numpy as np
 import pytest
@@ -12,7 +16,12 @@ import pytest
 import canning
 from canning import DeserializationError, calls, deserialize_object, serialize_object
 from canning.canned import CannedParts, open_canned
-from canning.wire import OLDEST, pack, parse
+from canning.files import frames_of
+from canning.following.pickle_machine import PickleMachine
+from canning.vocabulary import CALLS, PURPOSES
+
+from .golden.make import FILES
+from .types_rows import ROWS
 
 PUBLIC = [
     found
@@ -157,49 +166,79 @@ def test_a_call_of_the_class_makes_an_instance_for_every_reader() -> None:
         deserialize_object(frames, trust="data")
 
 
-# -- what version 1 of the format called ---------------------------------------------------------------
+# -- what headers name -----------------------------------------------------------------------------------
 
 
-def old(body: bytes, *frames: bytes) -> list[bytes]:
-    """Make a message of version 1 out of a pickle."""
-    head = bytearray(pack(body, len(body), list(map(len, frames))))
-    head[-16] = OLDEST
-    from tests.fuzz.trailers import repair
-
-    fit = repair(bytes(head))
-    assert parse(fit).stamp[4] == OLDEST  # type: ignore[union-attr]
-    return [fit, *frames]
+def named_in(head: Any) -> set[tuple[str, str]]:
+    """List what a header names of this package."""
+    machine = PickleMachine(memoryview(head)).run()
+    assert machine.broken is None
+    return {(module, name) for module, name in machine.names if module.partition(".")[0] == "canning"}
 
 
-@pytest.mark.parametrize(("module", "name"), calls.OLD)
-def test_old_names_are_calls_in_old_messages_alone(module: str, name: str) -> None:
-    body = b"\x80\x05c" + f"{module}\n{name}\n.".encode()
-    called = deserialize_object(old(body))[0]
-    new = calls.OLD[module, name][1]
-    assert not isinstance(called, type)
-    assert called.__name__ in (new, "make", "build")
-    with pytest.raises(DeserializationError):
-        deserialize_object(old(body), trust="data")
-    report = canning.inspect(old(body))
-    assert [each.name for each in report.globals] == [new]
-    assert [each.module for each in canning.inspect([body]).globals] == [module]
+def by_value() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Make an object for each name that only code calls for, and the options that it is sent with."""
+
+    class Color(enum.Enum):
+        RED = 1
+
+    @dataclasses.dataclass
+    class Record:
+        x: int = 1
+
+    class Methods:
+        @functools.cached_property
+        def once(self) -> int:
+            return 1
+
+        @functools.singledispatchmethod
+        def each(self, value: Any) -> Any:
+            return value
+
+    canned = [canning.can(obj) for obj in (LARGE, b"b", by_value_here, functools.partial(max, LARGE))]
+    made = {
+        "enum": (Color, {}),
+        "dataclass": (Record, {"by_value_as": "source"}),
+        "methods": (Methods, {}),
+        "cached": (functools.lru_cache(lambda: 1), {}),
+        "typing": ([TypeVar("Unknown"), lambda: 1, ForwardRef("unknown")], {}),
+        "source": (lambda: 1, {"by_value_as": "source"}),
+        "home": ([by_value_here], {"interactive": True, "registry": MARKED}),
+        "class": (canning.can(Color), {}),
+        "kinds": (canned, {}),
+    }
+    if importlib.util.find_spec("msgspec"):
+        import msgspec
+
+        made["struct"] = (msgspec.defstruct("Struct", ["a"], module="__main__"), {})
+    return made
 
 
-def test_an_old_array_is_read_under_either_trust() -> None:
-    body = b"\x80\x05ccanning.arrays\nCannedArray\n(K\x00M\xf4\x01\x85\x8c\x03<f8t\x94R."
-    for trust in ("code", "data"):
-        got = deserialize_object(old(body, LARGE.tobytes()), trust=trust)[0]
-        np.testing.assert_array_equal(got, LARGE)
-    frames = [pack(body, len(body), [LARGE.nbytes]), LARGE.tobytes()]
-    assert type(deserialize_object(frames)[0]) is canning.CannedArray
-    with pytest.raises(DeserializationError, match="CannedArray"):
-        deserialize_object(frames, trust="data")
+def by_value_here() -> int:
+    return 1
+
+
+MARKED = canning.Registry()
+MARKED.by_value(by_value_here)
+
+
+def test_headers_name_of_this_package_its_calls_alone() -> None:
+    """So that every other module may be called what it likes."""
+    heads = [frames_of(path.read_bytes())[0] for path in FILES]
+    heads += [serialize_object(row.make())[0] for row in ROWS if row.is_here]
+    heads += [serialize_object(obj, **options)[0] for obj, options in by_value().values()]
+    heads += [serialize_object(beside(None))[0]]
+    gone = deserialize_object([b"\x80\x05cgone\nGone\n)\x81."], missing="stub")[0]
+    heads += [serialize_object(gone)[0], pickle.dumps(gone), pickle.dumps(canning.can(by_value()["enum"][0]))]
+    names = set().union(*map(named_in, heads))
+    assert {name for module, name in names if module != calls.__name__} == set()
+    unseen = {call.__name__ for call in calls.ALL}.difference(name for _, name in names)
+    assert unseen == ({"struct"} if importlib.util.find_spec("msgspec") is None else set())
 
 
 def test_every_call_has_a_skeleton_a_purpose_and_a_constructor() -> None:
-    names = {call.__name__ for call in calls.ALL}
-    assert names == set(calls.PURPOSES)
-    assert names == {new for _, new in calls.OLD.values()} | {"named"}
+    assert {call.__name__ for call in calls.ALL} == set(PURPOSES)
+    assert calls.__name__ == CALLS
     for call in calls.ALL:
         assert getattr(calls, call.__name__) is call
     for call, cls in calls.PARTS.items():

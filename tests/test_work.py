@@ -127,7 +127,7 @@ AMPLIFIED: dict[str, list[bytes]] = {
     ),
     "arrays of the standard library": again(
         array("|u1", (1 << 20,)),
-        arguments("canning.reducers", "make_stdlib_array", text("B"), b"K\1", get(0)),
+        arguments("canning.calls", "stdlib_array", text("B"), b"K\1", get(0)),
         5000,
         MEGABYTE,
     ),

@@ -18,6 +18,9 @@ from typing import Any, Final
 
 from cloudpickle import cloudpickle
 
+from .. import calls
+from ..provided import provides
+
 Reduced = tuple[Any, ...] | str
 
 
@@ -99,9 +102,10 @@ def reduce_module(module: Any) -> Reduced:
 
 def reduce_dispatching(method: Any) -> Reduced:
     """Reduce a `functools.singledispatchmethod`, which has other attributes in every version of Python."""
-    return make_dispatching, (method.func, dict(method.dispatcher.registry))
+    return calls.dispatching, (method.func, dict(method.dispatcher.registry))
 
 
+@provides("dispatching")
 def make_dispatching(function: Callable[..., Any], registry: dict[type, Callable[..., Any]]) -> Any:
     """Make a method that dispatches to these."""
     made: Any = functools.singledispatchmethod(function)
@@ -118,7 +122,7 @@ def reduce_weak(mapping: Any) -> Reduced:
 def reduce_forward_ref(ref: Any) -> Reduced:
     """Reduce an annotation that is a text yet; it holds that text's code too."""
     is_class = getattr(ref, "__forward_is_class__", False)
-    return make_forward_ref, (
+    return calls.forward_ref, (
         ref.__forward_arg__,
         getattr(ref, "__forward_is_argument__", True),
         ref.__forward_module__,
@@ -126,6 +130,7 @@ def reduce_forward_ref(ref: Any) -> Reduced:
     )
 
 
+@provides("forward_ref")
 def make_forward_ref(text: str, is_argument: bool, module: Any, is_class: bool) -> Any:
     """Make an annotation of its text."""
     return typing.ForwardRef(text, is_argument=is_argument, module=module, is_class=is_class)
@@ -148,7 +153,7 @@ def reduce_typing(obj: Any) -> Reduced:
         same = cloudpickle._get_or_create_tracker_id(obj)
     except TypeError:  # aliases take no weak references before Python 3.14
         same = None
-    return make_typing, (type(obj).__name__, same, module, name, _parts_of(obj))
+    return calls.typing_form, (type(obj).__name__, same, module, name, _parts_of(obj))
 
 
 def _parts_of(obj: Any) -> dict[str, Any]:
@@ -168,6 +173,7 @@ def _parts_of(obj: Any) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part not in (None, False, ())}
 
 
+@provides("typing_form")
 def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict[str, Any]) -> Any:
     """Make what `typing` made at the sender; what it cannot say in this version of Python is left out."""
     make = getattr(typing, kind, None)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from cloudpickle import cloudpickle
 
+from ..provided import provides
 from .by_value_types import FIELD, own_attributes
 from .dataclass_source import Dataclass, add_made
 
@@ -107,6 +108,7 @@ def registered_with(cls: type) -> list[type] | None:
     return [other for ref in abc._get_dump(cls)[0] if (other := ref()) is not None]  # type: ignore[attr-defined]
 
 
+@provides("empty_class")
 def make_class(
     metaclass: Any,
     name: str,
@@ -150,6 +152,7 @@ def is_filled(cls: type) -> bool:
     return _RECEIVED.get(cls, True)
 
 
+@provides("fill_class")
 def fill_class(cls: Any, state: State) -> None:
     """Give a class the rest of its body; one that was here before the message came, what is new in it.
 

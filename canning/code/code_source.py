@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from .. import calls
 from ..errors import DeserializationError, SerializationError
+from ..provided import provides
 
 _OUTER: Final = "__canning_outer__"
 _FUTURE: Final = "from __future__ import annotations\n"
@@ -44,10 +46,10 @@ def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
         found = compile(whole, code.co_filename, "exec", dont_inherit=True)
         text = ast.unparse(whole)
         if _same(_dig(found, way), code) and ast.dump(ast.parse(text)) == ast.dump(whole):
-            return compile_code, (text, way, code.co_qualname)
+            return calls.source, (text, way, code.co_qualname)
     guess = _of_named_tuple(code)
     if guess and _same(_dig(compile(guess, "", "exec", dont_inherit=True), (code.co_name,)), code):
-        return compile_code, (guess, (code.co_name,), code.co_qualname)
+        return calls.source, (guess, (code.co_name,), code.co_qualname)
     raise SerializationError(
         f"{code.co_qualname} cannot travel as source: there is none here that gives its code again. Define "
         "it in a file or a cell of a notebook that has not changed since, or let it travel with "
@@ -55,6 +57,7 @@ def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
     )
 
 
+@provides("source")
 def compile_code(text: str, way: tuple[str, ...], name: str) -> types.CodeType:
     """Compile source that arrived, and give the code of the function in it; tracebacks show it."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

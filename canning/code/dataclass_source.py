@@ -8,13 +8,14 @@ them, and without what `dataclasses` keeps in it, which differs between versions
 from __future__ import annotations
 
 import dataclasses
+import types
 from typing import Any, Final
-
-from ..culprit import is_made
 
 _OPTIONS: Final = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _FIELD: Final = ("default", "default_factory", "init", "repr", "hash", "compare", "metadata", "kw_only")
 _KEPT: Final = ("__dataclass_fields__", "__dataclass_params__")
+_MADE: Final = "__create_fn__.<locals>."
+"""How `dataclasses` calls the code of what it makes."""
 Fields = dict[str, tuple[bool, Any, dict[str, Any]]]
 """Of each field of a class its own: whether it is an `InitVar`, its type, what `dataclasses.field` takes."""
 
@@ -66,3 +67,12 @@ def add_made(cls: Any, dataclass: Dataclass) -> None:
             setattr(cls, name, own[name])
         elif name in vars(cls):
             delattr(cls, name)
+
+
+def is_made(value: Any) -> bool:
+    """Tell whether `dataclasses` has made a function, whose source nobody has."""
+    value = getattr(value, "__wrapped__", value) if type(value) is types.FunctionType else None
+    if type(value) is not types.FunctionType:
+        return False
+    # Python 3.13 adds a function to every dataclass that older ones do not have.
+    return value.__code__.co_qualname.startswith(_MADE) or value is getattr(dataclasses, "_replace", None)

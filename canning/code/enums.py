@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Final
 
+from ..provided import provides
 from .classes import State, class_of, fill_class, is_filled, mark_of, no_hooks, set_all, split_body, track
 
 _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
@@ -60,6 +61,7 @@ def _newargs(member: Any) -> tuple[Any, ...]:
     return reduced[1] if reduced[0] is type(member) else ()
 
 
+@provides("enum")
 def make_enum(
     metaclass: Any,
     bases: tuple[type, ...],
@@ -97,6 +99,7 @@ def make_enum(
     return track(mark, made)
 
 
+@provides("fill_enum")
 def fill_enum(cls: Any, state: tuple[State, dict[str, dict[str, Any]]]) -> None:
     """Give an enum that was just made the rest of its body, and its members their attributes."""
     of_class, attributes = state

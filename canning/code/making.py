@@ -6,6 +6,8 @@ import builtins
 import types
 from typing import Any, Final
 
+from ..provided import provides
+
 Namespace = dict[str, Any]
 
 _SHIPPED: Final = "__canning_shipped__"
@@ -15,6 +17,7 @@ OF_MODULE: Final = ("__package__", "__name__", "__path__", "__file__", "__builti
 """Globals that are the module's own."""
 
 
+@provides("function")
 def make_function(
     code: types.CodeType,
     module_globals: Namespace,
@@ -41,6 +44,7 @@ def make_function(
     return types.FunctionType(code, namespace, name, defaults, closure)
 
 
+@provides("fill")
 def fill_function(function: types.FunctionType, state: Any, g: Namespace | None = None) -> None:
     """Give a function that was just made its attributes, closure and globals.
 

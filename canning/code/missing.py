@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..buffers import flat
-from ..calls import CALLS
 from ..errors import DeserializationError, MissingClass, MissingCode, MissingModule
 from ..following.nodes import Node
 from ..following.outline import Paths
 from ..following.pickle_machine import PickleMachine
 from ..trust import name_for_errors
+from ..vocabulary import CALLS
 from .renaming import find_moved, leads_somewhere
 
 PROVIDERS: Final = {

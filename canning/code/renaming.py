@@ -7,6 +7,8 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ..provided import provides
+
 _SKLEARN: Final = {
     "cluster": ("k_means_:_kmeans", "dbscan_:_dbscan", "hierarchical:_agglomerative"),
     "decomposition": ("pca:_pca", "truncated_svd:_truncated_svd"),
@@ -159,6 +161,7 @@ def leads_somewhere(module: str, name: str) -> bool:
     return True
 
 
+@provides("named")
 def look_up(module: str, name: str) -> Any:
     """Import a module and give what it has under a dotted name."""
     return operator.attrgetter(name)(importlib.import_module(module))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..provided import provides
 from .classes import class_of, mark_of, set_all, split_body, track
 
 _OPTIONS: Final = (
@@ -55,6 +56,7 @@ def _fields_of(cls: Any) -> list[tuple[str, Any, str, dict[str, Any]]]:
     return fields
 
 
+@provides("struct")
 def make_struct(
     name: str,
     module: str,

@@ -16,8 +16,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ..calls import CALLS
+from .. import calls
 from ..errors import DeserializationError
+from ..provided import provided
+from ..vocabulary import CALLS
 from .renaming import look_up
 
 _SHOWN: Final = reprlib.Repr()
@@ -149,21 +151,11 @@ class Stub(metaclass=StubType):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Travel by other picklers as a message of its own, which is read with stubs again."""
-        from ..files import dumps  # which needs this module to be there first
-
-        return _read_again, (dumps(self),)
+        return calls.stub, (provided("dumps")(self),)
 
 
 def _reduce_class(cls: Any) -> Any:
-    from ..files import dumps
-
-    return _read_again, (dumps(cls),)
-
-
-def _read_again(blob: bytes) -> Any:
-    from ..files import loads
-
-    return loads(blob, trust="code", missing="stub")
+    return calls.stub, (provided("dumps")(cls),)
 
 
 def class_name(cls: type) -> str:
@@ -322,4 +314,4 @@ _MAKERS: Final = frozenset(
     )
 )
 """Calls that look into a class, and so cannot be made where it is not here."""
-_SETTERS: Final = frozenset([("canning.canned", "set_attributes")])
+_SETTERS: Final = frozenset([(CALLS, "attributes")])

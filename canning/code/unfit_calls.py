@@ -15,12 +15,13 @@ from ..following.nodes import Node
 from ..following.outline import Paths
 from ..following.pickle_machine import PickleMachine
 from ..trust import name_for_errors
+from ..vocabulary import CALLS
 from .classes import class_of
 from .missing import LookUp
 
 _MARK_IN: Final = {
     ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
-    ("canning.code.classes", "make_class"): 5,
+    (CALLS, "empty_class"): 5,
 }
 """The number of the argument that tells a class by value from others, by what makes one."""
 

@@ -15,9 +15,8 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..calls import NAMED, old_names
 from ..trust import DEFAULT_LIMITS, Limits
-from ..wire import stamp_of
+from ..vocabulary import NAMED
 from .nodes import LONG, Break, Limit, Named, Node, Text
 
 _U16: Final = struct.Struct("<H")
@@ -38,7 +37,6 @@ class Stacks:
     """Hold what the opcodes work on: a stack with marks, a memo, and what was noticed.
 
     Attributes:
-        old: the names of today, by those that a message of an old version may call.
         data, start, at: the stream, where in it the pickle starts, how far it was followed.
         behind: where the argument of the opcode at hand ends.
         edge: where the last frame ends.
@@ -59,7 +57,6 @@ class Stacks:
     """
 
     def __init__(self, data: memoryview, start: int, limits: Limits) -> None:
-        self.old = old_names(stamp_of(data))
         self.data = data
         self.start = self.at = start
         self.limits = limits
@@ -165,7 +162,6 @@ class Stacks:
         """Push what a name stands for."""
         if self.protocol < 3:  # as the unpickler does with what Python 2 wrote
             module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        module, name = self.old.get((module, name), (module, name))
         self.act(at, "name")
         found = self.names.get((module, name))
         if found is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..calls import CALLS, PURPOSES
 from ..trust import name_for_errors
+from ..vocabulary import CALLS, PURPOSES
 
 _MODULES: Final = frozenset(
     (
@@ -192,12 +192,6 @@ _HARMLESS: Final = {
 }
 _KNOWN: Final = {
     **{(CALLS, name): purpose for name, purpose in PURPOSES.items()},
-    ("canning.arrays", "fill_objects"): "what an array of objects holds",
-    ("canning.canned", "set_attributes"): "attributes",
-    ("canning.reducers", "make_stdlib_array"): "an array.array",
-    ("canning.code.classes", "make_class"): "a class by value: its code comes with the message",
-    ("canning.code.enums", "make_enum"): "an enum by value: its code comes with the message",
-    ("canning.code.enums", "fill_enum"): "what belongs to an enum by value",
     ("numpy", "ndarray"): "numpy's array type",
     ("numpy", "dtype"): "a dtype, by numpy's own pickling",
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): "an array, its memory behind it in the file",

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..calls import CALLS
 from ..following.nodes import Blob, size_of
 from ..layout import clusters
+from ..vocabulary import CALLS
 from ..wire import Entry, Trailer
 
 _WORTH: Final = 1024

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
-from ..calls import CALLS
 from ..code.versions import packages
 from ..codecs import CODECS
 from ..errors import DeserializationError
@@ -17,6 +16,7 @@ from ..following.nodes import Blob, Named, Node
 from ..following.outline import Line, Paths, outline
 from ..following.pickle_machine import PickleMachine
 from ..trust import DEFAULT_LIMITS, MESSAGES, name_for_errors
+from ..vocabulary import CALLS
 from ..wire import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 from .containers import Piece
 from .memory_use import FrameRow, Memory, Same, users_of

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
-from ..calls import CALLS
 from ..errors import CanningError
 from ..following.pickle_machine import PickleMachine
 from ..message import Serializer
@@ -17,6 +16,7 @@ from ..registry import Canner, Registry, default_registry
 from ..trust import DEFAULT_LIMITS, name_for_errors
 from ..trust.data_reader import CLASSES
 from ..trust.plain import CONSTRUCTORS, SINGLETONS
+from ..vocabulary import CALLS
 from .known_names import purpose_of
 
 CLEAN: Final = "clean"
@@ -29,17 +29,16 @@ Judgement = tuple[str, list[str]]
 
 _SHOWN: Final = 20
 _CANNED: Final = frozenset(
-    ("array", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message")
+    ("array", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message", "stdlib_array")
 )
 _SAFE: Final = frozenset(
     (
         *CONSTRUCTORS,
         *((CALLS, name) for name in _CANNED),
-        ("canning.reducers", "make_stdlib_array"),
     )
 )
 """What may be called with any arguments: at worst it raises."""
-_READ: Final = _SAFE.union(CLASSES, SINGLETONS, (("canning.canned", "set_attributes"), (CALLS, "registered")))
+_READ: Final = _SAFE.union(CLASSES, SINGLETONS, ((CALLS, "attributes"), (CALLS, "registered")))
 """What the reader of plain data knows."""
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..calls import CALLS, PURPOSES
 from ..errors import DeserializationError
 from ..registry import dotted_name
+from ..vocabulary import CALLS, PURPOSES
 
 _SHOWN: Final = 120
 
@@ -63,9 +63,7 @@ MESSAGES: Final = 16
 """Messages that may stand one within another."""
 
 
-_SKELETONS: Final = frozenset(
-    (("cloudpickle.cloudpickle", "_make_skeleton_class"), ("canning.code.classes", "make_class"))
-)
+_SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
 _CLASS: Final = (
     "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
     "import it, or it is registered with data=True, its name is enough"

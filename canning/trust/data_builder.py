@@ -14,11 +14,11 @@ import numpy as np
 
 from ..arrays import CannedMasked, CannedObjects, fill_objects
 from ..buffers import flat
-from ..calls import CALLS
 from ..canned import make_bytes
 from ..dtypes import build
 from ..errors import DeserializationError
 from ..registry import Registry
+from ..vocabulary import CALLS
 from . import Allowed, Limits, refuse
 from .data_reader import DataReader
 from .opcodes import Name
@@ -43,7 +43,6 @@ class DataBuilder:
         allowed, limits: what the reader allows.
         work: the account of what reading takes.
         deserialize: reads a message that stands within this one, with the same trust.
-        old: the names of today, by those that the header may call.
     """
 
     def __init__(
@@ -54,9 +53,7 @@ class DataBuilder:
         limits: Limits,
         work: Work,
         deserialize: Callable[[list[Any]], Any],
-        old: Mapping[tuple[str, str], tuple[str, str]],
     ) -> None:
-        self.old = old
         self.buffers = buffers
         self.count = len(buffers)
         self.registry = registry
@@ -75,7 +72,6 @@ class DataBuilder:
         """Read a header."""
         reader = DataReader(
             *(data, self.constructor, self.allowed, self.limits, outside, self.work),
-            old=self.old,
             plain_array=self.plain_array,
             closed=self.closed,
         )
@@ -335,10 +331,10 @@ def set_attributes(*args: Any) -> None:
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
     (CALLS, "objects"): "objects",
-    ("canning.arrays", "fill_objects"): "fill_objects",
+    (CALLS, "items"): "fill_objects",
     **{(CALLS, name): name for name in ("message", "registered")},
     (CALLS, "subclass"): subclass,
-    ("canning.canned", "set_attributes"): set_attributes,
-    ("canning.reducers", "make_stdlib_array"): "stdlib_array",
+    (CALLS, "attributes"): set_attributes,
+    (CALLS, "stdlib_array"): "stdlib_array",
 }
 """What a header may call of ours: functions, and methods of `DataBuilder` by name."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..buffers import flat
 from ..building import Buffers
-from ..calls import old_names
 from ..codecs import CODECS, decoded_lengths
 from ..errors import DeserializationError
 from ..reading import Options, Read, decode_frames
@@ -52,8 +51,7 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
         return obj
 
     work.enter(trailer.pickle_length, len(head) + sum(trailer.lengths), size, level)
-    old = old_names(trailer.stamp)
-    builder = DataBuilder(buffers, options.registry, options.allowed, limits, work, read_within, old)
+    builder = DataBuilder(buffers, options.registry, options.allowed, limits, work, read_within)
     obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
     taken = trailer.frames
     if plain:  # it does not say how many frames are its own

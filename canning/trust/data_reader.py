@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..calls import CALLS
 from ..errors import DeserializationError
+from ..vocabulary import CALLS
 from . import Allowed, Limits, enum_member, kind_of, new_instance, refuse, refuse_name, set_fields
 from .fused import MakeArray
 from .keys import KeyGuard
@@ -60,7 +60,6 @@ class DataReader(StackMachine):
         limits: bounds.
         outside: pickle's own out-of-band buffers.
         work: the account of what reading takes.
-        old: the names of today, by those that the header may call.
         plain_array: makes arrays that are read in one step.
         closed: containers that a decoder has looked at, by identity: the header may add nothing to them.
     """
@@ -74,13 +73,11 @@ class DataReader(StackMachine):
         outside: Iterator[memoryview],
         work: Work,
         *,
-        old: Mapping[tuple[str, str], tuple[str, str]],
         plain_array: MakeArray,
         closed: Mapping[int, Any],
     ) -> None:
         super().__init__(data, limits, outside)
         self.constructor = constructor
-        self.old = old
         self.plain_array = plain_array
         self.closed = closed
         self.allowed = allowed
@@ -253,7 +250,6 @@ class DataReader(StackMachine):
         self._push_name(module, name)
 
     def _push_name(self, module: str, name: str) -> None:
-        module, name = self.old.get((module, name), (module, name))
         if (module, name) in SINGLETONS:
             self.stack.append(SINGLETONS[module, name])
             return

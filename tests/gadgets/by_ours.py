@@ -36,7 +36,7 @@ CANNED: Final = rows(
     call("canning.calls:registered", f"{VICTIMS}.Registered", [1], None, by="code"),
     call("canning.calls:subclass", victim("Copied"), ARRAY, by="code"),
     call("canning.calls:masked", victim("Copied"), ARRAY, None, None, False, by="code"),
-    call("canning.canned:set_attributes", Name("os:path"), {"canning": 1}, fires="state:os.path", by="code"),
+    call("canning.calls:attributes", Name("os:path"), {"canning": 1}, fires="state:os.path", by="code"),
     call("canning.calls:message", INNER, by="code"),
     does(
         "canning.calls.message in itself",

@@ -22,8 +22,9 @@ import numpy as np
 import canning
 from canning.files import _blob
 
-FOLDER = Path(__file__).parent / "v2"
-FOLDERS = (Path(__file__).parent / "v1", FOLDER)
+FOLDER = Path(__file__).parent / "v3"
+"""Of the version of the format that is written now; the others were never released."""
+FILES = sorted(FOLDER.glob("*.bin"))
 REGISTRY = canning.Registry()
 REGISTRY.register(
     "fractions.Fraction",
