@@ -85,10 +85,10 @@ def name_for_errors(module: object, name: object) -> str:
 
 def describe_name(module: str, name: str) -> str:
     """Say what a name stands for as far as that is known without an import."""
-    if module == CALLS and name in PURPOSES:
-        return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
     if (module, name) in _SKELETONS:
         return f"{name_for_errors(module, name)} ({_CLASS})"
+    if module == CALLS and name in PURPOSES:
+        return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
     return f"{name_for_errors(module, name)} ({kind})"
