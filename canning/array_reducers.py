@@ -44,6 +44,7 @@ class ArrayReducers:
         classes: those whose instances were reduced, see `instances`.
         named: whether the header names anything of this package but `calls.array`.
         descriptions: those of dtypes that have parts, by identity: the header has each once.
+        by_name: whether names of ``__main__`` lead to the same where the message is read.
         by_value: whether it may name what makes functions and classes besides.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
@@ -58,6 +59,7 @@ class ArrayReducers:
     __slots__ = (
         "apart",
         "as_source",
+        "by_name",
         "by_value",
         "bytecode",
         "classes",
@@ -86,6 +88,7 @@ class ArrayReducers:
         self.codes: list[Any] = []
         self.versions: dict[str, str] = {}
         self.as_source = False
+        self.by_name = False
         self.classes: set[type] = set()
         self.reset()
 

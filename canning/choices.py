@@ -8,7 +8,7 @@ from .registry import Registry
 from .trust import Limits
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "pickler": ("auto", "pickle", "cloudpickle", "dill"),
+    "pickler": ("auto", "named", "pickle", "cloudpickle", "dill"),
     "trust": ("code", "data"),
     "missing": ("error", "stub"),
     "prefer": ("own", "sent"),

@@ -117,8 +117,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return type, (_OF_SINGLETONS[cls],)
         if cls in _BUILTIN_TYPES:
             return cloudpickle.cloudpickle._builtin_type, (_BUILTIN_TYPES[cls],)
-        by_name = cls in _BY_NAME or cloudpickle.cloudpickle._should_pickle_by_reference(cls)
-        return NotImplemented if by_name else self._take_class_apart(cls)
+        return NotImplemented if cls in _BY_NAME or self._leads_home(cls) else self._take_class_apart(cls)
 
     def _take_class_apart(self, cls: Any) -> Any:
         body = body_of(cls)
@@ -141,10 +140,19 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Tell whether a function goes by value; and, where not `whole`, was not written in whole before."""
         if function in _BY_NAME or (not whole and id(function) in self._whole):
             return False
-        if is_local(function) or self._registry.goes_by_value(function):
+        if self._registry.goes_by_value(function):
             return True
-        by_name = cloudpickle.cloudpickle._should_pickle_by_reference(function)
-        return not by_name and method_by_name(function) is None
+        if self._leads_home(function):
+            return False
+        method = method_by_name(function)
+        return method is None or not self._leads_home(method.__self__)
+
+    def _leads_home(self, code: Any) -> bool:
+        """Tell whether the name of a function or class leads to it where the message is read."""
+        if is_local(code):
+            reducers = getattr(self.dispatch_table, "reducers", None)
+            return bool(getattr(reducers, "by_name", False)) and is_found(code)
+        return bool(cloudpickle.cloudpickle._should_pickle_by_reference(code))
 
     def _reduce_function(self, function: types.FunctionType) -> Any:
         if id(function) in self._bare:
@@ -160,11 +168,11 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         code, cells = function.__code__, function.__closure__
         self._codes.append((code, function))
         closure: Any = cells and tuple([self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells])
-        home = home_of(function) if self._interactive else None
-        bare = home is not None or function.__dict__.get(INTERACTIVE)
-        module_globals = {"__name__": "__main__"} if bare else self._module_globals(function)
+        home = home_of(function)
+        bare = (home is not None and self._interactive) or function.__dict__.get(INTERACTIVE)
+        module_globals = {"__name__": "__main__"} if bare else self._module_globals(function, home)
         parts = (code, module_globals, None, None, closure)
-        if home is None or home == "__main__":
+        if home is None or home == "__main__" or not self._interactive:
             return calls.function, parts
         return calls.function_of, (home, *parts)
 
@@ -182,12 +190,14 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             slots["__globals__"] = {}
         return attributes, slots
 
-    def _module_globals(self, function: types.FunctionType) -> Namespace:
+    def _module_globals(self, function: types.FunctionType, home: str | None) -> Namespace:
         """Give what a function's globals start with on arrival: the same for functions that share theirs."""
         theirs = function.__globals__
         if id(theirs) not in self.globals_ref:
             self.globals_ref[id(theirs)] = {name: theirs[name] for name in OF_MODULE[:-1] if name in theirs}
         ours: Namespace = self.globals_ref[id(theirs)]
+        if home is None and ours.get("__name__") == "__main__":
+            del ours["__name__"]  # by which a reader knows what may run in its own
         return ours
 
 
@@ -205,24 +215,26 @@ def submodules_of(code: types.CodeType, seen: list[Any]) -> list[types.ModuleTyp
 
 
 def method_by_name(function: types.FunctionType) -> Any:
-    """Give the bound method of a class that can be imported and whose function this is; None for others."""
+    """Give the method of a class that a function's name leads to, and whose function it is; else None."""
     try:
         found: Any = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (AttributeError, KeyError, TypeError):
         return None
-    same = type(found) is types.MethodType and found.__func__ is function
+    same = type(found) is types.MethodType and found.__func__ is function and isinstance(found.__self__, type)
     return found if same else None
 
 
 def home_of(function: types.FunctionType) -> str | None:
     """Name the module whose globals a function has; None where they are of no module.
 
-    ``__main__`` stands for every namespace that calls itself so. Generated code has globals of no module.
+    ``__main__`` stands for every namespace that calls itself so. Generated code has globals of no module, or
+    a copy of some module's, as attrs makes them.
     """
-    name: Any = function.__globals__.get("__name__")
-    if name == "__main__":
-        return "__main__"
-    return name if vars(sys.modules.get(name, _NOTHING)) is function.__globals__ else None
+    theirs = function.__globals__
+    name: Any = theirs.get("__name__")
+    if vars(sys.modules.get(name, _NOTHING)) is theirs:
+        return str(name)
+    return "__main__" if name == "__main__" and "__spec__" not in theirs else None
 
 
 _NOTHING: Final = types.ModuleType("nothing")
@@ -277,7 +289,19 @@ def is_local(code: Any) -> bool:
 
     It stands in ``__main__``, in a function, or is a lambda.
     """
-    return code.__module__ == "__main__" or "<" in code.__qualname__
+    return code.__module__ in _MAINS or "<" in code.__qualname__
+
+
+_MAINS: Final = frozenset(("__main__", "__mp_main__"))
+"""How a process calls its script; the second is multiprocessing's word for it."""
+
+
+def is_found(code: Any) -> bool:
+    """Tell whether a function or class is what this process has under its name."""
+    try:
+        return operator.attrgetter(code.__qualname__)(sys.modules[code.__module__]) is code
+    except (AttributeError, KeyError):
+        return False
 
 
 @provides("function_of")

@@ -62,7 +62,8 @@ class Serializer:
     Options:
         registry: who cans which types; `canning.default_registry`.
         pickler: ``"auto"`` (default) takes the C pickler, and cloudpickle for what must go by value:
-            lambdas, what is local to a function, what stands in ``__main__``. ``"pickle"`` sends all
+            lambdas, what is local to a function, what stands in ``__main__``. ``"named"`` does so too, but
+            for what stands in ``__main__``, which then is the reader's as well. ``"pickle"`` sends all
             code by reference, ``"cloudpickle"`` asks cloudpickle for every function and class,
             ``"dill"`` is dill's pickler (slow; the package ``dill`` must be there).
         buffer_threshold: bytes from which the memory of arrays and buffers gets a frame of its own; less goes
@@ -259,6 +260,7 @@ class Serializer:
         if self.pickler == "dill":
             return DillWriter(reducers)
         main = self.pickler == "auto"
+        reducers.by_name = self.pickler == "named"
         return Writer(reducers, main=main, interactive=self.interactive, first=self.dispatch_table)
 
     def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[Body, Packed]:
@@ -268,13 +270,13 @@ class Serializer:
         while True:
             try:
                 body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
-                if self.registry.marked and self.pickler == "auto":
+                if self.registry.marked and self.pickler in ("auto", "named"):
                     check_marks(bytes_of(body), self.registry.marked, plan)
                 if writer.plain or not (entries := reducers.entries + reducers.outside):
                     return body, NOTHING
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
-                plan = better_plan(plan or Plan(), error, by_value=self.pickler == "auto")
+                plan = better_plan(plan or Plan(), error, by_value=self.pickler in ("auto", "named"))
 
     # -- in ----------------------------------------------------------------------------------------
 

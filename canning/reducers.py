@@ -190,7 +190,7 @@ def named_in_module(method: Any, name: str) -> bool:
 
 
 def is_importable(cls: type) -> bool:
-    """Tell whether a class goes by name."""
+    """Tell whether a class has a name that leads to it in any process."""
     return bool(cloudpickle.cloudpickle._should_pickle_by_reference(cls))
 
 

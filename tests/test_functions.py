@@ -740,6 +740,44 @@ def test_a_class_whose_message_broke_off_is_filled_by_the_next() -> None:
         assert deserialize_object(frames)[0]().m() == [1]
 
 
+def test_what_is_added_to_a_class_comes_to_those_who_have_it_from_a_message() -> None:
+    cls = typed("class A:\n    x = 1")["A"]
+    first = serialize_object([cls, LARGE])
+    cls.x, cls.echo, cls.parts = 2, lambda self, x: x, [3]
+    second = serialize_object([cls, LARGE])
+    with elsewhere():
+        got = deserialize_object(first)[0][0]
+        assert deserialize_object(second)[0][0] is got
+        assert (got.x, got().echo(4), got.parts) == (1, 4, [3])
+        got.more = 5
+        third = serialize_object([got, LARGE])
+    assert deserialize_object(third)[0][0] is cls
+    assert not hasattr(cls, "more")
+
+
+@pytest.mark.parametrize("main", ["__main__", "__mp_main__"])
+def test_names_of_main_lead_home_where_that_is_the_reader_s(main: str, monkeypatch: Any) -> None:
+    module = types.ModuleType(main)
+    monkeypatch.setitem(sys.modules, main, module)
+    exec(
+        "class C:\n    def m(self): return helper()\n    @classmethod\n    def make(cls): return cls()\n"
+        "def helper(): return 5\nf = lambda: C",
+        vars(module),
+    )
+    space = vars(module)
+    for obj in (space["C"], space["C"]().m, space["C"].make, space["helper"], [space["C"](), space["f"]]):
+        frames = serialize_object(obj, pickler="named", interactive=True)
+        with elsewhere():
+            got = deserialize_object(frames, space)[0]
+        if type(obj) is list:
+            assert (type(got[0]), got[1]()) == (space["C"], space["C"])
+        else:
+            assert got == obj or got.__func__ is obj.__func__
+    frames = serialize_object([space["C"]()])
+    with elsewhere():
+        assert type(deserialize_object(frames)[0][0]) is not space["C"]
+
+
 class Vanishing:
     """Be an object that cannot be made for a while."""
 

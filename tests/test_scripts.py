@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -38,3 +39,21 @@ def test_they_answer_as_where_they_come_from(script: str, by_value_as: str, tmp_
         if repr(got) != repr(answer):
             wrong.append(f"{name}: {got!r} where it was {answer!r}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_names_of_a_script_lead_to_the_same_in_its_processes(how: str) -> None:
+    pytest.importorskip("attrs")
+    if how not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {how} here")
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.scripts.pool", how],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -119,7 +119,7 @@ def make_class(
 ) -> Any:
     """Make a class with the first part of its body, or give the one that came before and is the same."""
     if (known := class_of(mark)) is not None:
-        return with_more(known, first)
+        return with_more(known, {name: value for name, value in first.items() if value is not None})
     if metaclass in _ORDINARY:
         with no_hooks(bases):
             return track(mark, metaclass(name, bases, {**given, **first}))

@@ -33,6 +33,7 @@ _SKLEARN: Final = {
 }
 """What scikit-learn 0.22 made private, by package: ``old:new``."""
 KNOWN_MOVES: Final[Mapping[str, str]] = {
+    "__mp_main__": "__main__",  # how a process that multiprocessing has started calls the script
     "numpy.core": "numpy._core",  # numpy 2.0
     "numpy._core": "numpy.core",
     "numpy.rec": "numpy",

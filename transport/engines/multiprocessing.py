@@ -103,8 +103,9 @@ class _Side:
         if self._pid != os.getpid():
             self._pid, self._arena = os.getpid(), _new_arena()
         codec = None if self._arena is None else self._arena.to(1)
-        self._by_name = Serializer(pickler="pickle", dispatch_table=self._table, codec=codec)
-        self._by_value = Serializer(interactive=True, dispatch_table=self._table, codec=codec)
+        options: dict[str, Any] = {"dispatch_table": self._table, "codec": codec}
+        self._by_name = Serializer(pickler="pickle", **options)
+        self._by_value = Serializer(pickler="named", interactive=True, **options)
 
 
 def _new_arena() -> SharedArena | None:
