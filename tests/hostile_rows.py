@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Rows for `tests.hostile`: what a stranger may make up of other libraries' objects."""
 
 from __future__ import annotations
@@ -228,13 +229,593 @@ def torch_rows() -> list[Hostile]:
     return [
         *(one(f"Tensor: the attribute {name!r}", lambda name=name: having(name)) for name in HOOKS),
         *(one(f"Parameter: the attribute {name!r}", lambda name=name: parameter(name)) for name in HOOKS),
+        *_layouts(),
         one("Tensor: an attribute that is no name", lambda: having(5)),
         one("Tensor: an attribute that is no plain data", lambda: having("other", [np.dtype("i4")])),
         one("Tensor: attributes of plain data", lambda: having("_is_mark", [1, {"a": np.arange(3)}]), False),
     ]
 
 
-ROWS: Final[dict[str, Callable[[], list[Hostile]]]] = {"scipy": scipy_rows, "torch": torch_rows}
+def _layouts() -> list[Hostile]:
+    def tensor(array: Any, name: str = "int64") -> Made:
+        return Made("torch.Tensor", (np.ascontiguousarray(array), name, False, False, False))
+
+    def of(values: Any, dtype: Any = "i8") -> Made:
+        return tensor(np.array(values, dtype))
+
+    def real(values: Any) -> Made:
+        return tensor(np.array(values, float).view("i8"), "float64")
+
+    def coo(shape: Any, indices: Any, values: Any, coalesced: bool = False) -> Made:
+        return Made("torch.Tensor", ("coo", shape, of(indices), real(values), coalesced, False))
+
+    def by(word: str, shape: Any, rows: Any, columns: Any, values: Any, dtype: Any = "i8") -> Made:
+        return Made("torch.Tensor", (word, shape, of(rows, dtype), of(columns, dtype), real(values), False))
+
+    def write(parts: Any) -> None:
+        for part in parts if isinstance(parts, list) else ():
+            if part.layout.__str__() == "torch.strided":
+                part.fill_(1 << 40)
+
+    def shared(word: str) -> Any:
+        many = np.zeros(1000, np.int64) + np.arange(1000)
+        rows = tensor(np.arange(1001, dtype=np.int64))
+        columns = tensor(many)
+        if word == "coo":
+            sparse = Made(
+                "torch.Tensor", (word, (1000,), tensor(many.reshape(1, -1)), real(many), True, False)
+            )
+        else:
+            sparse = Made("torch.Tensor", (word, (1000, 1000), rows, columns, real(many), False))
+        return [rows, columns, tensor(many), sparse]
+
+    far = 1 << 40
+    return [
+        Hostile("coo: a place out of range", lambda: coo((2, 2), [[0, 2], [0, 1]], [1, 2])),
+        Hostile("coo: a negative place", lambda: coo((2, 2), [[0, -1], [0, 1]], [1, 2])),
+        Hostile("coo: fewer places than values", lambda: coo((2, 2), [[0], [0]], [1, 2])),
+        Hostile("coo: coalesced, out of order", lambda: coo((2, 2), [[1, 0], [0, 1]], [1, 2], True)),
+        Hostile("coo: coalesced, twice", lambda: coo((2, 2), [[1, 1], [0, 0]], [1, 2], True)),
+        Hostile("coo: more axes than the shape", lambda: coo((2,), [[0, 1], [0, 1]], [1, 2])),
+        Hostile(
+            "coo: a shape that no memory holds", lambda: coo((far - 1, far - 1), [[0, 1], [0, 1]], [1, 2])
+        ),
+        Hostile("coo: indices that are written to", lambda: shared("coo"), False, write),
+        *(
+            Hostile(f"{word}: {what}", lambda word=word, args=args: by(word, *args))
+            for word in ("csr", "csc")
+            for what, args in {
+                "a far start where nothing is": ((2, 2), [0, far, 0], [], []),
+                "a start beyond": ((2, 2), [0, far, 2], [0, 1], [1, 2]),
+                "starts going back": ((2, 2), [0, 2, 1], [0, 1], [1, 2]),
+                "a first start that is not 0": ((2, 2), [1, 1, 2], [0, 1], [1, 2]),
+                "a place out of range": ((2, 2), [0, 1, 2], [0, 2], [1, 2]),
+                "a negative place": ((2, 2), [0, 1, 2], [0, -1], [1, 2]),
+                "too few starts": ((2, 2), [0, 2], [0, 1], [1, 2]),
+                "fewer values than places": ((2, 2), [0, 1, 2], [0, 1], [1]),
+                "one axis": ((2,), [0, 1, 2], [0, 1], [1, 2]),
+                "starts of no axes": ((2, 2), 0, [0, 1], [1, 2]),
+                "batches of other numbers": ((2, 2, 2), [[0, 1, 2]] * 2, [[0, 1]], [[1, 2]] * 2),
+            }.items()
+        ),
+        Hostile("csr: starts that wrap", lambda: by("csr", (2, 2), [0, 1 << 31, 2], [0, 1], [1, 2], "u4")),
+        Hostile("bsr: blocks without rows", lambda: by("bsr", (4, 4), [0, 1, 2], [0, 1], np.ones((2, 0, 2)))),
+        Hostile(
+            "bsr: a place out of range", lambda: by("bsr", (4, 4), [0, 1, 2], [0, 2], np.ones((2, 2, 2)))
+        ),
+        Hostile(
+            "bsr: blocks that do not fit", lambda: by("bsr", (5, 4), [0, 1, 2], [0, 1], np.ones((2, 2, 2)))
+        ),
+        *(
+            Hostile(f"{word}: indices that are written to", lambda word=word: shared(word), False, write)
+            for word in ("csr", "csc")
+        ),
+        Hostile(
+            "quantized: a scale that is none",
+            lambda: Made("torch.Tensor", ("quantized", np.zeros(9, "u1"), "quint8", float("nan"), 0)),
+            False,
+        ),
+        Hostile(
+            "quantized: a zero point out of range",
+            lambda: Made("torch.Tensor", ("quantized", np.zeros(9, "u1"), "quint8", 0.0, 1 << 62)),
+            False,
+        ),
+        Hostile(
+            "meta: a shape that no memory holds",
+            lambda: Made("torch.Tensor", ("meta", (1 << 39,) * 3, (0,) * 3, "float32", False)),
+        ),
+        Hostile("Tensor: no elements of many axes", lambda: tensor(np.empty((0, 1 << 30, 1 << 20)))),
+        Hostile(
+            "storage: bytes that are a tensor, too",
+            lambda: [Made("torch.UntypedStorage", (np.zeros(2000, "u1"),))],
+            False,
+        ),
+    ]
+
+
+# -- pyarrow, and polars, which trusts what pyarrow has checked ------------------------------------------------
+
+GARBAGE: Final = b"\xff" * 16
+FAR: Final = (1 << 31) - 1
+
+
+def node(
+    length: int, *buffers: Any, children: Any = (), words: Any = None, offset: int = 0, nulls: int = -1
+) -> Any:
+    return length, nulls, offset, buffers, children, words
+
+
+def numbers(*values: int, dtype: str = "<i4") -> bytes:
+    return np.array(values, dtype).tobytes()
+
+
+def view(text: bytes, buffer: int = 0, offset: int = 0, size: int | None = None) -> bytes:
+    size = len(text) if size is None else size
+    if size <= 12:
+        return numbers(size) + text.ljust(12, b"\0")
+    return numbers(size) + text[:4] + numbers(buffer, offset)
+
+
+def arrow_rows() -> list[Hostile]:
+    """List nodes of every layout: what Arrow takes without a look, and what those do that trust Arrow."""
+    import pyarrow as pa
+
+    from canning.ecosystem.arrow_schemas import text_of_type
+
+    long = b"a text of more than twelve bytes"
+    ints = node(3, None, numbers(1, 2, 3))
+    words = node(2, None, numbers(0, 1, 2), b"ab")
+
+    def of(kind: Any, made: Any) -> Made:
+        return Made("pyarrow.Array", (text_of_type(kind), made))
+
+    def bad(what: str, kind: Any, *args: Any, **more: Any) -> Hostile:
+        return Hostile(f"{kind}: {what}", lambda: of(kind, node(*args, **more)))
+
+    def fine(what: str, kind: Any, *args: Any, **more: Any) -> Hostile:
+        return Hostile(f"{kind}: {what}", lambda: of(kind, node(*args, **more)), False)
+
+    one = b"\x01"  # of two elements the first is there
+    texts = (pa.string(), pa.binary(), pa.large_string(), pa.large_binary())
+    lists = (pa.list_(pa.int32()), pa.large_list(pa.int32()), pa.map_(pa.int32(), pa.int32()))
+    views, list_views = (
+        (pa.string_view(), pa.binary_view()),
+        (pa.list_view(pa.int32()), pa.large_list_view(pa.int32())),
+    )
+    codes = pa.dictionary(pa.int8(), pa.string())
+    union = (
+        pa.sparse_union([pa.field("a", pa.int32()), pa.field("b", pa.int32())], [0, 5]),
+        pa.dense_union([pa.field("a", pa.int32()), pa.field("b", pa.int32())], [0, 5]),
+    )
+    runs = pa.run_end_encoded(pa.int32(), pa.int32())
+    entries = node(3, None, children=(ints, ints))
+
+    def width(kind: Any) -> str:
+        return "<i8" if "large" in str(kind) else "<i4"
+
+    def below(kind: Any) -> Any:
+        return (entries,) if kind == lists[2] else (ints,)
+
+    rows = [
+        *(
+            bad("too short", kind, 9, None, numbers(1, 2))
+            for kind in (pa.int32(), pa.float64(), pa.date32(), pa.binary(4))
+        ),
+        *(
+            bad("bits too short", kind, 99, b"\1", bytes(99 * 16))
+            for kind in (pa.int32(), pa.bool_(), pa.decimal128(9), pa.binary(4))
+        ),
+        *(
+            bad("no values", kind, 3, None, None)
+            for kind in (pa.int32(), pa.bool_(), pa.time32("s"), pa.binary(4))
+        ),
+        *(bad("no length", kind, -1, None, b"") for kind in (pa.int32(), pa.bool_())),
+        bad("a length that wraps", pa.int64(), (1 << 47), None, numbers(1, 2)),
+        bad("an offset beyond", pa.int32(), 3, None, numbers(1, 2, 3), offset=7),
+        *(
+            bad("a size of the day that there is not", kind, 1, None, bytes([255]) * (kind.bit_width // 8))
+            for kind in (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))
+        ),
+        bad("no whole day", pa.date64(), 1, None, numbers(5, dtype="<i8")),
+        *(
+            bad("more digits than it has", kind, 1, None, b"\x7f" * (kind.bit_width // 8))
+            for kind in (pa.decimal128(5, 2), pa.decimal256(5, 2), pa.decimal32(5, 2), pa.decimal64(5, 2))
+        ),
+        *(
+            bad("times far away", kind, 1, None, b"\xff" * (kind.bit_width // 8 - 1) + sign)
+            for kind in (
+                pa.date32(),
+                pa.timestamp("s"),
+                pa.timestamp("us", "Europe/Berlin"),
+                pa.duration("s"),
+                pa.duration("ms"),
+            )
+            for sign in (b"\x7f", b"\x80")
+        ),
+        *(
+            fine("times far away", kind, 1, None, b"\xff" * (kind.bit_width // 8 - 1) + sign)
+            for kind in (pa.timestamp("ns", "Europe/Berlin"), pa.duration("us"), pa.month_day_nano_interval())
+            for sign in (b"\x7f", b"\x80")
+        ),
+        *(
+            fine(
+                "times far away where they are missing",
+                kind,
+                2,
+                one,
+                bytes(kind.bit_width // 8) + b"\xff" * (kind.bit_width // 8 - 1) + b"\x7f",
+            )
+            for kind in (
+                pa.date32(),
+                pa.timestamp("s"),
+                pa.timestamp("us", "Europe/Berlin"),
+                pa.duration("ms"),
+            )
+        ),
+        fine("a zone that is none", pa.timestamp("us", "No/Where"), 1, None, numbers(5, dtype="<i8")),
+        *(
+            bad("an offset beyond the text", kind, 1, None, numbers(0, FAR, dtype=width(kind)), b"abc")
+            for kind in texts
+        ),
+        *(
+            bad("a negative offset", kind, 1, None, numbers(-5, 2, dtype=width(kind)), b"abc")
+            for kind in texts
+        ),
+        *(
+            bad("offsets going back", kind, 2, None, numbers(0, 3, 1, dtype=width(kind)), b"abc")
+            for kind in texts
+        ),
+        *(
+            bad(
+                "garbage offsets where it is missing",
+                kind,
+                2,
+                one,
+                numbers(0, 1, FAR, dtype=width(kind)),
+                b"abc",
+            )
+            for kind in texts
+        ),
+        *(bad("too few offsets", kind, 9, None, numbers(0, 1, dtype=width(kind)), b"abc") for kind in texts),
+        *(bad("no offsets", kind, 2, None, None, b"abc") for kind in texts),
+        *(bad("no text", kind, 1, None, numbers(0, 3, dtype=width(kind)), None) for kind in texts),
+        *(
+            bad("no text, but bytes", kind, 1, None, numbers(0, 2, dtype=width(kind)), b"\xff\xfe")
+            for kind in (texts[0], texts[2])
+        ),
+        *(
+            bad("no text where it is missing", kind, 2, one, numbers(0, 0, 2, dtype=width(kind)), b"\xff\xfe")
+            for kind in (texts[0], texts[2])
+        ),
+        *(
+            bad("half of a letter", kind, 2, None, numbers(0, 1, 2, dtype=width(kind)), "ä".encode())
+            for kind in (texts[0], texts[2])
+        ),
+        *(
+            bad(
+                "an offset beyond the items",
+                kind,
+                1,
+                None,
+                numbers(0, 9, dtype=width(kind)),
+                children=below(kind),
+            )
+            for kind in lists
+        ),
+        *(
+            bad("a negative offset", kind, 1, None, numbers(-1, 2, dtype=width(kind)), children=below(kind))
+            for kind in lists
+        ),
+        *(
+            bad(
+                "offsets going back", kind, 2, None, numbers(0, 3, 1, dtype=width(kind)), children=below(kind)
+            )
+            for kind in lists
+        ),
+        *(
+            bad(
+                "garbage offsets where it is missing",
+                kind,
+                2,
+                one,
+                numbers(0, 1, FAR, dtype=width(kind)),
+                children=below(kind),
+            )
+            for kind in lists
+        ),
+        *(bad("no items", kind, 1, None, numbers(0, 1, dtype=width(kind))) for kind in lists),
+        bad(
+            "keys that are missing",
+            lists[2],
+            1,
+            None,
+            numbers(0, 2),
+            children=(node(2, None, children=(node(2, one, numbers(1, 2)), ints)),),
+        ),
+        *(bad("a view of another buffer", kind, 1, None, view(long, 1), long) for kind in views),
+        *(bad("a view of a negative buffer", kind, 1, None, view(long, -1), long) for kind in views),
+        *(bad("a view beyond its text", kind, 1, None, view(long, 0, 5), long) for kind in views),
+        *(bad("a view at a negative offset", kind, 1, None, view(long, 0, -9), long) for kind in views),
+        *(bad("a view of no buffer", kind, 1, None, view(long)) for kind in views),
+        *(bad("a view of another beginning", kind, 1, None, view(b"b" + long[1:]), long) for kind in views),
+        *(
+            bad("a view of negative size", kind, 1, None, view(long, size=-1) + bytes(16), long)
+            for kind in views
+        ),
+        *(
+            bad("a short view with more behind", kind, 1, None, numbers(2) + b"abcdefghijkl")
+            for kind in views
+        ),
+        *(bad("too few views", kind, 3, None, view(long), long) for kind in views),
+        *(bad("no views", kind, 3, None, None, long) for kind in views),
+        *(fine("garbage where it is missing", kind, 2, one, view(long) + GARBAGE, long) for kind in views),
+        *(
+            fine(
+                "another buffer where it is missing", kind, 2, one, view(long) + view(long, 7, 1 << 20), long
+            )
+            for kind in views
+        ),
+        *(
+            fine("garbage before it begins", kind, 2, b"\xff", GARBAGE * 3 + view(long) * 2, long, offset=3)
+            for kind in views
+        ),
+        bad("bytes that are no text", views[0], 1, None, view(b"\xff\xfe" * 8), b"\xff\xfe" * 8),
+        bad("bytes that are no text, short", views[0], 1, None, view(b"\xff\xfe")),
+        *(
+            bad(
+                "beyond its items",
+                kind,
+                1,
+                None,
+                numbers(1, dtype=width(kind)),
+                numbers(3, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        *(
+            bad(
+                "a negative size",
+                kind,
+                1,
+                None,
+                numbers(1, dtype=width(kind)),
+                numbers(-1, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        *(
+            bad(
+                "a negative offset",
+                kind,
+                1,
+                None,
+                numbers(-1, dtype=width(kind)),
+                numbers(1, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        *(
+            bad(
+                "too few sizes",
+                kind,
+                2,
+                None,
+                numbers(0, 0, dtype=width(kind)),
+                numbers(1, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        *(
+            fine(
+                "garbage where it is missing",
+                kind,
+                2,
+                one,
+                numbers(0, FAR, dtype=width(kind)),
+                numbers(1, FAR, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        *(
+            fine(
+                "lists that overlap",
+                kind,
+                2,
+                None,
+                numbers(0, 0, dtype=width(kind)),
+                numbers(3, 3, dtype=width(kind)),
+                children=(ints,),
+            )
+            for kind in list_views
+        ),
+        bad("a code beyond the words", codes, 1, None, b"\x02", words=words),
+        bad("a negative code", codes, 1, None, b"\xff", words=words),
+        bad("words that are wrong", codes, 1, None, b"\0", words=node(2, None, numbers(0, 9, 9), b"ab")),
+        bad("no words", codes, 1, None, b"\0"),
+        bad("codes and no words", codes, 1, None, b"\0", words=node(0, None, numbers(0), b"")),
+        bad("too few codes", codes, 9, None, b"\0", words=words),
+        fine("a garbage code where it is missing", codes, 2, one, b"\0\x7f", words=words),
+        fine("a negative code where it is missing", codes, 2, one, b"\0\x80", words=words),
+        fine(
+            "a code and no words, where it is missing",
+            codes,
+            1,
+            b"\0",
+            b"\x05",
+            words=node(0, None, numbers(0), b""),
+        ),
+        fine("words that are missing", codes, 2, None, b"\0\1", words=node(2, one, numbers(0, 1, 1), b"a")),
+        fine("words twice", codes, 2, None, b"\0\1", words=node(2, None, numbers(0, 1, 2), b"aa")),
+        bad("a code that wraps", pa.dictionary(pa.uint64(), pa.string()), 1, None, b"\xff" * 8, words=words),
+        *(
+            bad("another type", kind, 1, b"\3", *extra, children=(ints, ints))
+            for kind, extra in zip(union, ((), (numbers(0),)), strict=True)
+        ),
+        *(
+            bad("a negative type", kind, 1, None, b"\xff", *extra, children=(ints, ints))
+            for kind, extra in zip(union, ((), (numbers(0),)), strict=True)
+        ),
+        *(
+            bad("bits of what is missing", kind, 1, one, b"\0", *extra, children=(ints, ints))
+            for kind, extra in zip(union, ((), (numbers(0),)), strict=True)
+        ),
+        *(
+            bad("too few types", kind, 3, None, b"\0", *extra, children=(ints, ints))
+            for kind, extra in zip(union, ((), (numbers(0, 1, 2),)), strict=True)
+        ),
+        bad("parts that are too short", union[0], 9, None, b"\0" * 9, children=(ints, ints)),
+        bad("a place beyond its part", union[1], 1, None, b"\0", numbers(3), children=(ints, ints)),
+        bad("a negative place", union[1], 1, None, b"\5", numbers(-1), children=(ints, ints)),
+        bad("too few places", union[1], 3, None, b"\0\0\0", numbers(1), children=(ints, ints)),
+        bad("runs that end before it does", runs, 9, None, children=(ints, ints)),
+        bad("runs going back", runs, 3, None, children=(node(3, None, numbers(1, 0, 3)), ints)),
+        bad(
+            "a run that ends where it begins", runs, 3, None, children=(node(3, None, numbers(0, 1, 3)), ints)
+        ),
+        bad("a run that ends nowhere", runs, 3, None, children=(node(3, b"\5", numbers(1, 2, 3)), ints)),
+        bad("fewer values than runs", runs, 3, None, children=(ints, node(2, None, numbers(1, 2)))),
+        bad(
+            "more elements than there is anything",
+            runs,
+            FAR,
+            None,
+            children=(node(1, None, numbers(FAR)), node(1, None, numbers(1))),
+        ),
+        bad("more elements than there is anything", pa.null(), 1 << 40, None),
+        bad("more elements than there is anything", pa.struct([]), 1 << 40, None),
+        bad(
+            "more elements than there is anything",
+            pa.list_(pa.int8(), 0),
+            1 << 40,
+            None,
+            children=(node(0, None, b""),),
+        ),
+        bad("more elements than there is anything", pa.binary(0), 1 << 40, None, b""),
+        bad("parts that are too short", pa.struct([("a", pa.int32())]), 9, None, children=(ints,)),
+        bad("a size that wraps", pa.list_(pa.int32(), 1 << 30), 1 << 30, None, children=(ints,)),
+        bad("items that are too few", pa.list_(pa.int32(), 2), 3, None, children=(ints,)),
+        bad("children of numbers", pa.int32(), 3, None, numbers(1, 2, 3), children=(ints,)),
+        bad("words of numbers", pa.int32(), 3, None, numbers(1, 2, 3), words=words),
+        bad("more buffers than it has", pa.int32(), 3, None, numbers(1, 2, 3), numbers(1)),
+        bad("fewer buffers than it has", pa.string(), 0, None),
+        fine("nothing", pa.string(), 0, None, None, None),
+        fine("nothing", pa.list_(pa.int32()), 0, None, None, children=(node(0, None, None),)),
+        fine("text that is missing, and none at all", pa.string_view(), 1, b"\0", GARBAGE),
+        *_shared_buffers(of),
+        *_schemas_by_hand(),
+    ]
+    return [*rows, *_through_polars(rows)]
+
+
+def _shared_buffers(of: Any) -> list[Hostile]:
+    """List arrays whose buffers are numpy's, too, which are written to after they were checked."""
+    import pyarrow as pa
+
+    def write(parts: Any) -> None:
+        for part in parts:
+            if isinstance(part, np.ndarray):
+                part.view("u1")[...] = 0xF7
+
+    count = 1200
+    memory = {
+        "offsets": np.arange(count + 1, dtype="<i4"),
+        "places": np.arange(count, dtype="<i4"),
+        "codes": np.zeros(count, "i1"),
+        "views": np.frombuffer(view(b"a text of more than twelve bytes") * count, "u1").copy(),
+        "bits": np.full(count, 255, "u1"),
+        "times": np.zeros(count, "<i8"),
+    }
+    text = np.full(count, ord("a"), "u1")
+    ints, items = node(count, None, np.zeros(count, "<i4")), node(count, None, np.zeros(count, "<i4"))
+    kinds: list[tuple[str, Any, Any]] = [
+        ("offsets", pa.string(), node(count, None, "offsets", text)),
+        ("offsets", pa.list_(pa.int32()), node(count, None, "offsets", children=(ints,))),
+        ("views", pa.string_view(), node(count, None, "views", b"a text of more than twelve bytes")),
+        (
+            "codes",
+            pa.dictionary(pa.int8(), pa.string()),
+            node(count, None, "codes", words=node(1, None, numbers(0, 1), b"a")),
+        ),
+        (
+            "places",
+            pa.dense_union([pa.field("a", pa.int32())], [0]),
+            node(count, None, bytes(count), "places", children=(ints,)),
+        ),
+        (
+            "codes",
+            pa.dense_union([pa.field("a", pa.int32())], [0]),
+            node(count, None, "codes", memory["places"].tobytes(), children=(ints,)),
+        ),
+        (
+            "places",
+            pa.list_view(pa.int32()),
+            node(count, None, "places", numbers(*[1] * count), children=(ints,)),
+        ),
+        (
+            "offsets",
+            pa.run_end_encoded(pa.int32(), pa.int32()),
+            node(count, None, children=(node(count, None, "ends"), items)),
+        ),
+        ("bits", pa.int32(), node(count, "bits", np.zeros(count, "<i4"))),
+        ("times", pa.time64("ns"), node(count, None, "times")),
+    ]
+
+    def put(part: Any, array: Any) -> Any:
+        if type(part) is tuple:
+            return tuple(put(item, array) for item in part)
+        if type(part) is str:
+            return array[1:] if part == "ends" else array
+        return part
+
+    return [
+        Hostile(
+            f"{kind}: {name} that are written to",
+            lambda name=name, kind=kind, made=made: _both(of, kind, made, memory[name].copy(), put),
+            False,
+            write,
+        )
+        for name, kind, made in kinds
+    ]
+
+
+def _both(of: Any, kind: Any, made: Any, array: Any, put: Any) -> Any:
+    return [array, of(kind, put(made, array))]
+
+
+def _schemas_by_hand() -> list[Hostile]:
+    import pyarrow as pa
+
+    def of(schema: bytes, *nodes: Any) -> Made:
+        return Made("pyarrow.Table", (schema, 3, [[one] for one in nodes]))
+
+    text = pa.schema([("a", pa.int32())]).serialize().to_pybytes()
+    ints = node(3, None, numbers(1, 2, 3))
+    return [
+        Hostile("Table: a column of another length", lambda: of(text, node(2, None, numbers(1, 2)))),
+        Hostile("Table: more columns than it has", lambda: of(text, ints, ints)),
+        Hostile(
+            "Table: no columns, and endless rows",
+            lambda: Made("pyarrow.Table", (pa.schema([]).serialize().to_pybytes(), 1 << 40, [])),
+        ),
+        Hostile("Table: a schema that is none", lambda: of(b"\xff" * 40, ints)),
+    ]
+
+
+def _through_polars(rows: list[Hostile]) -> list[Hostile]:
+    """Make frames of polars of the same arrays: what is fine for Arrow is used by polars as well."""
+    return []
+
+
+ROWS: Final[dict[str, Callable[[], list[Hostile]]]] = {
+    "scipy": scipy_rows,
+    "torch": torch_rows,
+    "pyarrow": arrow_rows,
+}
 
 
 if __name__ == "__main__":

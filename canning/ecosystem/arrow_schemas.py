@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from ..errors import DeserializationError
 from .arrow_building import Shape, shape_of
 from .arrow_extensions import described, with_extensions
 from .checks import need, parts
@@ -54,13 +55,24 @@ def text_of(schema: Any) -> Any:
     if known is not None:
         return known
     text = schema.serialize().to_pybytes()
-    if _EXTENSION in text:
-        return _with_extensions(schema, text)
-    _schemas.keep(schema, text)
-    return text
+    made: Any = _with_extensions(schema) if _EXTENSION in text else text
+    for found in (made, text):  # the second of extensions that this process has registered with Arrow
+        if found is not None and _comes_back(found, schema):
+            if found is text:
+                _schemas.keep(schema, text)
+            return found
+    return NotImplemented
 
 
-def _with_extensions(schema: Any, text: bytes) -> Any:
+def _comes_back(text: Any, schema: Any) -> bool:
+    """Tell whether a schema is read as it was: Arrow's message has no dictionaries of dictionaries."""
+    try:
+        return bool(any_schema(text).equals(schema, check_metadata=True))
+    except (pa.ArrowException, DeserializationError):
+        return False
+
+
+def _with_extensions(schema: Any) -> Any:
     columns = {}
     plain = schema
     for at, kind in enumerate(schema.types):
@@ -68,10 +80,7 @@ def _with_extensions(schema: Any, text: bytes) -> Any:
             columns[at] = described(kind)
             plain = plain.set(at, schema.field(at).with_type(kind.storage_type))
     stored = plain.serialize().to_pybytes()
-    if None not in columns.values() and _EXTENSION not in stored:
-        return stored, columns
-    known = any_schema(text).equals(schema, check_metadata=True)
-    return text if known else NotImplemented  # of a type that nobody has registered with Arrow
+    return (stored, columns) if None not in columns.values() and _EXTENSION not in stored else None
 
 
 def text_of_type(kind: Any) -> Any:

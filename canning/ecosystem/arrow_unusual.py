@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from ..trust.work import charge
 from .checks import need
 
 _lib: Any = pa.lib
@@ -58,6 +59,7 @@ def _compact_dense(kind: Any, array: Any) -> Any:
 def checked(kind: Any, length: int, offset: int, buffers: list[Any], parts: list[Any]) -> Any:
     """Put together such an array of a stranger's, of parts that were checked."""
     need(offset == 0, "an array of Arrow that begins somewhere within")
+    charge(length)  # which may take no memory yet
     _CHECKS[kind.id](kind, length, buffers, parts)
     data = [part.__reduce__()[1][0] for part in parts]
     return _lib._restore_array((kind, length, _NONE if kind.id in _ITEM else 0, 0, buffers, data, None))
@@ -72,7 +74,8 @@ def _numbers(buffer: Any, dtype: str, length: int) -> Any:
 
 def _check_union(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(len(buffers) == (2 if kind.id == _SPARSE else 3) and buffers[0] is None, "a union that is none")
-    need(len(parts) == len(kind.type_codes), "a union of other parts")
+    need(len(parts) == len(set(kind.type_codes)), "a union of other parts")
+    need(all(0 <= code < 128 for code in kind.type_codes), "a union of other parts")
     codes = _numbers(buffers[1], "i1", length)
     need(np.isin(codes, kind.type_codes).all(), "a union of something that is none of its parts")
     if kind.id == _SPARSE:
@@ -96,6 +99,10 @@ def _check_list_view(kind: Any, length: int, buffers: list[Any], parts: list[Any
     need(len(buffers) == 3 and len(parts) == 1, "a view of lists that is none")
     need(buffers[0] is None or buffers[0].size >= (length + 7) // 8, "a buffer that is too short")
     starts, sizes = (_numbers(buffer, _ITEM[kind.id], length).astype(np.int64) for buffer in buffers[1:])
+    if buffers[0] is not None:  # nothing may look at what is missing
+        bits = np.unpackbits(np.frombuffer(buffers[0], np.uint8), count=length, bitorder="little")
+        starts, sizes = starts * bits, sizes * bits
+        buffers[1:] = [pa.py_buffer(part.astype(_ITEM[kind.id]).tobytes()) for part in (starts, sizes)]
     need((starts >= 0).all() and (sizes >= 0).all(), "a list that begins nowhere")
     need((sizes <= len(parts[0]) - starts).all(), "a list beyond its items")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..registry import Canner
+from ..trust.work import charge
 from .arrow_building import array_of, checked_array_of, chunked_of, data_of, restore, to_buffer
 from .arrow_nodes import buffer_state, node_of, nodes_of
 from .arrow_schemas import (
@@ -124,6 +125,7 @@ def _batch_of(struct: Any, rows: int, columns: list[Any]) -> Any:
 def _only_rows(schema: Any, rows: int) -> Any:
     """Make a batch without columns, whose length none of them can tell."""
     need(0 <= rows < 1 << 48, "a batch of no possible length")
+    charge(rows)
     nulls = pa.RecordBatch.from_arrays([pa.nulls(rows)], [""])
     return nulls.select([]).replace_schema_metadata(schema.metadata)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from ..trust.work import charge
 from .checks import need, parts
 from .torch_memory import DTYPES, array_of, name_of, tensor_over
 
@@ -91,9 +92,17 @@ def _check_parts(shape: Any, grad: Any, *tensors: Any) -> None:
     need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
 
 
+def _own(indices: Any) -> Any:
+    """Copy indices before they are looked at: other objects of the message may write to what arrived."""
+    need(indices.dtype in (torch.int32, torch.int64), "indices that are no integers")
+    charge(indices.numel() * indices.element_size())
+    return indices.detach().clone(memory_format=torch.contiguous_format)
+
+
 def _coo(word: str, state: Any, check: bool) -> Any:
     shape, indices, values, coalesced, grad = parts(state, tuple, object, object, bool, bool)
     _check_parts(shape, grad, indices, values)
+    indices = _own(indices) if check else indices
     made = torch.sparse_coo_tensor(indices, values, shape, check_invariants=check)
     if coalesced:
         _check_order(indices if check else indices[:, :0])
@@ -110,9 +119,28 @@ def _check_order(indices: Any) -> None:
     need(bool(larger.all()), "places of a sparse tensor out of order")
 
 
+def _check_compressed(word: str, shape: Any, rows: Any, columns: Any, values: Any) -> None:
+    """Check where rows start, and each place, also where there are no values: torch checks less there."""
+    block = values.shape[rows.dim() : rows.dim() + 2] if word in ("bsr", "bsc") else (1, 1)
+    batch = rows.dim() - 1
+    need(rows.dim() and rows.shape[-1] and len(shape) >= batch + 2 and 0 not in block, "rows that are none")
+    need(rows.dtype is columns.dtype and rows.shape[:-1] == columns.shape[:-1], "indices that do not fit")
+    lengths = [length // size for length, size in zip(shape[batch : batch + 2], block, strict=True)]
+    down, across = lengths if word in ("csr", "bsr") else lengths[::-1]
+    need(rows.shape[-1] == down + 1, "rows that are not as many as the shape says")
+    steps = rows[..., 1:] - rows[..., :-1]
+    ends = bool((rows[..., 0] == 0).all() and (rows[..., -1] == columns.shape[-1]).all())
+    need(ends and bool((steps >= 0).all() and (steps <= across).all()), "rows that do not follow each other")
+    places = not columns.numel() or (int(columns.min()) >= 0 and int(columns.max()) < across)
+    need(places, "a place out of range")
+
+
 def _compressed(word: str, state: Any, check: bool) -> Any:
     shape, rows, columns, values, grad = parts(state, tuple, object, object, object, bool)
     _check_parts(shape, grad, rows, columns, values)
+    if check:
+        rows, columns = _own(rows), _own(columns)
+        _check_compressed(word, shape, rows, columns, values)
     made = torch.sparse_compressed_tensor(
         rows, columns, values, shape, layout=_LAYOUTS[word], check_invariants=check
     )
