@@ -58,7 +58,12 @@ WAYS: Final = {
     "references in builtins": Way(AT_MODULE_LEVEL + "import builtins; builtins.kept = context, socket"),
     "sys.exit": Way(AT_MODULE_LEVEL + "sys.exit(3)", status=3),
     "an unhandled exception": Way(AT_MODULE_LEVEL + "raise ValueError", status=1),
-    "an interrupt": Way(AT_MODULE_LEVEL + "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", status=-2),
+    "an interrupt": Way(
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        + AT_MODULE_LEVEL
+        + "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
+        status=-2,
+    ),
     "sys.exit in a thread": Way(
         "def work(): send(opened()[1]); sys.exit(3)\nthreading.Thread(target=work).start()"
     ),
