@@ -9,53 +9,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy.typing as npt
 import zmq
 import zmq.asyncio
 
 from canning import Serializer
+from canning.errors import CanningError
 from canning.progress import OnProgress
 from canning.secret import KeyOption
 
-from .checks import (
-    Prefix,
-    Trust,
-    check_flags,
-    check_timeout,
-)
+from .checks import Prefix, check_timeout
 from .conversation import Conversation, Pull, Push, Steps
-from .framing import COPY_BELOW, pack, sharing_of, unpack
-from .multipart import SocketLike, pull, push
-from .pool import Pool
+from .driver import recv_timeout, retry_async, send_timeout
+from .errors import cause_of
+from .framing import unpack
+from .multipart import pull, push
 from .reading import reading
-from .shared import ForReaders, SharedArena, SharedMemory
-from .sockets import recv_timeout, send_timeout
+from .receiving import take_later
+from .sending import Options, send_later
+from .shared import ForReaders, SharedArena
+from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
-from .waiting import BACKOFF, Deadline
-from .watching import unpack_watched, watch_async
+from .waiting import Deadline
+from .watching import unpack_watched
 
 __all__ = ["Channel", "recv", "send", "wait"]
 
-T = TypeVar("T")
+
+class SendOptions(TypedDict, total=False):
+    """The options of `transport.send`."""
+
+    prefix: Prefix
+    serializer: Serializer | None
+    key: KeyOption
+    timeout: float | None
+    flags: int
+    copy: bool
+    copy_threshold: int
+    arena: SharedArena | ForReaders | None
+    on_progress: OnProgress | None
+    progress: bool
 
 
-async def send(
-    socket: zmq.asyncio.Socket,
-    obj: Any,
-    *more: Any,
-    prefix: Prefix = (),
-    serializer: Serializer | None = None,
-    key: KeyOption = None,
-    timeout: float | None = None,
-    flags: int = 0,
-    copy_threshold: int = COPY_BELOW,
-    arena: SharedArena | ForReaders | None = None,
-    on_progress: OnProgress | None = None,
-    progress: bool = False,
-) -> Tracker:
+async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpack[SendOptions]) -> Tracker:
     """Send objects as one message; arguments, result and errors are those of `transport.send`.
 
     Cancelled while it waits for room, it has sent nothing; while it reports progress, the message is on its
@@ -74,80 +72,90 @@ async def send(
     [1, 2, 3]
     """
     _check_asyncio(socket, "send")
-    check_timeout(timeout)
-    check_flags(flags)
-    sharing = sharing_of(arena, socket)
-    if sharing is not None:
-        serializer = sharing.serializer(serializer)
-    watched = on_progress is not None or progress
-    parts, tracker = pack(
-        (obj, *more), prefix, serializer, key, copy_threshold, socket=socket, parted=watched
-    )
-    limit = _limit(socket, timeout, flags, zmq.SNDTIMEO)
     try:
-        await _retry(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(limit))
-    except BaseException as error:
-        if sharing is not None:
-            sharing.revoke(parts)
-        if timeout is None or flags or not isinstance(error, zmq.Again):
-            raise
-        raise send_timeout(socket, timeout) from None
-    if watched:
-        await watch_async(socket, parts, tracker, on_progress, progress, 0.0 if flags else timeout)
-    return tracker
+        return await send_later(socket, (obj, *more), Options(**options))
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
+
+
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    into: Into,
+    prefix: Literal[0] = ...,
+    many: Literal[False] = ...,
+    **options: Unpack[RecvOptions],
+) -> Into: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    into: Into,
+    prefix: Prefixed,
+    many: Literal[False] = ...,
+    **options: Unpack[RecvOptions],
+) -> tuple[list[bytes], Into]: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    many: Literal[True],
+    prefix: Literal[0] = ...,
+    **options: Unpack[RecvOptions],
+) -> list[Any]: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket, *, many: Literal[True], prefix: Prefixed, **options: Unpack[RecvOptions]
+) -> tuple[list[bytes], list[Any]]: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    prefix: Literal[0] = ...,
+    many: Literal[False] = ...,
+    into: None = ...,
+    **options: Unpack[RecvOptions],
+) -> Any: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    prefix: Prefixed,
+    many: Literal[False] = ...,
+    into: None = ...,
+    **options: Unpack[RecvOptions],
+) -> tuple[list[bytes], Any]: ...
+@overload
+async def recv(
+    socket: zmq.asyncio.Socket,
+    *,
+    prefix: int = ...,
+    many: bool = ...,
+    into: npt.NDArray[Any] | None = ...,
+    **options: Unpack[RecvOptions],
+) -> Any: ...
 
 
 async def recv(
     socket: zmq.asyncio.Socket,
     *,
-    trust: Trust | None = None,
-    prefix: int = 0,
-    many: bool = False,
-    g: dict[str, Any] | None = None,
-    writable: bool = False,
-    alias: bool = False,
-    shared_memory: bool | SharedMemory = False,
-    serializer: Serializer | None = None,
-    key: KeyOption = None,
-    into: npt.NDArray[Any] | None = None,
-    pool: Pool | None = None,
     timeout: float | None = None,
     flags: int = 0,
     on_progress: OnProgress | None = None,
-    progress: bool = False,
+    **options: Any,
 ) -> Any:
     """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
     Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
     """
     _check_asyncio(socket, "recv")
-    how = reading(
-        trust=trust,
-        prefix=prefix,
-        many=many,
-        g=g,
-        writable=writable,
-        alias=alias,
-        serializer=serializer,
-        key=key,
-        into=into,
-        pool=pool,
-        shared_memory=shared_memory,
-    )
-    check_timeout(timeout)
-    check_flags(flags)
-    limit = _limit(socket, timeout, flags, zmq.RCVTIMEO)
+    how = reading(**options)
     try:
-        frames = await _retry(
-            socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK, how.most), Deadline(limit)
-        )
-    except zmq.Again:
-        if timeout is None or flags:
-            raise
-        raise recv_timeout(socket, timeout) from None
-    if on_progress is None and not progress:
-        return unpack(frames, how)
-    return unpack_watched(frames, how, on_progress, progress)
+        frames = await take_later(socket, how, timeout, flags)
+        return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:
@@ -260,7 +268,9 @@ class Channel(Conversation):
             with contextlib.suppress(zmq.ZMQError):  # whoever asked is gone, or takes no answer
                 push(self._view, parts, zmq.NOBLOCK)
             return
-        await _retry(self.socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None))
+        await retry_async(
+            self.socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None)
+        )
 
     async def _pull(self, step: Pull) -> list[zmq.Frame] | None:
         """Receive a message, or hear that another call has received what this one waits for.
@@ -274,7 +284,7 @@ class Channel(Conversation):
 
     async def _wait_for_news(self, seconds: float | None) -> None:
         message = asyncio.ensure_future(
-            _retry(
+            retry_async(
                 self.socket,
                 zmq.POLLIN,
                 lambda view: self._taken.append(pull(view, zmq.NOBLOCK)),
@@ -296,51 +306,6 @@ class Channel(Conversation):
     def _changed(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-
-async def _retry(
-    socket: zmq.asyncio.Socket, event: int, attempt: Callable[[SocketLike], T], deadline: Deadline
-) -> T:
-    """Attempt on a blocking view of socket until it works, and wait in between without blocking.
-
-    Raises:
-        zmq.Again: it had not when the deadline passed.
-    """
-    view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
-    ready = 0
-    while True:
-        try:
-            result = attempt(view)
-        except zmq.Again:
-            if deadline.passed:
-                raise
-        else:
-            # What would have woken another waiting task may just have been consumed here; this makes the
-            # socket look again.
-            socket.get(zmq.EVENTS)
-            return result
-        if ready:
-            await asyncio.sleep(BACKOFF)
-        ready = await _poll(socket, deadline.milliseconds, event)
-
-
-async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> int:
-    untyped: Any = socket  # pyzmq declares this poll with the signature of its poller
-    try:
-        return int(await untyped.poll(milliseconds, event))
-    except zmq.Again:
-        # pyzmq lets SNDTIMEO and RCVTIMEO end a poll as well; the deadline is what counts here.
-        return 0
-
-
-def _limit(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, option: int) -> float | None:
-    """Give the seconds to wait: none with ``NOBLOCK``, else timeout, else what the socket is set to."""
-    if flags:
-        return 0.0
-    if timeout is not None:
-        return timeout
-    milliseconds = int(socket.get(option))
-    return None if milliseconds < 0 else milliseconds / 1000
 
 
 def _check_asyncio(socket: object, name: str) -> None:

@@ -10,8 +10,8 @@ import zmq.asyncio
 
 from .checks import Prefix, check_timeout
 from .conversation import Conversation, Pull, Push, Steps
+from .driver import recv_timeout, retry, send_timeout
 from .multipart import pull, push
-from .sockets import recv_timeout, retry, send_timeout
 from .tracker import Tracker
 from .waiting import Deadline
 

@@ -46,3 +46,14 @@ class PeerRefused(TransportError):
 
 class UndeliveredWarning(RuntimeWarning):
     """Say that messages were sent, and had not left this process when it ended."""
+
+
+def cause_of(error: CanningError) -> BaseException | None:
+    """Give what an error comes of, where that is none of canning's own, whose text the error has.
+
+    With it, and without their tracebacks, a traceback ends in the call that the user has made.
+    """
+    cause = error.__cause__
+    while isinstance(cause, CanningError):
+        cause = cause.__cause__
+    return cause

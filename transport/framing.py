@@ -9,7 +9,7 @@ import numpy as np
 import zmq
 
 from canning import Serializer, default_serializer, split
-from canning.errors import AuthenticationError, CanningError
+from canning.errors import AuthenticationError, CanningError, DeserializationError
 from canning.packing import FEW, LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
@@ -21,7 +21,7 @@ from .errors import MessageError, RefusedMessage
 from .exiting import may_share
 from .multipart import endpoint_of, stays_here
 from .parts import allocator, fill, join_parts
-from .pool import warm_empty
+from .pool import send_empty, warm_empty
 from .reading import Reading
 from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
@@ -57,6 +57,8 @@ _PARTS: Final = (b"tcp", b"ipc")
 PARTED: Final = 4 * PART
 """Bytes from which a frame is cut into parts when somebody watches its progress."""
 
+_MAGIC: Final = -len(MAGIC)
+"""Where the end of a header begins."""
 _TO_MANY: Final = frozenset(map(int, (zmq.PUB, zmq.XPUB, zmq.RADIO)))
 
 
@@ -76,6 +78,7 @@ def pack(
     extensions: bytes = b"",
     socket: Any = None,
     parted: bool = False,
+    copy: bool = False,
 ) -> Outgoing:
     """Make one message of prefix frames and objects, and sign the objects where there is a key.
 
@@ -97,11 +100,23 @@ def pack(
     if len(frames) == 1 and len(frames[0]) < copy_threshold:  # most small messages
         return Outgoing([*leading, *frames] if leading else frames, DONE)
     sizes = list(map(len, frames))
-    if sum(sizes) > COPY_AT_MOST:
+    if sum(sizes) > COPY_AT_MOST and not copy:
         copy_threshold = min(copy_threshold, OWN_BELOW)
     if max(sizes) < copy_threshold or not may_share():
         return Outgoing([*leading, *frames] if leading else frames, DONE)
-    return _share(leading, frames, copy_threshold, not stays_here(socket))
+    if copy:
+        frames = [frame if len(frame) < copy_threshold else _copied(frame) for frame in frames]
+    shared = _share(leading, frames, copy_threshold, not stays_here(socket))
+    return Outgoing(shared.parts, DONE) if copy else shared
+
+
+def _copied(frame: Any) -> Any:
+    """Copy what its owner may change into memory that is used again."""
+    if type(frame) is bytes:
+        return frame
+    room = send_empty(len(frame))
+    memoryview(room)[:] = frame
+    return room
 
 
 def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
@@ -154,6 +169,8 @@ def unpack(received: list[Received], how: Reading) -> Any:
             return read(frames, [], how)
         head = [received[0].bytes]  # most messages: 0.5 µs less
         try:
+            if head[0][_MAGIC:] != MAGIC:
+                raise _foreign(head[0])
             return read_verified(how.reader, head, None)[0]
         except Exception as error:
             raise _unreadable(head, [], error) from error
@@ -274,14 +291,30 @@ def _hint(frames: list[Frame], prefix: list[bytes]) -> str:
 
 
 def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:
+    if frames[0][_MAGIC:] != MAGIC:
+        raise _foreign(frames[0])
     if not how.many:
         return read_verified(how.reader, frames, how.g)[:2]
     objects = []
     rest: list[Any] = frames
     while rest:
+        if rest[0][_MAGIC:] != MAGIC:
+            raise _foreign(rest[0])
         obj, rest, _ = read_verified(how.reader, rest, how.g)
         objects.append(obj)
     return objects, rest
+
+
+def _foreign(head: Frame) -> DeserializationError:
+    """Make the error for a frame that no `send` has made; what pickle makes of it is nobody's wish.
+
+    It is what is left of a message by CONFLATE, too, or what another library has sent.
+    """
+    pickled = bytes(head[:1]) == b"\x80" and bytes(head[-1:]) == b"."
+    what = "a bare pickle, as `send_pyobj` sends it" if pickled else "none of canning's headers"
+    return DeserializationError(
+        f"frame 0 is {what}: send with transport.send, or Sender, or receive it with the socket's own calls"
+    )
 
 
 def _count(frames: list[Frame]) -> str:

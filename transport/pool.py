@@ -191,6 +191,7 @@ _RECEIVING: Final = Pool("256MiB")
 _RECEIVED: Final = 16 * 1024 * 1024
 """Bytes from which it is used: small arrays may be many, and be kept for long."""
 _SENDING: Final = Pool("16MiB")
+_COPYING: Final = Pool("256MiB")
 _SENT: Final = 256 * 1024
 """Bytes from which it is used: less is copied once more on sending, and free at once."""
 
@@ -207,3 +208,8 @@ def long_empty(nbytes: int) -> Any:
 def warm_empty(nbytes: int) -> Any:
     """Give memory to send from, of a common pool unless there is little of it."""
     return _SENDING.allocate(nbytes) if nbytes >= _SENT else aligned_empty(nbytes)
+
+
+def send_empty(nbytes: int) -> Any:
+    """Give memory for a copy to send, of a common pool: as many as are under way may be in use at once."""
+    return _COPYING.allocate(nbytes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from canning import Codecs, Serializer, default_serializer
@@ -31,14 +32,15 @@ class Reading(NamedTuple):
 
 def reading(
     *,
-    trust: Trust | None,
-    prefix: int,
-    many: bool,
-    g: dict[str, Any] | None,
-    writable: bool,
-    alias: bool,
-    serializer: Serializer | None,
-    key: KeyOption,
+    trust: Trust | None = None,
+    allow: Iterable[type | str] | type | str = (),
+    prefix: int = 0,
+    many: bool = False,
+    g: dict[str, Any] | None = None,
+    writable: bool = False,
+    alias: bool = False,
+    serializer: Serializer | None = None,
+    key: KeyOption = None,
     into: Array | None = None,
     pool: Pool | None = None,
     shared_memory: bool | SharedMemory = False,
@@ -49,14 +51,15 @@ def reading(
         ValueError: trust is not one of the two, a key is none, or prefix is negative.
     """
     given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
-    if prefix == 0 and not (given or many or writable or alias or shared_memory):
+    if prefix == 0 and not (given or many or writable or alias or shared_memory or allow):
         check_trust(trust)
         return _ORDINARY[trust]
     check_trust(trust)
     check_count(prefix)
     if into is not None:
         check_into(into, many)
-    reader = _with_memory(_reader(trust, writable, serializer, key), shared_memory)
+    names = frozenset((allow,) if isinstance(allow, str | type) else allow)
+    reader = _with_memory(_reader(trust, writable, serializer, key, names), shared_memory)
     return Reading(reader, prefix, many, g, alias, into, pool, most=_most(reader, prefix))
 
 
@@ -64,17 +67,39 @@ def _most(reader: Serializer, prefix: int) -> int | None:
     return None if reader.trust == "code" and reader.key is None else prefix + reader.limits.frames
 
 
-def _reader(trust: Trust | None, writable: bool, serializer: Serializer | None, key: KeyOption) -> Serializer:
+def _reader(
+    trust: Trust | None,
+    writable: bool,
+    serializer: Serializer | None,
+    key: KeyOption,
+    allow: frozenset[type | str],
+) -> Serializer:
+    if serializer is None and key is None:
+        trust = trust or "data"
+        if not (writable or allow):
+            return _READERS[trust]
+    if key is None or isinstance(key, bytes):
+        return _made(trust, writable, serializer, key, allow)
+    return _made.__wrapped__(trust, writable, serializer, key, allow)  # a file may have another key later
+
+
+@lru_cache(maxsize=64)
+def _made(
+    trust: Trust | None,
+    writable: bool,
+    serializer: Serializer | None,
+    key: KeyOption,
+    allow: frozenset[type | str],
+) -> Serializer:
+    """Make the reader for options that are given at each call; those of late are kept."""
+    reader = serializer or default_serializer
     if key is not None:
-        serializer = (serializer or default_serializer).evolve(key=key)
-    if serializer is None:
-        reader = _READERS[trust or "data"]
-    else:
-        reader = serializer
-        trust = trust or ("data" if reader.key is None else reader.trust)  # type: ignore[assignment]
-    if reader.trust != (trust or "data") or (writable and not reader.writable):
-        return reader.evolve(trust=trust or "data", writable=writable or reader.writable)
-    return reader
+        reader = reader.evolve(key=key)
+    if trust is None:
+        trust = reader.trust if reader.key is not None else "data"  # type: ignore[assignment]
+    if (reader.trust, reader.writable or not writable) == (trust, True) and allow <= reader.allow:
+        return reader
+    return reader.evolve(trust=trust, writable=writable or reader.writable, allow=reader.allow | allow)
 
 
 def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:

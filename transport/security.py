@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
 import warnings
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from threading import Thread
 from types import TracebackType
 from typing import Any, Final
 
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
 
 from canning.secret import InsecureKeyWarning, read_file, shown, write_secret
 
@@ -229,7 +233,68 @@ def connect(socket: Any, address: str, *, certificate: CertificateLike, server: 
     own = _own(certificate)
     socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
     socket.curve_serverkey = _certificate(server).public
+    _watch_handshake(socket)
     socket.connect(address)
+
+
+class _Handshake:
+    """What became of the last handshake of a socket."""
+
+    failure = ""
+
+
+_HANDSHAKES: Final[weakref.WeakKeyDictionary[Any, _Handshake]] = weakref.WeakKeyDictionary()
+_EVENTS: Final = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_MONITOR_STOPPED
+)
+
+
+def why_refused(socket: object) -> str:
+    """Say why a socket of `connect` has no connection; empty where it has one, or nobody knows."""
+    handshake = _HANDSHAKES.get(socket)
+    return handshake.failure if handshake is not None else ""
+
+
+def _watch_handshake(socket: Any) -> None:
+    """Listen to what becomes of a socket's handshakes, until it is closed.
+
+    ZeroMQ tells it at once, and just once where a server has refused a client: the client does not try
+    again. It waits for whoever listens, so that a thread has to do so all the time.
+    """
+    if getattr(socket, "_monitor_socket", None) is not None:
+        return  # there is one monitor, and it is the user's
+    handshake = _HANDSHAKES[socket] = _Handshake()
+    address = f"inproc://canning-handshakes-{secrets.token_hex(8)}"
+    zmq.Socket.shadow(socket.underlying).monitor(address, _EVENTS)
+    events = zmq.Context.shadow(socket.context.underlying).socket(zmq.PAIR)
+    events.linger = 0
+    events.connect(address)
+    Thread(target=_listen, args=(events, handshake), name="transport-handshakes", daemon=True).start()
+
+
+def _listen(events: zmq.Socket[bytes], handshake: _Handshake) -> None:
+    with events:
+        while True:
+            try:
+                told = recv_monitor_message(events)
+            except zmq.ZMQError:  # the context is closed
+                return
+            event = told["event"]
+            if event == zmq.EVENT_MONITOR_STOPPED:
+                return
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                handshake.failure = ""
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                handshake.failure = (
+                    f"the server refused this client (status {told['value']}): is its public key among "
+                    "the clients that the server allows?"
+                )
+            else:
+                handshake.failure = "the CURVE handshake failed: is server= the public key of that server?"
 
 
 def _authenticator(context: zmq.Context[Any]) -> Any:

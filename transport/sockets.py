@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 import numpy.typing as npt
-import zmq
-import zmq.asyncio
 
 from canning import Serializer
+from canning.errors import CanningError
 from canning.progress import OnProgress
 from canning.secret import KeyOption
 
-from .checks import (
-    Prefix,
-    Trust,
-    check_flags,
-    check_timeout,
-)
-from .errors import TransportTimeout
-from .framing import COPY_BELOW, pack, sharing_of, unpack
-from .multipart import SocketLike, pull, push
+from .checks import Prefix, Trust
+from .errors import cause_of
+from .framing import COPY_BELOW, unpack
+from .kinds import KNOWN, learn
+from .multipart import SocketLike
 from .pool import Pool
 from .reading import reading
+from .receiving import take_now
+from .sending import ORDINARY, Options, send_now
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
-from .waiting import BACKOFF, Deadline
-from .watching import unpack_watched, watch
+from .watching import unpack_watched
 
-T = TypeVar("T")
-_AsyncSocket: Final[type[Any]] = zmq.asyncio.Socket
+Prefixed = Literal[1, 2, 3]
+Into = TypeVar("Into", bound=npt.NDArray[Any])
+
+
+class RecvOptions(TypedDict, total=False):
+    """The options of `recv` that do not change what it returns."""
+
+    trust: Trust | None
+    allow: Iterable[type | str] | type | str
+    g: dict[str, Any] | None
+    writable: bool
+    alias: bool
+    shared_memory: bool | SharedMemory
+    serializer: Serializer | None
+    key: KeyOption
+    pool: Pool | None
+    timeout: float | None
+    flags: int
+    on_progress: OnProgress | None
 
 
 def send(
@@ -43,6 +55,7 @@ def send(
     key: KeyOption = None,
     timeout: float | None = None,
     flags: int = 0,
+    copy: bool = False,
     copy_threshold: int = COPY_BELOW,
     arena: SharedArena | ForReaders | None = None,
     on_progress: OnProgress | None = None,
@@ -57,11 +70,14 @@ def send(
         prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
         serializer: how objects become frames; the default one of ``canning`` if None.
         key: signs the message: `bytes` of 16 or more, or the path of a file that holds them. None sends it
-            as `serializer` says, unsigned by default. A serializer that is made once saves time.
+            as `serializer` says, unsigned by default. `Sender` prepares it once for many messages.
         timeout: seconds to wait for room in the queue or for a peer; None waits as the socket is set
             (``SNDTIMEO``), 0 tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
-        copy_threshold: frames of fewer bytes are copied, and free at once; 0 copies none.
+        copy: copy large frames once, into memory that is used again: the objects may be changed as soon as
+            `send` has returned, as a camera changes its buffer. What is not copied must stay as it is until
+            the tracker is done.
+        copy_threshold: frames of fewer bytes are copied in any case, and free at once; 0 copies none.
         arena: put large payloads there, and send only where they are; the receiver must be on this host, and
             pass ``shared_memory=True``.
         on_progress: called with the bytes that have left this process and the bytes of the message. `send`
@@ -74,11 +90,14 @@ def send(
         What tells when the memory of every frame may be changed.
 
     Raises:
+        TypeError: `socket` is no socket.
+        TransportError: a socket of this type cannot send, or not now, or lacks a `prefix`; nothing was done.
         SerializationError: an object cannot be sent; nothing was.
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
         zmq.ZMQError: as pyzmq raises it.
 
     An interrupt, as Ctrl-C, leaves the socket usable: the message left as a whole, or `recv` passes over it.
+    A script may end at once: the interpreter waits until the messages have left, see `drain`.
 
     >>> from transport import fake_pair, recv
     >>> here, there = fake_pair()
@@ -86,37 +105,80 @@ def send(
     >>> recv(there, trust="code", prefix=1, many=True)
     ([b'numbers'], ['one', 'two'])
     """
-    if isinstance(socket, _AsyncSocket):
-        raise _not_blocking(socket, "send")
-    if timeout is not None:
-        check_timeout(timeout)
-    if flags:
-        check_flags(flags)
-    sharing = None if arena is None else sharing_of(arena, socket)
-    if sharing is not None:
-        serializer = sharing.serializer(serializer)
-    watched = on_progress is not None or progress
-    parts, tracker = pack((obj, *more), prefix, serializer, key, copy_threshold, b"", socket, watched)
+    _check_blocking(socket, "send", obj)
+    given = prefix != () or serializer is not None or key is not None or timeout is not None or flags or copy
+    if given or arena is not None or on_progress is not None or progress or copy_threshold != COPY_BELOW:
+        how = Options(
+            prefix, serializer, key, copy, copy_threshold, arena, timeout, flags, on_progress, progress
+        )
+    else:
+        how = ORDINARY
     try:
-        if timeout is None or flags:
-            push(socket, parts, flags)
-        else:
-            retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), Deadline(timeout))
-    except BaseException as error:
-        if sharing is not None:
-            sharing.revoke(parts)
-        if timeout is None or flags or not isinstance(error, zmq.Again):
-            raise
-        raise send_timeout(socket, timeout) from None
-    if watched:
-        watch(socket, parts, tracker, on_progress, progress, 0.0 if flags else timeout)
-    return tracker
+        return send_now(socket, (obj, *more), how)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
+
+
+@overload
+def recv(
+    socket: SocketLike,
+    *,
+    into: Into,
+    prefix: Literal[0] = ...,
+    many: Literal[False] = ...,
+    **options: Unpack[RecvOptions],
+) -> Into: ...
+@overload
+def recv(
+    socket: SocketLike,
+    *,
+    into: Into,
+    prefix: Prefixed,
+    many: Literal[False] = ...,
+    **options: Unpack[RecvOptions],
+) -> tuple[list[bytes], Into]: ...
+@overload
+def recv(
+    socket: SocketLike, *, many: Literal[True], prefix: Literal[0] = ..., **options: Unpack[RecvOptions]
+) -> list[Any]: ...
+@overload
+def recv(
+    socket: SocketLike, *, many: Literal[True], prefix: Prefixed, **options: Unpack[RecvOptions]
+) -> tuple[list[bytes], list[Any]]: ...
+@overload
+def recv(
+    socket: SocketLike,
+    *,
+    prefix: Literal[0] = ...,
+    many: Literal[False] = ...,
+    into: None = ...,
+    **options: Unpack[RecvOptions],
+) -> Any: ...
+@overload
+def recv(
+    socket: SocketLike,
+    *,
+    prefix: Prefixed,
+    many: Literal[False] = ...,
+    into: None = ...,
+    **options: Unpack[RecvOptions],
+) -> tuple[list[bytes], Any]: ...
+@overload
+def recv(
+    socket: SocketLike,
+    *,
+    prefix: int = ...,
+    many: bool = ...,
+    into: npt.NDArray[Any] | None = ...,
+    **options: Unpack[RecvOptions],
+) -> Any: ...
 
 
 def recv(
     socket: SocketLike,
     *,
     trust: Trust | None = None,
+    allow: Iterable[type | str] | type | str = (),
     prefix: int = 0,
     many: bool = False,
     g: dict[str, Any] | None = None,
@@ -130,7 +192,6 @@ def recv(
     timeout: float | None = None,
     flags: int = 0,
     on_progress: OnProgress | None = None,
-    progress: bool = False,
 ) -> Any:
     """Receive the object of one message.
 
@@ -144,6 +205,8 @@ def recv(
             you trust whoever can send to this socket, or with a key, whoever has the key. This decides,
             whatever trust `serializer` has. None (default) is ``"data"`` without a key; **with a key**,
             `serializer`'s own or `key`, it is the trust of the serializer, which is ``"code"`` by default.
+        allow: classes, or their dotted names, that a message may make under ``"data"``, field by field,
+            beside those that `serializer` allows: dataclasses, attrs classes, named tuples and enums.
         prefix: number of frames before ours, as the identity that a ROUTER receives (1, or 2 from a REQ
             with its empty delimiter) or the topic of a SUB.
         many: return all objects of the message, in a list.
@@ -166,12 +229,13 @@ def recv(
         on_progress: called with the bytes that were put in place and the bytes of the message. ZeroMQ hands
             a message over when it is here as a whole, so that nothing is told before: how much is on its
             way is what the sender's `on_progress` tells.
-        progress: show a bar, for which rich must be installed.
 
     Returns:
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
     Raises:
+        TypeError: `socket` is no socket.
+        TransportError: a socket of this type cannot receive, or not now, or lacks a `prefix`.
         ValueError: trust is neither of the two, or a key is none; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
         MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
@@ -186,10 +250,10 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
-    if isinstance(socket, _AsyncSocket):
-        raise _not_blocking(socket, "recv")
+    _check_blocking(socket, "recv")
     how = reading(
         trust=trust,
+        allow=allow,
         prefix=prefix,
         many=many,
         g=g,
@@ -201,51 +265,14 @@ def recv(
         pool=pool,
         shared_memory=shared_memory,
     )
-    if timeout is not None:
-        check_timeout(timeout)
-    if flags:
-        check_flags(flags)
-    if timeout is None or flags:
-        frames = pull(socket, flags, how.most)
-    else:
-        try:
-            frames = retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), Deadline(timeout))
-        except zmq.Again:
-            raise recv_timeout(socket, timeout) from None
-    if on_progress is None and not progress:
-        return unpack(frames, how)
-    return unpack_watched(frames, how, on_progress, progress)
+    try:
+        frames = take_now(socket, how, timeout, flags)
+        return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
-def retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: Deadline) -> T:
-    """Attempt until it works.
-
-    Raises:
-        zmq.Again: it had not when the deadline passed.
-    """
-    ready = 0
-    while True:
-        try:
-            return attempt()
-        except zmq.Again:
-            if deadline.passed:
-                raise
-        if ready:
-            time.sleep(BACKOFF)
-        ready = socket.poll(deadline.milliseconds, event)
-
-
-def _not_blocking(socket: object, name: str) -> TypeError:
-    return TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")
-
-
-def send_timeout(socket: object, timeout: float) -> TransportTimeout:
-    """Make the error for a message that no one took in time."""
-    return TransportTimeout(
-        f"{socket!r} took no message for {timeout} s: its queue is full or it has no peer; nothing was sent"
-    )
-
-
-def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
-    """Make the error for a message that did not come in time."""
-    return TransportTimeout(f"no message came to {socket!r} for {timeout} s")
+def _check_blocking(socket: object, name: str, obj: Any = None) -> None:
+    kind = KNOWN.get(id(socket)) or learn(socket, name, obj)
+    if kind.asynchronous:
+        raise TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")

@@ -77,12 +77,10 @@ async def watch_async(
             await asyncio.sleep(min(_INTERVAL, deadline.milliseconds / 1000))
 
 
-def unpack_watched(
-    received: list[Received], how: Reading, on_progress: OnProgress | None, progress: bool
-) -> Any:
+def unpack_watched(received: list[Received], how: Reading, on_progress: OnProgress) -> Any:
     """Do what `unpack` does, and report the bytes that are in their place."""
     total = sum(map(len, received))
-    with watching(on_progress, progress, "receiving") as report, _counting(report, total) as joined:
+    with _counting(on_progress, total) as joined:
         return unpack(received, how._replace(joined=joined))
 
 

@@ -1,5 +1,25 @@
 """canning inside the engines that people run; one module each, imported only by who uses it."""
 
+from __future__ import annotations
+
+from typing import Any, Final
+
 from .layout import EngineError, UnknownEngine
 
 __all__ = ["EngineError", "UnknownEngine"]
+
+_ENGINES: Final = ("dask", "ipyparallel", "joblib", "jupyter", "multiprocessing")
+
+
+def __getattr__(name: str) -> Any:
+    """Import an engine's module when it is asked for."""
+    if name not in _ENGINES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module(f".{name}", __name__)
+
+
+def __dir__() -> list[str]:
+    """List the engines too."""
+    return sorted({*globals(), *_ENGINES})

@@ -1,0 +1,136 @@
+"""Wrong sockets, and sockets used in a wrong way: told before anything is done."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+import zmq.asyncio
+
+import transport
+from tests.transport.helpers import Connect, Open
+from transport import aio, kinds
+
+NOT_SOCKETS = [zmq.Context.instance(), 3, None, {"a": 1}, "tcp://127.0.0.1:5555", [1], transport, zmq.PUSH]
+
+
+@pytest.mark.parametrize("given", NOT_SOCKETS, ids=lambda given: type(given).__name__)
+def test_what_is_no_socket(given: Any) -> None:
+    calls: list[Any] = [
+        lambda: transport.send(given, 1),
+        lambda: transport.recv(given),
+        lambda: transport.Sender(given),
+        lambda: transport.Receiver(given),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="takes a socket first, not"):
+            call()
+
+
+def test_arguments_that_are_swapped(open_socket: Open) -> None:
+    socket: Any = open_socket(zmq.PUSH)
+    with pytest.raises(TypeError, match="not dict: the socket comes first"):
+        transport.send({"a": 1}, socket)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not ndarray: the socket comes first"):
+        transport.send(np.zeros(3), socket)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "move", "told"),
+    [
+        (zmq.PULL, "send", "only receives: send on a PUSH"),
+        (zmq.SUB, "send", "only receives: send on a PUB"),
+        (zmq.PUSH, "recv", "only sends: receive on a PULL"),
+        (zmq.PUB, "recv", "only sends: receive on a SUB"),
+        (zmq.ROUTER, "send", "pass prefix=, the identity"),
+        (zmq.ROUTER, "recv", "pass prefix=1"),
+        (zmq.STREAM, "send", "moves bytes"),
+        (zmq.STREAM, "recv", "moves bytes"),
+        (zmq.REQ, "recv", "has sent no request: send one first"),
+        (zmq.REP, "send", "has no request to answer: receive one first"),
+    ],
+)
+@pytest.mark.parametrize("timeout", [None, 0, 1])
+def test_types_and_turns(open_socket: Open, kind: int, move: str, told: str, timeout: float | None) -> None:
+    socket = open_socket(kind)
+    socket.bind("tcp://127.0.0.1:*")
+    x = np.zeros(100_000)
+    moves: dict[str, Any] = {
+        "send": lambda: transport.send(socket, x, timeout=timeout),
+        "recv": lambda: transport.recv(socket, timeout=timeout),
+    }
+    with pytest.raises(transport.TransportError, match=told):
+        moves[move]()
+
+
+@pytest.mark.parametrize("timeout", [None, 1])
+def test_a_request_waits_for_its_reply(connect: Connect, timeout: float | None) -> None:
+    server, client = connect("tcp", zmq.REP, zmq.REQ)
+    transport.send(client, ["request", np.zeros(5000)])
+    with pytest.raises(transport.TransportError, match="has sent a request: receive the reply first"):
+        transport.send(client, ["again", np.zeros(5000)], timeout=timeout)
+    assert transport.recv(server, timeout=10)[0] == "request"
+    with pytest.raises(transport.TransportError, match="owes an answer: send it first"):
+        transport.recv(server, timeout=timeout)
+    transport.send(server, "reply")
+    assert transport.recv(client, timeout=10) == "reply"
+
+
+@pytest.mark.parametrize("kind", [zmq.PUSH, zmq.PULL, zmq.PUB, zmq.SUB, zmq.DEALER])
+def test_conflating_sockets_are_refused(open_socket: Open, kind: int) -> None:
+    socket = open_socket(kind)
+    socket.setsockopt(zmq.CONFLATE, 1)
+    socket.bind("tcp://127.0.0.1:*")
+    for call in (lambda: transport.send(socket, 1), lambda: transport.Sender(socket)):
+        with pytest.raises(transport.TransportError, match=r"cannot send: (with CONFLATE|a .* only receives)"):
+            call()
+    for call in (lambda: transport.recv(socket), lambda: transport.Receiver(socket)):
+        with pytest.raises(transport.TransportError, match=r"cannot receive: (with CONFLATE|a .* only sends)"):
+            call()
+
+
+def test_with_asyncio() -> None:
+    async def main() -> None:
+        with zmq.asyncio.Context() as context, context.socket(zmq.PULL) as pull:
+            with pytest.raises(transport.TransportError, match="only receives"):
+                await aio.send(pull, 1)
+            request = context.socket(zmq.REQ)
+            with request, pytest.raises(transport.TransportError, match="has sent no request"):
+                await aio.recv(request, timeout=1)
+            calls: list[Any] = [lambda: transport.send(pull, 1), lambda: transport.recv(pull)]
+            for call in calls:
+                with pytest.raises(TypeError, match="is an asyncio socket: use `await"):
+                    call()
+
+    asyncio.run(main())
+
+
+def test_what_is_known_goes_with_the_socket() -> None:
+    context = zmq.Context()
+    known = set(kinds.KNOWN)
+    for _ in range(50):
+        with context.socket(zmq.PULL) as socket, pytest.raises(transport.TransportError):
+            transport.send(socket, 1)
+        del socket
+    gc.collect()
+    assert set(kinds.KNOWN) <= known
+    context.term()
+
+
+def test_a_traceback_ends_in_the_callers_line(connect: Connect) -> None:
+    here, there = connect()
+    here.send(b"not a message")
+    calls: list[Any] = [
+        lambda: transport.send(here, lambda: None, serializer=transport.sockets.Serializer(pickler="pickle")),
+        lambda: transport.recv(there),
+        lambda: transport.recv(there, timeout=0),
+        lambda: transport.Receiver(there).recv(timeout=0),
+    ]
+    for call in calls:
+        with pytest.raises(transport.errors.CanningError) as caught:
+            call()
+        assert len(caught.traceback) == 3, "the test, its lambda, and the call that it has made"

@@ -1,0 +1,134 @@
+"""What a socket can do, looked up once for each: a wrong one is refused before anything is sent or taken."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Final, NamedTuple
+
+import zmq
+import zmq.asyncio
+
+from .errors import TransportError
+
+
+class Kind(NamedTuple):
+    """What is known of a socket.
+
+    Attributes:
+        code: its type, as ``zmq.PUSH``.
+        asynchronous: it is a ``zmq.asyncio.Socket``.
+        no_send: why nothing can be sent on it; empty where it can.
+        no_recv: why nothing can be received on it.
+    """
+
+    code: int
+    asynchronous: bool = False
+    no_send: str = ""
+    no_recv: str = ""
+
+
+KNOWN: Final[dict[int, Kind]] = {}
+"""What is known of sockets, by their `id`."""
+_ALIVE: Final[dict[int, weakref.ref[Any]]] = {}
+
+_ONLY_RECEIVE: Final = {int(zmq.PULL): "PUSH", int(zmq.SUB): "PUB"}
+_ONLY_SEND: Final = {int(zmq.PUSH): "PULL", int(zmq.PUB): "SUB"}
+_CALLS: Final = ("send", "recv", "poll", "get")
+"""What a socket has."""
+
+
+def learn(socket: Any, call: str, obj: Any = None) -> Kind:
+    """Find out what a socket can do, and remember it; `call` and `obj` are what the user called and sent.
+
+    Raises:
+        TypeError: it is no socket; the text says what it is, and what to write.
+    """
+    if not all(callable(getattr(socket, name, None)) for name in _CALLS):
+        raise _no_socket(socket, call, obj)
+    try:
+        code = int(socket.get(zmq.TYPE))
+    except Exception as error:
+        if isinstance(error, zmq.ZMQError) and error.errno == zmq.ENOTSOCK:
+            raise
+        return Kind(int(zmq.PAIR))  # somebody's own, which does not tell
+    kind = _kind(socket, code)
+    number = id(socket)
+
+    def forget(_: object) -> None:
+        KNOWN.pop(number, None)
+        _ALIVE.pop(number, None)
+
+    try:
+        _ALIVE[number] = weakref.ref(socket, forget)
+    except TypeError:
+        return kind
+    KNOWN[number] = kind
+    return kind
+
+
+def _kind(socket: Any, code: int) -> Kind:
+    name = zmq.SocketType(code).name if code in list(zmq.SocketType) else str(code)
+    no_send = no_recv = ""
+    if code in _ONLY_RECEIVE:
+        no_send = f"a {name} socket only receives: send on a {_ONLY_RECEIVE[code]}"
+    if code in _ONLY_SEND:
+        no_recv = f"a {name} socket only sends: receive on a {_ONLY_SEND[code]}"
+    if code == zmq.STREAM:
+        no_send = no_recv = "a STREAM socket moves bytes, not messages: use another type"
+    if isinstance(socket, zmq.Socket) and socket.get(zmq.CONFLATE):
+        no_send = no_recv = (
+            "with CONFLATE it keeps the last frame of a message only, and objects have several; one frame "
+            "holds all of it as `socket.send(canning.dumps(obj))` and `canning.loads(socket.recv())`"
+        )
+    return Kind(code, isinstance(socket, zmq.asyncio.Socket), no_send, no_recv)
+
+
+def check_sends(kind: Kind, socket: object, prefix: object) -> None:
+    """Insist on a socket that can send, and on a peer's identity where it has several.
+
+    Raises:
+        TransportError: it only receives, or needs a prefix.
+    """
+    if kind.no_send:
+        raise TransportError(f"{socket!r} cannot send: {kind.no_send}")
+    if kind.code == zmq.ROUTER and not prefix:
+        raise TransportError(
+            f"{socket!r} has several peers, and drops what names none: pass prefix=, the identity that "
+            "came with the peer's message, as in `(identity,), obj = recv(socket, prefix=1)`"
+        )
+
+
+def check_receives(kind: Kind, socket: object, prefix: int) -> None:
+    """Insist on a socket that can receive, and on room for what comes before an object.
+
+    Raises:
+        TransportError: it only sends, or the prefix is missing.
+    """
+    if kind.no_recv:
+        raise TransportError(f"{socket!r} cannot receive: {kind.no_recv}")
+    if kind.code == zmq.ROUTER and not prefix:
+        raise TransportError(
+            f"{socket!r} receives the identity of the peer first: pass prefix=1 (2 where the peer is a REQ)"
+        )
+
+
+def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
+    """Make the error for a REQ or REP that is used out of its turn."""
+    other = "recv" if verb == "send" else "send"
+    if kind.code == zmq.REQ:
+        why = "has sent a request: receive the reply" if verb == "send" else "has sent no request: send one"
+    else:
+        why = "has no request to answer: receive one" if verb == "send" else "owes an answer: send it"
+    return TransportError(f"{socket!r} {why} first ({other}); nothing was done")
+
+
+def _no_socket(given: Any, call: str, obj: Any) -> TypeError:
+    usage = f"transport.{call}(socket{', obj' if call == 'send' else ''})"
+    what = f"{usage} takes a socket first, not {type(given).__qualname__}"
+    if isinstance(obj, zmq.Socket):
+        return TypeError(f"{what}: the socket comes first")
+    if isinstance(given, zmq.Context):
+        return TypeError(f"{what}: make a socket of it with context.socket(zmq.PAIR)")
+    if isinstance(given, str | bytes):
+        return TypeError(f"{what}: connect or bind a socket to an address first")
+    return TypeError(what)

@@ -1,0 +1,241 @@
+"""Receive objects: the options once, in a `Receiver`, and then one message after the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from typing import Any, Final, Generic, TypeVar, overload
+
+import numpy.typing as npt
+import zmq
+import zmq.asyncio
+
+from canning import Serializer
+from canning.errors import CanningError
+from canning.secret import KeyOption
+
+from .checks import Trust, check_flags, check_timeout
+from .driver import limit_of, recv_timeout, retry, retry_async
+from .errors import cause_of
+from .framing import Received, unpack
+from .kinds import KNOWN, check_receives, learn, out_of_turn
+from .multipart import SocketLike, pull
+from .parts import check_into
+from .pool import Pool
+from .reading import Reading, reading
+from .shared import SharedMemory
+from .waiting import Deadline
+
+Got = TypeVar("Got")
+_ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
+
+
+def _check(socket: Any, how: Reading, timeout: float | None, flags: int) -> None:
+    """Check what is asked for before anything is taken from the socket."""
+    kind = KNOWN.get(id(socket)) or learn(socket, "recv")
+    if kind.no_recv or kind.code == zmq.ROUTER:
+        check_receives(kind, socket, how.prefix)
+    if timeout is not None:
+        check_timeout(timeout)
+    if flags:
+        check_flags(flags)
+
+
+def _failed(socket: Any, timeout: float | None, flags: int, error: zmq.ZMQError) -> Exception:
+    if isinstance(error, zmq.Again):
+        return error if timeout is None or flags else recv_timeout(socket, timeout)
+    if error.errno == zmq.EFSM:
+        return out_of_turn(learn(socket, "recv"), socket, "recv")
+    return error
+
+
+def take_now(socket: SocketLike, how: Reading, timeout: float | None, flags: int) -> list[Received]:
+    """Take the frames of one message from a blocking socket."""
+    _check(socket, how, timeout, flags)
+    try:
+        if timeout is None or flags:
+            return pull(socket, flags, how.most)
+        deadline = Deadline(timeout)
+        return retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), deadline)
+    except zmq.ZMQError as error:
+        other = _failed(socket, timeout, flags, error)
+        if other is error:
+            raise
+        raise other from None
+
+
+async def take_later(
+    socket: zmq.asyncio.Socket, how: Reading, timeout: float | None, flags: int
+) -> list[Received]:
+    """Take the frames of one message from an asyncio socket."""
+    _check(socket, how, timeout, flags)
+    deadline = Deadline(limit_of(socket, timeout, flags, zmq.RCVTIMEO))
+    try:
+        return await retry_async(socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK, how.most), deadline)
+    except zmq.ZMQError as error:
+        other = _failed(socket, timeout, flags, error)
+        if other is error:
+            raise
+        raise other from None
+
+
+class Receiver(Generic[Got]):
+    """Receive objects from one socket, with options that are checked and prepared once.
+
+    On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` gives what comes.
+    On any other socket it blocks, and ``for obj in receiver`` does the same. The loop ends when the socket or
+    its context is closed. What `recv` raises goes through the loop, which can be entered again.
+
+    Args:
+        socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, or an end of `transport.testing.fake_pair`.
+        trust, allow, prefix, many, g, writable, alias, shared_memory, serializer, key, pool: as for
+            `transport.recv`.
+        timeout: seconds that a `recv` waits for a message, unless it says otherwise; None waits as the socket
+            is set (``RCVTIMEO``), 0 tries once.
+
+    Raises:
+        TypeError: `socket` is no socket.
+        TransportError: a socket of this type cannot receive, or `prefix` is missing.
+        ValueError: an option is none of those that there are.
+
+    >>> from transport import send
+    >>> from transport.testing import fake_pair
+    >>> here, there = fake_pair()
+    >>> receiver = Receiver(there, timeout=1)
+    >>> for text in ("one", "two"):
+    ...     tracker = send(here, text)
+    >>> for obj in receiver:
+    ...     print(obj)
+    ...     if obj == "two":
+    ...         break
+    one
+    two
+    """
+
+    @overload
+    def __init__(
+        self: Receiver[Awaitable[Any]],
+        socket: zmq.asyncio.Socket,
+        *,
+        trust: Trust | None = ...,
+        allow: Iterable[type | str] | type | str = ...,
+        prefix: int = ...,
+        many: bool = ...,
+        g: dict[str, Any] | None = ...,
+        writable: bool = ...,
+        alias: bool = ...,
+        shared_memory: bool | SharedMemory = ...,
+        serializer: Serializer | None = ...,
+        key: KeyOption = ...,
+        pool: Pool | None = ...,
+        timeout: float | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Receiver[Any],
+        socket: SocketLike,
+        *,
+        trust: Trust | None = ...,
+        allow: Iterable[type | str] | type | str = ...,
+        prefix: int = ...,
+        many: bool = ...,
+        g: dict[str, Any] | None = ...,
+        writable: bool = ...,
+        alias: bool = ...,
+        shared_memory: bool | SharedMemory = ...,
+        serializer: Serializer | None = ...,
+        key: KeyOption = ...,
+        pool: Pool | None = ...,
+        timeout: float | None = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        socket: Any,
+        *,
+        trust: Trust | None = None,
+        allow: Iterable[type | str] | type | str = (),
+        prefix: int = 0,
+        many: bool = False,
+        g: dict[str, Any] | None = None,
+        writable: bool = False,
+        alias: bool = False,
+        shared_memory: bool | SharedMemory = False,
+        serializer: Serializer | None = None,
+        key: KeyOption = None,
+        pool: Pool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        kind = KNOWN.get(id(socket)) or learn(socket, "Receiver")
+        self._how = reading(
+            trust=trust,
+            allow=allow,
+            prefix=prefix,
+            many=many,
+            g=g,
+            writable=writable,
+            alias=alias,
+            serializer=serializer,
+            key=key,
+            pool=pool,
+            shared_memory=shared_memory,
+        )
+        check_receives(kind, socket, prefix)
+        check_timeout(timeout)
+        self.socket = socket
+        self._asynchronous = kind.asynchronous
+        self._timeout = timeout
+
+    def recv(self, *, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
+        """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
+
+        `timeout` takes the place of the receiver's own.
+        """
+        how = self._how
+        if into is not None:
+            check_into(into, how.many)
+            how = how._replace(into=into, ordinary=False)
+        if timeout is None:
+            timeout = self._timeout
+        if self._asynchronous:
+            return self._recv_later(how, timeout)  # type: ignore[return-value]
+        try:
+            got: Got = unpack(take_now(self.socket, how, timeout, 0), how)
+        except CanningError as error:
+            raise error.with_traceback(None) from cause_of(error)
+        return got
+
+    async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
+        try:
+            return unpack(await take_later(self.socket, how, timeout, 0), how)
+        except CanningError as error:
+            raise error.with_traceback(None) from cause_of(error)
+
+    def __iter__(self) -> Iterator[Got]:
+        if self._asynchronous:
+            raise TypeError(f"{self!r} is asynchronous: use `async for`")
+        return self
+
+    def __next__(self) -> Got:
+        try:
+            return self.recv()
+        except zmq.ZMQError as error:
+            if error.errno in _ENDED:
+                raise StopIteration from None
+            raise
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if not self._asynchronous:
+            raise TypeError(f"{self!r} blocks: use `for`, or a zmq.asyncio socket")
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._recv_later(self._how, self._timeout)
+        except zmq.ZMQError as error:
+            if error.errno in _ENDED:
+                raise StopAsyncIteration from None
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Receiver on {self.socket!r}>"

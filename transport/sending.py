@@ -1,0 +1,231 @@
+"""Send objects: the options once, in a `Sender`, and then one message after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
+
+import zmq
+import zmq.asyncio
+
+from canning import Serializer, default_serializer
+from canning.errors import CanningError
+from canning.progress import OnProgress
+from canning.secret import KeyOption
+
+from .checks import Prefix, check_flags, check_timeout, prefix_frames
+from .driver import limit_of, retry, retry_async, send_timeout
+from .errors import cause_of
+from .framing import COPY_BELOW, Outgoing, pack, sharing_of
+from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn
+from .multipart import SocketLike, push
+from .shared import ForReaders, SharedArena
+from .tracker import Tracker
+from .waiting import Deadline
+from .watching import watch, watch_async
+
+Sent = TypeVar("Sent")
+
+
+class Options(NamedTuple):
+    """How objects are to be sent."""
+
+    prefix: Prefix = ()
+    serializer: Serializer | None = None
+    key: KeyOption = None
+    copy: bool = False
+    copy_threshold: int = COPY_BELOW
+    arena: SharedArena | ForReaders | None = None
+    timeout: float | None = None
+    flags: int = 0
+    on_progress: OnProgress | None = None
+    progress: bool = False
+
+
+ORDINARY: Final = Options()
+"""What is asked for most often: nothing."""
+_Message = tuple[Outgoing, ForReaders | None, Kind]
+"""A message that is ready to go, and the sharing that is undone where it does not."""
+
+
+def _ready(socket: Any, objects: tuple[Any, ...], how: Options) -> _Message:
+    """Check what is asked for, and make the message; the socket is not touched."""
+    kind = KNOWN.get(id(socket)) or learn(socket, "send", objects[0])
+    if kind.no_send or kind.code == zmq.ROUTER:
+        check_sends(kind, socket, how.prefix)
+    if how.timeout is not None:
+        check_timeout(how.timeout)
+    if how.flags:
+        check_flags(how.flags)
+    sharing = None if how.arena is None else sharing_of(how.arena, socket)
+    serializer = how.serializer if sharing is None else sharing.serializer(how.serializer)
+    watched = how.on_progress is not None or how.progress
+    outgoing = pack(
+        objects, how.prefix, serializer, how.key, how.copy_threshold, b"", socket, watched, how.copy
+    )
+    return outgoing, sharing, kind
+
+
+def _failed(socket: Any, message: _Message, how: Options, error: BaseException) -> BaseException:
+    """Undo what sharing has done, and give the error to be raised."""
+    outgoing, sharing, kind = message
+    if sharing is not None:
+        sharing.revoke(outgoing.parts)
+    if isinstance(error, zmq.Again):
+        return error if how.timeout is None or how.flags else send_timeout(socket, how.timeout)
+    if isinstance(error, zmq.ZMQError) and error.errno == zmq.EFSM:
+        return out_of_turn(kind, socket, "send")
+    return error
+
+
+def send_now(socket: SocketLike, objects: tuple[Any, ...], how: Options) -> Tracker:
+    """Send objects as one message on a blocking socket."""
+    message = _ready(socket, objects, how)
+    parts, tracker = message[0]
+    try:
+        if how.timeout is None or how.flags:
+            push(socket, parts, how.flags)
+        else:
+            deadline = Deadline(how.timeout)
+            retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)
+    except BaseException as error:
+        other = _failed(socket, message, how, error)
+        if other is error:
+            raise
+        raise other from None
+    if how.on_progress is not None or how.progress:
+        watch(socket, parts, tracker, how.on_progress, how.progress, 0.0 if how.flags else how.timeout)
+    return tracker
+
+
+async def send_later(socket: zmq.asyncio.Socket, objects: tuple[Any, ...], how: Options) -> Tracker:
+    """Send objects as one message on an asyncio socket."""
+    message = _ready(socket, objects, how)
+    parts, tracker = message[0]
+    deadline = Deadline(limit_of(socket, how.timeout, how.flags, zmq.SNDTIMEO))
+    try:
+        await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), deadline)
+    except BaseException as error:
+        other = _failed(socket, message, how, error)
+        if other is error:
+            raise
+        raise other from None
+    if how.on_progress is not None or how.progress:
+        seconds = 0.0 if how.flags else how.timeout
+        await watch_async(socket, parts, tracker, how.on_progress, how.progress, seconds)
+    return tracker
+
+
+class Sender(Generic[Sent]):
+    """Send objects on one socket, with options that are checked and prepared once.
+
+    On a ``zmq.asyncio.Socket`` its `send` is awaited, on any other it blocks.
+
+    Args:
+        socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, or an end of `transport.testing.fake_pair`.
+        prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
+            `send` can name others.
+        serializer: how objects become frames; the default one of ``canning`` if None.
+        key: signs each message: `bytes` of 16 or more, or the path of a file that holds them. None sends them
+            as `serializer` says, unsigned by default.
+        timeout: seconds that a `send` waits for room in the queue or for a peer, unless it says otherwise;
+            None waits as the socket is set (``SNDTIMEO``), 0 tries once.
+        copy: copy large frames once, into memory that is used again: what was sent may be changed at once.
+        copy_threshold: frames of fewer bytes are copied in any case; 0 copies none.
+        arena: put large payloads there, and send only where they are; the receiver must be on this host, and
+            pass ``shared_memory=True``.
+
+    Raises:
+        TypeError: `socket` is no socket.
+        TransportError: a socket of this type cannot send.
+
+    >>> from transport import Receiver
+    >>> from transport.testing import fake_pair
+    >>> here, there = fake_pair()
+    >>> sender, receiver = Sender(here, copy=True), Receiver(there, timeout=1)
+    >>> for number in range(3):
+    ...     tracker = sender.send({"number": number})
+    >>> [receiver.recv()["number"] for _ in range(3)]
+    [0, 1, 2]
+    """
+
+    @overload
+    def __init__(
+        self: Sender[Awaitable[Tracker]],
+        socket: zmq.asyncio.Socket,
+        *,
+        prefix: Prefix = ...,
+        serializer: Serializer | None = ...,
+        key: KeyOption = ...,
+        timeout: float | None = ...,
+        copy: bool = ...,
+        copy_threshold: int = ...,
+        arena: SharedArena | ForReaders | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Sender[Tracker],
+        socket: SocketLike,
+        *,
+        prefix: Prefix = ...,
+        serializer: Serializer | None = ...,
+        key: KeyOption = ...,
+        timeout: float | None = ...,
+        copy: bool = ...,
+        copy_threshold: int = ...,
+        arena: SharedArena | ForReaders | None = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        socket: Any,
+        *,
+        prefix: Prefix = (),
+        serializer: Serializer | None = None,
+        key: KeyOption = None,
+        timeout: float | None = None,
+        copy: bool = False,
+        copy_threshold: int = COPY_BELOW,
+        arena: SharedArena | ForReaders | None = None,
+    ) -> None:
+        kind = KNOWN.get(id(socket)) or learn(socket, "Sender")
+        if kind.no_send:
+            check_sends(kind, socket, prefix)
+        check_timeout(timeout)
+        if key is not None:
+            serializer = (serializer or default_serializer).evolve(key=key)
+        self.socket = socket
+        self._asynchronous = kind.asynchronous
+        self._how = Options(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
+
+    def send(
+        self,
+        obj: Any,
+        *more: Any,
+        prefix: Prefix | None = None,
+        timeout: float | None = None,
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
+    ) -> Sent:
+        """Send objects as one message; arguments, result and errors are those of `transport.send`.
+
+        `prefix` and `timeout` take the place of the sender's own.
+        """
+        how = self._how
+        if prefix is not None or timeout is not None or on_progress is not None or progress:
+            how = how._replace(
+                prefix=how.prefix if prefix is None else prefix,
+                timeout=how.timeout if timeout is None else timeout,
+                on_progress=on_progress,
+                progress=progress,
+            )
+        if self._asynchronous:
+            return send_later(self.socket, (obj, *more), how)  # type: ignore[return-value]
+        try:
+            return send_now(self.socket, (obj, *more), how)  # type: ignore[return-value]
+        except CanningError as error:
+            raise error.with_traceback(None) from cause_of(error)
+
+    def __repr__(self) -> str:
+        return f"<Sender on {self.socket!r}>"
