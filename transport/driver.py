@@ -48,6 +48,8 @@ async def retry_async(
     Raises:
         zmq.Again: it had not when the deadline passed.
     """
+    if socket.closed:
+        raise zmq.ZMQError(zmq.ENOTSOCK)
     view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
     ready = 0
     while True:

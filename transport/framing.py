@@ -112,7 +112,7 @@ def pack(
 
 def _copied(frame: Any) -> Any:
     """Copy what its owner may change into memory that is used again."""
-    if type(frame) is bytes:
+    if type(memoryview(frame).obj) is bytes:
         return frame
     room = send_empty(len(frame))
     memoryview(room)[:] = frame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib.util
 import sys
 import types
 from collections.abc import Iterable
@@ -135,7 +136,7 @@ class Allowed:
         self._names: dict[str, type | None] = {}
         for cls in classes:
             if isinstance(cls, str):
-                self._names[cls] = None
+                self._names[cls] = _find_named(cls)
             elif isinstance(cls, type):
                 self._names[dotted_name(cls)] = _checked(cls)
             else:
@@ -158,6 +159,36 @@ class Allowed:
             except TypeError as error:
                 raise DeserializationError(str(error)) from None
         return cls
+
+
+def _find_named(dotted: str) -> type | None:
+    """Find the class of a name among what is imported; None where its module may be imported later.
+
+    Raises `ValueError` for a name that matches nothing, now or later.
+    """
+    parts = dotted.split(".")
+    if len(parts) < 2 or not all(map(str.isidentifier, parts)):
+        raise ValueError(f"allow={dotted!r} is no dotted name of a class, as 'package.module.Class'")
+    names = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+    name = next((name for name in names if name in sys.modules), "")
+    if not name:
+        if importlib.util.find_spec(parts[0]) is None:
+            raise ValueError(f"allow={dotted!r}: there is no module {parts[0]}")
+        return None
+    found: Any = sys.modules[name]
+    for part in parts[name.count(".") + 1 :]:
+        if part not in vars(found):
+            if hasattr(found, "__path__") and importlib.util.find_spec(f"{name}.{part}") is not None:
+                return None
+            raise ValueError(f"allow={dotted!r}: {name} has no {part}")
+        found = vars(found)[part]
+        name = f"{name}.{part}"
+        if not isinstance(found, type | types.ModuleType):
+            raise ValueError(f"allow={dotted!r}: {name} is no class")
+    if not isinstance(found, type) or dotted_name(found) != dotted:
+        other = f"goes by the name of {dotted_name(found)}" if isinstance(found, type) else "is a module"
+        raise ValueError(f"allow={dotted!r}: that {other}")
+    return _checked(found)
 
 
 def _checked(cls: type) -> type:

@@ -86,10 +86,14 @@ def test_conflating_sockets_are_refused(open_socket: Open, kind: int) -> None:
     socket.setsockopt(zmq.CONFLATE, 1)
     socket.bind("tcp://127.0.0.1:*")
     for call in (lambda: transport.send(socket, 1), lambda: transport.Sender(socket)):
-        with pytest.raises(transport.TransportError, match=r"cannot send: (with CONFLATE|a .* only receives)"):
+        with pytest.raises(
+            transport.TransportError, match=r"cannot send: (with CONFLATE|a .* only receives)"
+        ):
             call()
     for call in (lambda: transport.recv(socket), lambda: transport.Receiver(socket)):
-        with pytest.raises(transport.TransportError, match=r"cannot receive: (with CONFLATE|a .* only sends)"):
+        with pytest.raises(
+            transport.TransportError, match=r"cannot receive: (with CONFLATE|a .* only sends)"
+        ):
             call()
 
 

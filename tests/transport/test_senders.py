@@ -183,7 +183,9 @@ def test_bytes_cannot_change_and_are_not_copied(connect: Connect) -> None:
 # -- classes by name
 
 
-@pytest.mark.parametrize("allow", [Reading, [Reading], {f"{__name__}.Reading"}, f"{__name__}.Reading"], ids=str)
+@pytest.mark.parametrize(
+    "allow", [Reading, [Reading], {f"{__name__}.Reading"}, f"{__name__}.Reading"], ids=str
+)
 @pytest.mark.parametrize("key", [None, b"k" * 16])
 def test_allow(connect: Connect, allow: Any, key: bytes | None) -> None:
     here, there = connect()
