@@ -433,7 +433,7 @@ def test_options_that_make_no_sense_are_value_errors(options: dict[str, Any]) ->
 def test_serializers_travel_as_their_options() -> None:
     assert loads(dumps(canning.serialize_object), trust="code") == canning.serialize_object
     assert loads(dumps(canning.default_serializer), trust="code") is canning.default_serializer
-    other = Serializer(buffer_threshold=77, allow={"some.Name"}, limits=canning.Limits(depth=9))
+    other = Serializer(buffer_threshold=77, allow={"tests.samples.Point"}, limits=canning.Limits(depth=9))
     for got in (loads(dumps([other]), trust="code")[0], pickle.loads(pickle.dumps(other)), copy.copy(other)):
         assert [getattr(got, name) for name in OPTIONS] == [getattr(other, name) for name in OPTIONS]
         assert got.registry is canning.default_registry

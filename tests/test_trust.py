@@ -10,6 +10,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import importlib
 import os
 import pathlib
 import pickle
@@ -339,6 +340,21 @@ def test_allow_takes_no_fields_that_run_code() -> None:
         Serializer(allow=[Proper])
     with pytest.raises(TypeError, match=r"Proper\.x is a descriptor"):
         Serializer(allow=[f"{Proper.__module__}.Proper"])
+
+
+def test_a_class_that_is_imported_later_is_looked_at_then(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"from {Proper.__module__} import Proper as Base\nclass Late(Base): pass\n"
+    (tmp_path / "imported_later.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    reader = Serializer(trust="data", allow=["imported_later.Late"])
+    body = b"\x80\x05" + op_text("imported_later") + op_text("Late") + b"\x93)\x81."
+    with pytest.raises(DeserializationError, match="not imported here"):
+        reader.deserialize_object([body])
+    importlib.import_module("imported_later")
+    with pytest.raises(DeserializationError, match="descriptor"):
+        reader.deserialize_object([body])
 
 
 class Odd(enum.Enum):

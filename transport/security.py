@@ -270,7 +270,7 @@ def _watch_handshake(socket: Any) -> None:
     handshake = _HANDSHAKES[socket] = _Handshake()
     address = f"inproc://canning-handshakes-{secrets.token_hex(8)}"
     zmq.Socket.shadow(socket.underlying).monitor(address, _EVENTS)
-    events = zmq.Context.shadow(socket.context.underlying).socket(zmq.PAIR)
+    events: zmq.Socket[bytes] = zmq.Context.shadow(socket.context.underlying).socket(zmq.PAIR)
     events.linger = 0
     events.connect(address)
     Thread(target=_listen, args=(events, handshake), name="transport-handshakes", daemon=True).start()
