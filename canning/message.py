@@ -16,7 +16,7 @@ from .choices import check_choices, check_kinds
 from .code.dilled import DillWriter
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
-from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs
+from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
 from .culprit import explain_failure
 from .errors import SerializationError
 from .lone import serialize_lone
@@ -151,6 +151,8 @@ class Serializer:
         self.on_version_mismatch = on_version_mismatch
         self.key = as_keys(key)
         self.codec = codec_of(codec, codecs)
+        if trust == "data":
+            load_safe_codecs()
         self.codecs = codecs
         self._writers: list[Writer | DillWriter] = []
         self._frozen = True

@@ -11,7 +11,7 @@ from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
 from .code.renaming import Renames
 from .code.versions import check_versions, packages, say_whence
-from .codecs import CODECS, Chooser, Codec, Codecs, decode
+from .codecs import Chooser, Codec, Codecs, decode
 from .errors import CanningError, DeserializationError
 from .lone import read_inline, read_lone
 from .registry import Registry
@@ -224,10 +224,9 @@ def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Find
 
 def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
     """Undo what the frames behind frame 0 went through, where they went through a codec."""
-    content = trailer.extensions.get(CODECS)
-    if content is None:
+    if not trailer.encoded:
         return parts
-    return decode(content, parts, options.codec, options.codecs, writable=options.writable)
+    return decode(trailer.encoded, parts, options.codec, options.codecs, writable=options.writable)
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:

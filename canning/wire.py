@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from .buffers import Body, flat
-from .codecs import CODECS, decoded_lengths
+from .codecs import CODECS, Encoded, decoded_lengths, parse_encoded
 from .errors import DeserializationError
 
 MAGIC: Final = b"\x93CANNED\n"
@@ -99,6 +99,7 @@ class Trailer(NamedTuple):
         stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
         extensions: what else the writer says, by tag, in the order of the message.
+        encoded: what the extension `CODECS` says, if there is one.
     """
 
     pickle_length: int
@@ -110,6 +111,7 @@ class Trailer(NamedTuple):
     flags: int
     stamp: bytes
     extensions: dict[int, bytes] = {}  # noqa: RUF012 - a NamedTuple's default, never written to
+    encoded: tuple[Encoded, ...] = ()
 
 
 @lru_cache(maxsize=256)
@@ -249,12 +251,12 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     lengths = _lengths(frames - 1).unpack_from(head, start) if frames > 1 else ()
     table = None
     extensions = _parse_extensions(bytes(head[at - more : at])) if more else {}
-    room = decoded_lengths(lengths, extensions) if more else lengths
+    encoded = parse_encoded(extensions[CODECS], len(lengths)) if CODECS in extensions else ()
     if size:
         behind = start + (frames - 1) * 8
         table = tuple(_ENTRY.iter_unpack(head[behind : behind + size * _ENTRY.size]))
-        _check_table(table, room, start - length)
-    return Trailer(length, start, frames, lengths, table, outside, flags, stamp, extensions)
+        _check_table(table, decoded_lengths(lengths, encoded), start - length)
+    return Trailer(length, start, frames, lengths, table, outside, flags, stamp, extensions, encoded)
 
 
 def _parse_extensions(block: bytes) -> dict[int, bytes]:

@@ -171,7 +171,7 @@ AMPLIFIED: dict[str, list[bytes]] = {
 @pytest.mark.parametrize("frames", AMPLIFIED.values(), ids=AMPLIFIED.keys())
 @pytest.mark.timeout(60)
 def test_what_asks_for_much_is_refused(frames: list[bytes]) -> None:
-    with pytest.raises(DeserializationError, match=r"too many|read time and again|more copies|weigh more"):
+    with pytest.raises(DeserializationError, match=r"too many|time and again|than what arrived is good for"):
         DATA.deserialize_object(frames)
 
 
@@ -355,7 +355,7 @@ def test_one_array_of_arrow_named_by_many() -> None:
     kind = pa.struct([(f"f{number}", pa.string()) for number in range(count)])
     schema = pa.schema([pa.field("", kind)]).serialize().to_pybytes()
     leaf = (1, 0, 0, (None, np.array([0, 200_000], "i4").tobytes(), b"a" * 200_000), (), None)
-    with pytest.raises(DeserializationError, match="time and again"):
+    with pytest.raises(DeserializationError, match="than what arrived is good for"):
         DATA.deserialize_object(
             frames_of("pyarrow.Array", (schema, (1, 0, 0, (None,), (leaf,) * count, None)))
         )

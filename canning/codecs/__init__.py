@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from contextlib import suppress
+from functools import cache
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from ..buffers import Frame, flat
@@ -37,6 +38,8 @@ class Codec(Protocol):
         id: the name under which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
 
     A codec whose `decode` gives memory that is there already says so by an attribute ``shares = True``.
+    One whose library is not safe with whatever a stranger may have written says ``code_only = True``: under
+    ``trust="data"`` it decodes nothing.
     """
 
     id: str
@@ -190,9 +193,8 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
 # -- in --------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
 def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
-    """Read the extension of a message with so many frames behind frame 0.
+    """Read the extension of a message with so many frames behind frame 0; nothing of it is kept.
 
     Raises `DeserializationError` where it names a frame that there is not, or not in order.
     """
@@ -211,12 +213,12 @@ def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
     return tuple(found)
 
 
-def decoded_lengths(lengths: tuple[int, ...], extensions: dict[int, bytes]) -> tuple[int, ...]:
+def decoded_lengths(lengths: tuple[int, ...], encoded: tuple[Encoded, ...]) -> tuple[int, ...]:
     """Give the lengths of the frames behind frame 0 as they are when they have been decoded."""
-    if CODECS not in extensions:
+    if not encoded:
         return lengths
     room = list(lengths)
-    for frame, _, length in parse_encoded(extensions[CODECS], len(lengths)):
+    for frame, _, length in encoded:
         room[frame - 1] = length
     return tuple(room)
 
@@ -228,10 +230,15 @@ def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: 
     return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
 
 
-def made_by_decoding(content: bytes, frames: int, own: Codec | Chooser | None, others: Codecs) -> int:
-    """Count the bytes of new memory that decoding a message takes; none for a codec that `shares`."""
-    encoded = parse_encoded(content, frames)
+def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, others: Codecs) -> int:
+    """Count the bytes of new memory that decoding a stranger's message takes; none by a codec that `shares`.
+
+    Raises `DeserializationError` where a codec is not safe with what a stranger has written, or its package
+    is not here: nothing is imported for a message.
+    """
     codecs = _codecs_of(encoded, own, others)
+    for codec in dict.fromkeys(codecs):
+        _check_safe(codec)
     return sum(
         each.length
         for each, codec in zip(encoded, codecs, strict=True)
@@ -239,14 +246,43 @@ def made_by_decoding(content: bytes, frames: int, own: Codec | Chooser | None, o
     )
 
 
+def _check_safe(codec: Any) -> None:
+    if getattr(codec, "code_only", False):
+        raise DeserializationError(
+            f"the message was encoded by {codec.id!r}, whose library is not safe with what anybody may have "
+            "written: let the sender use codec='lz4' or 'zstd', or load the message with trust=\"code\" only "
+            "if you trust who sent it"
+        )
+    if not getattr(codec, "ready", True):
+        raise DeserializationError(
+            f"the message was encoded by {codec.id!r}, which was not installed when this reader was made, "
+            f"and nothing is imported for a message: pip install 'canning[{codec.id}]'"
+        )
+
+
+@cache
+def load_safe_codecs() -> None:
+    """Import the packages of the codecs that strangers' messages may use, as far as they are installed.
+
+    Readers of ``trust="data"`` do so when they are made: 2 ms, once, whatever messages say.
+    """
+    for codec in (Lz4(), Zstd()):
+        with suppress(ImportError):
+            codec.load()
+
+
 def decode(
-    content: bytes, frames: Sequence[Any], own: Codec | Chooser | None, others: Codecs, *, writable: bool
+    encoded: tuple[Encoded, ...],
+    frames: Sequence[Any],
+    own: Codec | Chooser | None,
+    others: Codecs,
+    *,
+    writable: bool,
 ) -> list[Any]:
     """Undo what the codecs have done; `own` is asked before `others`.
 
     Every codec is looked up before the first frame is decoded. Raises `DeserializationError`.
     """
-    encoded = parse_encoded(content, len(frames))
     codecs = _codecs_of(encoded, own, others)
     decoded = list(frames)
     for (number, name, length), codec in zip(encoded, codecs, strict=True):

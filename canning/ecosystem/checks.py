@@ -119,7 +119,7 @@ def label(name: Any) -> Any:
     Labels are hashed, and a tuple that holds another twice, and so on, hashes for ever.
     """
     if type(name) not in _PLAIN:
-        charge(weigh(name, DEFAULT_LIMITS))
+        charge(weigh(name, DEFAULT_LIMITS) // 50)
     return name
 
 

@@ -142,6 +142,10 @@ class Allowed:
             else:
                 raise TypeError(f"allow= takes classes and dotted names, not {type(cls).__name__}")
 
+    def has(self, cls: type) -> bool:
+        """Tell whether a class is one of these, as far as messages have asked for it."""
+        return cls in self._names.values()
+
     def find(self, module: str, name: str) -> type | None:
         """Give the class that goes by this name, where it is allowed."""
         dotted = f"{module}.{name}"
@@ -253,27 +257,40 @@ def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
     return object.__new__(cls)
 
 
-def set_fields(obj: Any, state: Any) -> None:
-    """Set the fields of an instance that was just made, and nothing that is not a field."""
-    cls = type(obj)
-    names = field_names(cls)
-    if isinstance(state, tuple) and len(state) == 2 and state[0] is None:  # the form for slots
-        state = state[1]
-    if isinstance(state, list | tuple):
-        if len(state) != len(names):
+class Fields:
+    """Know the fields of a dataclass or attrs class, and set those of instances that were just made.
+
+    Attributes:
+        names: of the fields.
+    """
+
+    __slots__ = ("_known", "_missing", "names")
+
+    def __init__(self, cls: type) -> None:
+        self.names = field_names(cls)
+        self._known = frozenset(self.names)
+        self._missing = _may_be_missing(cls)
+
+    def set(self, obj: Any, state: Any) -> None:
+        """Set the fields, and nothing that is not a field."""
+        names, known = self.names, self._known
+        if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form for slots
+            state = state[1]
+        if type(state) is list or type(state) is tuple:
+            if len(state) != len(names):
+                raise DeserializationError(
+                    f"{len(state)} values for the {len(names)} fields of {dotted_name(type(obj))}"
+                )
+            state = dict(zip(names, state, strict=True))
+        if type(state) is dict and len(state) < len(names):
+            names = [name for name in names if name in state or name not in self._missing]
+            known = frozenset(names)
+        if type(state) is not dict or state.keys() != known:
             raise DeserializationError(
-                f"{len(state)} values for the {len(names)} fields of {dotted_name(cls)}"
+                f"the state of {dotted_name(type(obj))} in this message is not that of its fields"
             )
-        state = dict(zip(names, state, strict=True))
-    if isinstance(state, dict) and len(state) < len(names):
-        missing = _may_be_missing(cls)
-        names = [name for name in names if name in state or name not in missing]
-    if not isinstance(state, dict) or set(state) != set(names):
-        raise DeserializationError(
-            f"the state of {dotted_name(cls)} in this message is not that of its fields"
-        )
-    for name in names:
-        object.__setattr__(obj, name, state[name])
+        for name in names:
+            object.__setattr__(obj, name, state[name])
 
 
 def enum_member(cls: type, value: Any) -> Any:

@@ -23,8 +23,9 @@ from . import Allowed, Limits, refuse
 from .data_reader import DataReader
 from .opcodes import Name
 from .plain import check
-from .plain_arrays import check_fit, checked_array, checked_scalar
+from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
 from .plain_dtypes import Dtypes, checked_shape, count_parts
+from .prices import price_of_decoder
 from .work import Work
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
@@ -106,15 +107,17 @@ class DataBuilder:
         else:
             memory = self._memory(source)
         dtype = self.dtypes.build(description)
+        if layout is not None or not dtype.itemsize or 0 in shape:
+            return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work)
         size = len(memory)
-        sizes = shape, layout, dtype.itemsize, size
+        sizes = shape, dtype.itemsize, size
         if sizes != self.fitting:  # many arrays of a message are as large as the one before
-            check_fit(shape, layout, dtype.itemsize, size)
+            check_fit(shape, None, dtype.itemsize, size)
             self.fitting = sizes
-        array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
+        array = np.ndarray(shape, dtype, memory)
         flags = array.flags
-        if not flags.aligned or (layout is not None and not dtype.itemsize):
-            return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work.copy)
+        if not flags.aligned:
+            return checked_array(memory, (shape, description, None, readonly), self.dtypes, self.work)
         if readonly:
             flags.writeable = False
         return array
@@ -125,7 +128,7 @@ class DataBuilder:
         if type(memory) is bytes and memory is args[0]:
             self.work.copy(len(memory))
             memory = bytearray(memory)
-        return checked_array(memory, args[1:], self.dtypes, self.work.copy)
+        return checked_array(memory, args[1:], self.dtypes, self.work)
 
     def raw(self, *args: Any) -> Any:
         """Build bytes, or a bytearray."""
@@ -141,6 +144,7 @@ class DataBuilder:
         if axes is not None and sorted(axes) != list(range(len(shape))):
             raise DeserializationError("axes of an array of objects that are none")
         self.work.copy(8 * math.prod(shape))
+        charge_unreal(shape, 8, 8 * math.prod(shape), self.work)
         array = CannedObjects.make(shape, axes)
         self.unfilled[id(array)] = array
         return array
@@ -164,7 +168,9 @@ class DataBuilder:
         check(description[1:], bool, bool, (str, float, type(None)))
         if any(type(item) not in (str, float, type(None)) for item in items):
             raise DeserializationError("an array of strings with something else in it")
-        self.work.copy(16 * len(items) + sum(len(item) for item in items if type(item) is str))
+        letters = sum(len(item) for item in items if type(item) is str)
+        self.work.spend(300 * len(items) + letters, 32 * len(items) + 4 * letters)
+        charge_unreal(shape, 16, 16 * len(items), self.work)
         array = np.array(items, build(description)).reshape(shape, order="F" if fortran else "C")
         array.flags.writeable = not readonly
         return array
@@ -184,6 +190,7 @@ class DataBuilder:
         array, code, shape, readonly = args
         if array.dtype.hasobject:
             raise DeserializationError("a memoryview of objects")
+        self.work.spend(2000 * (count_parts(array.dtype) + array.ndim), 100 * array.ndim)
         made: memoryview = memoryview(array)
         if code is not None:
             code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
@@ -217,7 +224,8 @@ class DataBuilder:
             if part is not None and (type(part) is not np.ndarray or part.shape != shape):
                 raise DeserializationError("a masked array whose parts do not fit")
         if data.dtype.names:
-            self.work.copy(64 * count_parts(data.dtype))
+            parts = count_parts(data.dtype)
+            self.work.spend(20_000 * parts, 400 * parts)
         if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
             raise DeserializationError("a mask that is none")
         if fill is not None and fill.dtype != data.dtype:
@@ -239,7 +247,7 @@ class DataBuilder:
                 f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
                 'stranger makes up, register it so; else load the message with trust="code"'
             )
-        self.work.go_through(weigh(args[1], self.work.for_decoders, self.closed, self.unfilled))
+        self._charge_decoder(canner.name, args[1])
         try:
             with self.work.decoding():
                 return uncan(args[1])
@@ -247,50 +255,62 @@ class DataBuilder:
             why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 
+    def _charge_decoder(self, name: str, state: Any) -> None:
+        time, memory = price_of_decoder(name)
+        self.work.spend(time, memory)
+        items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM, self.closed, self.unfilled)
+        self.work.spend(_ITEM * items + nbytes, 8 * items + nbytes)
+
+
+_ITEM: Final = 200
+"""Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
+
 
 def weigh(
     state: Any,
+    allowed: Allowed,
     most: int,
     closed: dict[int, Any] | None = None,
     unfilled: Mapping[int, Any] = MappingProxyType({}),
-) -> int:
-    """Count what a decoder may go through, and stop where it is more than `most`.
+) -> tuple[int, int]:
+    """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
 
     Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
     a little of the length of what other decoders have made, which they look at as a whole. Containers that a
     header could still add to are put in `closed`, by identity; arrays of objects in `unfilled` are refused.
 
-    >>> weigh([(1, 2), np.zeros(4)], 1000)
-    41
+    >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
+    (9, 32)
     """
-    total, rest, texts = 0, [state], set()
-    while rest and total <= most:
+    items, nbytes, rest, texts = 0, 0, [state], set()
+    while rest and items <= most:
         part = rest.pop()
-        total += 1
+        items += 1
         kind = type(part)
         if kind in _LEAVES:
             continue
         if kind is str:
-            total += 0 if id(part) in texts else len(part)
+            nbytes += 0 if id(part) in texts else len(part)
             texts.add(id(part))
         elif kind in _WALKED:
-            total += len(part)
+            items += len(part)
             if closed is not None and kind is not tuple and kind is not frozenset:
                 closed[id(part)] = part
-            if total <= most:
+            if items <= most:
                 rest.extend(part.values() if isinstance(part, dict) else part)
         elif kind is bytes:
-            total += len(part)
-        elif isinstance(part, np.ndarray):
-            total += part.nbytes
+            nbytes += len(part)
+        elif issubclass(kind, np.ndarray):
+            nbytes += part.nbytes
             if part.dtype.hasobject:
                 if not unfilled.keys().isdisjoint((id(part), id(part.base))):
                     raise DeserializationError("an array of objects without any")
-                if total <= most:
+                items += part.size
+                if items <= most:
                     rest.extend(part.ravel().tolist())
-        elif hasattr(kind, "__len__"):
-            total += _length(part) >> 6
-    return total
+        elif hasattr(kind, "__len__") and not allowed.has(kind):
+            items += _length(part) >> 6
+    return items, nbytes
 
 
 def _length(part: Any) -> int:

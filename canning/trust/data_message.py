@@ -7,7 +7,7 @@ from typing import Any
 
 from ..buffers import flat
 from ..building import Buffers
-from ..codecs import CODECS, decoded_lengths
+from ..codecs import decoded_lengths, made_by_decoding
 from ..errors import DeserializationError
 from ..reading import Options, Read, decode_frames
 from ..wire import Trailer, check_frames, parse
@@ -16,9 +16,14 @@ from .data_builder import DataBuilder
 from .work import Work
 
 
-def read_data(options: Options, head: bytes | memoryview, frames: list[Any]) -> Read:
-    """Read the first object of a message, of which frame 0 is `head`, as plain data."""
-    return _read_at(options, head, frames, 0, Work(options.limits))
+def read_data(
+    options: Options, head: bytes | memoryview, frames: list[Any], work: Work | None = None
+) -> Read:
+    """Read the first object of a message, of which frame 0 is `head`, as plain data.
+
+    `work` is the account of the message where it holds several objects.
+    """
+    return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
 
 
 def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
@@ -38,7 +43,8 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
     else:
         found = check_frames(trailer, frames[1 : trailer.frames])
         _check_size(size + _extent(trailer), limits)
-        work.decode(trailer.extensions.get(CODECS), len(trailer.lengths), options.codec, options.codecs)
+        if trailer.encoded:
+            work.decode(made_by_decoding(trailer.encoded, options.codec, options.codecs))
         parts = list(map(flat, decode_frames(options, trailer, found)))
         size += sum(map(len, parts))
     _check_size(size, limits)
@@ -75,7 +81,7 @@ class _Following(Sequence[memoryview]):
 
 def _extent(trailer: Trailer) -> int:
     """Count the bytes behind frame 0, on the wire or decoded, whichever are more."""
-    return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.extensions)))
+    return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.encoded)))
 
 
 def _check_size(size: int, limits: Limits) -> None:

@@ -10,8 +10,10 @@ NEWOBJ and never become part of an object. Time and memory are bounded by what a
 from __future__ import annotations
 
 import collections
+import datetime as dt
 import functools
 import uuid
+import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,16 +21,29 @@ import numpy as np
 
 from ..errors import DeserializationError
 from ..vocabulary import CALLS
-from . import Allowed, Limits, enum_member, kind_of, new_instance, refuse, refuse_name, set_fields
+from . import Allowed, Fields, Limits, enum_member, kind_of, new_instance, refuse, refuse_name
 from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
 from .plain import CONSTRUCTORS, SINGLETONS, set_uuid
+from .prices import PRICES
 from .work import Work
 
 _CONTAINERS: Final = frozenset(
     (list, dict, tuple, set, frozenset, slice, collections.OrderedDict, collections.deque)
 )
+_LEAVES: Final = frozenset(
+    (int, str, float, bool, bytes, type(None), np.ndarray, zoneinfo.ZoneInfo, dt.timezone)
+)
+"""What the state of a registered type may hold that makes it no deeper."""
+_NESTED: Final = 160
+"""Bytes of keeping how deep one container is."""
+_PAIR: Final = 105
+"""Bytes of a place in a dict that has just grown."""
+_FIRST: Final = 170
+"""Bytes of a dict that has items, beyond an empty one."""
+_ELEMENT: Final = 130
+"""Bytes of a place in a set that has just grown."""
 _FRAIL: Final = frozenset((slice, collections.deque))
 """Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
 _LATE: Final = 8
@@ -36,6 +51,15 @@ _LATE: Final = 8
 _NOT_ALONE: Final = _CONTAINERS | TOKENS
 """What a tuple may hold that makes it more than one value deep, or no value."""
 ARRAY: Final = (CALLS, "array")
+_NESTING: Final = frozenset((("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered")))
+"""Names of what makes objects that hold those they are made of."""
+_EACH: Final = 30
+"""Nanoseconds for each item or letter of an argument."""
+_INSTANCE: Final = 120
+"""Bytes of an instance of an allowed class."""
+_FIELD: Final = 40
+_FIELD_TIME: Final = 400
+"""Bytes and nanoseconds of each of its fields."""
 _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
@@ -48,6 +72,11 @@ CLASSES: Final[dict[tuple[str, str], type]] = {
     ("numpy.ma.core", "MaskedArray"): np.ma.MaskedArray,
 }
 """Classes that a message may name for what `calls.subclass`, `calls.masked` and NEWOBJ make of them."""
+
+
+def _to_look(cls: Any, args: tuple[Any, ...]) -> tuple[int, int]:
+    """Price a look for the member of an enum that has a value."""
+    return 300 * len(cls.__members__), 0
 
 
 class DataReader(StackMachine):
@@ -76,19 +105,19 @@ class DataReader(StackMachine):
         plain_array: MakeArray,
         closed: Mapping[int, Any],
     ) -> None:
-        super().__init__(data, limits, outside)
+        super().__init__(data, limits, outside, work)
         self.constructor = constructor
         self.plain_array = plain_array
         self.closed = closed
         self.allowed = allowed
-        self.keys = KeyGuard(limits, len(data))
+        self.keys = KeyGuard(limits, work)
+        self.fields: dict[type, Fields] = {}
         self.unbuilt: dict[int, Any] = {}
         self.held: set[int] = set()
         self.late = 0
         self.containers = _CONTAINERS
         self.frail = _FRAIL
         self.not_alone = _NOT_ALONE
-        self.work = work
 
     def _finish(self) -> Any:
         if self.unbuilt:
@@ -108,21 +137,35 @@ class DataReader(StackMachine):
         """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
         if id(container) in self.closed:
             raise DeserializationError("a container that grows after a decoder has checked it")
-        if self.containers.isdisjoint(map(type, items)):
+        containers = self.containers
+        if containers.isdisjoint(map(type, items)):
             return
-        depth = 1 + max(self.depths.get(id(item), 1) for item in items if type(item) in self.containers)
-        self._check_depth(depth)
-        self.depths[id(container)] = max(depth, self.depths.get(id(container), 1))
+        known = self.depths
+        self._set_depth(
+            container, 1 + max([known.get(id(item), 1) for item in items if type(item) in containers])
+        )
         if type(container) in self.frail and not self.frail.isdisjoint(map(type, items)):
             self._hold(container, items)
 
+    def _nests(self, kind: type) -> None:
+        """Count how deep instances of a type are from now on."""
+        if kind not in self.containers:
+            self.containers |= {kind}
+            self.not_alone |= {kind}
+
     def note_array(self, array: Any, items: list[Any]) -> None:
         """Keep how deep an array of objects is, and from now on that of all arrays."""
-        if np.ndarray not in self.containers:
-            arrays = frozenset((np.ndarray,))
-            self.containers, self.frail = self.containers | arrays, self.frail | arrays
-            self.not_alone = self.not_alone | arrays
+        self._nests(np.ndarray)
+        self.frail |= {np.ndarray}
         self._note_depth(array, items)
+
+    def _set_depth(self, container: Any, depth: int) -> None:
+        self._check_depth(depth)
+        before = self.depths.get(id(container), 0)
+        if depth > before:
+            self.depths[id(container)] = depth
+            if not before:
+                self.work.spend(0, _NESTED)
 
     def _hold(self, container: Any, items: Any) -> None:
         """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
@@ -195,9 +238,9 @@ class DataReader(StackMachine):
         if (type(target) is not dict and type(target) is not collections.OrderedDict) or len(items) % 2:
             raise TypeError
         self._note_depth(target, items)
-        keys, check = items[::2], self.keys.check
-        for key in keys:
-            check(target, key)
+        keys = items[::2]
+        self.work.memory -= _PAIR * len(keys) + (0 if target else _FIRST)
+        self.keys.check(target, keys)
         self.keys.put(target, keys, items[1::2])
 
     def _setitem(self) -> None:
@@ -219,17 +262,19 @@ class DataReader(StackMachine):
         self._no_tokens(items)
         made: set[Any] = set()
         self.keys.forget(made)
+        self.work.spend(0, _ELEMENT * len(items))
         self._fill_set(made, items)
         depth = self.depths.pop(id(made), None)
         frozen = frozenset(items)  # of a set it would take slots of its own
+        self.work.memory += _ELEMENT * len(items)
         self._push_new(frozen)
         if depth is not None:
             self.depths[id(frozen)] = depth
 
     def _fill_set(self, target: set[Any], items: list[Any]) -> None:
         self._note_depth(target, items)
-        for item in items:
-            self.keys.check(target, item)
+        self.work.memory -= _ELEMENT * len(items)
+        self.keys.check(target, items)
         self.keys.put(target, items)
 
     # -- calls -----------------------------------------------------------------------------------------
@@ -255,16 +300,19 @@ class DataReader(StackMachine):
             return
         make = CONSTRUCTORS.get((module, name)) or self.constructor(module, name)
         if make is not None:
-            found = Name(make, None, self.plain_array if (module, name) == ARRAY else None)
+            array = self.plain_array if (module, name) == ARRAY else None
+            found = Name(make, None, array, PRICES.get((module, name)), (module, name) in _NESTING)
         elif (module, name) in CLASSES:
             found = Name(None, CLASSES[module, name])
         else:
             cls = self.allowed.find(module, name)
             if cls is None:
                 raise refuse_name(module, name)
-            found = (
-                Name(functools.partial(enum_member, cls), cls) if kind_of(cls) == "enum" else Name(None, cls)
-            )
+            if kind_of(cls) == "enum":
+                found = Name(functools.partial(enum_member, cls), cls, None, functools.partial(_to_look, cls))
+            else:
+                found = Name(None, cls)
+                self._nests(cls)
         self.named = True
         self.stack.append(found)
 
@@ -278,10 +326,22 @@ class DataReader(StackMachine):
         name, args = self._call_of()
         if name.make is None or (type(args) is Arguments and not hasattr(name.make, "takes_classes")):
             raise refuse("a call of a class")
-        self.work.call(len(args) + sum(len(arg) for arg in args if type(arg) in _SIZED))
+        size = 0
+        for arg in args:
+            if type(arg) in _SIZED:
+                size += len(arg)
+        time, memory = (0, 0) if name.price is None else name.price(args)
+        self.work.spend(time + _EACH * size, memory + 2 * size)
         made = name.make(*args)
         self._push_new(made)
-        if type(made) is slice:
+        if name.nests:
+            self._note_made(made, args)
+
+    def _note_made(self, made: Any, args: tuple[Any, ...]) -> None:
+        """Keep how deep is what a call has made of its arguments."""
+        held = [item for arg in args for item in (arg if type(arg) is tuple else (arg,))]
+        if not _LEAVES.issuperset(map(type, held)):
+            self._nests(type(made))
             self._note_depth(made, args)
 
     def _newobj(self) -> None:
@@ -291,20 +351,32 @@ class DataReader(StackMachine):
         if name.cls is uuid.UUID:
             made: Any = object.__new__(uuid.UUID)
         else:
+            self.work.spend(0, _INSTANCE + 8 * len(args))
             made = new_instance(name.cls, args)
+        self._push_new(made)
         if type(made) is uuid.UUID or kind_of(name.cls) == "fields":
             self.unbuilt[id(made)] = made
-        self._push_new(made)
+        else:
+            self._note_depth(made, args)
 
     def _build(self) -> None:
         state, obj = self._pop(), self.stack[-1]
         self._no_tokens((state,))
         if type(obj) is collections.OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
+            self.work.spend(0, _INSTANCE + 8 * len(state))
+            self._note_depth(obj, (state,))
             obj._metadata = state["_metadata"]  # type: ignore[attr-defined] # of torch's state_dict
             return
         if self.unbuilt.pop(id(obj), None) is None:
             raise refuse("the state of an object that has none")
-        (set_uuid if type(obj) is uuid.UUID else set_fields)(obj, state)
+        if type(obj) is uuid.UUID:
+            set_uuid(obj, state)
+            return
+        kind = type(obj)
+        fields = self.fields.get(kind) or self.fields.setdefault(kind, Fields(kind))
+        self.work.spend(_FIELD_TIME * len(fields.names), _FIELD * len(fields.names))
+        fields.set(obj, state)
+        self._set_depth(obj, self.depths.get(id(state), 1))
 
 
 _STEPS: Final[dict[int, str]] = {
@@ -348,4 +420,17 @@ _STEPS: Final[dict[int, str]] = {
     0x62: "_build",
 }
 """The opcodes that are read, besides those in the loop itself; any other refuses the message."""
-DataReader.STEPS = {code: getattr(DataReader, name) for code, name in _STEPS.items()}
+_TAKES: Final[dict[str, int]] = {
+    "_empty_list": 64,
+    "_empty_dict": 72,
+    "_empty_set": 232,
+    "_frozenset": 232,
+    "_tuple": 56,
+    "_tuple1": 56,
+    "_tuple2": 64,
+    "_tuple3": 72,
+    "_append": 40,
+    "_reduce": 72,
+}
+"""Bytes that opcodes take, besides 8 for each item, where they are more than their own bytes are good for."""
+DataReader.STEPS = {code: (getattr(DataReader, name), _TAKES.get(name, 0)) for code, name in _STEPS.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import datetime as dt
 import decimal
 import enum
@@ -18,6 +17,7 @@ import numpy as np
 from ..errors import DeserializationError
 from . import Limits, kind_of
 from .probing import Watch
+from .work import Work
 
 _SAFE: Final = frozenset((str, bytes, bool, float, type(None)))
 """Types whose hash a stranger cannot steer, or only for a few values."""
@@ -25,12 +25,12 @@ _PRIME: Final = (1 << 61) - 1
 """Ints below this are their own hash."""
 _COLLISIONS: Final = 64
 """Keys of one container that may have the same hash; honest data has two or three."""
-_SEEDED: Final = frozenset((str, bytes, bool, type(None)))
-"""Types of keys of which nobody can choose where in a container they come to lie, or only for a few."""
+_TEXT: Final = frozenset((str, bytes))
+_COUNTS: Final = 400
+_COUNTED: Final = 150
+"""Bytes of counting the keys of one container by their hashes, and of each."""
 _MANY: Final = 5000
 """Keys from which a container is watched: of fewer, that all lie in each other's way costs 20 ms at most."""
-_WEIGHT: Final = 64
-"""Bytes of a number that weigh as much as one value: to hash a Decimal of 4300 digits takes 30 µs."""
 _KEYS: Final = frozenset(
     (
         *(str, bytes, bool, float, type(None), int, complex, range, uuid.UUID, tuple, frozenset),
@@ -52,15 +52,12 @@ _ELSEWHERE: Final = frozenset(
 
 
 class KeyGuard:
-    """Refuse keys whose hashing or comparing could take longer than they are.
+    """Refuse keys whose hashing or comparing could take longer than they are; `work` is the account."""
 
-    `size` is that of the header: all keys together may weigh some 16 times as much.
-    """
-
-    def __init__(self, limits: Limits, size: int) -> None:
+    def __init__(self, limits: Limits, work: Work) -> None:
         self.limits = limits
-        self.budget = 1000 + 16 * size
-        self.hashes: dict[int, collections.Counter[int]] = {}
+        self.work = work
+        self.hashes: dict[int, dict[int, int]] = {}
         self.watches: dict[int, Watch] = {}
 
     def forget(self, container: Any) -> None:
@@ -82,47 +79,81 @@ class KeyGuard:
         else:
             container.update(zip(keys, values, strict=True))
 
-    def check(self, container: Any, key: Any) -> None:
-        """Raise `DeserializationError` unless a key may go into a container."""
-        kind = type(key)
-        if kind in _SAFE or (kind is int and -_PRIME < key < _PRIME):
+    def check(self, container: Any, keys: list[Any]) -> None:
+        """Raise `DeserializationError` unless keys may go into a container.
+
+        Text is on the account by its letters: where it is there already, the two are compared to their end.
+        """
+        if _TEXT.issuperset(map(type, keys)):
+            self.work.time -= sum(map(len, keys))
+            if self.work.time < 0:
+                self.work.refuse()
             return
-        weight, hashed = weigh(key, self.limits), 0
-        if weight <= self.budget:
-            counts = self.hashes.setdefault(id(container), collections.Counter())
-            hashed = hash(key)
-            counts[hashed] += 1
-            if counts[hashed] > _COLLISIONS:
-                raise DeserializationError("keys that were made to collide")
-            weight *= counts[hashed]  # it is compared with the others
-        self.budget -= weight
-        if self.budget < 0:
-            raise DeserializationError("keys that weigh more than the whole header")
+        letters = 0
+        for key in keys:
+            kind = type(key)
+            if kind in _TEXT:
+                letters += len(key)
+            elif kind not in _SAFE and not (kind is int and -_PRIME < key < _PRIME):
+                self._check(container, key)
+        self.work.spend(letters, 0)
+
+    def _check(self, container: Any, key: Any) -> None:
+        price = weigh(key, self.limits)
+        counts = self.hashes.get(id(container))
+        if counts is None:
+            counts = self.hashes[id(container)] = {}
+        self.work.spend(price, _COUNTED if counts else _COUNTS)
+        hashed = hash(key)
+        count = counts[hashed] = counts.get(hashed, 0) + 1
+        if count > _COLLISIONS:
+            raise DeserializationError("keys that were made to collide")
+        self.work.spend(price * count, 0)  # it is compared with the others
 
 
 def weigh(key: Any, limits: Limits) -> int:
-    """Count the values that a key consists of, shared ones each time; refuse what may be no key.
+    """Price hashing or comparing a key, in nanoseconds, shared parts each time; refuse what may be none.
 
     Hashing a tuple goes into all that it holds, and remembers nothing.
     """
-    weight, bulk, rest = 0, 0, [(key, 1)]
+    weight, price, rest = 0, 0, [(key, 1)]
     while rest:
         item, depth = rest.pop()
         weight += 1
         kind = type(item)
-        if kind in (tuple, frozenset) or kind_of_tuple(kind):
-            rest.extend((part, depth + 1) for part in item)
-        elif isinstance(item, np.dtype) and item.fields:
-            rest.extend((field[0].base, depth + 1) for field in item.fields.values())
-        elif kind not in _SEEDED:
-            bulk += sys.getsizeof(item) // _WEIGHT
         if not may_be_key(kind):
             raise DeserializationError(f"a key of type {kind.__name__}")
+        price += 200 + price_of(item, kind)
+        if issubclass(kind, tuple):
+            rest.extend([(part, depth + 1) for part in tuple.__iter__(item)])
+        elif kind is frozenset:
+            rest.extend([(part, depth + 1) for part in item])
+        elif issubclass(kind, np.dtype) and item.fields:
+            rest.extend([(field[0].base, depth + 1) for field in item.fields.values()])
         if weight + len(rest) > limits.key_weight or depth > limits.depth:
             raise DeserializationError(
                 f"a key heavier than this reader's limit, key_weight={limits.key_weight}"
             )
-    return weight + bulk
+    return price
+
+
+def price_of(item: Any, kind: type[Any]) -> int:
+    """Price hashing or comparing one part of a key beyond the 200 nanoseconds of any, by its size."""
+    if kind in _TEXT:
+        return len(item)
+    if kind is int:
+        return int(item.bit_length()) >> 3
+    if kind is fractions.Fraction:  # its hash is a power modulo a prime
+        bits = int(item.numerator.bit_length() + item.denominator.bit_length())
+        return 5000 + (bits >> 2)
+    if kind is range:
+        bits = sum(abs(end).bit_length() for end in (item.start, item.stop, item.step))
+        return 500 + (bits >> 1) + bits * bits // 1000
+    if issubclass(kind, pathlib.PurePath):
+        return 5000 + 20 * len(str(item))
+    if kind in _SAFE or issubclass(kind, tuple):
+        return 0
+    return 2000 + 4 * sys.getsizeof(item)
 
 
 def may_be_key(kind: type) -> bool:

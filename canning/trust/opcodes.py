@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 from ..errors import CanningError, DeserializationError
 from . import NO_HEADER, Limits, refuse
 from .fused import ArrayCalls, MakeArray
+from .prices import Price
+from .work import Work
 
 _U16: Final = struct.Struct("<H")
 _U8: Final = struct.Struct("<B")
@@ -27,6 +29,8 @@ class Name(NamedTuple):
     make: Callable[..., Any] | None
     cls: type | None
     array: MakeArray | None = None
+    price: Price | None = None
+    nests: bool = False
 
 
 class Arguments(list[Any]):
@@ -43,18 +47,21 @@ class StackMachine:
         data, at: the header, and how far it is read.
         limits: bounds.
         outside: pickle's own out-of-band buffers.
+        work: the account of what reading takes.
         stack, marks, memo: pickle's.
         named: whether the header has asked for any name yet; none can be where it must not be before.
         depths: how deep containers are that hold others, by identity.
     """
 
-    STEPS: ClassVar[dict[int, Callable[[Any], None]]] = {}
+    STEPS: ClassVar[dict[int, tuple[Callable[[Any], None], int]]] = {}
+    """What each opcode does, and the bytes that it takes where its own bytes are not good for them."""
 
-    def __init__(self, data: bytes, limits: Limits, outside: Iterator[memoryview]) -> None:
+    def __init__(self, data: bytes, limits: Limits, outside: Iterator[memoryview], work: Work) -> None:
         self.data = data
         self.at = 0
         self.limits = limits
         self.outside = outside
+        self.work = work
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: list[Any] = []
@@ -76,6 +83,7 @@ class StackMachine:
     def _run(self) -> Any:
         data, stack, memo, steps = self.data, self.stack, self.memo, self.STEPS
         most, push, remember = self.limits.nodes, self.stack.append, self.memo.append
+        memories, work = self.limits.memo, self.work
         at, nodes, size = 0, 0, len(data)
         while True:
             code = data[at]
@@ -120,16 +128,28 @@ class StackMachine:
                     raise DeserializationError(NO_HEADER)
                 if step is None:
                     raise refuse(f"pickle's opcode 0x{code:02x}, which is not one of plain data")
+                run, takes = step
+                if takes:
+                    work.memory -= takes
+                    if work.memory < 0 or len(memo) > memories:
+                        self._too_much()
                 self.at = at
-                step(self)
+                run(self)
                 at = self.at
             nodes += 1
-            if nodes > most or len(memo) > self.limits.memo:
+            if nodes > most:
                 raise DeserializationError(f"more values than this reader's limit, nodes={most}")
+
+    def _too_much(self) -> None:
+        if len(self.memo) > self.limits.memo:
+            raise DeserializationError(f"more values than this reader's limit, memo={self.limits.memo}")
+        self.work.refuse()
 
     def _finish(self) -> Any:
         if len(self.stack) != 1 or self.marks:
             raise DeserializationError("the header ends with something unfinished")
+        if len(self.memo) > self.limits.memo:
+            self._too_much()
         if self.at != len(self.data):
             raise DeserializationError(f"{len(self.data) - self.at} bytes stand behind the header's pickle")
         self._no_tokens(self.stack)

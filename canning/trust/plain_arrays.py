@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from ..buffers import flat
 from ..errors import DeserializationError
 from .plain import check
 from .plain_dtypes import Dtypes, Shape, checked_shape
+from .work import Work
 
 
 def check_fit(shape: Any, layout: Any, itemsize: int, size: int) -> None:
@@ -23,20 +23,36 @@ def check_fit(shape: Any, layout: Any, itemsize: int, size: int) -> None:
         raise DeserializationError(f"an array that does not fit its {size} bytes")
 
 
-def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, spend: Callable[[int], None]) -> Any:
-    """View memory as the array that `args` describe: shape, dtype, layout, read-only flag.
+def charge_unreal(shape: Shape, itemsize: int, size: int, work: Work) -> None:
+    """Count what an array seems to have beyond its memory, and whoever copies or lists it gets.
 
-    `spend` is told of bytes that must be copied for the sake of alignment.
+    These are the elements of broadcast axes, those of no bytes, and the rows of arrays without elements.
     """
+    total = math.prod(shape)
+    if total and itemsize:
+        unreal = max(0, total * itemsize - size)
+    else:
+        unreal = _NOTHING * math.prod(length for length in shape if length) if len(shape) > 1 or total else 0
+    if unreal:
+        work.spend(unreal, unreal)
+
+
+_NOTHING: Final = 8
+"""Bytes of an element without any."""
+
+
+def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, work: Work) -> Any:
+    """View memory as the array that `args` describe: shape, dtype, layout, read-only flag."""
     check(args, tuple, (str, tuple), (tuple, type(None)), bool, optional=2)
     shape, dtype = checked_shape(args[0]), dtypes.build(args[1])
     layout = args[2] if len(args) > 2 else None
     size = flat(memory).nbytes
     check_fit(shape, layout, dtype.itemsize, size)
     readonly = len(args) > 3 and args[3]
+    charge_unreal((*shape, *dtype.shape), dtype.base.itemsize, size, work)
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
     if not array.flags.aligned or (layout is not None and not dtype.itemsize):
-        spend(2 * size)
+        work.spend(2 * size, 2 * size)
         return view_array(memory if size else bytearray(1), shape, dtype, layout, readonly)
     if readonly:
         array.flags.writeable = False

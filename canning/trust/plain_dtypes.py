@@ -96,6 +96,10 @@ class Dtypes:
         item, count, height = self._parts(parts[0], depth + 1)
         if math.prod(shape) * max(item.itemsize, 1) > _ITEM:
             raise DeserializationError("a dtype whose elements are larger than numpy allows")
+        if not item.itemsize:  # numpy goes through elements of no bytes, too
+            count *= max(1, math.prod(shape))
+            if count > _PARTS:
+                raise DeserializationError("a dtype of too many parts, or too deep")
         return np.dtype((item, shape)), count + 1, height + 1
 
     def _struct(self, parts: tuple[Any, ...], depth: int) -> Built:
