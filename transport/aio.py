@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import Any, Literal, TypedDict, Unpack, overload
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
 import numpy.typing as npt
 import zmq
@@ -219,6 +220,14 @@ class Channel(Conversation):
         self._news = asyncio.Event()
         self._taken: deque[list[zmq.Frame]] = deque()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     async def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
         """Send objects as one message under one signature.
 
@@ -260,7 +269,14 @@ class Channel(Conversation):
                 step = steps.send(result)
             except StopIteration as done:
                 return done.value
-            result = await (self._push(step) if isinstance(step, Push) else self._pull(step))
+            if isinstance(step, Push):
+                result = None
+                try:
+                    await self._push(step)
+                except (zmq.Again, asyncio.CancelledError) as error:
+                    steps.throw(error)
+            else:
+                result = await self._pull(step)
 
     async def _push(self, step: Push) -> None:
         parts = step.parts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import zmq
 import zmq.asyncio
@@ -30,7 +31,7 @@ class Channel(Conversation):
 
     Args:
         socket: any ``zmq.Socket`` of these types, or an end of `fake_pair`. It is the channel's alone from
-            here on, and used by one thread at a time.
+            here on, and used by one thread at a time; the channel is a context manager that closes it.
         key: what both sides know: `bytes` of 16 or more, or the path of a file that holds them. Of several
             the first signs, and each is accepted. None takes that of `serializer`.
         serializer: how objects become frames and frames objects; the default one of ``canning`` if None.
@@ -66,6 +67,14 @@ class Channel(Conversation):
         if isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is an asyncio socket: use transport.aio.Channel(...)")
         super().__init__(socket, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
         """Send objects as one message under one signature.
@@ -120,7 +129,8 @@ class Channel(Conversation):
         Raises:
             RefusedMessage: a message came that nobody with the key meant for here and now.
             MessageError: a message came and is not what was asked for.
-            PeerRefused: the other side has not read the last message that was sent to it.
+            PeerRefused: the other side was replaced, and has not read the last message that was sent to it.
+            SessionLost: the other side has forgotten this one, and cannot know whether it has read that.
             TransportTimeout: the time ran out.
             TransportError: this socket only sends.
         """
@@ -141,7 +151,10 @@ class Channel(Conversation):
                 return done.value
             if isinstance(step, Push):
                 result = None
-                self._push(step, deadline)
+                try:
+                    self._push(step, deadline)
+                except zmq.Again as error:
+                    steps.throw(error)
             else:
                 result = self._pull(step, deadline)
 

@@ -7,6 +7,7 @@ one protocol, and nothing here waits.
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Generator
 from typing import Any, Final, NamedTuple
@@ -14,12 +15,12 @@ from typing import Any, Final, NamedTuple
 import zmq
 
 from canning import Serializer, default_serializer
-from canning.errors import AuthenticationError
+from canning.errors import AuthenticationError, CanningError
 from canning.secret import KeyOption, as_keys
 from canning.wire import CHANNEL, extension, parse
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
-from .errors import MessageError, PeerRefused, TransportError
+from .errors import MessageError, PeerRefused, SessionLost, TransportError
 from .framing import COPY_BELOW, Frame, Outgoing, authenticate, pack, read, refused, take
 from .reading import Reading, reading
 from .sessions import (
@@ -28,8 +29,11 @@ from .sessions import (
     HELLO,
     REFUSED,
     WELCOME,
+    Answer,
     Arrivals,
+    Count,
     Note,
+    Refusal,
     Sessions,
     UnknownSession,
     unpack_note,
@@ -118,13 +122,17 @@ class Conversation:
         self._sessions = Sessions(sessions)
         start = time.time() if not_before is None else not_before
         self._arrivals = Arrivals(sessions, max_age, start)
-        self._sent = 0
-        self._inbox: deque[Arrived] = deque()
+        self._sent = Count()
+        self._inbox: deque[Arrived | TransportError] = deque()
         self.lost = 0
         self.refused = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.socket!r}>"
+
+    def close(self) -> None:
+        """Close the socket, which waits for what was sent as it is set (``LINGER``)."""
+        self.socket.close()
 
     # -- to send
 
@@ -134,18 +142,21 @@ class Conversation:
             raise TransportError(f"{self!r} only receives")
         leading = prefix_frames(prefix)
         if self._kind in SENDERS:
-            note = Note(CAST, self._sessions.id, counter=self._sent + 1, time=time.time_ns())
+            count = self._sent
+            note = Note(CAST, self._sessions.id, counter=count.take(), time=time.time_ns())
+        else:
+            place = self._place(leading)
+            yield from self._agreeing(place, leading)
+            route = self._sessions.route(place)
+            assert route is not None
+            count = route.count
+            note = self._sessions.data(place, route)
+        try:
             message = self._pack(objects, leading, note)
             yield Push(message.parts)
-            self._sent += 1
-            return message.tracker
-        place = self._place(leading)
-        yield from self._agreeing(place, leading)
-        route = self._sessions.route(place)
-        assert route is not None
-        message = self._pack(objects, leading, self._sessions.data(route))
-        yield Push(message.parts)
-        route.counter += 1
+        except (CanningError, zmq.Again, CancelledError):  # of these it is known that nothing was sent
+            count.give_back(note.counter)
+            raise
         return message.tracker
 
     def _agreeing(self, place: bytes, prefix: list[bytes]) -> Steps:
@@ -166,10 +177,13 @@ class Conversation:
 
     def _keeping(self, received: list[zmq.Frame]) -> Steps:
         """Take in a message that came in place of an answer."""
+        arrived: Arrived | TransportError | None
         try:
             arrived = yield from self._taking(received)
-        except (MessageError, PeerRefused):
+        except MessageError:  # it was counted
             return
+        except (PeerRefused, SessionLost) as error:
+            arrived = error
         if arrived is not None:
             if len(self._inbox) >= WAITING:
                 raise TransportError(
@@ -202,7 +216,10 @@ class Conversation:
         arrived = None
         while arrived is None:
             if self._inbox:
-                arrived = self._inbox.popleft()
+                kept = self._inbox.popleft()
+                if isinstance(kept, TransportError):
+                    raise kept
+                arrived = kept
                 break
             received = yield Pull()
             if received is not None:
@@ -223,9 +240,12 @@ class Conversation:
             return (yield from self._obeying(note, frames, prefix))
         except (AuthenticationError, MessageError) as error:
             self.refused += 1
-            # A REP has to answer whatever came, and who was forgotten should know.
-            if self._kind == zmq.REP or isinstance(error, UnknownSession):
-                yield Push(self._control(prefix, self._sessions.refusal(note)), control=True)
+            # Who was forgotten should know. A REP has to answer whatever came, but must not say of what it
+            # has read, or cannot know, that it is unread.
+            unknown = isinstance(error, UnknownSession)
+            if unknown or self._kind == zmq.REP:
+                notice = self._sessions.refusal(note if unknown else None)
+                yield Push(self._control(prefix, notice), control=True)
             if isinstance(error, MessageError):
                 raise
             raise refused(frames, prefix, error) from error
@@ -248,13 +268,34 @@ class Conversation:
         if note.kind == HELLO:
             yield Push(self._control(prefix, self._sessions.welcome(note)), control=True)
         elif note.kind == WELCOME:
-            if self._sessions.answered(place, note):
-                self._changed()
-            elif self._kind == zmq.REQ:
-                raise AuthenticationError("it answers nothing that was asked")
-        elif self._sessions.forget(place, note) or self._kind == zmq.REQ:
-            raise PeerRefused(f"the other side of {self!r} did not read the last message: send it again")
+            self._answered(self._sessions.answered(place, note))
+        else:
+            yield from self._refused(self._sessions.refused(place, note), place, prefix)
         return None
+
+    def _answered(self, answer: Answer) -> None:
+        """Go on when an answer to a HELLO has come."""
+        self._changed()
+        if answer is Answer.REPLACED:
+            raise PeerRefused(
+                f"another channel is at the other side of {self!r} now, which has not read the last message: "
+                "send it again"
+            )
+        if self._kind == zmq.REQ and answer is not Answer.WELCOME:
+            raise AuthenticationError("it does not answer the request, which may have been read")
+
+    def _refused(self, refusal: Refusal, place: bytes, prefix: list[bytes]) -> Steps:
+        """Find out what to do when a message was refused."""
+        if refusal is Refusal.LOST:
+            raise SessionLost(
+                f"the other side of {self!r} has forgotten this session, and whether it has read the last "
+                "message is not known: the next one begins another session; let the other side remember more "
+                "(sessions=)"
+            )
+        if refusal is Refusal.DOUBT:  # ask who is there; the answer comes like any other message
+            yield Push(self._control(prefix, self._sessions.hello(place)), control=self._kind != zmq.REQ)
+        elif self._kind == zmq.REQ:
+            raise AuthenticationError("it does not answer the request, which may have been read")
 
     def _reading(self, many: bool, g: dict[str, Any] | None, writable: bool, alias: bool) -> Reading:
         return reading(

@@ -38,9 +38,17 @@ class RefusedMessage(MessageError, AuthenticationError):
 
 
 class PeerRefused(TransportError):
-    """Say that the other side of a channel has not read what was sent of late: send it again.
+    """Say that the other side of a channel has not read the last message that was sent to it: send it again.
 
-    It began anew since, or has forgotten this session; the next message makes another one.
+    It was made anew since, or replaced by another. The one before will never be sent anything again, so that
+    none reads a message twice, whatever somebody on the way does.
+    """
+
+
+class SessionLost(TransportError):
+    """Say that the other side of a channel has forgotten this one; the next message makes another session.
+
+    Whether it has read the last message is not known: to send that again might have it read twice.
     """
 
 

@@ -10,7 +10,10 @@ is not a recording:
 * Where only one side can send, messages carry the sender's identity, the time, and a counter. What is older
   than `max_age` is refused, so that a sender needs to be remembered for that long only. (`Arrivals`)
 
-Both tables are bounded, and only signed messages change them.
+Both tables are bounded, and only signed messages change them. A HELLO changes none, since it may be a copy:
+a number that was given out is only counted, and remembered when the first message with it comes.
+
+``docs/channel.md`` has the whole protocol and what was checked of it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import secrets
 import struct
 import time
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from canning.errors import AuthenticationError
@@ -70,14 +74,33 @@ class UnknownSession(AuthenticationError):
     """Say that a message is for a session that is over, or was forgotten."""
 
 
+class Count:
+    """Count messages; a number that may have been used is never used again."""
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def take(self) -> int:
+        """Give the next number."""
+        self.last += 1
+        return self.last
+
+    def give_back(self, number: int) -> None:
+        """Say that nothing was sent with a number."""
+        if self.last == number:
+            self.last -= 1
+
+
 class Route:
-    """Where to send: an identity and a number there, our number for the way back, and the last counter."""
+    """Where to send: an identity and a number there, our number for the way back, and what was sent."""
 
-    __slots__ = ("counter", "number", "peer", "reply")
+    __slots__ = ("count", "number", "peer", "reply")
 
-    def __init__(self, note: Note, counter: int) -> None:
+    def __init__(self, note: Note, last: int) -> None:
         self.peer, self.number, self.reply = note.sender, note.reply, note.number
-        self.counter = counter
+        self.count = Count(last)
 
 
 class Sessions:
@@ -85,8 +108,9 @@ class Sessions:
 
     >>> here, there = Sessions(10), Sessions(10)
     >>> hello = here.hello(b"")
-    >>> here.learn(b"", there.welcome(hello))
-    >>> note = here.data(here.route(b""))
+    >>> here.answered(b"", there.welcome(hello))
+    <Answer.WELCOME: 1>
+    >>> note = here.data(b"", here.route(b""))
     >>> there.accept(note)
     0
     >>> there.accept(note)
@@ -98,88 +122,129 @@ class Sessions:
     def __init__(self, limit: int) -> None:
         self.id = secrets.token_bytes(16)
         self.limit = limit
-        self._issued = secrets.randbits(62)  # so that no number is that of a channel before this one
-        self._open: dict[int, None] = {}  # numbers given out that nobody has used yet, oldest first
-        self._seen: dict[int, int] = {}  # number to counter, least recently used first
+        self._first = self._issued = secrets.randbits(62)  # no number is that of a channel before this one
+        self._seen: dict[
+            tuple[int, bytes], int
+        ] = {}  # number and sender to counter, least recently used first
         self._hellos: dict[bytes, int] = {}  # place to the number in a HELLO without an answer
         self._places: dict[bytes, Route] = {}
         self._routes: dict[tuple[bytes, int], Route] = {}
         self._base = 0  # no counter of a route that was forgotten is above it
+        self._sent_to: dict[bytes, bytes] = {}  # place to who was sent the last message there
+        self._replaced: dict[bytes, None] = {}  # who was found to be replaced, and is never sent to again
 
     # -- to send
 
     def hello(self, place: bytes) -> Note:
         """Make the note that asks who is at a place; the same number until there is an answer."""
         number = self._hellos.get(place)
-        if number is None or number not in self._open:
-            number = _keep(self._hellos, place, self._issue(), self.limit)
+        if number is None:
+            self._issued += 1
+            number = _keep(self._hellos, place, self._issued, self.limit)
         return Note(HELLO, self.id, reply=number)
 
     def route(self, place: bytes) -> Route | None:
         """Tell where to send to reach a place, where that is known."""
         return self._places.get(place)
 
-    def data(self, route: Route) -> Note:
-        """Make the note of the next message; `route.counter` has to be set to its counter when it went."""
-        return Note(DATA, self.id, route.peer, route.number, route.reply, route.counter + 1)
+    def data(self, place: bytes, route: Route) -> Note:
+        """Make the note of the next message, which takes its number whatever becomes of it."""
+        _keep(self._sent_to, place, route.peer, self.limit)
+        return Note(DATA, self.id, route.peer, route.number, route.reply, route.count.take())
 
     def refusal(self, note: Note | None) -> Note:
-        """Make the note which says that a message was not read; None for one that nobody knows who sent."""
+        """Make the note that names a message which is for no session here; None where it cannot be named."""
         if note is None:
             return Note(REFUSED, self.id)
-        return Note(REFUSED, self.id, note.sender, note.number)
+        return Note(REFUSED, self.id, note.sender, note.number, counter=note.counter)
 
-    def forget(self, place: bytes, refusal: Note) -> bool:
-        """Forget the route to a place where a refusal is about that; False where it is not."""
+    def refused(self, place: bytes, refusal: Note) -> Refusal:
+        """Say what a refusal means; where the peer itself has sent it, its session is forgotten."""
         route = self._places.get(place)
-        if route is None or (refusal.receiver, refusal.number) != (self.id, route.number):
-            return False
+        named = route is not None and 0 < refusal.counter <= route.count.last
+        if route is None or not named or (refusal.receiver, refusal.number) != (self.id, route.number):
+            return Refusal.OTHER
+        if refusal.sender != route.peer:
+            return Refusal.DOUBT
         del self._places[place]
-        return True
+        return Refusal.LOST
 
     # -- to receive
 
     def welcome(self, hello: Note) -> Note:
         """Answer a HELLO."""
-        return Note(WELCOME, self.id, hello.sender, hello.reply, self._issue())
+        self._issued += 1
+        return Note(WELCOME, self.id, hello.sender, hello.reply, self._issued)
 
-    def answered(self, place: bytes, welcome: Note) -> bool:
-        """Take the answer to a HELLO; False where it is to none that waits."""
+    def answered(self, place: bytes, welcome: Note) -> Answer:
+        """Take the answer to a HELLO, and say what it means."""
         if welcome.receiver != self.id or self._hellos.get(place) != welcome.number:
-            return False
+            return Answer.OTHER
         del self._hellos[place]
+        route = self._places.get(place)
+        if route is None:
+            self.learn(place, welcome)
+            return Answer.WELCOME
+        if route.peer == welcome.sender or welcome.sender in self._replaced:
+            return Answer.SAME
+        # What was sent to the one before may have been read by it. So that nobody reads it twice if it is
+        # sent again, nothing is sent there any more, whatever others say.
+        _keep(self._replaced, route.peer, None, self.limit)
         self.learn(place, welcome)
-        return True
+        return Answer.REPLACED if self._sent_to.get(place) == route.peer else Answer.WELCOME
 
     def accept(self, note: Note) -> int:
         """Accept a message once, and count those that are missing before it.
 
         Raises `AuthenticationError` for what was seen, or came out of order, and `UnknownSession`.
         """
-        last = self._seen.get(note.number, 0)
-        if note.receiver != self.id or not (last or note.number in self._open):
+        last = self._seen.get((note.number, note.sender), 0)
+        if note.receiver != self.id or not (last or self._first < note.number <= self._issued):
             raise UnknownSession(
                 "it is meant for a session that is over: a recording, or one side began anew"
             )
         if note.counter <= last:
             raise AuthenticationError("it was received before, or a later one was")
-        self._open.pop(note.number, None)
-        _keep(self._seen, note.number, note.counter, self.limit)
+        if len(self._seen) >= self.limit and not last:
+            # What was used must not be new again: no number up to the one that is forgotten is.
+            self._first = max(self._first, next(iter(self._seen))[0])
+        _keep(self._seen, (note.number, note.sender), note.counter, self.limit)
         return note.counter - last - 1
 
     def learn(self, place: bytes, note: Note) -> None:
         """Remember how to answer who has just proved to be there."""
+        if note.sender in self._replaced:
+            return
         key = note.sender, note.reply
         route = self._routes.get(key) or Route(note, self._base)
         if key not in self._routes and len(self._routes) >= self.limit:
-            self._base = max(self._base, next(iter(self._routes.values())).counter)
+            self._base = max(self._base, next(iter(self._routes.values())).count.last)
         _keep(self._routes, key, route, self.limit)
         _keep(self._places, place, route, self.limit)
 
-    def _issue(self) -> int:
-        self._issued += 1
-        _keep(self._open, self._issued, None, self.limit)
-        return self._issued
+
+class Refusal(Enum):
+    """What a refusal means to who gets it."""
+
+    OTHER = 0
+    """Nothing: it is about no message of the present session."""
+    LOST = 1
+    """The peer has forgotten the session, and cannot know what of it was read."""
+    DOUBT = 2
+    """Somebody else got the message: the peer was replaced, or somebody on the way has sent a copy there."""
+
+
+class Answer(Enum):
+    """What an answer to a HELLO means to who gets it."""
+
+    OTHER = 0
+    """Nothing: it is to none that waits."""
+    WELCOME = 1
+    """There is a session now."""
+    SAME = 2
+    """The peer is there as before."""
+    REPLACED = 3
+    """Another one is there, which has not read the last message that was sent to this place."""
 
 
 def _keep(table: dict[Any, Any], key: Any, value: Any, limit: int) -> Any:

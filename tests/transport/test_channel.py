@@ -251,6 +251,12 @@ class Line:
             self.deliver(frames)
         assert self.there.refused == before + 1
 
+    def asks(self, refusal: list[bytes]) -> None:
+        """Give a refusal to here, which asks who is there."""
+        self.ends[1].send_multipart(refusal)
+        with pytest.raises(TransportTimeout):
+            self.here.recv(timeout=0)
+
     def restart(self) -> None:
         self.there = Channel(self.ends[1], key=KEY, **self.options)
 
@@ -325,13 +331,19 @@ def test_a_channel_made_anew_refuses_recordings_and_the_session_begins_anew() ->
     line.restart()
     line.refuses(read, "session that is over")
     line.refuses(unread, "session that is over")
+    refusals = [line.ends[0].recv_multipart() for _ in range(2)]
+    line.asks(refusals[0])
+    with pytest.raises(TransportTimeout):
+        line.there.recv(timeout=0)  # answers that
     with pytest.raises(PeerRefused, match="send it again"):
         line.here.recv(timeout=10)
-    notice = line.ends[0].recv_multipart()
-    agree(line.here, line.there)
-    line.ends[1].send_multipart(notice)
-    with pytest.raises(TransportTimeout):  # one of the session before says nothing about this one
-        line.here.recv(timeout=0)
+    assert line.deliver(line.send("unread")) == "unread"
+    for refusal in refusals:  # those of the session before say nothing about this one
+        line.ends[1].send_multipart(refusal)
+        with pytest.raises(TransportTimeout):
+            line.here.recv(timeout=0)
+    with pytest.raises(zmq.Again):
+        line.ends[1].recv_multipart(zmq.NOBLOCK)
     line.refuses(read)
     assert line.deliver(line.send("next")) == "next"
 
@@ -360,6 +372,181 @@ def test_recorded_handshakes_lead_nowhere() -> None:
     ends[1].send_multipart(welcome)
     with pytest.raises(TransportTimeout):
         anew.send(4, timeout=0.01)  # the recorded WELCOME is not the answer to its HELLO
+
+
+class Wires:
+    """Channels with one key, each at the end of a wire whose other end is the attacker's."""
+
+    def __init__(self, names: str, **options: Any) -> None:
+        self.wires: dict[str, Any] = {}
+        self.channels: dict[str, Channel] = {}
+        self.read: list[tuple[str, Any]] = []
+        self.told: list[str] = []
+        for name in names:
+            end, self.wires[name] = fake_pair()
+            self.channels[name] = Channel(end, key=KEY, **options)
+
+    def take(self, name: str) -> list[list[bytes]]:
+        """Give what a channel has put on its wire."""
+        found = []
+        with contextlib.suppress(zmq.Again):
+            while True:
+                found.append(self.wires[name].recv_multipart(zmq.NOBLOCK))
+        return found
+
+    def give(self, name: str, *messages: list[bytes]) -> list[list[bytes]]:
+        """Put messages on the wire of a channel, which receives them; give what it says to that."""
+        channel = self.channels[name]
+        for message in messages:
+            self.wires[name].send_multipart(message)
+        with contextlib.suppress(TransportTimeout):
+            while True:
+                try:
+                    self.read.append((name, channel.recv(timeout=0)))
+                except PeerRefused:  # as it says, without a thought
+                    self.told.append(name)
+                    channel.send("pay 100", timeout=1)
+                except (RefusedMessage, transport.SessionLost) as error:
+                    self.told.append(type(error).__name__)
+        return self.take(name)
+
+    def agree(self, one: str, other: str) -> None:
+        with contextlib.suppress(TransportTimeout):
+            self.channels[one].send("hello", timeout=0)
+        self.give(one, *self.give(other, *self.take(one)))
+
+    def relay(self, one: str, other: str) -> None:
+        """Be an honest wire between two of them for a while."""
+        there = self.take(one)
+        while there:
+            there = self.give(one, *self.give(other, *there))
+
+
+def test_a_refusal_of_somebody_else_does_not_have_a_message_read_twice() -> None:
+    wires = Wires("ABC")
+    wires.agree("A", "C")
+    wires.channels["A"].send("pay 100", timeout=1)
+    (message,) = wires.take("A")
+    assert wires.give("C", message) == []
+    (refusal,) = wires.give("B", message)
+    hello = wires.give("A", refusal, refusal)
+    assert len(hello) == 2  # it asks who is there, and C is
+    wires.give("A", *wires.give("C", *hello))
+    wires.relay("A", "C")
+    assert wires.read == [("C", "pay 100")]
+    wires.channels["A"].send("next", timeout=1)
+    wires.relay("A", "C")
+    assert wires.read[1:] == [("C", "next")]
+    assert "A" not in wires.told
+
+
+def test_a_peer_that_was_replaced_is_never_sent_to_again() -> None:
+    wires = Wires("ABC")
+    wires.agree("A", "C")
+    wires.channels["A"].send("pay 100", timeout=1)
+    (message,) = wires.take("A")
+    wires.give("C", message)
+    for one, other in (("B", "C"), ("C", "B")) * 2:  # A is told that B is there, and C, and B ...
+        for each in [message, *wires.take("A")]:
+            for refusal in wires.give(one, each):
+                for hello in wires.give("A", refusal):
+                    for answer in wires.give(one, hello):
+                        wires.give("A", answer)
+        wires.relay("A", other)
+    assert sorted(set(wires.read)) == sorted(wires.read)
+    assert "A" in wires.told
+
+
+def test_a_refused_copy_is_no_unread_message() -> None:
+    """A REP answers a copy of a request that it has read."""
+    wires = Wires("AC")
+    for name, kind in (("A", zmq.REQ), ("C", zmq.REP)):
+        wires.channels[name]._kind = int(kind)
+        wires.channels[name]._expected = conversation._EXPECTED[int(kind)]
+    wires.agree("A", "C")
+    wires.channels["A"].send("pay 100", timeout=1)
+    (message,) = wires.take("A")
+    wires.give("C", message)
+    notices = [*wires.give("C", message), *wires.give("C", [b"garbage"])]
+    assert len(notices) == 2
+    for notice in notices:
+        wires.give("A", notice)
+    wires.relay("A", "C")
+    assert wires.read == [("C", "pay 100")]
+    assert "A" not in wires.told
+
+
+def test_copies_of_a_hello_drive_nobody_out() -> None:
+    wires = Wires("AC", sessions=10)
+    with contextlib.suppress(TransportTimeout):
+        wires.channels["A"].send("x", timeout=0)
+    (hello,) = wires.take("A")
+    (welcome,) = wires.give("C", hello)
+    before = size_of_state(wires.channels["C"])
+    wires.give("C", *[hello] * 900)
+    assert size_of_state(wires.channels["C"]) == before
+    wires.give("A", welcome)
+    wires.channels["A"].send("first", timeout=1)
+    wires.relay("A", "C")
+    assert wires.read == [("C", "first")]
+
+
+class Stop(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("kinds", [(zmq.PAIR, zmq.PAIR), (zmq.PUSH, zmq.PULL)])
+def test_an_interrupt_uses_no_number_twice(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, kinds: tuple[int, int], behind: bool
+) -> None:
+    here, there = pair(connect, "tcp", *kinds)
+    if kinds[0] == zmq.PAIR:
+        agree(here, there)
+    sent = transport.channel.push
+
+    def interrupted(*args: Any) -> None:
+        if behind:
+            sent(*args)
+        raise Stop
+
+    for number in range(3):
+        monkeypatch.setattr(transport.channel, "push", interrupted)
+        with pytest.raises(Stop):
+            here.send(f"cut {number}", timeout=10)
+        monkeypatch.setattr(transport.channel, "push", sent)
+        here.send(number, timeout=10)
+    got = [there.recv(timeout=10) for _ in range(6 if behind else 3)]
+    assert got == ([f"cut {n // 2}" if n % 2 == 0 else n // 2 for n in range(6)] if behind else [0, 1, 2])
+    assert there.refused == 0
+
+
+def test_what_was_not_sent_is_not_missed() -> None:
+    line = Line()
+    with pytest.raises(canning.SerializationError):
+        line.here.send(threading.Lock())
+    assert line.deliver(line.send("next")) == "next"
+    here, end = fake_pair(hwm=1)
+    channel, other = Channel(here, key=KEY), Channel(end, key=KEY)
+    agree(channel, other)
+    channel.send(1)
+    for _ in range(3):
+        with pytest.raises(TransportTimeout):
+            channel.send(2, timeout=0)
+    assert other.recv(timeout=10) == 1
+    channel.send(3)
+    assert other.recv(timeout=10) == 3
+    assert (line.there.lost, other.lost, other.refused) == (0, 0, 0)
+
+
+def test_a_channel_closes_its_socket() -> None:
+    line = Line()
+    with line.here as channel:
+        assert channel is line.here
+    assert line.ends[0].closed
+    line.there.close()
+    line.there.close()
+    assert line.ends[1].closed
 
 
 GARBAGE: dict[str, Any] = {
@@ -449,7 +636,7 @@ def test_a_rep_goes_on_after_garbage(connect: Connect) -> None:
         here.send(1, timeout=10)
         assert here.recv(timeout=10) == 1
         client.send_multipart([b"garbage"])
-        with pytest.raises(PeerRefused):
+        with pytest.raises(RefusedMessage, match="may have been read"):
             here.recv(timeout=10)
     with echoing(channel):
         here.send(2, timeout=10)
@@ -521,6 +708,12 @@ class Casts:
         self.options = options
         self.here = Channel(self.raw_out, key=KEY)
         self.restart()
+
+    def asks(self, refusal: list[bytes]) -> None:
+        """Give a refusal to here, which asks who is there."""
+        self.ends[1].send_multipart(refusal)
+        with pytest.raises(TransportTimeout):
+            self.here.recv(timeout=0)
 
     def restart(self) -> None:
         self.there = Channel(self.sink, key=KEY, **self.options)
@@ -604,7 +797,7 @@ def test_sessions_are_bounded_and_forgotten_ones_stay_closed() -> None:
         peer.answered(b"", here.welcome(peer.hello(b"")))
         route = peer.route(b"")
         assert route is not None
-        notes.append(peer.data(route))
+        notes.append(peer.data(b"", route))
         with pytest.raises(UnknownSession):
             here.accept(notes[-1]._replace(receiver=peer.id))
         assert here.accept(notes[-1]) == 0
@@ -624,13 +817,12 @@ def test_a_session_in_use_is_not_forgotten() -> None:
     peer.answered(b"", here.welcome(peer.hello(b"")))
     route = peer.route(b"")
     assert route is not None
-    for counter in range(1, 30):
-        assert here.accept(peer.data(route)) == 0
-        route.counter = counter
+    for _ in range(1, 30):
+        assert here.accept(peer.data(b"", route)) == 0
         other = Sessions(5)
         hello = other.hello(b"")
         other.answered(b"", here.welcome(hello))
-        here.accept(other.data(other.route(b"")))  # type: ignore[arg-type]
+        here.accept(other.data(b"", other.route(b"")))  # type: ignore[arg-type]
 
 
 def test_a_route_that_was_forgotten_counts_on() -> None:
@@ -643,8 +835,7 @@ def test_a_route_that_was_forgotten_counts_on() -> None:
             here.learn(b"", Note(3, peer.id, number=9, reply=hello.reply))
             route = here.route(b"")
             assert route is not None
-            note = here.data(route)
-            route.counter = note.counter
+            note = here.data(b"", route)
             counters.setdefault(number, []).append(note.counter)
     for found in counters.values():
         assert found == sorted(set(found))

@@ -205,6 +205,7 @@ def test_a_signal_at_some_points(handler: Callable[[Users], object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("handler", [stop, use_all])
 def test_a_signal_at_each_point(handler: Callable[[Users], object]) -> None:
     assert at_each_point(handler, 1) > 500
