@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 
 def add_lock(owner: Any) -> None:
@@ -22,12 +23,20 @@ def add_lock(owner: Any) -> None:
     ...     pass
     """
     owner._lock = threading.RLock()
-    if not hasattr(os, "register_at_fork"):
-        return
-    known = weakref.ref(owner)
+    if not _OWNERS and hasattr(os, "register_at_fork"):
+        _register()
+    _OWNERS.add(owner)
 
-    def renew() -> None:
-        if (alive := known()) is not None:
-            alive._lock = threading.RLock()
 
-    os.register_at_fork(after_in_child=renew)
+_OWNERS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+"""All that have such a lock, and no longer than they live: the system's hooks stay for good."""
+
+
+@lru_cache(maxsize=1)
+def _register() -> None:
+    os.register_at_fork(after_in_child=_renew)
+
+
+def _renew() -> None:
+    for owner in list(_OWNERS):
+        owner._lock = threading.RLock()

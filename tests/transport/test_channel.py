@@ -275,7 +275,7 @@ def test_several_objects_and_options() -> None:
     one, two, array = line.there.recv(many=True, writable=True, timeout=10)
     assert (one, two) == (1, [2])
     assert array.flags.writeable
-    line.here.send(eval("lambda: number"))
+    line.here.send(eval("lambda: number", {"__name__": "__main__"}))
     assert line.there.recv(g={"number": 7}, timeout=10)() == 7
     line.here.send(1, 2)
     with pytest.raises(MessageError, match="many=True"):
