@@ -9,7 +9,9 @@ import collections
 import copyreg
 import dataclasses
 import functools
+import signal
 import sys
+import traceback
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -37,13 +39,22 @@ _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
 
-def explain_failure(obj: Any, error: Exception, serializer: Any) -> SerializationError:
-    """Make the error that names the culprit in `obj`, which `serializer` could not pickle."""
+def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
+    """Make the error that names the culprit in `obj`, which `serializer` could not pickle.
+
+    What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
+    """
     if isinstance(error, RecursionError) or "recursion" in str(error):
         return SerializationError(_too_deep(), "obj")
     search = _Search(serializer)
     try:
+        if _is_of_signal(error) or (
+            not isinstance(error, SerializationError) and search.attempt(obj) is None
+        ):
+            return error
         culprit, path, reason = search.run(obj, error)
+    except _Interrupted as interrupted:
+        return interrupted.error
     except Exception:  # an object that cannot even be looked at
         culprit, path, reason = obj, "obj", error
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
@@ -51,6 +62,13 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Serializatio
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
     return SerializationError(_say(culprit, reason, serializer.pickler), path)
+
+
+def _is_of_signal(error: Exception) -> bool:
+    """Tell whether a signal handler raised an error, as far as it is a function and installed still."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _too_deep() -> str:
@@ -70,6 +88,14 @@ def _say(culprit: Any, reason: Exception, pickler: str) -> str:
         return text  # "cannot pickle '_thread.lock' object": says the type, and no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"cannot pickle {name!r} object ({type(reason).__name__} from its own pickling)"
+
+
+class _Interrupted(Exception):
+    """Say that something was raised that a second attempt does not raise."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 class _Search:
@@ -99,10 +125,19 @@ class _Search:
         self.tries += 1
         if id(part) in self.seen or self.tries > _TRIES or type(part) in _LEAVES:
             return None
+        error = self.attempt(part)
+        if error is not None and self.attempt(part) is None:
+            raise _Interrupted(error)
+        return error
+
+    def attempt(self, part: Any) -> Exception | None:
+        """Pickle a part; give what that raises."""
         writer = self.serializer._new_writer()
         try:
             self.serializer._write(writer, part)
         except Exception as error:
+            if _is_of_signal(error):
+                raise _Interrupted(error) from None
             return error
         return None
 

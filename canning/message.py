@@ -244,7 +244,10 @@ class Serializer:
         except MemoryError:  # no fault of the object, nor is there memory to search it
             raise
         except Exception as error:
-            raise explain_failure(obj, error, self) from error
+            told = explain_failure(obj, error, self)
+            if told is error:
+                raise
+            raise told from error
         if writer.plain and not (flags or self._brings or self.registry.marks):
             self._writers.append(writer)
             return [pack_alone(body, PLAIN)]

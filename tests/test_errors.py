@@ -6,8 +6,10 @@ import collections
 import functools
 import logging
 import pickle
+import signal
 import sys
 import threading
+import time
 import types
 from typing import Any
 
@@ -434,3 +436,64 @@ def test_an_object_that_cannot_be_looked_at_gives_the_error_all_the_same() -> No
 
     with pytest.raises(SerializationError, match="obj"):
         serialize_object(Closed(a=1))
+
+
+class Slow:
+    """Takes its time to be pickled, and counts how often it was."""
+
+    times = 0
+
+    def __reduce__(self) -> Any:
+        Slow.times += 1
+        time.sleep(0.02)
+        return int, ()
+
+
+class Alarm(Exception):
+    """What a signal handler raises."""
+
+
+def ring(*_: object) -> None:
+    raise Alarm
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarms")
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("obj", [Slow(), [{"a": Slow(), "b": (1, 2)}], [Slow(), lambda: 1]])
+def test_what_a_signal_handler_raises_is_no_failure_of_the_object(obj: Any, resets: bool) -> None:
+    def handler(*_: object) -> None:
+        if resets:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(Alarm):
+            canning.serialize_object(obj)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Rings:
+    """Is slow, and then fails by itself."""
+
+    def __reduce__(self) -> Any:
+        time.sleep(0.02)
+        raise ValueError
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarms")
+def test_an_alarm_while_the_culprit_is_looked_for() -> None:
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Alarm):
+            canning.serialize_object([Slow(), Slow(), Rings()])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(SerializationError, match=r"ValueError from its own") as caught:
+        canning.serialize_object([1, Rings()])
+    assert caught.value.path == "obj[1]"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+
+import canning
+from canning import forking
 
 FORK_WHILE_LOCKED = """
 import os, signal, threading
@@ -48,3 +52,12 @@ for lock in (canning.default_registry._lock, RECEIVED._lock):
 def test_a_lock_that_another_thread_held_is_free_in_the_child() -> None:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_LOCKED]
     subprocess.run(command, check=True, timeout=50)
+
+
+def test_what_is_gone_is_not_renewed() -> None:
+    before = len(forking._OWNERS)
+    kept = [canning.Registry() for _ in range(5)]
+    assert len(forking._OWNERS) == before + 5
+    kept.clear()
+    gc.collect()
+    assert len(forking._OWNERS) == before
