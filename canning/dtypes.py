@@ -8,7 +8,8 @@ A description is one of
 * ``("string", coerce, has_na, na_object)``: `numpy.dtypes.StringDType`;
 * ``("named", module, name)``: a dtype of another package, by its scalar type (``ml_dtypes.bfloat16``);
 * ``("metadata", description, {...})``;
-* ``("typed", description, module, name)``: a structured dtype whose scalars are of another class.
+* ``("typed", description, module, name)``: a structured dtype whose scalars are of another class;
+* ``("parted", description, "<i8")``: a dtype that is no structure, and has fields nevertheless.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def describe(dtype: np.dtype[Any]) -> Description:
 
 def _describe_parts(dtype: np.dtype[Any]) -> Description:
     if dtype.names is not None:
+        if dtype.kind != "V":
+            return ("parted", _describe_struct(dtype), dtype.str)
         if dtype.type not in (np.void, np.record):
             return ("typed", _describe_struct(dtype), dtype.type.__module__, dtype.type.__qualname__)
         return _describe_struct(dtype)
@@ -127,12 +130,26 @@ def _build_typed(description: Description, module: str, name: str) -> np.dtype[A
     return np.dtype((_import(module, name), build(description)))
 
 
+def parted(structure: np.dtype[Any], code: str) -> np.dtype[Any]:
+    """Give numbers, text or times the fields of a structure.
+
+    >>> parted(np.dtype([("low", "<u2"), ("high", "<u2")]), "<u4")
+    dtype((numpy.uint32, [('low', '<u2'), ('high', '<u2')]))
+    """
+    return np.dtype((np.dtype(code), structure))
+
+
+def _build_parted(description: Description, code: str) -> np.dtype[Any]:
+    return parted(build(description), code)
+
+
 def _import(module: str, name: str) -> Any:
     return operator.attrgetter(name)(importlib.import_module(module))
 
 
 _BUILDERS: Final[dict[str, Any]] = {
     "typed": _build_typed,
+    "parted": _build_parted,
     "struct": _build_struct,
     "array": _build_array,
     "string": _build_string,

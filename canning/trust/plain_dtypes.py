@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..dtypes import BY_NAME, struct_of
+from ..dtypes import BY_NAME, parted, struct_of
 from ..errors import DeserializationError
 from . import refuse
 from .plain import check
@@ -70,6 +70,10 @@ class Dtypes:
             built = self._array(tuple(parts), depth)
         elif kind == "named":
             built = _named(tuple(parts)), 1, 1
+        elif kind == "metadata":
+            built = self._metadata(tuple(parts), depth)
+        elif kind == "parted":
+            built = self._parted(tuple(parts), depth)
         else:
             raise DeserializationError("a kind of dtype that a stranger may not send")
         if built[1] > _PARTS or built[2] > _NESTING:
@@ -101,6 +105,19 @@ class Dtypes:
             if count > _PARTS:
                 raise DeserializationError("a dtype of too many parts, or too deep")
         return np.dtype((item, shape)), count + 1, height + 1
+
+    def _metadata(self, parts: tuple[Any, ...], depth: int) -> Built:
+        check(parts, (str, tuple), dict)
+        item, count, height = self._parts(parts[0], depth + 1)
+        return np.dtype(item, metadata=parts[1]), count, height + 1
+
+    def _parted(self, parts: tuple[Any, ...], depth: int) -> Built:
+        check(parts, tuple, str)
+        structure, count, height = self._parts(parts[0], depth + 1)
+        whole = self._of_text(parts[1])
+        if structure.names is None or structure.itemsize != whole.itemsize or whole.hasobject:
+            raise DeserializationError("fields that do not fit their dtype")
+        return parted(structure, parts[1]), count, height + 1
 
     def _struct(self, parts: tuple[Any, ...], depth: int) -> Built:
         check(parts, int, bool, bool, tuple)
@@ -140,8 +157,8 @@ def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:
 
 
 def checked_shape(shape: Any) -> Shape:
-    """Check a shape: a tuple of at most 32 lengths."""
-    if type(shape) is not tuple or len(shape) > 32:
+    """Check a shape: a tuple of at most 64 lengths, as many as numpy allows."""
+    if type(shape) is not tuple or len(shape) > 64:
         raise DeserializationError("a shape that is none, or has too many axes")
     for length in shape:
         if type(length) is not int or not 0 <= length < _LENGTH:
