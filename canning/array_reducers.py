@@ -191,22 +191,23 @@ class ArrayReducers:
             self.views = True
 
     def _without_memory(self, array: Array) -> Reduced:
-        """Reduce an array whose elements are objects, or strings in memory of numpy's own."""
+        """Reduce an array whose elements are objects, or hold some, or are strings in memory of numpy's own."""
         self.named = True
         readonly = not array.flags.writeable
-        if array.dtype.kind == "T":
-            fortran = array.flags.fnc
-            items = array.ravel(order="F" if fortran else "C").tolist()
-            return calls.strings, (describe(array.dtype), array.shape, items, fortran, readonly)
-        if array.dtype.char != "O" or array.dtype.metadata:
-            return array.__reduce_ex__(5)
-        axes = None
+        axes, in_order = None, array
         if not array.flags.c_contiguous:
             axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
-            items = array.transpose(axes).ravel().tolist()
-        else:
-            items = array.ravel().tolist()
-        return calls.objects, (array.shape, axes), (items, readonly), None, None, calls.items
+            in_order = array.transpose(axes)
+        if array.dtype.kind == "T":
+            items = in_order.ravel().tolist()
+            return calls.strings, (describe(array.dtype), array.shape, items, axes or False, readonly)
+        if array.dtype.names is not None:
+            fields = [array[name] for name in array.dtype.names]
+            parts = describe(array.dtype), array.shape, axes
+            return calls.structures, parts, (fields, readonly), None, None, calls.items
+        if array.dtype.char != "O" or array.dtype.metadata:
+            return array.__reduce_ex__(5)
+        return calls.objects, (array.shape, axes), (in_order.ravel().tolist(), readonly), None, None, calls.items
 
     def subclass(self, array: Array) -> Reduced:
         """Reduce an instance of a subclass of `numpy.ndarray`."""
@@ -234,9 +235,9 @@ class ArrayReducers:
         """Reduce a numpy scalar."""
         self.named = True
         if isinstance(scalar, np.str_):
-            return calls.scalar, ("U", str(scalar))
+            return calls.scalar, ("U", str.__str__(scalar))  # numpy's own leaves NULs at the end out
         if isinstance(scalar, np.bytes_):
-            return calls.scalar, ("S", bytes(scalar))
+            return calls.scalar, ("S", bytes.__getitem__(scalar, slice(None)))
         if scalar.dtype.hasobject:
             return scalar.__reduce_ex__(5)
         return calls.scalar, (describe(scalar.dtype), scalar.tobytes())

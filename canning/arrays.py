@@ -92,6 +92,11 @@ def _compact(array: Array) -> Array:
     return core if core.shape == array.shape else np.broadcast_to(core, array.shape)
 
 
+def _in_order(array: Array, axes: tuple[int, ...]) -> Array:
+    """Turn the axes of an array, which stand from the widest stride to the narrowest, to where they were."""
+    return array.transpose(np.argsort(axes))
+
+
 @own
 class CannedObjects(CannedParts):
     """Stand for an array of Python objects; its elements follow as a list, and may hold the array itself."""
@@ -101,7 +106,7 @@ class CannedObjects(CannedParts):
         """Make the array, empty; `axes` from the widest stride to the narrowest, None for C order."""
         if axes is None:
             return np.empty(shape, object)
-        return np.empty([shape[axis] for axis in axes], object).transpose(np.argsort(axes))
+        return _in_order(np.empty([shape[axis] for axis in axes], object), axes)
 
     def get_object(self, g: Namespace | None = None) -> Array:
         """Build the array with its elements."""
@@ -111,8 +116,11 @@ class CannedObjects(CannedParts):
 
 
 def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
-    """Put the elements of an object array in, in the order in which they lie in memory."""
+    """Put the elements of an object array in, in the order in which they lie in memory; or fields, as arrays."""
     items, readonly = state
+    if isinstance(array, CannedStructures) or (isinstance(array, np.ndarray) and array.dtype.names is not None):
+        fill_structures(array, state)
+        return
     if isinstance(array, CannedObjects):
         array.attributes = {"items": items, "readonly": readonly}
         return
@@ -125,15 +133,55 @@ def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
 
 
 @own
+class CannedStructures(CannedParts):
+    """Stand for an array of structures that hold objects; its fields follow, each as an array."""
+
+    @staticmethod
+    def make(dtype: Description, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+        """Make the array with zeros and None in it; `axes` as for `CannedObjects`."""
+        if axes is None:
+            return np.zeros(shape, build(dtype))
+        return _in_order(np.zeros([shape[axis] for axis in axes], build(dtype)), axes)
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array with its fields."""
+        array: Array = self.make(*self.parts)
+        fill_structures(array, (uncan_in(self.attributes["fields"], g), self.attributes["readonly"]))
+        return array
+
+
+def fill_structures(array: Any, state: tuple[list[Array], bool]) -> None:
+    """Copy the fields of an array of structures into it."""
+    fields, readonly = state
+    if isinstance(array, CannedStructures):
+        array.attributes = {"fields": fields, "readonly": readonly}
+        return
+    for name, field in zip(array.dtype.names, fields, strict=True):
+        array[name] = field
+    if readonly:
+        array.flags.writeable = False
+
+
+@own
 class CannedStrings(CannedParts):
     """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
 
     @staticmethod
     def make(
-        dtype: Description, shape: tuple[int, ...], items: list[Any], fortran: bool, readonly: bool
+        dtype: Description,
+        shape: tuple[int, ...],
+        items: list[Any],
+        axes: tuple[int, ...] | bool,
+        readonly: bool,
     ) -> Array:
-        """Make the array of its strings, in C order or in Fortran order."""
-        array = np.array(items, build(dtype)).reshape(shape, order="F" if fortran else "C")
+        """Make the array of its strings; `axes` as for `CannedObjects`, or False for C order, True for Fortran's."""
+        if axes is True:
+            axes = tuple(reversed(range(len(shape))))
+        strings: Array = np.array(items, build(dtype))
+        if axes is False:
+            array = strings.reshape(shape)
+        else:
+            array = _in_order(strings.reshape([shape[axis] for axis in axes]), axes)
         if readonly:
             array.flags.writeable = False
         return array

@@ -20,6 +20,7 @@ from .arrays import (
     CannedObjects,
     CannedScalar,
     CannedStrings,
+    CannedStructures,
     CannedSubclass,
     fill_objects,
     make_stdlib_array,
@@ -46,6 +47,11 @@ def array(*args: Any) -> CannedArray:
 def objects(*args: Any) -> CannedObjects:
     """Stand for an array of Python objects."""
     return CannedObjects(*args)
+
+
+def structures(*args: Any) -> CannedStructures:
+    """Stand for an array of structures that hold objects."""
+    return CannedStructures(*args)
 
 
 def strings(*args: Any) -> CannedStrings:
@@ -206,13 +212,14 @@ def typing_form(*parts: Any) -> Any:
 
 
 ALL: Final = (
-    *(array, objects, strings, subclass, masked, scalar, dtype, raw),
+    *(array, objects, structures, strings, subclass, masked, scalar, dtype, raw),
     *(view, message, reference, canned, registered, named, stub, items, attributes, stdlib_array),
     *(function, function_of, fill, source, code, empty_class, fill_class, enum, fill_enum, struct),
     *(cached, dispatching, forward_ref, typing_form),
 )
 PARTS: Final[Mapping[Any, type[CannedParts]]] = {
     objects: CannedObjects,
+    structures: CannedStructures,
     strings: CannedStrings,
     subclass: CannedSubclass,
     masked: CannedMasked,

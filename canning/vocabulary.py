@@ -11,6 +11,7 @@ NAMED: Final = (CALLS, "named")
 PURPOSES: Final = {
     "array": "an array",
     "objects": "an array of objects",
+    "structures": "an array of structures that hold objects",
     "strings": "an array of strings",
     "subclass": "an array of a subclass",
     "masked": "a masked array",

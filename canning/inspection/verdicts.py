@@ -29,7 +29,7 @@ Judgement = tuple[str, list[str]]
 
 _SHOWN: Final = 20
 _CANNED: Final = frozenset(
-    ("array", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message", "stdlib_array")
+    ("array", "objects", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message", "stdlib_array")
 )
 _SAFE: Final = frozenset(
     (
@@ -38,7 +38,9 @@ _SAFE: Final = frozenset(
     )
 )
 """What may be called with any arguments: at worst it raises."""
-_READ: Final = _SAFE.union(CLASSES, SINGLETONS, ((CALLS, "attributes"), (CALLS, "registered")))
+_READ: Final = _SAFE.union(
+    CLASSES, SINGLETONS, ((CALLS, "attributes"), (CALLS, "items"), (CALLS, "registered"))
+)
 """What the reader of plain data knows."""
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",

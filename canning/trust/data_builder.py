@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..arrays import CannedMasked, CannedObjects, fill_objects
+from ..arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects
 from ..buffers import flat
 from ..canned import make_bytes
-from ..dtypes import build
 from ..errors import DeserializationError
 from ..registry import Registry
 from ..vocabulary import CALLS
@@ -24,7 +23,7 @@ from .data_reader import DataReader
 from .opcodes import Name
 from .plain import check
 from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
-from .plain_dtypes import Dtypes, checked_shape, count_parts
+from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
 from .prices import price_of_decoder
 from .work import Work
 
@@ -141,8 +140,7 @@ class DataBuilder:
         """Make an array of objects, which come next: whatever else may be read."""
         check(args, tuple, (tuple, type(None)))
         shape, axes = checked_shape(args[0]), args[1]
-        if axes is not None and sorted(axes) != list(range(len(shape))):
-            raise DeserializationError("axes of an array of objects that are none")
+        checked_axes(axes, shape)
         self.work.copy(8 * math.prod(shape))
         charge_unreal(shape, 8, 8 * math.prod(shape), self.work)
         array = CannedObjects.make(shape, axes)
@@ -160,9 +158,9 @@ class DataBuilder:
 
     def strings(self, *args: Any) -> Any:
         """Build an array of variable-width strings."""
-        check(args, tuple, tuple, list, bool, bool)
-        description, shape, items, fortran, readonly = args
-        checked_shape(shape)
+        check(args, tuple, tuple, list, (tuple, bool), bool)
+        description, shape, items, axes, readonly = args
+        checked_axes(axes, checked_shape(shape))
         if description[:1] != ("string",) or len(description) != 4:
             raise DeserializationError("an array of strings that is none")
         check(description[1:], bool, bool, (str, float, type(None)))
@@ -171,9 +169,7 @@ class DataBuilder:
         letters = sum(len(item) for item in items if type(item) is str)
         self.work.spend(300 * len(items) + letters, 32 * len(items) + 4 * letters)
         charge_unreal(shape, 16, 16 * len(items), self.work)
-        array = np.array(items, build(description)).reshape(shape, order="F" if fortran else "C")
-        array.flags.writeable = not readonly
-        return array
+        return CannedStrings.make(description, shape, items, axes, readonly)
 
     def scalar(self, *args: Any) -> Any:
         """Make a numpy scalar."""

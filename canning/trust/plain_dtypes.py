@@ -166,6 +166,12 @@ def checked_shape(shape: Any) -> Shape:
     return shape
 
 
+def checked_axes(axes: Any, shape: Shape) -> None:
+    """Check the numbers of all axes of a shape, in any order, where there are any."""
+    if type(axes) is tuple and sorted(axes) != list(range(len(shape))):
+        raise DeserializationError("axes of an array that are none")
+
+
 def count_parts(dtype: np.dtype[Any]) -> int:
     """Count the fields of a dtype, those of fields too.
 
