@@ -75,7 +75,7 @@ def is_values(values: Any) -> bool:
     if type(values) is not np.ndarray:
         return isinstance(values, pd.api.extensions.ExtensionArray)
     dtype = values.dtype
-    return dtype.kind in "biufcO" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
+    return dtype.kind in "biufcOSU" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
 
 
 _UNITS: Final = tuple((unit, 1) for unit in UNITS)

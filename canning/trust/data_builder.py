@@ -31,7 +31,13 @@ _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
 _MARK: Final = "<" if sys.byteorder == "little" else ">"
 _LEAVES: Final = frozenset((int, float, bool, type(None)))
-_WALKED: Final = frozenset((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict))
+_WALKED: Final = frozenset(
+    (
+        *(list, tuple, dict, set, frozenset),
+        *(collections.deque, collections.OrderedDict, collections.defaultdict),
+    )
+)
+_MASKABLE: Final = (np.ndarray, np.matrix, np.recarray)
 
 
 class DataBuilder:
@@ -214,7 +220,7 @@ class DataBuilder:
     def masked(self, *args: Any) -> Any:
         """Build a masked array."""
         cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
-        if cls is not np.ma.MaskedArray or type(data) is not np.ndarray or type(hard) is not bool:
+        if cls is not np.ma.MaskedArray or type(data) not in _MASKABLE or type(hard) is not bool:
             raise DeserializationError("a masked array that is none")
         for part, shape in ((mask, data.shape), (fill, ())):
             if part is not None and (type(part) is not np.ndarray or part.shape != shape):
@@ -340,7 +346,9 @@ def set_attributes(*args: Any) -> None:
     """Let objects without attributes of their own pass."""
     if len(args) != 2 or type(args[1]) is not dict or not isinstance(args[0], np.ndarray):
         raise refuse("attributes of something that has none")
-    if args[1] and (type(args[0]) is not np.matrix or args[1] != {"_getitem": False}):
+    if args[1] and (
+        type(args[0]) not in (np.matrix, np.ma.MaskedArray) or args[1] != {"_getitem": False}
+    ):
         raise refuse("attributes of an array")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import functools
+import types
 import uuid
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
@@ -25,12 +26,23 @@ from . import Allowed, Fields, Limits, enum_member, kind_of, new_instance, refus
 from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine
-from .plain import CONSTRUCTORS, SINGLETONS, set_uuid
+from .plain import (
+    CONSTRUCTORS,
+    EXCEPTIONS,
+    FACTORIES,
+    SINGLETONS,
+    fill_exception,
+    fill_namespace,
+    set_uuid,
+)
 from .prices import PRICES
 from .work import Work
 
 _CONTAINERS: Final = frozenset(
-    (list, dict, tuple, set, frozenset, slice, collections.OrderedDict, collections.deque)
+    (
+        *(list, dict, tuple, set, frozenset, slice, types.SimpleNamespace),
+        *(collections.OrderedDict, collections.deque, collections.defaultdict),
+    )
 )
 _LEAVES: Final = frozenset(
     (int, str, float, bool, bytes, type(None), np.ndarray, zoneinfo.ZoneInfo, dt.timezone)
@@ -44,14 +56,20 @@ _FIRST: Final = 170
 """Bytes of a dict that has items, beyond an empty one."""
 _ELEMENT: Final = 130
 """Bytes of a place in a set that has just grown."""
-_FRAIL: Final = frozenset((slice, collections.deque))
+_DICTS: Final = frozenset((dict, collections.OrderedDict, collections.defaultdict))
+_FRAIL: Final = frozenset((slice, collections.deque, collections.defaultdict))
 """Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
 _LATE: Final = 8
 """How often a deque may get another one when it stands in one already, as in a cycle of deques."""
 _NOT_ALONE: Final = _CONTAINERS | TOKENS
 """What a tuple may hold that makes it more than one value deep, or no value."""
 ARRAY: Final = (CALLS, "array")
-_NESTING: Final = frozenset((("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered")))
+_NESTING: Final = frozenset(
+    (
+        *(("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered")),
+        *(("builtins", cls.__name__) for cls in EXCEPTIONS),
+    )
+)
 """Names of what makes objects that hold those they are made of."""
 _EACH: Final = 30
 """Nanoseconds for each item or letter of an argument."""
@@ -235,7 +253,7 @@ class DataReader(StackMachine):
     def _set_items(self, items: list[Any]) -> None:
         self._no_tokens(items)
         target = self.stack[-1]
-        if (type(target) is not dict and type(target) is not collections.OrderedDict) or len(items) % 2:
+        if type(target) not in _DICTS or len(items) % 2:
             raise TypeError
         self._note_depth(target, items)
         keys = items[::2]
@@ -304,6 +322,8 @@ class DataReader(StackMachine):
             found = Name(make, None, array, PRICES.get((module, name)), (module, name) in _NESTING)
         elif (module, name) in CLASSES:
             found = Name(None, CLASSES[module, name])
+        elif (module, name) in FACTORIES:
+            found = Name(None, FACTORIES[module, name])
         else:
             cls = self.allowed.find(module, name)
             if cls is None:
@@ -366,6 +386,14 @@ class DataReader(StackMachine):
             self.work.spend(0, _INSTANCE + 8 * len(state))
             self._note_depth(obj, (state,))
             obj._metadata = state["_metadata"]  # type: ignore[attr-defined] # of torch's state_dict
+            return
+        if type(obj) is types.SimpleNamespace:
+            fill_namespace(obj, state)
+            self.work.spend(0, _FIRST + _PAIR * len(state))
+            self._note_depth(obj, state.values())
+            return
+        if type(obj) in EXCEPTIONS:
+            fill_exception(obj, state)
             return
         if self.unbuilt.pop(id(obj), None) is None:
             raise refuse("the state of an object that has none")

@@ -6,6 +6,7 @@ stand in `CONSTRUCTORS` under the names by which messages ask for them.
 
 from __future__ import annotations
 
+import builtins
 import collections
 import datetime as dt
 import decimal
@@ -13,9 +14,12 @@ import fractions
 import functools
 import pathlib
 import re
+import types
 import uuid
 from collections.abc import Callable
 from typing import Any, Final
+
+import numpy as np
 
 from ..errors import DeserializationError
 
@@ -147,6 +151,60 @@ def make_counter(*args: Any) -> collections.Counter[Any]:
     return made
 
 
+def make_default_dict(*args: Any) -> collections.defaultdict[Any, Any]:
+    """Make a defaultdict, empty, of values that a builtin type makes of nothing."""
+    if len(args) > 1 or (args and args[0] is not None and getattr(args[0], "cls", None) not in _FACTORIES):
+        raise DeserializationError("a defaultdict whose values are made by something else than a builtin type")
+    return collections.defaultdict(getattr(args[0], "cls", None) if args else None)
+
+
+make_default_dict.takes_classes = True  # type: ignore[attr-defined]
+
+
+def make_namespace(*args: Any) -> types.SimpleNamespace:
+    """Make a SimpleNamespace, without attributes yet."""
+    check(args)
+    return types.SimpleNamespace()
+
+
+def fill_namespace(obj: types.SimpleNamespace, state: Any) -> None:
+    """Give a namespace attributes, of names that no protocol looks for."""
+    if type(state) is not dict or any(type(name) is not str or name.startswith("_") for name in state):
+        raise DeserializationError("a namespace with attributes of unusual names")
+    vars(obj).update(state)
+
+
+def make_exception(cls: type[Exception], *args: Any) -> Exception:
+    """Make a builtin exception of its arguments."""
+    if issubclass(cls, UnicodeError) and cls is not UnicodeError:
+        check(args, *((str,) if cls is not UnicodeTranslateError else ()), (str, bytes), int, int, str)
+        text, start, end = args[-4:-1]
+        if not 0 <= start <= end <= len(text):
+            raise DeserializationError("an error of a place that its text does not have")
+    return cls(*args)
+
+
+def fill_exception(obj: Exception, state: Any) -> None:
+    """Give an exception its notes, and the name of what was not found."""
+    if type(state) is not dict or not state.keys() <= {"__notes__", "name", "path"}:
+        raise DeserializationError("an exception with attributes of its own")
+    notes = state.get("__notes__", [])
+    if type(notes) is not list or any(type(note) is not str for note in notes):
+        raise DeserializationError("notes of an exception that are none")
+    for name in ("name", "path"):
+        if name in state:
+            check((state[name],), (str, type(None)))
+            setattr(obj, name, state[name])
+    for note in notes:
+        obj.add_note(note)
+
+
+def make_masked(*args: Any) -> Any:
+    """Give what stands for one masked value."""
+    check(args)
+    return np.ma.masked
+
+
 def make_address(name: str, *args: Any) -> Any:
     """Make an address or a network of its text; `name` is that of the class."""
     import ipaddress  # 2 ms, for what few messages hold
@@ -186,6 +244,14 @@ def set_uuid(obj: uuid.UUID, state: Any) -> None:
     object.__setattr__(obj, "is_safe", uuid.SafeUUID.unknown)
 
 
+_FACTORIES: Final = (list, dict, set, int, float, complex, str, bytes, bool, tuple)
+FACTORIES: Final = {("builtins", cls.__name__): cls for cls in _FACTORIES}
+"""Types that a message names only as what makes the values of a defaultdict."""
+EXCEPTIONS: Final = frozenset(
+    cls
+    for cls in vars(builtins).values()
+    if isinstance(cls, type) and issubclass(cls, Exception) and not issubclass(cls, SyntaxError)
+)
 _ADDRESSES: Final = (
     *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
 )
@@ -210,6 +276,10 @@ CONSTRUCTORS: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     ("collections", "OrderedDict"): make_ordered_dict,
     ("collections", "deque"): make_deque,
     ("collections", "Counter"): make_counter,
+    ("collections", "defaultdict"): make_default_dict,
+    ("types", "SimpleNamespace"): make_namespace,
+    **{("builtins", cls.__name__): functools.partial(make_exception, cls) for cls in EXCEPTIONS},
+    **{(module, "MaskedConstant"): make_masked for module in ("numpy.ma", "numpy.ma.core")},
     **{("ipaddress", name): functools.partial(make_address, name) for name in _ADDRESSES},
     **{(module, name): make for module in ("pathlib", "pathlib._local") for name, make in _PATHS.items()},
 }

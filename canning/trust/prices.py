@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..vocabulary import CALLS
+from .plain import EXCEPTIONS
 
 Price = Callable[[tuple[Any, ...]], tuple[int, int]]
 """What tells the nanoseconds and the bytes that a call takes, by its arguments."""
@@ -57,10 +58,14 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     ("collections", "Counter"): _counter,
     ("collections", "deque"): _always(1000, sys.getsizeof(collections.deque()) + 40),
     ("collections", "OrderedDict"): _always(1000, 300),
+    ("collections", "defaultdict"): _always(1000, 300),
+    ("types", "SimpleNamespace"): _always(1000, 300),
+    **{("builtins", cls.__name__): _always(4000, 500) for cls in EXCEPTIONS},
     **{("ipaddress", name): _always(40_000, 1500) for name in _ADDRESSES},
     **{(module, name): _path for module in ("pathlib", "pathlib._local") for name in _PATHS},
     (CALLS, "array"): _always(5000, 350),
     (CALLS, "view"): _always(5000, 600),
+    (CALLS, "objects"): _always(5000, 350),
     (CALLS, "strings"): _always(10_000, 400),
     (CALLS, "masked"): _always(50_000, 2000),
     (CALLS, "subclass"): _always(20_000, 600),
