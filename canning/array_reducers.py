@@ -191,7 +191,7 @@ class ArrayReducers:
             self.views = True
 
     def _without_memory(self, array: Array) -> Reduced:
-        """Reduce an array whose elements are objects, or hold some, or are strings in memory of numpy's own."""
+        """Reduce an array whose elements are objects, hold some, or are strings in memory of numpy's own."""
         self.named = True
         readonly = not array.flags.writeable
         axes, in_order = None, array
@@ -207,7 +207,14 @@ class ArrayReducers:
             return calls.structures, parts, (fields, readonly), None, None, calls.items
         if array.dtype.char != "O" or array.dtype.metadata:
             return array.__reduce_ex__(5)
-        return calls.objects, (array.shape, axes), (in_order.ravel().tolist(), readonly), None, None, calls.items
+        return (
+            calls.objects,
+            (array.shape, axes),
+            (in_order.ravel().tolist(), readonly),
+            None,
+            None,
+            calls.items,
+        )
 
     def subclass(self, array: Array) -> Reduced:
         """Reduce an instance of a subclass of `numpy.ndarray`."""

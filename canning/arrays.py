@@ -116,11 +116,8 @@ class CannedObjects(CannedParts):
 
 
 def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
-    """Put the elements of an object array in, in the order in which they lie in memory; or fields, as arrays."""
+    """Put the elements of an object array in, in the order in which they lie in memory."""
     items, readonly = state
-    if isinstance(array, CannedStructures) or (isinstance(array, np.ndarray) and array.dtype.names is not None):
-        fill_structures(array, state)
-        return
     if isinstance(array, CannedObjects):
         array.attributes = {"items": items, "readonly": readonly}
         return
@@ -174,7 +171,7 @@ class CannedStrings(CannedParts):
         axes: tuple[int, ...] | bool,
         readonly: bool,
     ) -> Array:
-        """Make the array of its strings; `axes` as for `CannedObjects`, or False for C order, True for Fortran's."""
+        """Make the array of its strings; `axes` as in `CannedObjects`, False for C order, True for F order."""
         if axes is True:
             axes = tuple(reversed(range(len(shape))))
         strings: Array = np.array(items, build(dtype))

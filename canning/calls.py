@@ -13,6 +13,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from .arrays import (
     CannedArray,
     CannedDtype,
@@ -23,6 +25,7 @@ from .arrays import (
     CannedStructures,
     CannedSubclass,
     fill_objects,
+    fill_structures,
     make_stdlib_array,
 )
 from .canned import (
@@ -120,8 +123,11 @@ def stub(blob: bytes) -> Any:
 
 
 def items(array: Any, state: tuple[list[Any], bool]) -> None:
-    """Put the elements of an array of objects in."""
-    fill_objects(array, state)
+    """Put the elements of an array of objects in, or the fields of one of structures."""
+    holds_fields = isinstance(array, CannedStructures) or (
+        isinstance(array, np.ndarray) and array.dtype.names is not None
+    )
+    (fill_structures if holds_fields else fill_objects)(array, state)
 
 
 def attributes(obj: Any, given: dict[str, Any]) -> None:

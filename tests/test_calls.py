@@ -228,6 +228,7 @@ def test_headers_name_of_this_package_its_calls_alone() -> None:
     heads += [serialize_object(row.make())[0] for row in ROWS if row.is_here]
     heads += [serialize_object(obj, **options)[0] for obj, options in by_value().values()]
     heads += [serialize_object(beside(None))[0]]
+    heads += [serialize_object(np.zeros(2, [("a", "O")]))[0]]
     gone = deserialize_object([b"\x80\x05cgone\nGone\n)\x81."], missing="stub")[0]
     heads += [serialize_object(gone)[0], pickle.dumps(gone), pickle.dumps(canning.can(by_value()["enum"][0]))]
     names = set().union(*map(named_in, heads))

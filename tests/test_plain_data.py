@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import decimal
+import importlib
 import struct
+import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from .harness import assert_equal
 from .test_trust import call, op_text
 
 DATA = canning.Serializer(trust="data")
+MOST_AXES = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 
 
 def sent(obj: Any) -> Any:
@@ -64,7 +69,7 @@ def test_arrays_of_objects_that_hold_themselves() -> None:
 
 
 EMPTY = call("canning.calls", "objects", b"K\x01\x85N\x86") + b"\x94"
-FILL = b"ccanning.arrays\nfill_objects\n"
+FILL = b"ccanning.calls\nitems\n"
 HOSTILE = {
     "more room than items": call("canning.calls", "objects", b"\x8a\x05\0\0\0\0\1\x85N\x86"),
     "axes that are none": call("canning.calls", "objects", b"K\x01\x85(K\x01K\x02t\x86"),
@@ -95,3 +100,79 @@ def test_arrays_within_arrays_are_no_deeper_than_containers() -> None:
     body += FILL + b"j" + struct.pack("<I", 5000) + b"]Na\x89\x86\x86R0"
     with pytest.raises(DeserializationError, match="outside in"):
         DATA.deserialize_object([b"\x80\x05" + make + body + b"."])
+
+
+def raised(call: Any) -> BaseException:
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+def noted() -> ValueError:
+    error = ValueError("bad", 3)
+    error.add_note("in row 7")
+    return error
+
+
+STANDARD: dict[str, Any] = {
+    "defaultdict of lists": collections.defaultdict(list, {1: [2]}),
+    "defaultdict of ints": collections.defaultdict(int, a=1),
+    "defaultdict without values": collections.defaultdict(None, a=1),
+    "SimpleNamespace": types.SimpleNamespace(a=1, b=[2], c=types.SimpleNamespace()),
+    "an exception with notes": noted(),
+    "KeyError": KeyError("a"),
+    "OSError": raised(lambda: Path("/not/here").read_bytes()),
+    "UnicodeDecodeError": raised(lambda: b"\xff".decode()),
+    "UnicodeEncodeError": raised(lambda: "é".encode("ascii")),
+    "ImportError": raised(lambda: importlib.import_module("not_here")),
+    "AttributeError": raised(lambda: getattr(None, "not_here")),  # noqa: B009 - it is to raise
+    "ExceptionGroup": ExceptionGroup("both", [ValueError(1), KeyError("a")]),
+    "one masked value": np.ma.masked,
+    "masked matrix": np.ma.array(np.arange(4).reshape(2, 2).view(np.matrix), mask=[[0, 1], [0, 0]]),
+    "masked records": np.ma.array(np.rec.array([(1, 2.0)], names="a,b"), mask=True),
+    "dtype of objects": np.dtype(object),
+    "dtype with metadata": np.dtype("f8", metadata={"unit": "m"}),
+    "array with metadata": np.zeros(3, np.dtype("f8", metadata={"unit": "m"})),
+    "numbers with fields": np.arange(3, dtype=np.dtype((">u4", {"lo": (">u2", 2), "hi": (">u2", 0)}))),
+    "64 axes": np.zeros((2, 3) + (1,) * (MOST_AXES - 2)),
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_the_standard_library_and_numpy(name: str) -> None:
+    obj = STANDARD[name]
+    got = sent(obj)
+    assert type(got) is type(obj)
+    assert repr(got) == repr(obj)
+    assert getattr(got, "__notes__", None) == getattr(obj, "__notes__", None)
+    if isinstance(obj, np.ndarray | np.dtype):
+        assert_equal(obj, got, writeable="same")
+        assert vars(got).keys() == vars(obj).keys() if hasattr(obj, "__dict__") else True
+
+
+REFUSED: dict[str, Any] = {
+    "defaultdict of a function": collections.defaultdict(lambda: 1),
+    "defaultdict of another class": collections.defaultdict(collections.Counter),
+    "a name that a protocol looks for": types.SimpleNamespace(__array_interface__={"data": (1, False)}),
+    "another such name": types.SimpleNamespace(_as_parameter_=1),
+    "an exception that is no Exception": KeyboardInterrupt(),
+    "SyntaxError": SyntaxError("x"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_of_the_standard_library(name: str) -> None:
+    with pytest.raises(DeserializationError):
+        DATA.deserialize_object(canning.serialize_object([REFUSED[name]]))
+
+
+@pytest.mark.parametrize("start", [-(10**12), -1, 2, 10**12])
+def test_an_error_of_a_place_that_its_text_does_not_have(start: int) -> None:
+    for error in (
+        UnicodeDecodeError("ascii", b"a", start, start + 1, ""),
+        UnicodeTranslateError("a", start, start + 1, ""),
+    ):
+        with pytest.raises(DeserializationError, match="place"):
+            DATA.deserialize_object(canning.serialize_object([error]))

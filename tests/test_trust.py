@@ -200,7 +200,7 @@ def test_a_plain_pickle_with_out_of_band_buffers_is_read_too() -> None:
         (lambda: 1, "a function by value"),
         (Pair(1, 2), "Pair"),
         (Colour.RED, "Colour"),
-        (ValueError("x"), "ValueError"),
+        (SyntaxError("x"), "SyntaxError"),
         (int, "int"),
         (np.random.default_rng(0), "random"),
         (canning.Reference("a.b"), "a name in the reader's namespace"),

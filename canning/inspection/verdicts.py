@@ -29,7 +29,19 @@ Judgement = tuple[str, list[str]]
 
 _SHOWN: Final = 20
 _CANNED: Final = frozenset(
-    ("array", "objects", "strings", "subclass", "masked", "scalar", "dtype", "raw", "view", "message", "stdlib_array")
+    (
+        "array",
+        "objects",
+        "strings",
+        "subclass",
+        "masked",
+        "scalar",
+        "dtype",
+        "raw",
+        "view",
+        "message",
+        "stdlib_array",
+    )
 )
 _SAFE: Final = frozenset(
     (

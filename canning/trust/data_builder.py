@@ -346,12 +346,17 @@ def set_attributes(*args: Any) -> None:
     """Let objects without attributes of their own pass."""
     if len(args) != 2 or type(args[1]) is not dict or not isinstance(args[0], np.ndarray):
         raise refuse("attributes of something that has none")
-    if args[1] and (
-        type(args[0]) not in (np.matrix, np.ma.MaskedArray) or args[1] != {"_getitem": False}
-    ):
+    if args[1] and args[1] != _OF_MATRICES.get(type(args[0])):
         raise refuse("attributes of an array")
+    if args[1]:
+        vars(args[0]).update(args[1])
 
 
+_OF_MATRICES: Final[dict[Any, Any]] = {
+    np.matrix: {"_getitem": False},
+    np.ma.MaskedArray: {"_getitem": False, "_optinfo": {"_getitem": False}},
+}
+"""Attributes that all matrices have."""
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
     (CALLS, "objects"): "objects",

@@ -33,6 +33,7 @@ from .plain import (
     SINGLETONS,
     fill_exception,
     fill_namespace,
+    make_default_dict,
     set_uuid,
 )
 from .prices import PRICES
@@ -322,7 +323,7 @@ class DataReader(StackMachine):
             found = Name(make, None, array, PRICES.get((module, name)), (module, name) in _NESTING)
         elif (module, name) in CLASSES:
             found = Name(None, CLASSES[module, name])
-        elif (module, name) in FACTORIES:
+        elif (module, name) in FACTORIES and self._makes_default_dict():
             found = Name(None, FACTORIES[module, name])
         else:
             cls = self.allowed.find(module, name)
@@ -335,6 +336,9 @@ class DataReader(StackMachine):
                 self._nests(cls)
         self.named = True
         self.stack.append(found)
+
+    def _makes_default_dict(self) -> bool:
+        return bool(self.stack) and type(self.stack[-1]) is Name and self.stack[-1].make is make_default_dict
 
     def _call_of(self) -> tuple[Name, Any]:
         args, name = self._pop(), self._pop()

@@ -154,7 +154,9 @@ def make_counter(*args: Any) -> collections.Counter[Any]:
 def make_default_dict(*args: Any) -> collections.defaultdict[Any, Any]:
     """Make a defaultdict, empty, of values that a builtin type makes of nothing."""
     if len(args) > 1 or (args and args[0] is not None and getattr(args[0], "cls", None) not in _FACTORIES):
-        raise DeserializationError("a defaultdict whose values are made by something else than a builtin type")
+        raise DeserializationError(
+            "a defaultdict whose values are made by something else than a builtin type"
+        )
     return collections.defaultdict(getattr(args[0], "cls", None) if args else None)
 
 
