@@ -171,7 +171,7 @@ class CannedStrings(CannedParts):
         axes: tuple[int, ...] | bool,
         readonly: bool,
     ) -> Array:
-        """Make the array of its strings; `axes` as in `CannedObjects`, False for C order, True for F order."""
+        """Make the array of its strings; `axes` as in `CannedObjects`, False for C order, True for F."""
         if axes is True:
             axes = tuple(reversed(range(len(shape))))
         strings: Array = np.array(items, build(dtype))
