@@ -38,6 +38,7 @@ from .errors import (
 )
 from .files import dump, dumps, load, loads
 from .functions import CannedClass, CannedFunction, interactive
+from .limits import Limits
 from .message import (
     Serializer,
     default_serializer,
@@ -49,7 +50,6 @@ from .message import (
 from .reading import split
 from .registry import Registry, default_registry
 from .secret import InsecureKeyWarning, Key, new_key
-from .trust import Limits
 from .wrapping import can
 
 if TYPE_CHECKING:

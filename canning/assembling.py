@@ -9,7 +9,8 @@ from typing import Any
 from .buffers import Body, Frame, bytes_of, longer
 from .code.modules import Wanted, modules_for
 from .code.versions import versions_in
-from .codecs import CODECS, Chooser, Codec, encode
+from .codecs import Chooser, Codec, encode
+from .encoded import CODECS
 from .packing import LARGE, NOTHING, PART, Packed
 from .reducers import Reducers
 from .wire import BYTES, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack, pack_alone

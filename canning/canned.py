@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from .buffers import Frame, flat
 from .errors import DeserializationError, UnresolvedReference
+from .provided import provided
 
 Namespace = dict[str, Any]
 
@@ -218,9 +219,7 @@ class PrePickled:
     __slots__ = ("frames",)
 
     def __init__(self, obj: Any, serializer: Any = None) -> None:
-        from .message import default_serializer  # which needs this module to be there first
-
-        made = default_serializer if serializer is None else serializer
+        made = provided("serializer")() if serializer is None else serializer
         if made.key is not None:
             made = made.evolve(key=None)
         self.frames: list[Frame] = made.serialize_object(obj)
@@ -235,9 +234,7 @@ class CannedMessage(CannedObject):
 
     def get_object(self, g: Namespace | None = None) -> Any:
         """Read the message."""
-        from .message import deserialize_object  # which needs this module to be there first
-
-        return deserialize_object(self.buffers, g)[0]
+        return provided("serializer")().deserialize_object(self.buffers, g)[0]
 
 
 @own
@@ -247,9 +244,7 @@ class CannedRegistered(CannedParts):
     @staticmethod
     def make(name: str, state: Any, cls: type | None) -> Any:
         """Build the object by the default registry."""
-        from .registry import default_registry, rebuild  # which need this module to be there first
-
-        return rebuild(default_registry, name, state, cls)
+        return provided("rebuild")(name, state, cls)
 
 
 @own

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from .limits import Limits
 from .registry import Registry
-from .trust import Limits
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "pickler": ("auto", "named", "pickle", "cloudpickle", "dill"),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+SHOWN: Final = 120
+"""Characters of a name that errors show."""
+
 
 class CanningError(Exception):
     """Be the base of every error that this package raises on purpose."""
@@ -77,3 +82,9 @@ class VersionMismatch(DeserializationError):
 
 class VersionWarning(UserWarning):
     """Say that a message comes from other versions than are here, and may work all the same."""
+
+
+def name_for_errors(module: object, name: object) -> str:
+    """Show a name that a message asks for: it is text of a stranger's, so short and printable only."""
+    text = f"{module}.{name}"[:SHOWN]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

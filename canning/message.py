@@ -19,16 +19,18 @@ from .code.renaming import NO_RENAMES, Renames
 from .codecs import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
 from .culprit import explain_failure
 from .errors import SerializationError
+from .limits import DEFAULT_LIMITS, Limits
 from .lone import serialize_lone
 from .packing import LARGE, NOTHING, Packed, pack_buffers
 from .pickling import Writer
 from .planning import Plan, better_plan, check_marks, first_plan
+from .provided import provides
 from .reading import read_call, read_message, read_verified
 from .reducers import Reducers
 from .registry import Registry, default_registry
 from .secret import KeyOption, as_keys
 from .signing import sign
-from .trust import DEFAULT_LIMITS, Allowed, Limits
+from .trust.allowed import Allowed
 from .wire import CALL, PLAIN, pack_alone
 
 OPTIONS: Final = (
@@ -352,6 +354,13 @@ def _serializer_of(cls: type[Serializer], options: dict[str, Any]) -> Serializer
 
 
 default_serializer: Final = Serializer()
+
+
+@provides("serializer")
+def _default() -> Serializer:
+    return default_serializer
+
+
 serialize_object = default_serializer.serialize_object
 deserialize_object = default_serializer.deserialize_object
 pack_apply_message = default_serializer.pack_apply_message

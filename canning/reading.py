@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
-from .code.renaming import Renames
 from .code.versions import check_versions, packages, say_whence
-from .codecs import Chooser, Codec, Codecs, decode
 from .errors import CanningError, DeserializationError
 from .lone import read_inline, read_lone
-from .registry import Registry
-from .secret import Keys
+from .receiving import Options, Read, decode_frames
 from .signing import verify
 from .sink import ARRAYS, NO_ARRAYS
-from .trust import Allowed, Limits
 from .wire import (
     CALL,
     CODE,
@@ -29,7 +25,6 @@ from .wire import (
     PLAIN,
     SIGNED,
     VERSIONS,
-    Trailer,
     check_frames,
     count_frames,
     flags_alone,
@@ -41,33 +36,6 @@ if TYPE_CHECKING:
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
-
-Read = tuple[Any, list[Any], int]
-"""The object, the frames that are left, the flags of the message."""
-
-
-class Options(Protocol):
-    """What a `Serializer` says to a reader."""
-
-    registry: Registry
-    writable: bool
-    trust: str
-    allowed: Allowed
-    limits: Limits
-    renames: Renames
-    missing: str
-    finds: bool
-    prefer: str
-    on_version_mismatch: str
-    key: Keys | None
-    codec: Codec | Chooser | None
-    codecs: Codecs
-
-    def deserialize_object(
-        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
-    ) -> tuple[Any, list[Any]]:
-        """Read a message with these options."""
-        ...
 
 
 def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
@@ -220,13 +188,6 @@ def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Find
             f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
         )
     return obj, list(taken), 0
-
-
-def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
-    """Undo what the frames behind frame 0 went through, where they went through a codec."""
-    if not trailer.encoded:
-        return parts
-    return decode(trailer.encoded, parts, options.codec, options.codecs, writable=options.writable)
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:

@@ -15,6 +15,7 @@ from .canned import CannedObject
 from .code.marks import Marks
 from .ecosystem import is_imported, load_canner, public_name
 from .errors import CannerError, CanningError, DeserializationError, SerializationError
+from .provided import provides
 
 _NEVER_ASKED: Final = frozenset(
     (
@@ -344,3 +345,8 @@ def _default() -> Registry:
 
 default_registry: Final = _default()
 """What `canning.register` fills and every `Serializer` uses that was not given its own."""
+
+
+@provides("rebuild")
+def _rebuild(name: str, state: Any, cls: type | None) -> Any:
+    return rebuild(default_registry, name, state, cls)

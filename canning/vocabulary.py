@@ -44,3 +44,5 @@ PURPOSES: Final = {
     "typing_form": "a type variable or an alias by value",
 }
 """What each of them stands for, in the words of reports and errors."""
+SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
+"""What imports a module where a message has one."""

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from .buffers import Body, flat
-from .codecs import CODECS, Encoded, decoded_lengths, parse_encoded
+from .encoded import CODECS, Encoded, decoded_lengths, parse_encoded
 from .errors import DeserializationError
 
 MAGIC: Final = b"\x93CANNED\n"

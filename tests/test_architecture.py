@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -36,3 +37,34 @@ def test_the_codec_imports_no_sockets(package: str, who: list[str]) -> None:
     assert [
         path.name for path in (ROOT / "canning").rglob("*.py") if importing.search(path.read_text())
     ] == who
+
+
+def imports_of(path: Path) -> set[str]:
+    """List the modules of this project that a file imports, wherever in it: what is for types alone too."""
+    names = {name_of(each) for package in ("canning", "transport") for each in (ROOT / package).rglob("*.py")}
+    own = name_of(path)
+    package = own.split(".") if path.name == "__init__.py" else own.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            within = {f"{base}.{alias.name}" for alias in node.names}
+            found |= (within & names) or {base}
+    return (found & names) - {own}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("package", ["canning"])
+def test_no_modules_import_each_other(package: str) -> None:
+    rest = {name_of(path): imports_of(path) for path in (ROOT / package).rglob("*.py")}
+    del rest[package]  # whose `__init__` only gives names to users
+    while free := [name for name, needed in rest.items() if not needed & rest.keys()]:
+        for name in free:
+            del rest[name]
+    assert rest == {}

@@ -22,7 +22,7 @@ from canning import (
     deserialize_object,
     serialize_object,
 )
-from canning.codecs import CODECS, parse_encoded
+from canning.encoded import CODECS, parse_encoded
 from canning.wire import parse
 
 from .harness import assert_equal

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from canning.buffers import aligned_empty, flat
-from canning.codecs import CODECS
+from canning.encoded import CODECS
 from canning.errors import DeserializationError
 from canning.packing import LARGE, PART
 from canning.wire import BYTES, Trailer, parse

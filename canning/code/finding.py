@@ -7,8 +7,8 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ..vocabulary import SUBIMPORT
 from .locating import without_mark
-from .missing import SUBIMPORT
 from .modules import unpack
 from .received import RECEIVED, World
 from .renaming import Renames, find_moved, look_up

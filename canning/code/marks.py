@@ -6,7 +6,6 @@ import types
 from typing import Any, Final, TypeVar
 
 from ..forking import add_lock
-from .renaming import check_name
 
 _HEAP_TYPE: Final = 1 << 9
 T = TypeVar("T")
@@ -112,6 +111,14 @@ class Marks:
                 return True
             name = name.rpartition(".")[0]
         return False
+
+
+def check_name(name: object) -> None:
+    """Raise `TypeError` or `ValueError` for what cannot be a dotted name."""
+    if not isinstance(name, str):
+        raise TypeError(f"renames are dotted names, old to new, not {type(name).__name__}")
+    if not all(name.split(".")):
+        raise ValueError(f"{name!r} is no dotted name")
 
 
 def _mark_of(obj: Any) -> tuple[str, str]:

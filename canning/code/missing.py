@@ -6,66 +6,19 @@ Nothing here runs while all goes well.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any, Final
 
 from ..buffers import flat
-from ..errors import DeserializationError, MissingClass, MissingCode, MissingModule
+from ..errors import DeserializationError, MissingClass, MissingCode, MissingModule, name_for_errors
 from ..following.nodes import Node
 from ..following.outline import Paths
 from ..following.pickle_machine import PickleMachine
-from ..trust import name_for_errors
-from ..vocabulary import CALLS
+from ..vocabulary import CALLS, SUBIMPORT
+from .providers import PROVIDERS
 from .renaming import find_moved, leads_somewhere
+from .unfit_calls import LookUp, unfit_call
 
-PROVIDERS: Final = {
-    "Bio": "biopython",
-    "Crypto": "pycryptodome",
-    "OpenSSL": "pyOpenSSL",
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "git": "GitPython",
-    "google.protobuf": "protobuf",
-    "igraph": "python-igraph",
-    "jwt": "PyJWT",
-    "osgeo": "GDAL",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "umap": "umap-learn",
-    "usb": "pyusb",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-    **{
-        name: name
-        for name in (
-            *("numpy", "scipy", "pandas", "polars", "pyarrow", "xarray", "dask", "distributed", "joblib"),
-            *("torch", "torchvision", "tensorflow", "jax", "flax", "keras", "transformers", "xgboost"),
-            *("lightgbm", "catboost", "statsmodels", "networkx", "sympy", "matplotlib", "seaborn", "plotly"),
-            *(
-                "pydantic",
-                "requests",
-                "sqlalchemy",
-                "h5py",
-                "zarr",
-                "numba",
-                "cloudpickle",
-                "dill",
-                "shapely",
-            ),
-            *("geopandas", "astropy", "rich", "tqdm", "psutil", "ray", "ipyparallel", "ml_dtypes"),
-        )
-    },
-}
-"""What pip calls the packages that provide well-known modules."""
-SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
 _FILL: Final = (CALLS, "fill")
-LookUp = Callable[[str, str], Any]
 
 
 def missing_code(head: Any, error: BaseException | None, look_up: LookUp) -> MissingCode | None:
@@ -198,6 +151,4 @@ def moved(head: Any) -> bool:
 
 def explain_reading(head: Any, error: DeserializationError, look_up: LookUp) -> DeserializationError:
     """Give the error that names what is missing, or called wrongly; the one that there was for all else."""
-    from .unfit_calls import unfit_call  # which needs this module to be there first
-
     return missing_code(head, error.__cause__, look_up) or unfit_call(head, error, look_up) or error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..provided import provides
+from .marks import check_name
 
 _SKLEARN: Final = {
     "cluster": ("k_means_:_kmeans", "dbscan_:_dbscan", "hierarchical:_agglomerative"),
@@ -123,14 +124,6 @@ def find_moved(module: str, name: str) -> tuple[str, str] | None:
     if at:
         return top + "".join(rest.partition(".")[1:]), name
     return MOVES.find(module, name)
-
-
-def check_name(name: object) -> None:
-    """Raise `TypeError` or `ValueError` for what cannot be a dotted name."""
-    if not isinstance(name, str):
-        raise TypeError(f"renames are dotted names, old to new, not {type(name).__name__}")
-    if not all(name.split(".")):
-        raise ValueError(f"{name!r} is no dotted name")
 
 
 def split_name(dotted: str, parts: int) -> tuple[str, str]:

@@ -7,18 +7,18 @@ The commonest of all are exceptions: pickle makes one of its `args`, which are w
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..buffers import flat
-from ..errors import DeserializationError
+from ..errors import DeserializationError, name_for_errors
 from ..following.nodes import Node
 from ..following.outline import Paths
 from ..following.pickle_machine import PickleMachine
-from ..trust import name_for_errors
 from ..vocabulary import CALLS
 from .classes import class_of
-from .missing import LookUp
 
+LookUp = Callable[[str, str], Any]
 _MARK_IN: Final = {
     ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
     (CALLS, "empty_class"): 5,

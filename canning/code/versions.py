@@ -79,7 +79,7 @@ def version_of(top: str) -> str | None:
 def _installed_version(top: str) -> str | None:
     from importlib import metadata  # takes as long to import as a third of this package
 
-    from .missing import PROVIDERS
+    from .providers import PROVIDERS
 
     try:
         return metadata.version(PROVIDERS.get(top, top))

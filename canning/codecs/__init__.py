@@ -7,22 +7,16 @@ length of every frame before it decodes the first, and a codec is told how much 
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from ..buffers import Frame, flat
+from ..encoded import ENTRY, ID, Encoded
 from ..errors import CanningError, DeserializationError
 from .compression import Blosc2, Lz4, Zstd
 
-CODECS: Final = 3
-"""Tag of the extension that names the codec of each frame that went through one."""
-
-_ENTRY: Final = struct.Struct("<IQB")
-_ID: Final = re.compile(rb"[a-z0-9][a-z0-9._+-]{0,31}")
 _WHERE: Final = {
     "arena": "it lies in shared memory of the sender's host: read it with "
     "transport.recv(..., shared_memory=True), or Serializer(codec=transport.SharedMemory())",
@@ -68,14 +62,6 @@ class Chooser(Protocol):
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
         """Give the codec for a flat buffer; None leaves it as it is."""
         ...
-
-
-class Encoded(NamedTuple):
-    """Say of a frame which codec made it of how many bytes; frames count from 1, as in the table."""
-
-    frame: int
-    codec: str
-    length: int
 
 
 class Codecs:
@@ -144,7 +130,7 @@ def check_codec(codec: Any) -> Codec:
     if not isinstance(codec, Codec):
         raise TypeError(f"{type(codec).__name__} is no codec: it needs id, encode and decode")
     name: Any = codec.id
-    if not isinstance(name, str) or not _ID.fullmatch(name.encode()):
+    if not isinstance(name, str) or not ID.fullmatch(name.encode()):
         raise ValueError(f"the id {name!r} of a codec is not 1 to 32 of a-z 0-9 . _ + -")
     return codec
 
@@ -185,42 +171,12 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
         made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
         if made is not None:
             name = chosen.id.encode()
-            said.append(_ENTRY.pack(number, frame.nbytes, len(name)) + name)
+            said.append(ENTRY.pack(number, frame.nbytes, len(name)) + name)
         sent.append(frame if made is None else made)
     return sent, b"".join(said)
 
 
 # -- in --------------------------------------------------------------------------------------------------
-
-
-def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
-    """Read the extension of a message with so many frames behind frame 0; nothing of it is kept.
-
-    Raises `DeserializationError` where it names a frame that there is not, or not in order.
-    """
-    found: list[Encoded] = []
-    at = last = 0
-    while at < len(content):
-        frame, length, size = (
-            _ENTRY.unpack_from(content, at) if at + _ENTRY.size <= len(content) else (0, 0, 0)
-        )
-        at += _ENTRY.size + size
-        name = content[at - size : at]
-        if not last < frame <= frames or at > len(content) or not _ID.fullmatch(name):
-            raise DeserializationError("frame 0 contradicts itself: what it says of codecs does not fit")
-        found.append(Encoded(frame, name.decode(), length))
-        last = frame
-    return tuple(found)
-
-
-def decoded_lengths(lengths: tuple[int, ...], encoded: tuple[Encoded, ...]) -> tuple[int, ...]:
-    """Give the lengths of the frames behind frame 0 as they are when they have been decoded."""
-    if not encoded:
-        return lengths
-    room = list(lengths)
-    for frame, _, length in encoded:
-        room[frame - 1] = length
-    return tuple(room)
 
 
 def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: Codecs) -> list[Codec]:

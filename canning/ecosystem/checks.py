@@ -11,9 +11,8 @@ import numpy as np
 
 from ..errors import DeserializationError
 from ..layout import Array
-from ..trust import DEFAULT_LIMITS
+from ..limits import DEFAULT_LIMITS
 from ..trust.keys import weigh
-from ..trust.plain import check
 from ..trust.work import charge
 
 _SEEDED: Final = frozenset((type(None), bool, str, bytes))
@@ -25,6 +24,15 @@ _ATTRIBUTE: Final = re.compile(r"(?:[A-Za-z]|_is_|_no_)\w{0,199}", re.ASCII)
 _HOOK: Final = re.compile(r"__.*|_.*_", re.DOTALL)
 """Names that protocols look for: those of Python and numpy, and Jupyter's and ctypes' (``_repr_html_``)."""
 _DATA: Final = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray, np.ndarray))
+
+
+def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int = 0) -> None:
+    """Raise `DeserializationError` unless there are these arguments, each exactly of its type."""
+    if not len(kinds) - optional <= len(args) <= len(kinds):
+        raise DeserializationError(f"{len(args)} arguments, where {len(kinds)} are expected")
+    for arg, kind in zip(args, kinds, strict=False):
+        if type(arg) not in (kind if isinstance(kind, tuple) else (kind,)):
+            raise DeserializationError(f"an argument of type {type(arg).__name__} where none belongs")
 
 
 def parts(state: Any, *kinds: type | tuple[type, ...]) -> Any:

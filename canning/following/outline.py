@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..trust import name_for_errors
+from ..errors import name_for_errors
 from ..vocabulary import CALLS
 from .nodes import Blob, Node, size_of
 from .wrapped_arrays import dtype_of, shape_of, state_of

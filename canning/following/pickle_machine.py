@@ -11,167 +11,23 @@ Nothing is imported, called or copied; nothing recurses. Time and memory are lin
 from __future__ import annotations
 
 import struct
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from ..trust import DEFAULT_LIMITS, Limits
-from ..vocabulary import NAMED
-from .nodes import LONG, Break, Limit, Named, Node, Text
+from ..limits import DEFAULT_LIMITS, Limits
+from .nodes import LONG, Break, Limit
+from .pickle_stacks import Stacks
+from .pickle_steps import STEPS
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _F64: Final = struct.Struct(">d")
 _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
-_NODES: Final = 8
-"""Of this many values that the limits allow, one may be a container, call or name: some 300 bytes each."""
-_FLAWS: Final = 20
 DEEP: Final = 400
 """Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
 """Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
-
-
-class Stacks:
-    """Hold what the opcodes work on: a stack with marks, a memo, and what was noticed.
-
-    Attributes:
-        data, start, at: the stream, where in it the pickle starts, how far it was followed.
-        behind: where the argument of the opcode at hand ends.
-        edge: where the last frame ends.
-        stack, marks, memo: pickle's; the memo holds what was stored under each index.
-        names: what was asked for by name, by module and name.
-        acts: what the unpickler would do besides building plain data, a word for each, and where first.
-        calls: what is called, or made an instance of.
-        flaws: what is wrong with the stream, though the unpickler may go on.
-        broken: why the unpickler would stop without an object; None where it would not.
-        limited: whether it was a limit of ours that ended it.
-        legacy: whether the stream has opcodes that the reader of plain data does not know.
-        root: the node of the object, where the stream reaches STOP.
-        depth: how deep containers stand in containers.
-        texts: how often each long string or bytes object was written out.
-        opcodes: how many were followed.
-        opcodes: how many of them were followed.
-        fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
-    """
-
-    def __init__(self, data: memoryview, start: int, limits: Limits) -> None:
-        self.data = data
-        self.start = self.at = start
-        self.limits = limits
-        self.behind = start
-        self.edge = 0
-        self.protocol = 0
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
-        self.names: dict[tuple[str, str], Named] = {}
-        self.acts: dict[str, int] = {}
-        self.calls: list[Node] = []
-        self.flaws: list[str] = []
-        self.broken: str | None = None
-        self.limited = False
-        self.legacy = False
-        self.stopped = False
-        self.root: Any = None
-        self.depth = 0
-        self.nodes = 0
-        self.opcodes = 0
-        self.texts: dict[Any, list[int]] = {}
-        self.fetched: set[int] = set()
-        self.stored: dict[int, int] = {}
-        self.skipped: list[tuple[int, int]] = []
-        self.buffers = 0
-
-    @property
-    def fence(self) -> int:
-        """How much of the stack lies below the last mark."""
-        return self.marks[-1] if self.marks else 0
-
-    def pop(self) -> Any:
-        """Take the uppermost value."""
-        if len(self.stack) <= self.fence:
-            raise Break("takes from an empty stack")
-        return self.stack.pop()
-
-    def top(self) -> Any:
-        """Look at the uppermost value."""
-        if len(self.stack) <= self.fence:
-            raise Break("looks at an empty stack")
-        return self.stack[-1]
-
-    def items(self) -> list[Any]:
-        """Take what is above the last mark."""
-        if not self.marks:
-            raise Break("there is no mark")
-        start = self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        return items
-
-    def new(self, kind: str, at: int, items: list[Any] | None = None) -> Node:
-        """Push a node."""
-        self.nodes += 1
-        if self.nodes > self.limits.nodes // _NODES:
-            raise Limit(f"more containers, names and calls than {self.limits.nodes // _NODES}")
-        node = Node(kind, at, items)
-        if items:
-            self.sink(node, items)
-        self.stack.append(node)
-        return node
-
-    def sink(self, node: Node, items: list[Any]) -> None:
-        """Note how deep a node has become that holds these items now."""
-        depth = 1
-        for item in items:
-            if type(item) is Node and item.depth >= depth:
-                depth = item.depth + 1
-        if depth > node.depth:
-            node.depth = depth
-            self.depth = max(self.depth, depth)
-
-    def note(self, content: Text, size: int) -> Text:
-        """Count a long string or bytes object, and push it."""
-        self.texts.setdefault(content, [0, size])[0] += 1
-        return content
-
-    def act(self, at: int, what: str) -> None:
-        """Note that the unpickler would do something here."""
-        self.acts.setdefault(what, at)
-
-    def flaw(self, at: int, what: str) -> None:
-        """Note what is wrong with the stream."""
-        if len(self.flaws) < _FLAWS:
-            self.flaws.append(f"byte {at}: {what}")
-
-    def call(self, kind: str, at: int, target: Any, args: Any, *keywords: Any) -> Node:
-        """Push what a call gives; `args` may be that of many calls, and is not copied."""
-        self.act(at, kind)
-        node = self.new(kind, at, [target, args, *keywords])
-        if node.target == NAMED and list(map(type, node.args)) == [str, str]:
-            self.stack.pop()
-            module, name = node.args
-            return self.name(module, name, at)
-        self.calls.append(node)
-        if type(target) is Node and target.kind == "name":
-            target.value.called(node, len(node.args))
-        return node
-
-    def name(self, module: str, name: str, at: int) -> Node:
-        """Push what a name stands for."""
-        if self.protocol < 3:  # as the unpickler does with what Python 2 wrote
-            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        self.act(at, "name")
-        found = self.names.get((module, name))
-        if found is None:
-            found = self.names[module, name] = Named(module, name, at)
-        found.count += 1
-        node = self.new("name", at)
-        node.value = found
-        if found.node is None:
-            found.node = node
-        return node
 
 
 class PickleMachine(Stacks):
@@ -194,15 +50,11 @@ class PickleMachine(Stacks):
         trace: Trace | None = None,
         wrappers: bool = True,
     ) -> None:
-        super().__init__(data, start, limits)
+        super().__init__(data, start, limits, wrappers)
         self.trace = trace
-        self.wrappers = wrappers
-        """Whether memory that joblib writes into the stream is jumped over."""
 
-    def run(self) -> PickleMachine:
+    def run(self) -> Self:
         """Follow the stream; what there is to say about it stands in the attributes then."""
-        from .pickle_steps import STEPS
-
         try:
             self._loop(STEPS)
         except Break as error:

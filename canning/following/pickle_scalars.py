@@ -1,18 +1,16 @@
-"""What the opcodes that push scalars do to the stacks of a `PickleMachine`."""
+"""What the opcodes that push scalars do to the stacks of a `Stacks`."""
 
 from __future__ import annotations
 
 import re
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .nodes import LONG, SHORT, Break, blob, text
+from .pickle_stacks import Stacks
 
-if TYPE_CHECKING:
-    from .pickle_machine import PickleMachine
-
-Step = Callable[["PickleMachine", Any, int], None]
+Step = Callable[["Stacks", Any, int], None]
 _F64: Final = struct.Struct(">d")
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _LETTERS: Final = {
@@ -30,7 +28,7 @@ _DIGITS: Final = 4300
 """Digits at which Python stops too."""
 
 
-def push(machine: PickleMachine, value: Any) -> None:
+def push(machine: Stacks, value: Any) -> None:
     """Push a value."""
     machine.stack.append(value)
 
@@ -40,12 +38,12 @@ def constant(value: Any) -> Step:
     return lambda machine, argument, at: machine.stack.append(value)
 
 
-def unsigned(machine: PickleMachine, argument: Any, at: int) -> None:
+def unsigned(machine: Stacks, argument: Any, at: int) -> None:
     """Push an unsigned int."""
     push(machine, int.from_bytes(argument, "little"))
 
 
-def signed(machine: PickleMachine, argument: Any, at: int) -> None:
+def signed(machine: Stacks, argument: Any, at: int) -> None:
     """Push a signed int of any length."""
     if len(argument) > machine.limits.integer_bytes:
         machine.flaw(at, f"an int of {len(argument)} bytes")
@@ -54,12 +52,12 @@ def signed(machine: PickleMachine, argument: Any, at: int) -> None:
         push(machine, int.from_bytes(argument, "little", signed=True))
 
 
-def float_(machine: PickleMachine, argument: Any, at: int) -> None:
+def float_(machine: Stacks, argument: Any, at: int) -> None:
     """Push a float."""
     push(machine, _F64.unpack(argument)[0])
 
 
-def number(machine: PickleMachine, argument: bytes, at: int) -> None:
+def number(machine: Stacks, argument: bytes, at: int) -> None:
     """Push the number that a line of INT, LONG or FLOAT says, or some number where it is hard to read."""
     line = argument.strip()
     if line in (b"00", b"01"):
@@ -78,17 +76,17 @@ def number(machine: PickleMachine, argument: bytes, at: int) -> None:
     push(machine, 0)
 
 
-def remember(machine: PickleMachine, value: Any, size: int) -> None:
+def remember(machine: Stacks, value: Any, size: int) -> None:
     """Push a string or bytes object, and count a long one."""
     push(machine, machine.note(value, size) if size >= LONG else value)
 
 
-def unicode(machine: PickleMachine, argument: Any, at: int) -> None:
+def unicode(machine: Stacks, argument: Any, at: int) -> None:
     """Push a string."""
     remember(machine, text(argument, machine.behind - len(argument)), len(argument))
 
 
-def bytes_(machine: PickleMachine, argument: Any, at: int) -> None:
+def bytes_(machine: Stacks, argument: Any, at: int) -> None:
     """Push a bytes object."""
     short = len(argument) <= LONG * 2
     remember(
@@ -98,13 +96,13 @@ def bytes_(machine: PickleMachine, argument: Any, at: int) -> None:
     )
 
 
-def bytearray_(machine: PickleMachine, argument: Any, at: int) -> None:
+def bytearray_(machine: Stacks, argument: Any, at: int) -> None:
     """Push a bytearray."""
     node = machine.new("bytearray", at)
     node.value = blob("bytes", argument, machine.behind - len(argument))
 
 
-def string(machine: PickleMachine, argument: Any, at: int) -> None:
+def string(machine: Stacks, argument: Any, at: int) -> None:
     """Decode a string of Python 2: latin-1, which leaves no byte out."""
     raw = bytes(argument[:SHORT]) if len(argument) <= SHORT else None
     push(
@@ -113,7 +111,7 @@ def string(machine: PickleMachine, argument: Any, at: int) -> None:
     )
 
 
-def quoted(machine: PickleMachine, argument: bytes, at: int) -> None:
+def quoted(machine: Stacks, argument: bytes, at: int) -> None:
     """Push the string of STRING, which has quotes and escapes."""
     line = argument.rstrip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
@@ -135,7 +133,7 @@ def _unescape(found: re.Match[bytes]) -> bytes:
     return _LETTERS.get(escape, found[0])
 
 
-def raw_unicode(machine: PickleMachine, argument: bytes, at: int) -> None:
+def raw_unicode(machine: Stacks, argument: bytes, at: int) -> None:
     """Push the string of UNICODE."""
     if len(argument) > SHORT:
         remember(machine, blob("str", memoryview(argument), machine.behind), len(argument))

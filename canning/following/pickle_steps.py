@@ -1,4 +1,4 @@
-"""What each opcode does to the stacks of a `PickleMachine`; one function a step, one table for all.
+"""What each opcode does to the stacks of a `Stacks`; one function a step, one table for all.
 
 https://docs.python.org/3/library/pickletools.html describes the opcodes; where the C unpickler differs, it is
 followed.
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from . import pickle_scalars as scalars
 from .nodes import SHORT, Blob, Break, Node
-from .pickle_machine import PickleMachine
 from .pickle_scalars import Step
+from .pickle_stacks import Stacks
 from .wrapped_arrays import skip_array
 
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
@@ -19,13 +19,13 @@ _MADE: Final = frozenset(("call", "new", "persistent", "extension"))
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 
-def _proto(machine: PickleMachine, argument: Any, at: int) -> None:
+def _proto(machine: Stacks, argument: Any, at: int) -> None:
     if argument[0] > 5:
         raise Break(f"protocol {argument[0]}, which is none")
     machine.protocol = argument[0]
 
 
-def _frame(machine: PickleMachine, argument: Any, at: int) -> None:
+def _frame(machine: Stacks, argument: Any, at: int) -> None:
     length = int.from_bytes(argument, "little")
     left = len(machine.data) - at - 9
     machine.edge = at + 9 + length
@@ -33,7 +33,7 @@ def _frame(machine: PickleMachine, argument: Any, at: int) -> None:
         machine.flaw(at, f"a frame of {length} bytes, where {left} are left")
 
 
-def _stop(machine: PickleMachine, argument: Any, at: int) -> None:
+def _stop(machine: Stacks, argument: Any, at: int) -> None:
     machine.root = machine.pop()
     machine.stopped = True
     if machine.stack or machine.marks:
@@ -44,14 +44,14 @@ def _stop(machine: PickleMachine, argument: Any, at: int) -> None:
 
 
 def _empty(kind: str) -> Step:
-    def step(machine: PickleMachine, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: Any, at: int) -> None:
         machine.new(kind, at)
 
     return step
 
 
 def _marked(kind: str) -> Step:
-    def step(machine: PickleMachine, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: Any, at: int) -> None:
         items = machine.items()
         if kind == "dict" and len(items) % 2:
             raise Break("a key without its value")
@@ -61,7 +61,7 @@ def _marked(kind: str) -> Step:
 
 
 def _tuple_of(count: int) -> Step:
-    def step(machine: PickleMachine, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: Any, at: int) -> None:
         if len(machine.stack) - machine.fence < count:
             raise Break("takes from an empty stack")
         items = machine.stack[-count:]
@@ -71,7 +71,7 @@ def _tuple_of(count: int) -> Step:
     return step
 
 
-def _fill(machine: PickleMachine, items: list[Any], kinds: tuple[str, ...], at: int) -> None:
+def _fill(machine: Stacks, items: list[Any], kinds: tuple[str, ...], at: int) -> None:
     """Add to what is uppermost: to a container, or by a call of its methods."""
     if not items:
         return
@@ -92,54 +92,54 @@ def _fill(machine: PickleMachine, items: list[Any], kinds: tuple[str, ...], at: 
     machine.sink(target, items)
 
 
-def _append(machine: PickleMachine, argument: Any, at: int) -> None:
+def _append(machine: Stacks, argument: Any, at: int) -> None:
     _fill(machine, [machine.pop()], ("list",), at)
 
 
-def _appends(machine: PickleMachine, argument: Any, at: int) -> None:
+def _appends(machine: Stacks, argument: Any, at: int) -> None:
     _fill(machine, machine.items(), ("list",), at)
 
 
-def _set_item(machine: PickleMachine, argument: Any, at: int) -> None:
+def _set_item(machine: Stacks, argument: Any, at: int) -> None:
     value = machine.pop()
     _fill(machine, [machine.pop(), value], ("dict",), at)
 
 
-def _set_items(machine: PickleMachine, argument: Any, at: int) -> None:
+def _set_items(machine: Stacks, argument: Any, at: int) -> None:
     items = machine.items()
     if len(items) % 2:
         raise Break("a key without its value")
     _fill(machine, items, ("dict",), at)
 
 
-def _add_items(machine: PickleMachine, argument: Any, at: int) -> None:
+def _add_items(machine: Stacks, argument: Any, at: int) -> None:
     _fill(machine, machine.items(), ("set",), at)
 
 
 # -- stack and memo ------------------------------------------------------------------------------------
 
 
-def _mark(machine: PickleMachine, argument: Any, at: int) -> None:
+def _mark(machine: Stacks, argument: Any, at: int) -> None:
     machine.marks.append(len(machine.stack))
     machine.depth = max(machine.depth, len(machine.marks))
 
 
-def _pop(machine: PickleMachine, argument: Any, at: int) -> None:
+def _pop(machine: Stacks, argument: Any, at: int) -> None:
     if machine.marks and len(machine.stack) == machine.marks[-1]:
         machine.marks.pop()
     else:
         machine.pop()
 
 
-def _pop_mark(machine: PickleMachine, argument: Any, at: int) -> None:
+def _pop_mark(machine: Stacks, argument: Any, at: int) -> None:
     machine.items()
 
 
-def _dup(machine: PickleMachine, argument: Any, at: int) -> None:
+def _dup(machine: Stacks, argument: Any, at: int) -> None:
     scalars.push(machine, machine.top())
 
 
-def _get(machine: PickleMachine, argument: Any, at: int) -> None:
+def _get(machine: Stacks, argument: Any, at: int) -> None:
     index = _index(argument)
     if index not in machine.memo:
         raise Break("asks the memo for what is not in it")
@@ -147,7 +147,7 @@ def _get(machine: PickleMachine, argument: Any, at: int) -> None:
     scalars.push(machine, machine.memo[index])
 
 
-def _put(machine: PickleMachine, argument: Any, at: int) -> None:
+def _put(machine: Stacks, argument: Any, at: int) -> None:
     size = 1 if argument is None else len(argument) + (2 if type(argument) is bytes else 1)
     index = len(machine.memo) if argument is None else _index(argument)
     if index < 0:
@@ -177,11 +177,11 @@ def _names(argument: tuple[bytes, bytes]) -> tuple[str, str]:
     return argument[0].decode(), argument[1].decode()
 
 
-def _global(machine: PickleMachine, argument: Any, at: int) -> None:
+def _global(machine: Stacks, argument: Any, at: int) -> None:
     machine.name(*_names(argument), at)
 
 
-def _stack_global(machine: PickleMachine, argument: Any, at: int) -> None:
+def _stack_global(machine: Stacks, argument: Any, at: int) -> None:
     name, module = machine.pop(), machine.pop()
     parts = [_name_part(part) for part in (module, name)]
     if any(type(part) is not str for part in parts):
@@ -197,29 +197,29 @@ def _name_part(part: Any) -> Any:
     return "(made by a call)" if type(part) is Node and part.kind in _MADE else part
 
 
-def _reduce(machine: PickleMachine, argument: Any, at: int) -> None:
+def _reduce(machine: Stacks, argument: Any, at: int) -> None:
     args = machine.pop()
     machine.call("call", at, machine.pop(), args)
 
 
-def _new_object(machine: PickleMachine, argument: Any, at: int) -> None:
+def _new_object(machine: Stacks, argument: Any, at: int) -> None:
     args = machine.pop()
     machine.call("new", at, machine.pop(), args)
 
 
-def _new_object_ex(machine: PickleMachine, argument: Any, at: int) -> None:
+def _new_object_ex(machine: Stacks, argument: Any, at: int) -> None:
     keywords, args = machine.pop(), machine.pop()
     machine.call("new", at, machine.pop(), args, keywords)
 
 
-def _instance(machine: PickleMachine, argument: Any, at: int) -> None:
+def _instance(machine: Stacks, argument: Any, at: int) -> None:
     args = machine.new("tuple", at, machine.items())
     target = machine.name(*_names(argument), at)
     del machine.stack[-2:]
     machine.call("call", at, target, args)
 
 
-def _object(machine: PickleMachine, argument: Any, at: int) -> None:
+def _object(machine: Stacks, argument: Any, at: int) -> None:
     target, *rest = machine.items() or [None]
     if target is None:
         raise Break("an instance of nothing")
@@ -228,7 +228,7 @@ def _object(machine: PickleMachine, argument: Any, at: int) -> None:
     machine.call("call", at, target, args)
 
 
-def _build(machine: PickleMachine, argument: Any, at: int) -> None:
+def _build(machine: Stacks, argument: Any, at: int) -> None:
     state, obj = machine.pop(), machine.top()
     machine.act(at, "state")
     if type(obj) is Node:
@@ -238,29 +238,29 @@ def _build(machine: PickleMachine, argument: Any, at: int) -> None:
             skip_array(machine, obj, at + 1)
 
 
-def _persistent(machine: PickleMachine, argument: bytes, at: int) -> None:
+def _persistent(machine: Stacks, argument: bytes, at: int) -> None:
     machine.act(at, "persistent")
     machine.new("persistent", at).value = argument.decode("latin-1")[:SHORT]
 
 
-def _binary_persistent(machine: PickleMachine, argument: Any, at: int) -> None:
+def _binary_persistent(machine: Stacks, argument: Any, at: int) -> None:
     value = machine.pop()
     machine.act(at, "persistent")
     machine.new("persistent", at, [value])
 
 
-def _extension(machine: PickleMachine, argument: Any, at: int) -> None:
+def _extension(machine: Stacks, argument: Any, at: int) -> None:
     machine.act(at, "extension")
     machine.new("extension", at).value = int.from_bytes(argument, "little")
 
 
-def _next_buffer(machine: PickleMachine, argument: Any, at: int) -> None:
+def _next_buffer(machine: Stacks, argument: Any, at: int) -> None:
     machine.act(at, "buffer")
     machine.new("buffer", at).value = machine.buffers
     machine.buffers += 1
 
 
-def _readonly_buffer(machine: PickleMachine, argument: Any, at: int) -> None:
+def _readonly_buffer(machine: Stacks, argument: Any, at: int) -> None:
     machine.top()
 
 

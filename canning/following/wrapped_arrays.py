@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .nodes import Break, Node
-
-if TYPE_CHECKING:
-    from .pickle_machine import PickleMachine
-
+from .pickle_stacks import Stacks
 
 _STATE: Final = 64
 """Keys and values of a state that are looked at."""
 
 
-def skip_array(machine: PickleMachine, wrapper: Node, at: int) -> None:
+def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
     """Note that the stream goes on behind the memory of an array, which starts at `at`."""
     state = state_of(wrapper)
     dtype = dtype_of(state.get("dtype"))
@@ -33,7 +30,7 @@ def skip_array(machine: PickleMachine, wrapper: Node, at: int) -> None:
     machine.skipped.append((at, end))
 
 
-def _behind_pickle(machine: PickleMachine, at: int) -> int:
+def _behind_pickle(machine: Stacks, at: int) -> int:
     """Follow the pickle of an array of objects, which is one of its own."""
     within = type(machine)(machine.data, at, limits=machine.limits, wrappers=False).run()
     for key, named in within.names.items():

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..buffers import flat
-from ..errors import DeserializationError
+from ..errors import DeserializationError, name_for_errors
 from ..following.nodes import Named
 from ..following.outline import Line
-from ..trust import name_for_errors
 from .containers import EXPANDED, Unpacker
 from .known_names import purpose_of
 from .memory_use import FrameRow, Same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..trust import name_for_errors
+from ..errors import name_for_errors
 from ..vocabulary import CALLS, PURPOSES
 
 _MODULES: Final = frozenset(

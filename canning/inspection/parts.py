@@ -9,13 +9,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from ..code.versions import packages
-from ..codecs import CODECS
-from ..errors import DeserializationError
+from ..encoded import CODECS
+from ..errors import DeserializationError, name_for_errors
 from ..files import frames_of
 from ..following.nodes import Blob, Named, Node
 from ..following.outline import Line, Paths, outline
 from ..following.pickle_machine import PickleMachine
-from ..trust import DEFAULT_LIMITS, MESSAGES, name_for_errors
+from ..limits import DEFAULT_LIMITS
+from ..trust.allowed import MESSAGES
 from ..vocabulary import CALLS
 from ..wire import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 from .containers import Piece

@@ -15,13 +15,14 @@ import numpy as np
 from ..arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects
 from ..buffers import flat
 from ..canned import make_bytes
+from ..ecosystem.checks import check
 from ..errors import DeserializationError
+from ..limits import Limits
 from ..registry import Registry
 from ..vocabulary import CALLS
-from . import Allowed, Limits, refuse
+from .allowed import Allowed, refuse
 from .data_reader import DataReader
 from .opcodes import Name
-from .plain import check
 from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
 from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
 from .prices import price_of_decoder

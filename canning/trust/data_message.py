@@ -7,11 +7,13 @@ from typing import Any
 
 from ..buffers import flat
 from ..building import Buffers
-from ..codecs import decoded_lengths, made_by_decoding
+from ..codecs import made_by_decoding
+from ..encoded import decoded_lengths
 from ..errors import DeserializationError
-from ..reading import Options, Read, decode_frames
+from ..limits import Limits
+from ..receiving import Options, Read, decode_frames
 from ..wire import Trailer, check_frames, parse
-from . import MESSAGES, Limits
+from .allowed import MESSAGES
 from .data_builder import DataBuilder
 from .work import Work
 

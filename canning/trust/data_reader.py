@@ -21,8 +21,9 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import DeserializationError
+from ..limits import Limits
 from ..vocabulary import CALLS
-from . import Allowed, Fields, Limits, enum_member, kind_of, new_instance, refuse, refuse_name
+from .allowed import Allowed, Fields, enum_member, kind_of, new_instance, refuse, refuse_name
 from .fused import MakeArray
 from .keys import KeyGuard
 from .opcodes import TOKENS, Arguments, Name, StackMachine

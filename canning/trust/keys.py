@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import DeserializationError
-from . import Limits, kind_of
+from ..limits import Limits
+from .allowed import kind_of
 from .probing import Watch
 from .work import Work
 

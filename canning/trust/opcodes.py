@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ..errors import CanningError, DeserializationError
-from . import NO_HEADER, Limits, refuse
+from ..limits import Limits
+from .allowed import NO_HEADER, refuse
 from .fused import ArrayCalls, MakeArray
 from .prices import Price
 from .work import Work

@@ -21,21 +21,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..ecosystem.checks import check
 from ..errors import DeserializationError
 
 _NUMBER: Final = re.compile(
     r"[+-]?(\d{1,4300}(\.\d{0,4300})?|\.\d{1,4300})([eE][+-]?\d{1,9})?|[+-]?(Infinity|s?NaN\d{0,4300})"
 )
 _RATIO: Final = re.compile(r"-?\d{1,4300}(/\d{1,4300})?")
-
-
-def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int = 0) -> None:
-    """Raise `DeserializationError` unless there are these arguments, each exactly of its type."""
-    if not len(kinds) - optional <= len(args) <= len(kinds):
-        raise DeserializationError(f"{len(args)} arguments, where {len(kinds)} are expected")
-    for arg, kind in zip(args, kinds, strict=False):
-        if type(arg) not in (kind if isinstance(kind, tuple) else (kind,)):
-            raise DeserializationError(f"an argument of type {type(arg).__name__} where none belongs")
 
 
 def make_datetime(*args: Any) -> dt.datetime:

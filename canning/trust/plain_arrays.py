@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arrays import view_array
 from ..buffers import flat
+from ..ecosystem.checks import check
 from ..errors import DeserializationError
-from .plain import check
 from .plain_dtypes import Dtypes, Shape, checked_shape
 from .work import Work
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from ..dtypes import BY_NAME, parted, struct_of
+from ..ecosystem.checks import check
 from ..errors import DeserializationError
-from . import refuse
-from .plain import check
+from .allowed import refuse
 
 _UNITS: Final = "generic|Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as"
 _SIMPLE: Final = re.compile(

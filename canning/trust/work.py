@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from ..errors import DeserializationError
-from . import Limits
+from ..limits import Limits
 
 _FREE_TIME: Final = 100_000_000
 """Nanoseconds that a message may take whatever its size; as much again is left to what is not counted."""

@@ -65,7 +65,7 @@ CANNED: Final = rows(
     ),
     does("canning.building, pickle.loads", Call("canning.building:pickle.loads", INNER)),
     does("canning.files, os.system", Call("canning.files:os.system", SHELL), FILE),
-    does("canning.trust, sys.audit", Call("canning.trust:sys.audit", FIRED)),
+    does("canning.trust.allowed, sys.audit", Call("canning.trust.allowed:sys.audit", FIRED)),
     does("canning.code.making, builtins.eval", Call("canning.code.making:builtins.eval", CODE)),
     does("canning.arrays, np.testing.runstring", Call("canning.arrays:np.testing.runstring", CODE, {})),
     call("canning:deserialize_object", [INNER]),
