@@ -22,12 +22,13 @@ from . import calls
 from .array_reducers import ArrayReducers, Reduced
 from .buffers import flat
 from .canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
+from .canner import Canner
 from .code.code_source import reduce_code
 from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from .code.versions import note_class
 from .errors import SerializationError
 from .layout import dense_bytes
-from .registry import Canner, canned_state
+from .registry import canned_state
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 """Formats that `memoryview.cast` knows."""

@@ -6,12 +6,12 @@ import builtins
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from .canned import CannedObject
+from .canner import Canner
 from .code.marks import Marks
 from .ecosystem import is_imported, load_canner, public_name
 from .errors import CannerError, CanningError, DeserializationError, SerializationError
@@ -23,29 +23,6 @@ _NEVER_ASKED: Final = frozenset(
         *("frozenset", "NoneType", "type", "function"),
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Canner:
-    """One registration.
-
-    Attributes:
-        name: the type's dotted name, which stands in the messages.
-        can: makes of an object a `CannedObject`, or plain state for `uncan`; NotImplemented leaves the
-            object to pickle.
-        uncan: makes the object of that state; None where `can` gives a `CannedObject`.
-        data: whether `uncan` is safe to call with state that a stranger made up; or what is called in its
-            place with such state.
-        wants_class: whether `uncan` has a parameter `cls`, and gets the class of the object.
-        exact: whether instances of subclasses are left to pickle.
-    """
-
-    name: str
-    can: Callable[[Any], Any]
-    uncan: Callable[..., Any] | None
-    data: bool | Callable[[Any], Any] = False
-    wants_class: bool = False
-    exact: bool = False
 
 
 class Registry(Marks):

@@ -247,7 +247,7 @@ def test_long_streams_of_nothing_end() -> None:
 
 def test_what_is_behind_more_than_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("canning.inspection.parts._PICKLES", 10)
-    monkeypatch.setattr("canning.following.pickle_machine._NODES", canning.Limits().nodes // 100)
+    monkeypatch.setattr("canning.following.pickle_stacks._NODES", canning.Limits().nodes // 100)
     for stream in (b"N." * 20 + EVIL, b"(" + b"]" * 101 + b"0" * 101 + EVIL):
         result = scan(stream)
         assert result.verdict == "unreadable"

@@ -10,12 +10,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from ..canner import Canner
 from ..errors import CanningError
-
-if TYPE_CHECKING:
-    from ..registry import Canner
 
 
 class Library(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from astropy import coordinates, units
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts
 
 

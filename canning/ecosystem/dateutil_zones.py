@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dateutil import tz
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts
 
 _zones: Any = tz

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from geopandas.array import GeometryArray
 
-from ..registry import Canner
+from ..canner import Canner
 
 _KINDS: Final = frozenset(int(kind) for kind in shapely.GeometryType if kind.name != "LINEARRING")
 _MISSING, _COLLECTION = -1, 7

@@ -10,7 +10,7 @@ from typing import Any, Final
 import jax
 import numpy as np
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts
 
 _LARGE: Final = 64 * 1024

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NoReturn
 
+from ..canner import Canner
 from ..errors import SerializationError
-from ..registry import Canner
 
 
 def _can(container: Any) -> NoReturn:

@@ -20,7 +20,7 @@ from pandas.arrays import (
     TimedeltaArray,
 )
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, one_dimensional, parts, time_zone
 from .pandas_scalars import UNITS, freq_text, to_freq
 from .pandas_texts import (

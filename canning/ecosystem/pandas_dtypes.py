@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts, time_zone
 from .pandas_texts import text_dtype
 

@@ -16,7 +16,7 @@ from pandas._libs import internals  # type: ignore[attr-defined,unused-ignore]
 from pandas.arrays import DatetimeArray, TimedeltaArray
 from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import attribute_names, label, labels, need, one_dimensional, parts
 from .pandas_arrays import is_values, pack, times, unpack
 from .pandas_scalars import freq_text, to_freq

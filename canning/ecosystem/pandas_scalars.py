@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts, time_zone
 
 UNITS: Final = ("s", "ms", "us", "ns")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ..buffers import flat, foreign
-from ..registry import Canner
+from ..canner import Canner
 from .checks import label, need, parts
 
 _MEMORY: Final = {

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pint
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts
 
 _pint: Any = pint  # whose types leave out what this calls

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from ..canner import Canner
 from ..errors import DeserializationError
-from ..registry import Canner
 from .checks import need, parts
 
 _OWN: Final = b"_PL_"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from ..registry import Canner
+from ..canner import Canner
 from ..trust.work import charge
 from .arrow_building import array_of, checked_array_of, chunked_of, data_of, restore, to_buffer
 from .arrow_nodes import buffer_state, node_of, nodes_of

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytz
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, parts
 
 _zones: Any = pytz

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import need, one_dimensional, own
 
 _MOST: Final = 1 << 62

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..canner import Canner
 from ..errors import DeserializationError
-from ..registry import Canner
 from .checks import need, one_dimensional, parts
 
 # -- memory ----------------------------------------------------------------------------------------------

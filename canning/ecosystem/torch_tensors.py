@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from ..buffers import foreign
+from ..canner import Canner
 from ..errors import SerializationError
-from ..registry import Canner, Registry, default_registry
+from ..registry import Registry, default_registry
 from .checks import attributes, need, parts
 from .torch_layouts import can_layout, make_layout
 from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray
 from xarray.core import extension_array, indexes, indexing
 
-from ..registry import Canner
+from ..canner import Canner
 from .checks import attribute_names, label, need, parts
 
 xr: Any = xarray

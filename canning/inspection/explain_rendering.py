@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from .explain_parts import PROBLEMS
+from ..following.outline import Line
+from .explain_parts import PROBLEMS, PartRow
 from .rendering import Table, _columns, _html_list, _html_tree, _rich_tables, _rich_trees
-
-if TYPE_CHECKING:
-    from .explaining import Explanation
 
 _ROWS: Final = 200
 
 
-def headline(found: Explanation) -> str:
+class Shown(Protocol):
+    """What is shown of an explanation."""
+
+    parts: list[PartRow]
+    problems: list[tuple[str, str]]
+    frames: list[int]
+    needs: dict[str, str]
+    modules: list[str]
+    absent: dict[str, str]
+    data: list[str]
+    tree: Line
+
+
+def headline(found: Shown) -> str:
     """Say the most important thing in one line."""
     if found.problems:
         return f"cannot be sent: {found.problems[0][0]}: {found.problems[0][1]}"
@@ -22,7 +33,7 @@ def headline(found: Explanation) -> str:
     return f"{len(found.frames)} frame{'s' if len(found.frames) > 1 else ''}, {total:,} bytes"
 
 
-def words(found: Explanation) -> list[str]:
+def words(found: Shown) -> list[str]:
     """Give what else there is to say."""
     said = [f"cannot go: {path}: {reason}" for path, reason in found.problems[1:]]
     if len(found.problems) >= PROBLEMS:
@@ -33,7 +44,7 @@ def words(found: Explanation) -> list[str]:
     return said
 
 
-def tables(found: Explanation) -> list[Table]:
+def tables(found: Shown) -> list[Table]:
     """Give the tables that have rows."""
     parts = [
         [
@@ -54,7 +65,7 @@ def tables(found: Explanation) -> list[Table]:
     return [table for table in made if table[2]]
 
 
-def as_text(found: Explanation) -> str:
+def as_text(found: Shown) -> str:
     """Render an explanation as plain text."""
     out = [headline(found), *(f"  - {word}" for word in words(found))]
     for title, columns, rows in tables(found):
@@ -62,7 +73,7 @@ def as_text(found: Explanation) -> str:
     return "\n".join(out)
 
 
-def as_rich(found: Explanation) -> Any:
+def as_rich(found: Shown) -> Any:
     """Render an explanation for rich, which must be there: it is in the extra ``cli``."""
     from rich.console import Group
     from rich.text import Text
@@ -73,7 +84,7 @@ def as_rich(found: Explanation) -> Any:
     return Group(*parts, *_rich_trees(found.tree), *_rich_tables(tables(found)[1:]))
 
 
-def as_html(found: Explanation) -> str:
+def as_html(found: Shown) -> str:
     """Render an explanation as HTML; everything in it is escaped."""
     colour = "red" if found.problems else "green"
     out = [f'<div><b style="color: {colour}">{html.escape(headline(found))}</b>']

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ..following.outline import Line
-
-if TYPE_CHECKING:
-    from . import Report
+from .memory_use import FrameRow, Same
 
 _ROWS: Final = 200
 """Rows of a table that are shown."""
@@ -21,7 +19,38 @@ Table = tuple[str, list[str], list[list[str]]]
 """A title, the columns, the rows."""
 
 
-def tables(report: Report) -> list[Table]:
+class Shown(Protocol):
+    """What is shown of a report."""
+
+    kind: str
+    nbytes: int
+    parts: list[Any]
+    verdict: str
+    reasons: list[str]
+    notes: list[str]
+
+    @property
+    def tree(self) -> Line: ...  # noqa: D102 - as `Report` says
+
+    @property
+    def frames(self) -> list[FrameRow]: ...  # noqa: D102
+
+    @property
+    def globals(self) -> list[Any]: ...  # noqa: D102
+
+    @property
+    def shared(self) -> list[Same]: ...  # noqa: D102
+
+    @property
+    def duplicates(self) -> list[Same]: ...  # noqa: D102
+
+    @property
+    def savings(self) -> dict[str, int]: ...  # noqa: D102
+
+    def opcodes(self) -> Iterator[str]: ...  # noqa: D102
+
+
+def tables(report: Shown) -> list[Table]:
     """Give the tables of a report that have rows."""
     frames = [
         [
@@ -56,7 +85,7 @@ def tables(report: Report) -> list[Table]:
     return [table for table in found if table[2]]
 
 
-def _reasons(report: Report) -> list[str]:
+def _reasons(report: Shown) -> list[str]:
     more = len(report.reasons) - _ROWS
     return [*report.reasons[:_ROWS], *([f"and {more:,} more reasons"] if more > 0 else [])]
 
@@ -69,7 +98,7 @@ def _list(words: list[str]) -> str:
     return ", ".join(words[:5]) + (f" and {len(words) - 5} more" if len(words) > 5 else "")
 
 
-def headline(report: Report) -> str:
+def headline(report: Shown) -> str:
     """Say what the source is, and its verdict."""
     return f"{report.kind}, {report.nbytes:,} bytes: {report.verdict}"
 
@@ -84,7 +113,7 @@ def _lines(tree: Line) -> Iterator[tuple[int, Line]]:
             rest += [(level + 1, below) for below in reversed(line.children)]
 
 
-def as_text(report: Report) -> str:
+def as_text(report: Shown) -> str:
     """Render a report as plain text."""
     out = [headline(report)]
     out += [f"  - {reason}" for reason in _reasons(report)]
@@ -103,7 +132,7 @@ def _columns(rows: list[list[str]]) -> Iterator[str]:
         yield ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
 
 
-def as_rich(report: Report) -> Any:
+def as_rich(report: Shown) -> Any:
     """Render a report for rich, which must be there: it is in the extra ``cli``."""
     from rich.console import Group
     from rich.text import Text
@@ -144,7 +173,7 @@ def _rich_tables(found: Iterable[Table]) -> Iterator[Any]:
         yield table
 
 
-def as_html(report: Report) -> str:
+def as_html(report: Shown) -> str:
     """Render a report as HTML; everything in it is escaped."""
     colour = _COLOURS[report.verdict]
     out = [f'<div><b style="color: {colour}">{html.escape(headline(report))}</b>']
@@ -179,7 +208,7 @@ def _html_tree(tree: Line) -> Iterator[str]:
     yield "</div></details>" * open_levels
 
 
-def as_dict(report: Report, *, opcodes: bool) -> dict[str, Any]:
+def as_dict(report: Shown, *, opcodes: bool) -> dict[str, Any]:
     """Give a report as plain data."""
     made: dict[str, Any] = {
         "kind": report.kind,

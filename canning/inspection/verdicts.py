@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
+from ..canner import Canner
 from ..errors import CanningError, name_for_errors
 from ..following.pickle_machine import PickleMachine
 from ..limits import DEFAULT_LIMITS
 from ..message import Serializer
-from ..registry import Canner, Registry, default_registry
+from ..registry import Registry, default_registry
 from ..trust.data_reader import CLASSES
 from ..trust.plain import CONSTRUCTORS, SINGLETONS
 from ..vocabulary import CALLS
