@@ -44,6 +44,8 @@ class ArrayReducers:
         classes: those whose instances were reduced, see `instances`.
         named: whether the header names anything of this package but `calls.array`.
         descriptions: those of dtypes that have parts, by identity: the header has each once.
+        bare: whether exceptions go without those that they came from.
+        linked: whether one went with them.
         by_name: whether names of ``__main__`` lead to the same where the message is read.
         by_value: whether it may name what makes functions and classes besides.
         small: arrays that went into the header, by identity.
@@ -59,6 +61,7 @@ class ArrayReducers:
     __slots__ = (
         "apart",
         "as_source",
+        "bare",
         "by_name",
         "by_value",
         "bytecode",
@@ -66,6 +69,7 @@ class ArrayReducers:
         "codes",
         "descriptions",
         "entries",
+        "linked",
         "named",
         "outside",
         "owners",
@@ -92,7 +96,14 @@ class ArrayReducers:
         self.classes: set[type] = set()
         self.reset()
 
-    def reset(self, *, share: bool = False, whole: frozenset[Any] = frozenset(), apart: bool = False) -> None:
+    def reset(
+        self,
+        *,
+        share: bool = False,
+        whole: frozenset[Any] = frozenset(),
+        apart: bool = False,
+        bare: bool = False,
+    ) -> None:
         """Forget the message before, and start one."""
         self.entries.clear()
         self.outside.clear()
@@ -108,6 +119,8 @@ class ArrayReducers:
         self.share = share
         self.apart = apart
         self.whole = whole
+        self.bare = bare
+        self.linked = False
 
     @property
     def used(self) -> bool:

@@ -197,6 +197,23 @@ def struct(*parts: Any) -> Any:
     return provided("struct")(*parts)
 
 
+def exception(*parts: Any) -> BaseException:
+    """Make an exception without its ``__init__``."""
+    made: BaseException = provided("exception")(*parts)
+    return made
+
+
+def fill_exception(made: BaseException, state: Any) -> None:
+    """Give an exception its attributes, cause, context, notes and traceback."""
+    provided("fill_exception")(made, state)
+
+
+def traceback(steps: Any) -> types.TracebackType:
+    """Make a traceback that shows the same places."""
+    made: types.TracebackType = provided("traceback")(steps)
+    return made
+
+
 def cached(*parts: Any) -> Any:
     """Wrap a function with a cache again, which is empty."""
     return provided("cached")(*parts)
@@ -221,7 +238,7 @@ ALL: Final = (
     *(array, objects, structures, strings, subclass, masked, scalar, dtype, raw),
     *(view, message, reference, canned, registered, named, stub, items, attributes, stdlib_array),
     *(function, function_of, fill, source, code, empty_class, fill_class, enum, fill_enum, struct),
-    *(cached, dispatching, forward_ref, typing_form),
+    *(exception, fill_exception, traceback, cached, dispatching, forward_ref, typing_form),
 )
 PARTS: Final[Mapping[Any, type[CannedParts]]] = {
     objects: CannedObjects,

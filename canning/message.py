@@ -283,7 +283,8 @@ class Serializer:
                     return body, NOTHING
                 return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
             except Exception as error:
-                plan = better_plan(plan or Plan(), error, by_value=self.pickler in ("auto", "named"))
+                by_value = self.pickler in ("auto", "named")
+                plan = better_plan(plan or Plan(), error, by_value=by_value, linked=reducers.linked)
 
     # -- in ----------------------------------------------------------------------------------------
 

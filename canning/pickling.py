@@ -27,6 +27,7 @@ from .array_reducers import array_call
 from .buffers import Body
 from .canned import CannedObject, PrePickled, Reference
 from .code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
+from .code.exceptions import is_of_tblib, reduce_traceback
 from .code.stubs import Stub, StubType
 from .code.versions import note_class
 from .functions import ByValuePickler, CellOf, FillOf, is_local, reduce_cached
@@ -73,6 +74,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             memoryview: reducers.memoryview,
             types.MethodType: reducers.method,
             types.BuiltinMethodType: reducers.builtin,
+            BaseException: reducers.exception,
             stdarray.array: reducers.stdlib_array,
             CannedObject: reducers.canned,
             PrePickled: reducers.prepickled,
@@ -116,6 +118,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             return self.reducers.stub_class
         if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
             return self.reducers.code
+        if cls is types.TracebackType:
+            return reduce_traceback
         if cls is ARRAY_TYPE:
             return reduce_array_type
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
@@ -139,7 +143,11 @@ class Table(dict[type, Callable[[Any], Any]]):
                 return self.reducers.registered(nearest)
             if base is np.ndarray:
                 return self.reducers.array if cls is base else self.reducers.subclass
-            if base is cls and base in copyreg.dispatch_table:
+            if (
+                base is cls
+                and base in copyreg.dispatch_table
+                and not is_of_tblib(copyreg.dispatch_table[cls])
+            ):
                 return None
             if base in self.own and (base is not np.generic or np.dtype(cls).type is cls):
                 return self.own[base]
@@ -210,7 +218,7 @@ class Writer:
     def write_by(self, plan: Plan, obj: Any) -> Body:
         """Pickle an object by a plan; else as `write`."""
         self.plain = False
-        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         self.sink.reset()
         self.table.refresh()
         self.by_value_table.refresh()

@@ -40,26 +40,30 @@ class Plan:
     Attributes:
         share, whole, apart: what `Reducers.reset` takes.
         by_value: whether `ByValuePickler` does all.
+        bare: whether exceptions go without those that they came from, some of which cannot be sent.
     """
 
     share: bool = False
     whole: frozenset[Any] = frozenset()
     apart: bool = False
     by_value: bool = False
+    bare: bool = False
 
 
-def better_plan(plan: Plan, error: Exception, *, by_value: bool) -> Plan:
+def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -> Plan:
     """Learn from an attempt that failed; raise its error where that helps no more.
 
-    `by_value` tells whether code may go by value.
+    `by_value` tells whether code may go by value, `linked` whether an exception went with others.
     """
     if isinstance(error, ShareAgain) and error.apart and not plan.apart:
         return replace(plan, share=False, apart=True)
     if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
         return replace(plan, share=True, whole=plan.whole | error.whole)
-    if plan.by_value or not by_value or not isinstance(error, CURABLE) or _is_own(error):
-        raise error
-    return replace(plan, by_value=True)
+    if not plan.by_value and by_value and isinstance(error, CURABLE) and not _is_own(error):
+        return replace(plan, by_value=True)
+    if linked and not plan.bare and not isinstance(error, MemoryError):
+        return replace(plan, bare=True)
+    raise error
 
 
 def _is_own(error: Exception) -> bool:

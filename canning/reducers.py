@@ -24,6 +24,7 @@ from .buffers import flat
 from .canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from .canner import Canner
 from .code.code_source import reduce_code
+from .code.exceptions import reduce_exception
 from .code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from .code.versions import note_class
 from .errors import SerializationError
@@ -88,6 +89,14 @@ class Reducers(ArrayReducers):
                         return getattr, (owner, name)
                     break
         return types.MethodType, (function, owner)
+
+    def exception(self, error: BaseException) -> Reduced:
+        """Reduce an exception, with all that belongs to it."""
+        reduced = reduce_exception(error, bare=self.bare)
+        if type(reduced) is tuple and reduced[-1] is calls.fill_exception:
+            self.named = True
+            self.linked = self.linked or error.__cause__ is not None or error.__context__ is not None
+        return reduced
 
     def builtin(self, function: Any) -> Reduced:
         """Reduce a function written in C: one of an object by its module's name where that offers it."""

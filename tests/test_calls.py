@@ -205,6 +205,8 @@ def by_value() -> dict[str, tuple[Any, dict[str, Any]]]:
         "source": (lambda: 1, {"by_value_as": "source"}),
         "home": ([by_value_here], {"interactive": True, "registry": MARKED}),
         "class": (canning.can(Color), {}),
+        "exception": (raised(), {}),
+        "traceback": ([raised().__traceback__], {}),
         "kinds": (canned, {}),
     }
     if importlib.util.find_spec("msgspec"):
@@ -216,6 +218,13 @@ def by_value() -> dict[str, tuple[Any, dict[str, Any]]]:
 
 def by_value_here() -> int:
     return 1
+
+
+def raised() -> BaseException:
+    try:
+        return 1 // 0  # type: ignore[return-value]
+    except ZeroDivisionError as error:
+        return error
 
 
 MARKED = canning.Registry()

@@ -49,28 +49,26 @@ class Odd:
 
 
 def local() -> Any:
-    class Local(Exception):
+    class Local:
         def __init__(self, a: int, b: int) -> None:
-            super().__init__(a)
+            self.a = a, b
+
+        def __reduce__(self) -> Any:
+            return Local, (1,)
 
     return Local(1, 2)
 
 
-ADVICE = r".*is made of its \.args"
 ROWS = [
-    (
-        {"e": [1, Refused(1, "secret")]},
-        r"^obj\['e'\]\[1\]: .*Refused\(code, where\) .* with 1 argument," + ADVICE,
-    ),
-    (Named(code=3), r"^obj: .*Named\(code\) cannot be called with 1 argument, as the message asks" + ADVICE),
+    ({"e": [1, Pair(1)]}, r"^obj\['e'\]\[1\]: .*Pair\(one\) cannot be called with 2 arguments"),
     ([Pair(1)], r"^obj\[0\]: .*Pair\(one\) cannot be called with 2 arguments, as the message asks$"),
-    ([0, local()], r"^obj\[1\]: .*Local\(a, b\) cannot be called with 1 argument" + ADVICE),
+    ([0, local()], r"^obj\[1\]: .*Local\(a, b\) cannot be called with 1 argument, as"),
     ([Fails()], "^the message cannot be read: TypeError$"),
     ([Odd()], "^the message cannot be read: TypeError$"),
 ]
 
 
-IDS = ["nested", "keywords", "reduced", "by value", "own error", "no signature"]
+IDS = ["nested", "reduced", "by value", "own error", "no signature"]
 
 
 @pytest.mark.parametrize(("obj", "text"), ROWS, ids=IDS)
@@ -83,6 +81,13 @@ def test_a_call_that_does_not_fit_is_named(obj: Any, text: str) -> None:
         assert "secret" not in str(caught.value)
 
 
-def test_pickles_of_others_are_explained_too() -> None:
-    with pytest.raises(DeserializationError, match=r"^obj\[0\]: .*Refused\(code, where\) cannot be called"):
-        canning.deserialize_object([pickle.dumps([Refused(1, "x")])])
+@pytest.mark.parametrize(("error", "said"), [(Refused(1, "x"), "code, where"), (Named(code=3), "code")])
+def test_exceptions_in_pickles_of_others_are_explained(error: BaseException, said: str) -> None:
+    text = rf"^obj\[0\]: .*\({said}\) cannot be called with 1 argument.*is made of its \.args"
+    with pytest.raises(DeserializationError, match=text):
+        canning.deserialize_object([pickle.dumps([error])])
+
+
+def test_canning_itself_calls_no_exception() -> None:
+    got = canning.deserialize_object(canning.serialize_object([Refused(1, "x"), Named(code=3)]))[0]
+    assert list(map(str, got)) == ["1 at x", "3"]

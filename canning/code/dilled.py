@@ -38,7 +38,7 @@ class DillWriter:
 
     def write_by(self, plan: Plan, obj: Any) -> bytes:
         """Pickle an object by a plan."""
-        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart)
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         return self.write(obj)
 
     def clear(self) -> None:
