@@ -53,7 +53,10 @@ class SessionLost(TransportError):
 
 
 class UndeliveredWarning(RuntimeWarning):
-    """Say that messages were sent, and had not left this process when it ended."""
+    """Say that messages were sent, and are lost.
+
+    They had not left this process when it ended, or nobody had opened what they have in a `SharedArena`.
+    """
 
 
 def cause_of(error: CanningError) -> BaseException | None:

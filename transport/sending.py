@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
 
 import zmq
@@ -60,9 +61,10 @@ def _ready(socket: Any, objects: tuple[Any, ...], how: Options) -> _Message:
     sharing = None if how.arena is None else sharing_of(how.arena, socket)
     serializer = how.serializer if sharing is None else sharing.serializer(how.serializer)
     watched = how.on_progress is not None or how.progress
-    outgoing = pack(
-        objects, how.prefix, serializer, how.key, how.copy_threshold, b"", socket, watched, how.copy
-    )
+    with nullcontext() if sharing is None else sharing.all_or_nothing():
+        outgoing = pack(
+            objects, how.prefix, serializer, how.key, how.copy_threshold, b"", socket, watched, how.copy
+        )
     return outgoing, sharing, kind
 
 
@@ -93,6 +95,8 @@ def send_now(socket: SocketLike, objects: tuple[Any, ...], how: Options) -> Trac
         if other is error:
             raise
         raise other from None
+    if message[1] is not None:
+        tracker = tracker.with_receipt(message[1].receipt(parts))
     if how.on_progress is not None or how.progress:
         watch(socket, parts, tracker, how.on_progress, how.progress, 0.0 if how.flags else how.timeout)
     return tracker
@@ -110,6 +114,8 @@ async def send_later(socket: zmq.asyncio.Socket, objects: tuple[Any, ...], how: 
         if other is error:
             raise
         raise other from None
+    if message[1] is not None:
+        tracker = tracker.with_receipt(message[1].receipt(parts))
     if how.on_progress is not None or how.progress:
         seconds = 0.0 if how.flags else how.timeout
         await watch_async(socket, parts, tracker, how.on_progress, how.progress, seconds)

@@ -72,10 +72,11 @@ class Tracker:
     >>> tracker.wait(timeout=1)
     """
 
-    __slots__ = ("__weakref__", "_outstanding", "_views")
+    __slots__ = ("__weakref__", "_outstanding", "_receipt", "_views")
 
     def __init__(self, views: Iterable[memoryview] = (), leaves: bool = True) -> None:
         """Track frames that are given to ZeroMQ as these views; `leaves` if they leave the process."""
+        self._receipt: Callable[[], bool] | None = None
         views = list(views)
         self._outstanding = _Outstanding(views, leaves) if views else None
         self._views = self._outstanding.views if self._outstanding else []
@@ -84,6 +85,23 @@ class Tracker:
     def done(self) -> bool:
         """Tell whether ZeroMQ has let go of every frame."""
         return self._outstanding is None or self._outstanding.done.is_set()
+
+    @property
+    def opened(self) -> bool | None:
+        """Tell whether the receivers have opened the payloads that lie in a `SharedArena`; None without one.
+
+        A message is *done* when it has left. Its payloads in an arena are lost if the process ends, or the
+        arena is closed, before they were opened.
+        """
+        return None if self._receipt is None else self._receipt()
+
+    def with_receipt(self, receipt: Callable[[], bool] | None) -> Tracker:
+        """Give one that tells of the same frames, and by `receipt` whether they were opened."""
+        if receipt is None:
+            return self
+        tracker = Tracker()
+        tracker._outstanding, tracker._views, tracker._receipt = self._outstanding, self._views, receipt
+        return tracker
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until every frame is free to change.

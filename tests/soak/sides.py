@@ -76,7 +76,7 @@ def send(address: str, counters: Counters, *, count: int, size: int, capacity: s
     socket = context.socket(zmq.PUSH)
     socket.sndhwm = 20
     socket.bind(address)
-    arena = transport.SharedArena(capacity, lease=lease)
+    arena = transport.SharedArena(capacity, lease=lease, linger=0)
     number = 0
     while not count or number < count:
         if counters["quiet"]:

@@ -37,7 +37,7 @@ class Sent(NamedTuple):
 
 @pytest.fixture
 def sent() -> Iterator[Sent]:
-    with SharedArena("1MiB", threshold=4096) as arena:
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:
         origin, place = parse(Serializer(codec=arena).serialize_object(np.arange(10_000.0))[1])
         yield Sent(arena, parse_origin(origin), place)
 
@@ -203,7 +203,7 @@ class Both:
     """An arena and its consumer, in the middle of their business, and all words that they share."""
 
     def __init__(self) -> None:
-        self.arena = SharedArena("1MiB", threshold=4096, lease=0.01)
+        self.arena = SharedArena("1MiB", threshold=4096, lease=0.01, linger=0)
         self.memory = SharedMemory()
         self.sender = Serializer(codec=self.arena.to(1))
         self.kept = self.arena.array(np.arange(1000.0))
@@ -292,7 +292,7 @@ def test_no_descriptor_raises_anything_else(data: st.DataObject) -> None:
     assert place.offset + place.length <= 80_000
 
 
-ARENA = SharedArena("1MiB", threshold=4096) if sys.platform == "linux" else None
+ARENA = SharedArena("1MiB", threshold=4096, linger=0) if sys.platform == "linux" else None
 DESCRIPTOR = ARENA.encode(memoryview(bytes(80_000))) if ARENA else b""
 MEMORY = SharedMemory()
 
@@ -323,7 +323,7 @@ def test_readers_elsewhere(prefix: list[str], arguments: list[str], what: str) -
         pytest.skip("only root can become another user, or leave its namespaces")
     if prefix and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("there is no unshare here, or it is not allowed")
-    with SharedArena("1MiB", threshold=4096) as arena:
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:
         frames = Serializer(codec=arena).serialize_object(np.arange(10_000.0))
         done = subprocess.run(
             [*prefix, sys.executable, "-c", READER, *arguments],
@@ -340,7 +340,7 @@ def test_where_there_is_no_memory_of_this_kind(monkeypatch: pytest.MonkeyPatch, 
     for module in (transport.shared.arena, transport.shared.attached):
         monkeypatch.setattr(module, "unsupported", lambda: "there is none on plan9, only on Linux")
     with pytest.raises(transport.ArenaError, match="plan9"):
-        SharedArena("1MiB")
+        SharedArena("1MiB", linger=0)
     with pytest.raises(SharedMemoryError, match="plan9"):
         open_it(sent.origin, sent.place)
 

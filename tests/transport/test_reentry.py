@@ -88,7 +88,7 @@ class Users:
     """Use an arena in every way, from both sides."""
 
     def __init__(self) -> None:
-        self.arena = SharedArena("256KiB", lease=0.001, threshold=4096)
+        self.arena = SharedArena("256KiB", lease=0.001, threshold=4096, linger=0)
         self.memory = SharedMemory()
         self.pool = Pool("8MiB")
         self.other = SharedMemory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import random
@@ -37,7 +38,7 @@ Array = np.ndarray[Any, Any]
 
 @pytest.fixture
 def arena() -> Iterator[SharedArena]:
-    with SharedArena("32MiB", threshold=4096) as made:
+    with SharedArena("32MiB", threshold=4096, linger=0) as made:
         yield made
 
 
@@ -262,7 +263,7 @@ def test_a_killed_owners_memory_is_still_read_and_passed_on(another: Engine, eng
     assert not got.flags.writeable
     another.kill()
     assert got.sum() == np.arange(10_000.0).sum()
-    with SharedArena("1MiB") as ours:
+    with SharedArena("1MiB", linger=0) as ours:
         assert engine.call(lambda _, x: x.sum(), got, arena=ours) == got.sum()
         assert ours.stats().in_place == 1
 
@@ -305,7 +306,7 @@ def test_a_block_is_free_when_its_reader_is_killed_and_left_a_child(
 
 
 def test_a_block_that_nobody_opens_is_free_after_its_lease() -> None:
-    with SharedArena("1MiB", lease=0.2, threshold=4096) as arena:
+    with SharedArena("1MiB", lease=0.2, threshold=4096, linger=0) as arena:
         frames = Serializer(codec=arena.to(2)).serialize_object(np.arange(10_000.0))
         assert arena.stats().blocks == 1
         wait_for(lambda: arena.stats().blocks == 0)
@@ -319,7 +320,7 @@ def test_a_block_that_nobody_opens_is_free_after_its_lease() -> None:
 
 
 def test_a_slow_reader_finds_what_it_has_not_opened_yet() -> None:
-    with SharedArena("1MiB", lease=0.05, threshold=4096) as arena:
+    with SharedArena("1MiB", lease=0.05, threshold=4096, linger=0) as arena:
         memory = SharedMemory()
         kept = exchange(np.arange(10_000.0), arena, shared_memory=memory)  # it is there, and lives
         frames = Serializer(codec=arena.to(1)).serialize_object(np.arange(10_000.0))
@@ -336,7 +337,7 @@ def test_a_slow_reader_finds_what_it_has_not_opened_yet() -> None:
 
 
 def test_what_a_dead_reader_has_not_opened_is_given_up(another: Engine) -> None:
-    with SharedArena("1MiB", lease=0.3, threshold=4096) as arena:
+    with SharedArena("1MiB", lease=0.3, threshold=4096, linger=0) as arena:
         another.call(lambda state, x: state.update(x=x), np.arange(10_000.0), arena=arena)
         another.send(lambda _: time.sleep(60))
         another.send(len, np.arange(10_000.0), arena=arena)
@@ -348,7 +349,7 @@ def test_what_a_dead_reader_has_not_opened_is_given_up(another: Engine) -> None:
 
 
 def test_an_open_block_outlives_its_lease() -> None:
-    with SharedArena("1MiB", lease=0.05, threshold=4096) as arena:
+    with SharedArena("1MiB", lease=0.05, threshold=4096, linger=0) as arena:
         got = exchange(np.arange(10_000.0), arena)
         time.sleep(0.1)
         assert arena.stats().blocks == 1
@@ -464,7 +465,7 @@ def test_a_message_that_was_not_sent_gives_its_block_back(arena: SharedArena) ->
 
 
 def test_a_full_arena_sends_ordinary_frames() -> None:
-    with SharedArena("1MiB", threshold=4096) as arena:
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:
         got = [exchange(np.full(20_000, float(n)), arena) for n in range(12)]
         assert [array[-1] for array in got] == list(range(12))
         stats = arena.stats()
@@ -475,7 +476,7 @@ def test_a_full_arena_sends_ordinary_frames() -> None:
 
 
 def test_a_full_arena_is_used_again_when_its_readers_let_go() -> None:
-    with SharedArena("1MiB", threshold=4096) as arena:
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:
         got = [exchange(np.full(20_000, float(n)), arena) for n in range(12)]
         fallbacks = arena.stats().fallbacks
         got.clear()
@@ -485,13 +486,13 @@ def test_a_full_arena_is_used_again_when_its_readers_let_go() -> None:
 
 
 def test_what_is_larger_than_the_arena_goes_as_ordinary_frames() -> None:
-    with SharedArena("1MiB") as arena:
+    with SharedArena("1MiB", linger=0) as arena:
         assert exchange(np.ones(MB), arena).sum() == MB
         assert arena.stats()[4:] == (0, 0, 1)
 
 
 def test_no_room_for_an_array() -> None:
-    with SharedArena("1MiB") as arena:
+    with SharedArena("1MiB", linger=0) as arena:
         kept = arena.empty(100_000)
         with pytest.raises(ArenaFull, match=r"400,000 bytes.*802,816 of 1,048,576"):
             arena.empty(50_000)
@@ -500,7 +501,7 @@ def test_no_room_for_an_array() -> None:
 
 
 def test_blocks_are_used_again_and_grow_together() -> None:
-    with SharedArena("1MiB") as arena:
+    with SharedArena("1MiB", linger=0) as arena:
         for _ in range(3):
             arrays = [arena.empty(20_000) for _ in range(6)]
             del arrays[::2]
@@ -509,7 +510,7 @@ def test_blocks_are_used_again_and_grow_together() -> None:
 
 
 def test_more_blocks_than_there_are_numbers() -> None:
-    with SharedArena("1MiB", threshold=1) as arena:
+    with SharedArena("1MiB", threshold=1, linger=0) as arena:
         arrays = [arena.empty(1) for _ in range(64)]
         with pytest.raises(ArenaFull, match="all of its 64 blocks are in use"):
             arena.empty(1)
@@ -556,7 +557,7 @@ import numpy as np
 from canning import Serializer
 from transport import ArenaError, SharedArena, SharedMemory
 
-arena = SharedArena("1MiB", threshold=4096)
+arena = SharedArena("1MiB", threshold=4096, linger=0)
 kept = arena.array(np.arange(10_000.0))
 reader = Serializer(codec=SharedMemory())
 frames = Serializer(codec=arena.to(2)).serialize_object(kept)
@@ -575,7 +576,7 @@ if not child:
     del got, kept
     again, _ = reader.deserialize_object(frames)  # with a slot of the child's own
     assert again[-1] == 9999
-    with SharedArena("1MiB") as own:
+    with SharedArena("1MiB", linger=0) as own:
         assert own.array([1, 2]).sum() == 3
     del again
     os._exit(0)
@@ -648,7 +649,7 @@ def test_late_readers_see_their_message_or_an_error() -> None:
                 whole = got.min() == got.max() == number
                 outcomes["whole" if whole else "another's data"] += 1
 
-    with SharedArena("256KiB", lease=0.0001, threshold=4096) as arena:
+    with SharedArena("256KiB", lease=0.0001, threshold=4096, linger=0) as arena:
         sender = Serializer(codec=arena.to(1))
         recent.append((0.0, sender.serialize_object(np.zeros(5000))))
         threads = [threading.Thread(target=read) for _ in range(3)]
@@ -710,7 +711,7 @@ def test_every_connection(connect: Connect, arena: SharedArena, scheme: str) -> 
 
 def test_large_payloads_go_whole_over_tcp(connect: Connect) -> None:
     here, there = connect("tcp")
-    with SharedArena("128MiB") as arena:
+    with SharedArena("128MiB", linger=0) as arena:
         placed = arena.array(np.arange(2.0 * MB))
         runs = np.arange(3.0 * MB).reshape(30, -1)[::3]
         for sent, payloads in ((placed, 1), (placed.copy(), 1), (runs, 10)):
@@ -767,6 +768,8 @@ def test_capacities(given: Any, expected: int) -> None:
         {"lease": 0},
         {"lease": float("nan")},
         {"threshold": 0},
+        {"linger": -1},
+        {"linger": float("nan")},
     ],
 )
 def test_arenas_that_make_no_sense(options: dict[str, Any]) -> None:
@@ -783,9 +786,9 @@ def test_nothing_stays_open() -> None:
     before = set(os.listdir("/proc/self/fd"))
     memory = SharedMemory()
     for _ in range(5):
-        with SharedArena("1MiB", threshold=4096) as arena:
+        with SharedArena("1MiB", threshold=4096, linger=0) as arena:
             assert exchange(np.arange(10_000.0), arena, shared_memory=memory)[-1] == 9999
-    with SharedArena("1MiB", threshold=4096) as arena:  # looks after those that are gone
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:  # looks after those that are gone
         exchange(np.arange(10_000.0), arena, shared_memory=memory)
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
     del memory
@@ -793,7 +796,7 @@ def test_nothing_stays_open() -> None:
 
 
 def test_hundreds_of_consumers() -> None:
-    with SharedArena("1MiB", threshold=4096) as arena:
+    with SharedArena("1MiB", threshold=4096, linger=0) as arena:
         memories = [SharedMemory() for _ in range(200)]
         frames = Serializer(codec=arena.to(202)).serialize_object(np.arange(10_000.0))
         kept = [Serializer(codec=memory).deserialize_object(frames)[0] for memory in memories]
@@ -820,7 +823,7 @@ import transport
 from canning import Serializer
 from transport import SharedArena, SharedMemory
 
-arena = SharedArena("16MiB", threshold=4096, lease=0.5)
+arena = SharedArena("16MiB", threshold=4096, lease=0.5, linger=0)
 frames = Serializer(codec=arena.to(200)).serialize_object(np.arange(10_000.0))
 children = []
 for number in range(200):
@@ -862,6 +865,172 @@ def test_hundreds_of_processes_of_which_some_die_in_the_middle() -> None:
     assert done.returncode == 0, done.stderr
 
 
+# -- what nobody has opened when it ends -----------------------------------------------------------------
+
+
+SENDING = """
+import os, sys
+import numpy as np, zmq
+import transport
+
+how, address = sys.argv[1:]
+context = zmq.Context()
+socket = context.socket(zmq.PUSH)
+socket.connect(address)
+
+def send(arena):
+    for number in range(5):
+        tracker = transport.send(socket, np.full(100_000, number), arena=arena)
+        tracker.wait()
+        assert tracker.done and tracker.opened is False
+
+if how == "exit":
+    arena = transport.SharedArena("16MiB")
+    send(arena)
+elif how == "sys.exit":
+    arena = transport.SharedArena("16MiB")
+    send(arena)
+    sys.exit(0)
+elif how == "with":
+    with transport.SharedArena("16MiB") as arena:
+        send(arena)
+    os._exit(0)
+elif how == "close":
+    arena = transport.SharedArena("16MiB")
+    send(arena)
+    arena.close()
+    os._exit(0)
+elif how == "drain":
+    arena = transport.SharedArena("16MiB")
+    send(arena)
+    arena.drain()
+    os._exit(0)
+elif how == "dropped":
+    send(transport.SharedArena("16MiB"))
+    for _ in range(3):
+        transport.SharedArena("1MiB")
+elif how == "process":
+    import multiprocessing
+
+    def child():
+        global context, socket
+        context = zmq.Context()
+        socket = context.socket(zmq.PUSH)
+        socket.connect(address)
+        send(transport.SharedArena("16MiB"))
+
+    context.destroy()
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("how", ["exit", "sys.exit", "with", "close", "drain", "dropped", "process"])
+def test_a_sender_that_ends_waits_until_its_payloads_were_opened(
+    open_socket: Open, tmp_path: Path, how: str
+) -> None:
+    socket = open_socket(zmq.PULL)
+    socket.bind(f"ipc://{tmp_path}/end")
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::DeprecationWarning",
+        "-c",
+        SENDING,
+        how,
+        f"ipc://{tmp_path}/end",
+    ]
+    sender = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert socket.poll(20_000)
+    time.sleep(0.5)
+    assert [int(receive(socket)[-1]) for _ in range(5)] == [*range(5)]
+    assert sender.communicate(timeout=20)[1] == ""
+    assert sender.returncode == 0
+
+
+def test_what_is_lost_is_counted() -> None:
+    arena = SharedArena("16MiB", threshold=4096, linger=0.05)
+    here, there = transport.fake_pair()
+    trackers = [transport.send(here, np.arange(1000.0 + n), arena=arena) for n in range(3)]
+    kept = receive(there)
+    with pytest.raises(transport.TransportTimeout, match="2 payloads"):
+        arena.drain(timeout=0.01)
+    assert [tracker.opened for tracker in trackers] == [True, False, False]
+    with pytest.warns(transport.UndeliveredWarning, match="2 payloads"):
+        arena.close()
+    assert kept.size == 1000
+    with pytest.raises(MessageError, match="closed"):
+        receive(there, shared_memory=SharedMemory())
+    assert transport.send(here, np.arange(1000.0)).opened is None
+
+
+def test_a_process_that_ends_counts_what_it_loses() -> None:
+    code = """
+import numpy as np, transport
+arena = transport.SharedArena("16MiB", linger=0.1)
+here, there = transport.fake_pair()
+for _ in range(3):
+    transport.send(here, np.zeros(100_000), arena=arena)
+quiet = transport.SharedArena("16MiB", linger=0)
+transport.send(here, np.zeros(100_000), arena=quiet)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stderr.count("UndeliveredWarning: 3 payloads") == 1
+    assert done.stderr.count("Warning") == 1
+
+
+def test_an_interrupt_does_not_wait() -> None:
+    def interrupted() -> None:
+        with SharedArena("16MiB", threshold=4096) as arena:
+            arena.encode(memoryview(bytes(5000)))
+            raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.warns(transport.UndeliveredWarning), contextlib.suppress(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() < start + 5
+
+
+def test_what_was_opened_and_taken_back_was_opened(arena: SharedArena) -> None:
+    here, there = transport.fake_pair()
+    tracker = transport.send(here, np.arange(1000.0), arena=arena)
+    receive(there)
+    assert arena.stats().blocks == 0
+    assert tracker.opened is True
+    tracker = transport.send(here, np.arange(1000.0), arena=arena.to(2))
+    got = receive(there)
+    assert tracker.opened is False
+    del got
+    arena.lose([arena.to(1).encode(memoryview(bytes(5000)))])
+    assert "done" in repr(tracker)
+
+
+def test_a_message_that_cannot_be_made_has_promised_nothing(
+    arena: SharedArena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = transport.fake_pair()
+    put, left = arena._put, [1, 0]
+
+    def interrupted(*args: Any) -> Any:
+        if not left.pop(0):
+            raise KeyboardInterrupt
+        return put(*args)
+
+    monkeypatch.setattr(arena, "_put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(here, [np.arange(1000.0), np.arange(2000.0)], arena=arena)
+    assert arena.stats().used == 0
+
+
+@pytest.mark.parametrize("capacity", [1, 16, 1000])
+def test_sizes_that_forget_their_unit_are_told(capacity: int) -> None:
+    with pytest.warns(UserWarning, match=f"'{capacity}MiB'"):
+        SharedArena(capacity).close()
+
+
 @pytest.mark.parametrize("shape", [np.int64(3), (np.int8(3),), [3], np.array(3)])
 def test_shapes_of_every_kind(arena: SharedArena, shape: Any) -> None:
     assert arena.empty(shape).shape == (3,)
@@ -881,7 +1050,7 @@ def test_shapes_that_make_no_sense_take_nothing(
 
 
 def test_messages_that_are_lost() -> None:
-    with SharedArena("16MiB", threshold=1000) as arena:
+    with SharedArena("16MiB", threshold=1000, linger=0) as arena:
         frames = [arena.to(1).encode(memoryview(bytes(5000))) for _ in range(3)]
         assert arena.waiting(frames) == frames
         opened = SharedMemory().decode(memoryview(frames[0]), 5000)

@@ -91,6 +91,6 @@ class Sharing:
 
 def _new_arena(capacity: int) -> SharedArena | None:
     try:
-        return SharedArena(capacity, lease=_LEASE, threshold=LARGE)
+        return SharedArena(capacity, lease=_LEASE, threshold=LARGE, linger=0)
     except ArenaError:  # this system has none
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, SupportsIndex
@@ -17,9 +18,10 @@ from canning.buffers import Frame, address, span
 from .copying import copy
 from .descriptor import MAGIC, SIZE, Place, parse
 from .errors import ArenaError, ArenaFull
-from .ledger import UNKNOWN, Ledger
+from .ledger import UNKNOWN, Ledger, Receipt
+from .lingering import LONGEST, drain, drop, enter, leave
 from .memory import PAGE, unsupported
-from .readers import ForReaders
+from .readers import ForReaders, promised
 from .reclaiming import BlockRef
 from .resolving import ID, default_memory
 from .sizes import ArenaStats, parse_size
@@ -52,6 +54,9 @@ class SharedArena:
             is too little. They count from sending, or from the death of a consumer if that is later; while
             consumers live, who may just be slow, it is ten times as long.
         threshold: bytes from which payloads are copied into the arena.
+        linger: seconds that `close`, and the end of the process, wait for payloads that nobody has opened,
+            which are lost then: a `transport.UndeliveredWarning` counts them. With 0 they are lost at once
+            and without a word. None is the lease, and 10 at most.
 
     Raises:
         ArenaError: this system has no such memory.
@@ -71,19 +76,33 @@ class SharedArena:
     shares = True
 
     def __init__(
-        self, capacity: int | str = "1GiB", *, lease: float = 10.0, threshold: int = THRESHOLD
+        self,
+        capacity: int | str = "1GiB",
+        *,
+        lease: float = 10.0,
+        threshold: int = THRESHOLD,
+        linger: float | None = None,
     ) -> None:
         nbytes = parse_size(capacity)
         if not 0 < lease < 1e9:
             raise ValueError(f"lease={lease!r} is no number of seconds")
         if threshold < 1:
             raise ValueError(f"threshold={threshold!r} is not a positive number of bytes")
+        if linger is not None and not 0 <= linger < 1e9:
+            raise ValueError(f"linger={linger!r} is no number of seconds")
+        if type(capacity) is int and capacity < PAGE:
+            warnings.warn(
+                f"capacity={capacity} is a number of bytes, less than the smallest arena has: write "
+                f"'{capacity}MiB' or '{capacity}GiB' if that is meant",
+                stacklevel=2,
+            )
         reason = unsupported()
         if reason:
             raise ArenaError(f"{reason}; send without arena=")
         self.capacity = max(-(-nbytes // PAGE), 1) * PAGE
         self.threshold = threshold
-        self._ledger = Ledger(self.capacity, lease)
+        self._ledger = Ledger(self.capacity, lease, min(lease, LONGEST) if linger is None else linger)
+        enter(self._ledger)
         self._copied = self._in_place = self._fallbacks = 0
         self._one = ForReaders(self, 1)
         self._unknown = ForReaders(self, UNKNOWN)
@@ -194,11 +213,11 @@ class SharedArena:
         place = ledger.send(start, nbytes, readers)
         if place is not None:
             self._in_place += 1
-            return ledger.origin + place.pack()
+            return promised(ledger.origin + place.pack())
         found = default_memory.forward(start, nbytes, readers)
         if found is not None:
             self._in_place += 1
-            return found
+            return promised(found)
         return self._put(buffer, readers) if readers and nbytes >= self.threshold else None
 
     def _put(self, buffer: memoryview, readers: int) -> bytes | None:
@@ -213,7 +232,7 @@ class SharedArena:
         if place is None:
             return None
         self._copied += 1
-        return ledger.origin + place.pack()
+        return promised(ledger.origin + place.pack())
 
     def revoke(self, frames: Sequence[Any], readers: int) -> None:
         """Take back what was promised with these frames: they were not sent after all."""
@@ -225,6 +244,11 @@ class SharedArena:
                 self._ledger.unsend(place, readers)
             else:
                 default_memory.unforward(origin, place, readers)
+
+    def receipts(self, frames: Sequence[Any]) -> list[Receipt]:
+        """Give what tells of each frame that is a descriptor of memory here whether it was opened."""
+        receipts = (self._ledger.receipt(place) for _, place in self._own(frames))
+        return [receipt for receipt in receipts if receipt is not None]
 
     def waiting(self, frames: Sequence[Any]) -> list[bytes]:
         """Give the frames that are descriptors of memory here which nobody has opened yet."""
@@ -257,14 +281,36 @@ class SharedArena:
             self.capacity, used, blocks, consumers, self._copied, self._in_place, self._fallbacks
         )
 
-    def close(self) -> None:
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait until all payloads that were sent were opened by as many receivers as they went to.
+
+        A payload of which nobody said how many receivers it has, as on a PUB socket, must be opened once.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            TransportTimeout: the time is over; the text counts what is left.
+
+        >>> with SharedArena("16MiB", threshold=1000) as arena:
+        ...     frame = arena.to(1).encode(memoryview(bytes(5000)))
+        ...     payload = arena.decode(memoryview(frame), 5000)
+        ...     arena.drain(timeout=1)
+        """
+        drain(self._open(), timeout)
+
+    def close(self, linger: float | None = None) -> None:
         """Let nobody open the arena any more; arrays and messages that are open stay as they are.
 
+        Waits before for what nobody has opened, for `linger` seconds, or those that the arena was made with.
+        What is lost then is counted by an `UndeliveredWarning`. Leaving the ``with`` block closes an arena.
+
         A receiver that still has it mapped, having opened a message of it, can open others; any other gets an
-        error. So close an arena when its messages have been read.
+        error.
         """
         self._check_process()
-        self._ledger.close()
+        if not self.closed:
+            leave(self._ledger, self._ledger.linger if linger is None else linger)
 
     @property
     def closed(self) -> bool:
@@ -295,7 +341,12 @@ class SharedArena:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # An interrupt does not want to wait.
+        self.close(None if error is None or isinstance(error, Exception) else 0.0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_ledger") and self.is_ours and not self.closed:
+            drop(self._ledger)
 
     def __repr__(self) -> str:
         if os.getpid() != self._ledger.pid:

@@ -49,6 +49,19 @@ class _Gone(NamedTuple):
     counts: list[tuple[Block, int, int, int]]
 
 
+class Receipt(NamedTuple):
+    """Tell whether a payload was opened as often as it was promised."""
+
+    consumers: Consumers
+    block: Block
+    wanted: int
+
+    def __bool__(self) -> bool:
+        if self.block.read is not None:  # it was taken back
+            return self.block.read
+        return self.consumers.opened(self.block) >= self.wanted
+
+
 class Ledger(Reclaimer):
     """Keep the books of one arena; every public method may be called from any thread.
 
@@ -58,10 +71,16 @@ class Ledger(Reclaimer):
     Args:
         capacity: bytes of data, a multiple of `PAGE`.
         lease: seconds.
+        linger: seconds that its end waits for payloads that nobody has opened.
+
+    Attributes:
+        dropped: whether nobody can use it any more but those who receive what was sent.
     """
 
-    def __init__(self, capacity: int, lease: float) -> None:
+    def __init__(self, capacity: int, lease: float, linger: float) -> None:
         super().__init__()
+        self.linger = linger
+        self.dropped = False
         self.capacity = capacity
         self.lease = int(lease * 1e9)
         self.token = os.urandom(16)
@@ -224,6 +243,13 @@ class Ledger(Reclaimer):
         if block is None or block.generation != place.generation:
             return False
         return not self.consumers.opened(block)
+
+    def receipt(self, place: Place) -> Receipt | None:
+        """Give what tells whether all who were promised a payload up to now have opened it."""
+        block = self._blocks.get(place.block)
+        if block is None or block.generation != place.generation:
+            return None  # opened by all, and used for another by now
+        return Receipt(self.consumers, block, block.readers if block.readers < UNKNOWN else 1)
 
     def unopened(self) -> list[Block]:
         """Give the blocks that fewer readers have opened than were promised them; takes no lock.

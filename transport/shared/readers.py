@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from canning import Serializer, default_serializer
 from canning.buffers import Frame
@@ -12,6 +15,22 @@ from .resolving import ID
 
 if TYPE_CHECKING:
     from .arena import SharedArena
+
+
+class _Promised(threading.local):
+    """Note the descriptors of the message that this thread is making, where it is to be sent by `send`."""
+
+    frames: list[bytes] | None = None
+
+
+_PROMISED: Final = _Promised()
+
+
+def promised(frame: bytes) -> bytes:
+    """Note a descriptor, and give it."""
+    if _PROMISED.frames is not None:
+        _PROMISED.frames.append(frame)
+    return frame
 
 
 class ForReaders:
@@ -40,6 +59,23 @@ class ForReaders:
         if kept is None or kept[0] is not wanted:
             kept = self._serializers = wanted, wanted.evolve(codec=self)
         return kept[1]
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back what a message has been promised where it cannot be made, whatever the reason."""
+        outer, _PROMISED.frames = _PROMISED.frames, []
+        try:
+            yield
+        except BaseException:
+            self.revoke(_PROMISED.frames or ())
+            raise
+        finally:
+            _PROMISED.frames = outer
+
+    def receipt(self, frames: Sequence[Any]) -> Callable[[], bool] | None:
+        """Give what tells whether the payloads of a message were opened; None where none is in this arena."""
+        receipts = self.arena.receipts(frames)
+        return partial(all, receipts) if receipts else None
 
     def revoke(self, frames: Sequence[Any]) -> None:
         """Do as `SharedArena.revoke`."""

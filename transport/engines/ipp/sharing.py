@@ -109,7 +109,7 @@ def writing(call: Call | None) -> Iterator[None]:
 def new_arena() -> SharedArena | None:
     """Make an arena; None where the system has no such memory."""
     try:
-        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA)
+        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA, linger=0)
     except ArenaError:  # this system has none
         return None
 
