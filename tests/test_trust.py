@@ -10,6 +10,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import gc
 import importlib
 import os
 import pathlib
@@ -542,3 +543,20 @@ def test_a_class_by_value_is_said_to_be_one() -> None:
     local = type("Local", (), {"__module__": "__main__"})
     with pytest.raises(DeserializationError, match=r"a class by value.*registered with data=True"):
         canning.deserialize_object(canning.serialize_object(local()), trust="data")
+
+
+@pytest.mark.parametrize(
+    "obj", [np.arange(5000.0), {"a": [np.arange(5000.0)], "b": {1, 2}}, np.array([{1: 2}, None])]
+)
+def test_what_was_read_is_gone_with_its_last_reference(obj: Any) -> None:
+    """Memory that processes share is free again then, and not when the garbage collector comes by."""
+    frames = canning.serialize_object(obj)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(100):
+            canning.deserialize_object(frames, trust="data")
+        assert len(gc.get_objects()) < before + 100
+    finally:
+        gc.enable()

@@ -92,9 +92,12 @@ def send_now(socket: SocketLike, objects: tuple[Any, ...], how: Options) -> Trac
             retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)
     except BaseException as error:
         other = _failed(socket, message, how, error)
-        if other is error:
-            raise
-        raise other from None
+        try:
+            if other is error:
+                raise
+            raise other from None
+        finally:
+            del other  # what it comes of refers to this frame, and with it the objects would stay
     if message[1] is not None:
         tracker = tracker.with_receipt(message[1].receipt(parts))
     if how.on_progress is not None or how.progress:
@@ -111,9 +114,12 @@ async def send_later(socket: zmq.asyncio.Socket, objects: tuple[Any, ...], how: 
         await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), deadline)
     except BaseException as error:
         other = _failed(socket, message, how, error)
-        if other is error:
-            raise
-        raise other from None
+        try:
+            if other is error:
+                raise
+            raise other from None
+        finally:
+            del other  # what it comes of refers to this frame, and with it the objects would stay
     if message[1] is not None:
         tracker = tracker.with_receipt(message[1].receipt(parts))
     if how.on_progress is not None or how.progress:

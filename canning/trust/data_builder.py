@@ -83,7 +83,10 @@ class DataBuilder:
             closed=self.closed,
         )
         self.note_depth = reader.note_array
-        made = reader.read()
+        try:
+            made = reader.read()
+        finally:
+            del self.note_depth  # a circle with the reader, which would keep what was read
         if self.unfilled:
             raise DeserializationError("the header ends with an array of objects without any")
         return made

@@ -773,7 +773,7 @@ def test_capacities(given: Any, expected: int) -> None:
     ],
 )
 def test_arenas_that_make_no_sense(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"capacity|lease|threshold"):
+    with pytest.raises(ValueError, match=r"capacity|lease|threshold|linger"):
         SharedArena(**options)
 
 
