@@ -396,7 +396,7 @@ def arrow_rows() -> list[Hostile]:
     def below(kind: Any) -> Any:
         return (entries,) if kind == lists[2] else (ints,)
 
-    rows = [
+    return [
         *(
             bad("too short", kind, 9, None, numbers(1, 2))
             for kind in (pa.int32(), pa.float64(), pa.date32(), pa.binary(4))
@@ -709,7 +709,6 @@ def arrow_rows() -> list[Hostile]:
         *_shared_buffers(of),
         *_schemas_by_hand(),
     ]
-    return [*rows, *_through_polars(rows)]
 
 
 def _shared_buffers(of: Any) -> list[Hostile]:
@@ -806,15 +805,79 @@ def _schemas_by_hand() -> list[Hostile]:
     ]
 
 
-def _through_polars(rows: list[Hostile]) -> list[Hostile]:
-    """Make frames of polars of the same arrays: what is fine for Arrow is used by polars as well."""
-    return []
+def polars_rows() -> list[Hostile]:
+    """List frames of all that Arrow has rows for, and what polars has besides."""
+    import pyarrow as pa
+
+    from canning.ecosystem.arrow_schemas import text_of
+
+    def frame(row: Hostile) -> Any:
+        made = row.make()
+        if not isinstance(made, Made) or made.name != "pyarrow.Array":
+            return None
+        kind = pa.ipc.read_schema(pa.py_buffer(made.state[0])).field(0).type
+        text = text_of(pa.schema([pa.field("a", kind)]))
+        return Made(
+            "polars.DataFrame", (Made("pyarrow.Table", (text, made.state[1][0], [[made.state[1]]])), {})
+        )
+
+    def of(table: Any, words: Any, *lists: Any, name: str = "DataFrame") -> Made:
+        return Made(f"polars.{name}", (table, words, *lists))
+
+    codes = pa.table({"a": pa.array(["x", "y", None]).dictionary_encode()})
+    numbers = pa.table({"a": [1, 2, 3]})
+    own = pa.schema([pa.field("a", codes.schema.field(0).type, metadata={"_PL_ENUM_VALUES2": "1;x"})])
+    listed = pa.table(
+        {
+            "a": pa.array(
+                [["x"]],
+                pa.list_(
+                    pa.field("b", pa.dictionary(pa.int8(), pa.string()), metadata={"_PL_CATEGORICAL": "0"})
+                ),
+            )
+        }
+    )
+    through = [
+        Hostile(row.what, lambda row=row: frame(row), row.refused or "No/Where" in row.what)
+        for row in arrow_rows()
+        if frame(row) is not None and not any(word in row.what for word in _UNKNOWN_TO_POLARS)
+    ]
+    return [
+        *through,
+        Hostile("Enum: words that it does not have", lambda: of(codes, {0: ["x"]})),
+        Hostile("Enum: words twice", lambda: of(codes, {0: ["x", "y", "x"]})),
+        Hostile("Enum: words that are no text", lambda: of(codes, {0: ["x", 5]})),
+        Hostile("Enum: of a column that there is not", lambda: of(codes, {1: ["x", "y"]})),
+        Hostile("Enum: of a column by its name", lambda: of(codes, {"a": ["x", "y"]})),
+        Hostile("Enum: of a column of numbers", lambda: of(numbers, {0: ["x", "y"]})),
+        Hostile("Enum: in another order", lambda: of(codes, {0: ["y", "z", "x"]}), False),
+        Hostile("Enum: in what polars keeps for itself", lambda: of(codes.cast(own), {}), False),
+        Hostile("Enum: within lists", lambda: of(listed, {})),
+        Hostile("Categories: of a type that codes are not", lambda: of(codes, {0: ("name", "", "Object")})),
+        Hostile("Categories: without a name", lambda: of(codes, {0: ("", "", "UInt32")})),
+        Hostile("Categories: a name with NUL", lambda: of(codes, {0: ("a\0;", "b\0", "UInt8")}), False),
+        Hostile("columns of one name", lambda: of(pa.table([[1], [2]], ["a", "a"]), {})),
+        Hostile(
+            "no columns, and endless rows",
+            lambda: of(Made("pyarrow.Table", (pa.schema([]).serialize().to_pybytes(), 1 << 40, [])), {}),
+        ),
+        Hostile("Object: of another length", lambda: of(numbers, {}, [(0, "Object", [1]), ["o", "a"]])),
+        Hostile("Int128: of something else", lambda: of(numbers, {}, [(0, "Int128", [[]] * 3), ["o", "a"]])),
+        Hostile(
+            "Int128: beyond its bits", lambda: of(numbers, {}, [(0, "Int128", [1 << 200] * 3), ["o", "a"]])
+        ),
+        Hostile("Series: of two columns", lambda: of(pa.table({"a": [1], "b": [1]}), {}, "a", name="Series")),
+    ]
+
+
+_UNKNOWN_TO_POLARS: Final = ("union", "month_day", "decimal256", "list_view", "decimal32", "decimal64")
 
 
 ROWS: Final[dict[str, Callable[[], list[Hostile]]]] = {
     "scipy": scipy_rows,
     "torch": torch_rows,
     "pyarrow": arrow_rows,
+    "polars": polars_rows,
 }
 
 

@@ -389,6 +389,31 @@ def dense_union(pa: Any) -> Any:
 REBASED: Final = "offsets are copied where the slice leaves out more than they take"
 COMPACT: Final = "a slice is copied, compact"
 NO_MEMORY: Final = {"memory": None}
+NOT_IN_ARROW: Final = "by pyarrow's own pickling: Arrow's message of a schema has no such type"
+
+
+def nested_dictionary(pa: Any) -> Any:
+    words = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int16()), pa.array(["a", "b"]))
+    return pa.DictionaryArray.from_arrays(pa.array([0, 1, None] * 400, pa.int8()), words)
+
+
+def uuids(pa: Any) -> Any:
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"a" * 16, b"b" * 16], pa.binary(16)))
+
+
+def uuid_dictionary(pa: Any) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array([0, 1, None] * 400, pa.int8()), uuids(pa))
+
+
+def uuid_structs(pa: Any) -> Any:
+    return pa.StructArray.from_arrays([uuids(pa)], names=["u"])
+
+
+def named_maps(pa: Any) -> Any:
+    kind = pa.map_(pa.field("k", pa.string(), nullable=False), pa.field("v", pa.int64(), metadata={"a": "b"}))
+    return pa.array([[("k", 1)], []] * 300, kind)
+
+
 ARROW: Final = (
     arrow("Table", table, golden=True),
     arrow("Table: rows of another", lambda pa: table(pa).slice(300, 400), memory=None, remark=REBASED),
@@ -410,6 +435,10 @@ ARROW: Final = (
     arrow("Array: maps", lambda pa: pa.array([[("k", 1)], []] * 300, pa.map_(pa.string(), pa.int64()))),
     arrow("Array: dictionary", lambda pa: pa.array(["a", "b", None] * 600).dictionary_encode(), golden=True),
     arrow("Array: null", lambda pa: pa.nulls(100)),
+    arrow("Array: dictionary of a dictionary", nested_dictionary, data=False, remark=NOT_IN_ARROW),
+    arrow("Array: dictionary of uuids", uuid_dictionary, data=False, remark=NOT_IN_ARROW),
+    arrow("Array: maps with names of their own", named_maps, data=False, remark=NOT_IN_ARROW),
+    arrow("Array: structs of uuids", uuid_structs, data=False, remark="a stranger's types are not nested"),
     arrow(
         "Array: unions, sparse and dense",
         lambda pa: pa.UnionArray.from_sparse(
@@ -540,8 +569,17 @@ POLARS: Final = (
     polars(
         "Series: Enum",
         lambda pl: pl.Series("e", ["x", "y"] * 1000, dtype=pl.Enum(["y", "x"])),
-        remark='cast once more under `trust="data"`',
+        remark='looked up once more under `trust="data"`',
     ),
+    polars(
+        "Series: categories with a name",
+        lambda pl: pl.Series("c", ["x", None, "y"] * 500, dtype=pl.Categorical(pl.Categories("animals"))),
+        remark="looked up once more, in the reader's categories of that name",
+    ),
+    polars(
+        "DataFrame of rows without columns", lambda pl: pl.DataFrame({"a": [1, 2]}).drop("a"), memory=None
+    ),
+    polars("DataFrame: structs without fields", lambda pl: pl.DataFrame({"s": [{}] * 3}), memory=None),
     polars(
         "Series: categories within lists",
         lambda pl: pl.Series([["x"]] * 400, dtype=pl.List(pl.Enum(["x"]))),

@@ -13,8 +13,13 @@ import polars as pl
 
 from ..canner import Canner
 from ..errors import DeserializationError
+from ..trust.work import charge
 from .checks import need, parts
 
+_COLUMN: Final = 2000
+_WORD: Final = 20
+"""What a column and one of its words cost, in items of 50 ns."""
+_CODES: Final = ("UInt8", "UInt16", "UInt32")
 _OWN: Final = b"_PL_"
 """How the metadata begins in which polars keeps the categories of a column."""
 
@@ -32,10 +37,25 @@ def _can_frame(frame: Any) -> Any:
     if lists:
         lists.append(frame.columns)
         frame = frame.drop([frame.columns[at] for at in listed])
-    if any(_holds_listed(kind) for kind in frame.dtypes):
+    if any(_is_beyond_arrow(kind) for kind in frame.dtypes):
         return NotImplemented
-    enums = {at: kind.categories.to_list() for at, kind in enumerate(frame.dtypes) if kind == pl.Enum}
-    return _table_of(frame), enums, *((lists,) if lists else ())
+    words = {at: _words_of(kind) for at, kind in enumerate(frame.dtypes) if _has_words(kind)}
+    return _table_of(frame), words, *((lists,) if lists else ())
+
+
+def _has_words(kind: Any) -> bool:
+    """Tell whether a column has categories that are not those of all columns without a name."""
+    if isinstance(kind, pl.Categorical) and hasattr(pl, "Categories"):
+        return not kind.categories.is_global()
+    return isinstance(kind, pl.Enum)
+
+
+def _words_of(kind: Any) -> Any:
+    """Describe categories: a list of words, or the name, the namespace and the type of their codes."""
+    if isinstance(kind, pl.Enum):
+        return kind.categories.to_list()
+    named = kind.categories
+    return named.name(), named.namespace(), str(named.physical())
 
 
 def _frame(state: Any) -> Any:
@@ -47,11 +67,16 @@ def _frame(state: Any) -> Any:
 def _renamed(table: Any) -> Any:
     """Make a frame of a table; polars names a column without a name anew."""
     if not table.num_columns:
-        return pl.DataFrame()
+        return _only_rows(table.num_rows)
     made: Any = pl.from_arrow(table, rechunk=False)
     if made.columns != table.column_names:
         made.columns = table.column_names
     return made
+
+
+def _only_rows(rows: int) -> Any:
+    """Make a frame that has rows, and no columns; the oldest versions of polars have no such frames."""
+    return pl.DataFrame({"": pl.repeat(None, rows, eager=True)}).drop("") if rows else pl.DataFrame()
 
 
 def _with_lists(made: Any, *more: Any) -> Any:
@@ -65,21 +90,26 @@ def _with_lists(made: Any, *more: Any) -> Any:
 
 
 def _checked_frame(state: Any) -> Any:
-    """Make a frame; polars does not check what its metadata says, so that goes, and enums are cast."""
+    """Make a frame; polars does not check what its metadata says, so that goes, and enums are looked up."""
     import pyarrow as pa
 
-    table, enums, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
+    table, words, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
+    need(len(lists) < 2, "columns that are none")
+    charge(_COLUMN * (1 + table.num_columns))
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     need(_OWN not in schema.serialize().to_pybytes(), "categories within lists or structs")
-    made: Any = _renamed(pa.Table.from_arrays(table.columns, schema=schema))
-    for at, words in enums.items():
-        at = made.columns.index(at) if type(at) is str else at  # by name, in messages of an older version
-        need(type(at) is int and 0 <= at < made.width and type(words) is list, "categories of no column")
-        need(all(type(word) is str for word in words), "categories that are no text")
-        made.replace_column(at, made.to_series(at).cast(pl.String).cast(pl.Enum(words)))
+    bare = pa.Table.from_arrays(table.columns, schema=schema) if table.num_columns else table
+    made: Any = _renamed(_without_words(bare, words))
+    known: dict[int, Any] = {}
+    columns = made.get_columns()
+    for at, described in words.items():
+        if id(described) not in known:
+            known[id(described)] = _kind_of(described), {}
+        columns[at] = _looked_up(table.column(at), columns[at], *known[id(described)])
+    made = pl.DataFrame(columns) if words else made
     if not lists:
         return made
-    need(len(lists) == 1 and lists[0], "columns that are none")
+    need(lists[0], "columns that are none")
     *columns, names = lists[0]
     need(type(names) is list and all(type(name) is str for name in names), "columns without names")
     need(len(columns) + made.width == len(names), "columns that do not fit")
@@ -88,6 +118,53 @@ def _checked_frame(state: Any) -> Any:
         need(0 <= at < len(names) and kind in _KINDS, "a column of no type of polars'")
         need(kind == "Object" or all(type(item) in (int, type(None)) for item in items), "odd integers")
     return _with_lists(made, *lists[0])
+
+
+def _without_words(table: Any, words: dict[Any, Any]) -> Any:
+    """Give a table with the codes of some columns in the place of their words."""
+    import pyarrow as pa
+
+    columns, names = table.columns, table.column_names
+    for at in words:
+        need(type(at) is int and 0 <= at < table.num_columns, "categories of no column")
+        kind = table.schema.field(at).type
+        need(pa.types.is_dictionary(kind) and _is_text(kind.value_type), "categories that are no text")
+        codes = [chunk.indices for chunk in columns[at].chunks]
+        columns[at] = pa.chunked_array(codes, kind.index_type)
+    return pa.Table.from_arrays(columns, names) if words else table
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _kind_of(described: Any) -> Any:
+    """Make the type of a column with categories, of what describes these."""
+    if type(described) is list:
+        need(all(type(word) is str for word in described), "categories that are no text")
+        charge(_WORD * len(described))
+        return pl.Enum(described)
+    name, namespace, physical = parts(described, str, str, str)
+    need(0 < len(name) < 1000 and len(namespace) < 1000 and physical in _CODES, "categories without a name")
+    return pl.Categorical(pl.Categories(name, namespace, getattr(pl, physical)))
+
+
+def _looked_up(column: Any, codes: Any, kind: Any, known: dict[Any, Any]) -> Any:
+    """Look codes up among words, which were cast once: codes of another order are no danger then."""
+    made = []
+    at = 0
+    for chunk in column.chunks:
+        words = tuple(chunk.dictionary.to_pylist())
+        charge(_WORD * len(words))
+        if words not in known:
+            known[words] = pl.Series(words, dtype=pl.String).cast(kind)
+        made.append(known[words].gather(codes.slice(at, len(chunk))))
+        at += len(chunk)
+    if len(made) == 1:
+        return made[0].rename(codes.name)
+    return pl.concat(made, rechunk=False).rename(codes.name) if made else pl.Series(codes.name, [], kind)
 
 
 def _can_series(series: Any) -> Any:
@@ -126,8 +203,11 @@ _LISTED: Final = tuple(_KINDS.values())
 """Types of columns that go as lists."""
 
 
-def _holds_listed(kind: Any) -> bool:
-    return kind in _LISTED or any(_holds_listed(inner) for inner in _inner(kind))
+def _is_beyond_arrow(kind: Any) -> bool:
+    """Tell whether polars cannot read columns of a type from Arrow, or hold what is in them."""
+    if isinstance(kind, pl.Array) and 0 in kind.shape:
+        return True
+    return kind in _LISTED or any(_is_beyond_arrow(inner) for inner in _inner(kind))
 
 
 def _inner(kind: Any) -> list[Any]:

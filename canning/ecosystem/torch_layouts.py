@@ -156,7 +156,8 @@ def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
     if not array.size:
         return made.reshape(array.shape)
     memory = tensor_over(array, torch.uint8 if array.itemsize == 1 else torch.int32).untyped_storage()
-    storage = torch.storage.TypedStorage(wrap_storage=memory, dtype=kind, _internal=True)
+    typed: Any = torch.storage.TypedStorage
+    storage = typed(wrap_storage=memory, dtype=kind, _internal=True)
     strides = tuple(step // array.itemsize for step in array.strides)
     return made.set_(storage, 0, array.shape, strides)
 
