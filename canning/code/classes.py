@@ -13,7 +13,7 @@ import contextlib
 import threading
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from cloudpickle import cloudpickle
@@ -202,13 +202,13 @@ def set_all(cls: Any, attributes: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def no_hooks(bases: tuple[type, ...]) -> Iterator[None]:
-    """Let this thread make an empty class without ``__init_subclass__`` of its bases being called."""
+def no_hooks(bases: tuple[type, ...], of: Callable[[type], bool] = bool) -> Iterator[None]:
+    """Let this thread make a class without the ``__init_subclass__`` of its bases, or some of them."""
     owners = {
         owner: vars(owner)["__init_subclass__"]
         for base in bases
         for owner in base.__mro__[:-1]
-        if "__init_subclass__" in vars(owner)
+        if "__init_subclass__" in vars(owner) and of(owner)
     }
     if not owners:
         yield
@@ -237,12 +237,13 @@ def _quiet(hook: Any) -> Any:
 
 
 def _tell_bases(cls: Any) -> None:
-    """Call the ``__init_subclass__`` of a base that was here before, and knows nothing of the class yet."""
-    owner = next(base for base in cls.__mro__[1:] if "__init_subclass__" in vars(base))
-    if owner is object or came_by_value(owner):
+    """Call the ``__init_subclass__`` of bases that did not come by value: they know nothing of the class."""
+    owners = [base for base in cls.__mro__[1:-1] if "__init_subclass__" in vars(base)]
+    if all(map(came_by_value, owners)):
         return
     body = dict(vars(cls))
-    with contextlib.suppress(Exception):  # it wants keywords, which no class remembers
+    # what they want of keywords no class remembers
+    with no_hooks(cls.__bases__, came_by_value), contextlib.suppress(Exception):
         super(cls, cls).__init_subclass__()
     now = vars(cls)
     set_all(cls, {name: value for name, value in body.items() if now.get(name) is not value})

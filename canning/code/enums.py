@@ -19,8 +19,13 @@ _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order
 _FOUND_ANEW: Final = frozenset(
     (
         *("_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_"),
-        *("_unhashable_values_", "_hashable_values_", "_unhashable_values_map_", "_value_repr_"),
-        *("__module__", "_new_member_", "_use_args_"),
+        *(
+            "_unhashable_values_",
+            "_hashable_values_",
+            "_unhashable_values_map_",
+            "_value_repr_",
+            "__module__",
+        ),
     )
 )
 """What every enum finds for itself. What shows a value may be a dataclass's function, without source."""
