@@ -33,6 +33,7 @@ from .wire import (
 
 if TYPE_CHECKING:
     from .code.finding import Finder
+    from .trust.work import Work
 
 _TINY: Final = 24
 """Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
@@ -61,15 +62,20 @@ def read_call(
     return f, args, kwargs
 
 
-def read_verified(options: Options, frames: list[Any], g: Namespace | None) -> Read:
-    """Read the first object of a message whose signature was checked, or that needs none."""
+def read_verified(
+    options: Options, frames: list[Any], g: Namespace | None, account: Work | None = None
+) -> Read:
+    """Read the first object of a message whose signature was checked, or that needs none.
+
+    `account` is that of a stranger's message where it holds several objects.
+    """
     if not frames:
         raise DeserializationError("there is no frame to read an object from")
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
         from .trust.data_message import read_data  # with all it stands on a third of this package's import
 
-        return read_data(options, head, frames)
+        return read_data(options, head, frames, account)
     finder = None
     try:
         if options.finds or options.registry.renames:

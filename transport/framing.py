@@ -14,6 +14,7 @@ from canning.packing import FEW, LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
 from canning.secret import KeyOption
 from canning.signing import verify
+from canning.trust.work import Work
 from canning.wire import MAGIC
 
 from .checks import Prefix, prefix_frames
@@ -297,10 +298,11 @@ def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]
         return read_verified(how.reader, frames, how.g)[:2]
     objects = []
     rest: list[Any] = frames
+    account = Work(how.reader.limits) if how.reader.trust == "data" else None  # one for all of them
     while rest:
         if rest[0][_MAGIC:] != MAGIC:
             raise _foreign(rest[0])
-        obj, rest, _ = read_verified(how.reader, rest, how.g)
+        obj, rest, _ = read_verified(how.reader, rest, how.g, account)
         objects.append(obj)
     return objects, rest
 

@@ -133,9 +133,11 @@ def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:
     table = trailer.table
     if table is None and whole:
         table = tuple((number, 1, 0, length) for number, length in enumerate(trailer.lengths, 1))
+    done: set[int] = set()  # many buffers may lie in one frame, which is copied once
     for number, (first, count, _, length) in enumerate(table or ()):
         becomes = number in whole and (count > 1 or (first > 0 and trailer.lengths[first - 1] == length))
-        if count > 1 or becomes:
+        if (count > 1 or becomes) and done.isdisjoint(range(first, first + count)):
+            done.update(range(first, first + count))
             yield range(at + first, at + first + count), length, becomes
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..canner import Canner
 from ..errors import DeserializationError
+from ..trust.work import charge
 from .checks import need, one_dimensional, parts
 
 # -- memory ----------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ def _class_of(description: Any, depth: int = 0) -> Any:
     need(depth < 16, "a ctypes array of too many axes")
     if type(description) is tuple:
         item, length = parts(description, object, int)
+        charge(2000)  # for a class
         cls = _class_of(item, depth + 1)
         need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
         return cls * length
@@ -152,14 +154,20 @@ def _can_struct(packer: struct.Struct) -> Any:
 
 
 def _struct(state: Any) -> struct.Struct:
+    (code,) = state
+    return _packer(code)
+
+
+def _checked_struct(state: Any) -> struct.Struct:
     (code,) = parts(state, str)
     need(len(code) < 10_000, "a format of a Struct that is too long")
-    return _packer(code)
+    charge(40 * len(code))  # of each letter it keeps 32 bytes
+    return struct.Struct(code)
 
 
 @functools.lru_cache(maxsize=16)
 def _packer(code: str) -> struct.Struct:
-    """Make a Struct, or give one that there is: of each letter it keeps 32 bytes."""
+    """Make a Struct, or give one that there is."""
     return struct.Struct(code)
 
 
@@ -171,5 +179,5 @@ CANNERS: Final = (
     Canner("ctypes.Union", _can_ctypes, _ctypes, data=True),
     Canner("ctypes._SimpleCData", _can_ctypes, _ctypes, data=True),
     Canner("zoneinfo.ZoneInfo", _can_zone, _zone, data=True, exact=True),
-    Canner("struct.Struct", _can_struct, _struct, data=True, exact=True),
+    Canner("struct.Struct", _can_struct, _struct, data=_checked_struct, exact=True),
 )

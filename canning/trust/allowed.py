@@ -14,7 +14,7 @@ from ..errors import SHOWN, DeserializationError, name_for_errors
 from ..registry import dotted_name
 from ..vocabulary import CALLS, PURPOSES
 
-_COMBINATIONS: Final = 4096
+_COMBINATIONS: Final = 1024
 """Members of one enum, with those combinations of its flags that were ever made."""
 _HOOKS: Final = (
     *("_missing_", "_iter_member_by_value_", "_iter_member_by_def_", "_numeric_repr_"),
@@ -156,6 +156,12 @@ def _checked(cls: type) -> type:
             f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is none; "
             "register it with data=True and a decoder of plain data"
         )
+    for name in _CALLED[kind_of(cls)]:
+        if any(name in vars(base) for base in _own_bases(cls)):
+            raise TypeError(
+                f"allow= takes classes that run nothing by themselves: {dotted_name(cls)}.{name} would run "
+                "with fields of a stranger's choice; register it with data=True and a decoder of plain data"
+            )
     for name in field_names(cls) if kind_of(cls) == "fields" else ():
         if _runs_code(cls, name):
             raise TypeError(
@@ -163,6 +169,20 @@ def _checked(cls: type) -> type:
                 "and a message that sets it would run its code"
             )
     return cls
+
+
+_ALWAYS: Final = ("__del__", "__getattribute__", "__class__")
+_CALLED: Final[dict[str | None, tuple[str, ...]]] = {
+    "enum": (),
+    "fields": _ALWAYS,
+    "namedtuple": (*_ALWAYS, "__iter__", "__len__", "__getitem__", "__contains__"),
+}
+"""Methods that Python, or whoever takes an object for a tuple, calls without being asked to."""
+
+
+def _own_bases(cls: type) -> list[type]:
+    """List the classes of which a class is made that are nobody else's."""
+    return [base for base in cls.__mro__ if base.__module__ not in ("builtins", "typing")]
 
 
 def _runs_code(cls: type, name: str) -> bool:
@@ -251,11 +271,31 @@ class Fields:
 def enum_member(cls: type, value: Any) -> Any:
     """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
     for member in cls.__members__.values():  # type: ignore[attr-defined]
-        if type(member._value_) is type(value) and member._value_ == value:
+        known = member._value_
+        if type(known) is type(value) and _is_comparable(value) and known == value:
             return member
     if issubclass(cls, enum.Flag) and type(value) is int:
         return _combined(cls, value)
     raise DeserializationError(f"{dotted_name(cls)} has no member of the value in this message")
+
+
+def _is_comparable(value: Any) -> bool:
+    """Tell whether comparing a value calls nothing but Python's own, and takes no long time."""
+    rest, left = [value], _PARTS
+    while rest and left:
+        part = rest.pop()
+        left -= 1
+        if type(part) in (tuple, list, frozenset, set, dict):
+            left -= len(part)
+            rest += [*part.keys(), *part.values()] if type(part) is dict else part if left > 0 else ()
+        elif type(part).__module__ not in _STANDARD:
+            return False
+    return left > 0
+
+
+_PARTS: Final = 1000
+"""Parts of the value of an enum's member at most."""
+_STANDARD: Final = frozenset(("builtins", "datetime", "decimal", "fractions", "uuid", "numpy"))
 
 
 def _combined(cls: type[enum.Flag], value: int) -> Any:

@@ -51,6 +51,7 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
         size += sum(map(len, parts))
     _check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
+    buffers.spend = work.copy
 
     def read_within(within: list[Any]) -> Any:
         obj, rest, _ = _read_at(options, within[0], within, level + 1, work)
@@ -58,7 +59,7 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
             raise DeserializationError("a message within the message that has frames behind it")
         return obj
 
-    work.enter(trailer.pickle_length, len(head) + sum(trailer.lengths), size, level)
+    work.enter(len(head), len(head) + sum(trailer.lengths), size, level)
     builder = DataBuilder(buffers, options.registry, options.allowed, limits, work, read_within)
     obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
     taken = trailer.frames

@@ -398,6 +398,9 @@ class DataReader(StackMachine):
             self._note_depth(obj, state.values())
             return
         if type(obj) in EXCEPTIONS:
+            notes = state.get("__notes__") if type(state) is dict else None
+            count = len(notes) if type(notes) is list else 0
+            self.work.spend(500 * (1 + count), 300 + 40 * count)
             fill_exception(obj, state)
             return
         if self.unbuilt.pop(id(obj), None) is None:
