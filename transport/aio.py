@@ -26,6 +26,7 @@ from .conversation import Conversation, Pull, Push, Steps
 from .driver import recv_timeout, retry_async, send_timeout
 from .errors import cause_of
 from .framing import unpack
+from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
 from .reading import reading
 from .receiving import take_later
@@ -72,9 +73,9 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
     >>> asyncio.run(main())
     [1, 2, 3]
     """
-    _check_asyncio(socket, "send")
+    kind = _asynchronous(socket, "send", obj)
     try:
-        return await send_later(socket, (obj, *more), Options(**options))
+        return await send_later(socket, kind, (obj, *more), Options(**options))
     except CanningError as error:
         raise error.with_traceback(None) from cause_of(error)
 
@@ -150,10 +151,10 @@ async def recv(
 
     Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
     """
-    _check_asyncio(socket, "recv")
+    kind = _asynchronous(socket, "recv")
     how = reading(**options)
     try:
-        frames = await take_later(socket, how, timeout, flags)
+        frames = await take_later(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
     except CanningError as error:
         raise error.with_traceback(None) from cause_of(error)
@@ -324,6 +325,8 @@ class Channel(Conversation):
         self._news = asyncio.Event()
 
 
-def _check_asyncio(socket: object, name: str) -> None:
-    if not isinstance(socket, zmq.asyncio.Socket):
+def _asynchronous(socket: object, name: str, obj: Any = None) -> Kind:
+    kind = KNOWN.get(id(socket)) or learn(socket, name, obj)
+    if not kind.asynchronous:
         raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.{name}(...)")
+    return kind

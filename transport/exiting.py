@@ -6,6 +6,10 @@ be there, or the process would die of a bad address. So the first message that s
 hook that waits for all of them, as long as anything moves. What is left then is counted in a warning, and
 its memory is never freed: it is lost, but it is not wrong.
 
+Small messages are copied, and ZeroMQ does not tell when they have left. It does of the first one on each
+socket, so that there is a connection before the end. What followed leaves within moments then, unless its
+receiver is slow; closing the context (``with zmq.Context()``) waits for all of it.
+
 Nothing can be done where the interpreter is not asked: after ``os._exit``, ``os.exec*`` and signals that
 kill, memory and messages end together. Call `drain` before.
 """
@@ -29,6 +33,8 @@ PATIENCE: Final = 10.0
 LIMIT: Final = 120.0
 """Seconds that it is held up at most."""
 _INTERVAL: Final = 0.05
+_MOMENT: Final = 0.02
+"""Seconds for what is in the queue of a connection."""
 
 
 class _Ending:
@@ -77,6 +83,7 @@ def drain(timeout: float | None = None) -> None:
         if wait <= 0:
             raise TransportTimeout(f"{_told(left)} still on the way after {timeout} s")
         _settle(wait)
+    time.sleep(_MOMENT)
 
 
 def _register() -> None:
@@ -137,6 +144,7 @@ def _wait_while_moving() -> None:
             moved = now
         elif now - moved > PATIENCE or now - start > LIMIT:
             return
+    time.sleep(_MOMENT)
 
 
 def _settle(seconds: float) -> None:

@@ -17,12 +17,16 @@ class Kind(NamedTuple):
     Attributes:
         code: its type, as ``zmq.PUSH``.
         asynchronous: it is a ``zmq.asyncio.Socket``.
+        simple: it is neither asynchronous, nor used by turns, nor in need of a prefix, and can send, and has.
+        fresh: nothing was sent on it yet.
         no_send: why nothing can be sent on it; empty where it can.
         no_recv: why nothing can be received on it.
     """
 
     code: int
     asynchronous: bool = False
+    simple: bool = False
+    fresh: bool = False
     no_send: str = ""
     no_recv: str = ""
 
@@ -33,6 +37,7 @@ _ALIVE: Final[dict[int, weakref.ref[Any]]] = {}
 
 _ONLY_RECEIVE: Final = {int(zmq.PULL): "PUSH", int(zmq.SUB): "PUB"}
 _ONLY_SEND: Final = {int(zmq.PUSH): "PULL", int(zmq.PUB): "SUB"}
+_PARTICULAR: Final = frozenset(map(int, (zmq.REQ, zmq.REP, zmq.ROUTER)))
 _CALLS: Final = ("send", "recv", "poll", "get")
 """What a socket has."""
 
@@ -80,7 +85,20 @@ def _kind(socket: Any, code: int) -> Kind:
             "with CONFLATE it keeps the last frame of a message only, and objects have several; one frame "
             "holds all of it as `socket.send(canning.dumps(obj))` and `canning.loads(socket.recv())`"
         )
-    return Kind(code, isinstance(socket, zmq.asyncio.Socket), no_send, no_recv)
+    asynchronous = isinstance(socket, zmq.asyncio.Socket)
+    fresh = isinstance(socket, zmq.Socket)
+    return Kind(code, asynchronous, _is_simple(code, asynchronous, fresh, no_send), fresh, no_send, no_recv)
+
+
+def _is_simple(code: int, asynchronous: bool, fresh: bool, no_send: str) -> bool:
+    return not (asynchronous or fresh or no_send or code in _PARTICULAR)
+
+
+def settle(socket: Any, kind: Kind) -> None:
+    """Remember that something was sent on a socket."""
+    if id(socket) in KNOWN:
+        simple = _is_simple(kind.code, kind.asynchronous, False, kind.no_send)
+        KNOWN[id(socket)] = kind._replace(fresh=False, simple=simple)
 
 
 def check_sends(kind: Kind, socket: object, prefix: object) -> None:

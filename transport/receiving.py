@@ -17,7 +17,7 @@ from .checks import Trust, check_flags, check_timeout
 from .driver import limit_of, recv_timeout, retry, retry_async
 from .errors import cause_of
 from .framing import Received, unpack
-from .kinds import KNOWN, check_receives, learn, out_of_turn
+from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn
 from .multipart import SocketLike, pull
 from .parts import check_into
 from .pool import Pool
@@ -26,13 +26,13 @@ from .shared import SharedMemory
 from .waiting import Deadline
 
 Got = TypeVar("Got")
+_ROUTER: Final = int(zmq.ROUTER)
 _ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
 
 
-def _check(socket: Any, how: Reading, timeout: float | None, flags: int) -> None:
+def _check(socket: Any, kind: Kind, how: Reading, timeout: float | None, flags: int) -> None:
     """Check what is asked for before anything is taken from the socket."""
-    kind = KNOWN.get(id(socket)) or learn(socket, "recv")
-    if kind.no_recv or kind.code == zmq.ROUTER:
+    if kind.no_recv or kind.code == _ROUTER:
         check_receives(kind, socket, how.prefix)
     if timeout is not None:
         check_timeout(timeout)
@@ -40,39 +40,41 @@ def _check(socket: Any, how: Reading, timeout: float | None, flags: int) -> None
         check_flags(flags)
 
 
-def _failed(socket: Any, timeout: float | None, flags: int, error: zmq.ZMQError) -> Exception:
+def _failed(socket: Any, kind: Kind, timeout: float | None, flags: int, error: zmq.ZMQError) -> Exception:
     if isinstance(error, zmq.Again):
         return error if timeout is None or flags else recv_timeout(socket, timeout)
     if error.errno == zmq.EFSM:
-        return out_of_turn(learn(socket, "recv"), socket, "recv")
+        return out_of_turn(kind, socket, "recv")
     return error
 
 
-def take_now(socket: SocketLike, how: Reading, timeout: float | None, flags: int) -> list[Received]:
+def take_now(
+    socket: SocketLike, kind: Kind, how: Reading, timeout: float | None, flags: int
+) -> list[Received]:
     """Take the frames of one message from a blocking socket."""
-    _check(socket, how, timeout, flags)
+    _check(socket, kind, how, timeout, flags)
     try:
         if timeout is None or flags:
             return pull(socket, flags, how.most)
         deadline = Deadline(timeout)
         return retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, how.most), deadline)
     except zmq.ZMQError as error:
-        other = _failed(socket, timeout, flags, error)
+        other = _failed(socket, kind, timeout, flags, error)
         if other is error:
             raise
         raise other from None
 
 
 async def take_later(
-    socket: zmq.asyncio.Socket, how: Reading, timeout: float | None, flags: int
+    socket: zmq.asyncio.Socket, kind: Kind, how: Reading, timeout: float | None, flags: int
 ) -> list[Received]:
     """Take the frames of one message from an asyncio socket."""
-    _check(socket, how, timeout, flags)
+    _check(socket, kind, how, timeout, flags)
     deadline = Deadline(limit_of(socket, timeout, flags, zmq.RCVTIMEO))
     try:
         return await retry_async(socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK, how.most), deadline)
     except zmq.ZMQError as error:
-        other = _failed(socket, timeout, flags, error)
+        other = _failed(socket, kind, timeout, flags, error)
         if other is error:
             raise
         raise other from None
@@ -183,7 +185,7 @@ class Receiver(Generic[Got]):
         check_receives(kind, socket, prefix)
         check_timeout(timeout)
         self.socket = socket
-        self._asynchronous = kind.asynchronous
+        self._kind = kind
         self._timeout = timeout
 
     def recv(self, *, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
@@ -197,22 +199,22 @@ class Receiver(Generic[Got]):
             how = how._replace(into=into, ordinary=False)
         if timeout is None:
             timeout = self._timeout
-        if self._asynchronous:
+        if self._kind.asynchronous:
             return self._recv_later(how, timeout)  # type: ignore[return-value]
         try:
-            got: Got = unpack(take_now(self.socket, how, timeout, 0), how)
+            got: Got = unpack(take_now(self.socket, self._kind, how, timeout, 0), how)
         except CanningError as error:
             raise error.with_traceback(None) from cause_of(error)
         return got
 
     async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
         try:
-            return unpack(await take_later(self.socket, how, timeout, 0), how)
+            return unpack(await take_later(self.socket, self._kind, how, timeout, 0), how)
         except CanningError as error:
             raise error.with_traceback(None) from cause_of(error)
 
     def __iter__(self) -> Iterator[Got]:
-        if self._asynchronous:
+        if self._kind.asynchronous:
             raise TypeError(f"{self!r} is asynchronous: use `async for`")
         return self
 
@@ -225,7 +227,7 @@ class Receiver(Generic[Got]):
             raise
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        if not self._asynchronous:
+        if not self._kind.asynchronous:
             raise TypeError(f"{self!r} blocks: use `for`, or a zmq.asyncio socket")
         return self
 

@@ -17,11 +17,11 @@ from canning.secret import KeyOption
 from .checks import Prefix, check_flags, check_timeout, prefix_frames
 from .driver import limit_of, retry, retry_async, send_timeout
 from .errors import cause_of
-from .framing import COPY_BELOW, Outgoing, pack, sharing_of
-from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn
-from .multipart import SocketLike, push
+from .framing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
+from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle
+from .multipart import SocketLike, push, stays_here
 from .shared import ForReaders, SharedArena
-from .tracker import Tracker
+from .tracker import DONE, Tracker
 from .waiting import Deadline
 from .watching import watch, watch_async
 
@@ -43,16 +43,16 @@ class Options(NamedTuple):
     progress: bool = False
 
 
+_ROUTER: Final = int(zmq.ROUTER)
 ORDINARY: Final = Options()
 """What is asked for most often: nothing."""
 _Message = tuple[Outgoing, ForReaders | None, Kind]
 """A message that is ready to go, and the sharing that is undone where it does not."""
 
 
-def _ready(socket: Any, objects: tuple[Any, ...], how: Options) -> _Message:
+def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _Message:
     """Check what is asked for, and make the message; the socket is not touched."""
-    kind = KNOWN.get(id(socket)) or learn(socket, "send", objects[0])
-    if kind.no_send or kind.code == zmq.ROUTER:
+    if kind.no_send or kind.code == _ROUTER:
         check_sends(kind, socket, how.prefix)
     if how.timeout is not None:
         check_timeout(how.timeout)
@@ -65,6 +65,8 @@ def _ready(socket: Any, objects: tuple[Any, ...], how: Options) -> _Message:
         outgoing = pack(
             objects, how.prefix, serializer, how.key, how.copy_threshold, b"", socket, watched, how.copy
         )
+    if kind.fresh and sharing is None and outgoing.tracker is DONE:
+        share_last(outgoing.parts, not stays_here(socket))
     return outgoing, sharing, kind
 
 
@@ -80,9 +82,9 @@ def _failed(socket: Any, message: _Message, how: Options, error: BaseException) 
     return error
 
 
-def send_now(socket: SocketLike, objects: tuple[Any, ...], how: Options) -> Tracker:
+def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Options) -> Tracker:
     """Send objects as one message on a blocking socket."""
-    message = _ready(socket, objects, how)
+    message = _ready(socket, kind, objects, how)
     parts, tracker = message[0]
     try:
         if how.timeout is None or how.flags:
@@ -100,14 +102,18 @@ def send_now(socket: SocketLike, objects: tuple[Any, ...], how: Options) -> Trac
             del other  # what it comes of refers to this frame, and with it the objects would stay
     if message[1] is not None:
         tracker = tracker.with_receipt(message[1].receipt(parts))
+    if kind.fresh:
+        settle(socket, kind)
     if how.on_progress is not None or how.progress:
         watch(socket, parts, tracker, how.on_progress, how.progress, 0.0 if how.flags else how.timeout)
     return tracker
 
 
-async def send_later(socket: zmq.asyncio.Socket, objects: tuple[Any, ...], how: Options) -> Tracker:
+async def send_later(
+    socket: zmq.asyncio.Socket, kind: Kind, objects: tuple[Any, ...], how: Options
+) -> Tracker:
     """Send objects as one message on an asyncio socket."""
-    message = _ready(socket, objects, how)
+    message = _ready(socket, kind, objects, how)
     parts, tracker = message[0]
     deadline = Deadline(limit_of(socket, how.timeout, how.flags, zmq.SNDTIMEO))
     try:
@@ -122,6 +128,8 @@ async def send_later(socket: zmq.asyncio.Socket, objects: tuple[Any, ...], how: 
             del other  # what it comes of refers to this frame, and with it the objects would stay
     if message[1] is not None:
         tracker = tracker.with_receipt(message[1].receipt(parts))
+    if kind.fresh:
+        settle(socket, kind)
     if how.on_progress is not None or how.progress:
         seconds = 0.0 if how.flags else how.timeout
         await watch_async(socket, parts, tracker, how.on_progress, how.progress, seconds)
@@ -208,7 +216,7 @@ class Sender(Generic[Sent]):
         if key is not None:
             serializer = (serializer or default_serializer).evolve(key=key)
         self.socket = socket
-        self._asynchronous = kind.asynchronous
+        self._kind = kind
         self._how = Options(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
 
     def send(
@@ -232,10 +240,12 @@ class Sender(Generic[Sent]):
                 on_progress=on_progress,
                 progress=progress,
             )
-        if self._asynchronous:
-            return send_later(self.socket, (obj, *more), how)  # type: ignore[return-value]
+        if self._kind.fresh:
+            self._kind = KNOWN.get(id(self.socket), self._kind)
+        if self._kind.asynchronous:
+            return send_later(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
         try:
-            return send_now(self.socket, (obj, *more), how)  # type: ignore[return-value]
+            return send_now(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
         except CanningError as error:
             raise error.with_traceback(None) from cause_of(error)
 

@@ -14,9 +14,9 @@ from canning.secret import KeyOption
 
 from .checks import Prefix, Trust
 from .errors import cause_of
-from .framing import COPY_BELOW, unpack
+from .framing import COPY_BELOW, pack, unpack
 from .kinds import KNOWN, learn
-from .multipart import SocketLike
+from .multipart import SocketLike, push
 from .pool import Pool
 from .reading import reading
 from .receiving import take_now
@@ -105,7 +105,9 @@ def send(
     >>> recv(there, trust="code", prefix=1, many=True)
     ([b'numbers'], ['one', 'two'])
     """
-    _check_blocking(socket, "send", obj)
+    kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
+    if kind.asynchronous:
+        raise _not_blocking(socket, "send")
     given = prefix != () or serializer is not None or key is not None or timeout is not None or flags or copy
     if given or arena is not None or on_progress is not None or progress or copy_threshold != COPY_BELOW:
         how = Options(
@@ -114,7 +116,11 @@ def send(
     else:
         how = ORDINARY
     try:
-        return send_now(socket, (obj, *more), how)
+        if kind.simple and how is ORDINARY:  # most messages: 0.6 µs less
+            parts, tracker = pack((obj, *more), (), None, None, COPY_BELOW, b"", socket)
+            push(socket, parts, 0)
+            return tracker
+        return send_now(socket, kind, (obj, *more), how)
     except CanningError as error:
         raise error.with_traceback(None) from cause_of(error)
 
@@ -250,7 +256,9 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
-    _check_blocking(socket, "recv")
+    kind = KNOWN.get(id(socket)) or learn(socket, "recv")
+    if kind.asynchronous:
+        raise _not_blocking(socket, "recv")
     how = reading(
         trust=trust,
         allow=allow,
@@ -266,13 +274,11 @@ def recv(
         shared_memory=shared_memory,
     )
     try:
-        frames = take_now(socket, how, timeout, flags)
+        frames = take_now(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
     except CanningError as error:
         raise error.with_traceback(None) from cause_of(error)
 
 
-def _check_blocking(socket: object, name: str, obj: Any = None) -> None:
-    kind = KNOWN.get(id(socket)) or learn(socket, name, obj)
-    if kind.asynchronous:
-        raise TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")
+def _not_blocking(socket: object, name: str) -> TypeError:
+    return TypeError(f"{socket!r} is an asyncio socket: use `await transport.aio.{name}(...)`")

@@ -1,11 +1,15 @@
 """Two connected ends in memory, for tests without sockets.
 
 They behave as a pair of ``zmq.PAIR`` sockets over tcp does: messages are copied on the way, arrive whole
-and in order, and wait in a queue of limited length. Each end may be used by a thread of its own.
+and in order, and wait in a queue of limited length. Each end may be used by a thread of its own, and waited
+for by ``zmq.Poller``, ``select`` and the like, which see when there is something to receive.
+
+In tests with pytest, ``pytest_plugins = ["transport.pytest_plugin"]`` gives the fixture ``fake_pair``.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -85,6 +89,8 @@ class FakeSocket:
         self._begun: list[bytes] = []
         self._unread: deque[bytes] = deque()
         self._peer = self
+        self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._rung = False
 
     def send(self, data: Any, flags: int = 0, copy: bool = True) -> None:
         """Add a frame to the message begun, which goes when a frame comes without ``SNDMORE``.
@@ -102,6 +108,7 @@ class FakeSocket:
                 self._outgoing.append(self._begun)
                 self._begun = []
                 self._changed.notify_all()
+                self._peer._ring()
 
     def recv(self, flags: int = 0, copy: bool = True) -> Any:
         """Take the next frame: ``bytes``, or a ``zmq.Frame`` with ``copy=False``.
@@ -118,6 +125,7 @@ class FakeSocket:
                 self._changed.notify_all()
             data = self._unread.popleft()
             more = bool(self._unread)
+            self._ring()
         if copy:
             return data
         frame = _ReceivedFrame(data, copy=True)
@@ -146,6 +154,25 @@ class FakeSocket:
                 self._changed.wait(deadline.milliseconds / 1000)
             return events
 
+    def fileno(self) -> int:
+        """Give a descriptor that is readable while there is something to receive."""
+        with self._changed:
+            self._check_open()
+            if self._bell is None:
+                self._bell = socket.socketpair()
+                self._ring()
+            return self._bell[0].fileno()
+
+    def _ring(self) -> None:
+        """Make the descriptor readable where there is something to receive, and only there."""
+        if self._bell is None or self._rung == bool(self._unread or self._incoming):
+            return
+        self._rung = not self._rung
+        if self._rung:
+            self._bell[1].send(b"!")
+        else:
+            self._bell[0].recv(1)
+
     def get(self, option: int) -> int:
         """Give the socket type, the events that are there, or whether the message goes on; no other options.
 
@@ -166,6 +193,9 @@ class FakeSocket:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
+            for end in self._bell or ():
+                end.close()
+            self._bell = None
 
     def __enter__(self) -> FakeSocket:
         return self

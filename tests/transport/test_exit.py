@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,17 @@ def test_every_way_to_end(name: str, scheme: str, nbytes: int, open_socket: Open
     socket = open_socket(zmq.PULL)
     socket.bind(endpoint(scheme))
     check(WAYS[name], socket, socket.get(zmq.LAST_ENDPOINT).decode(), nbytes)
+
+
+@pytest.mark.parametrize("nbytes", [1_000, 2_000_000])
+def test_a_receiver_that_comes_late(nbytes: int, open_socket: Open, endpoint: Endpoint) -> None:
+    address = endpoint("ipc")
+    process = run(WAYS["the end of the script"].source, address, nbytes)
+    time.sleep(1.5)
+    socket = open_socket(zmq.PULL)
+    socket.bind(address)
+    assert sorted(receive_all(socket, process, COUNT, nbytes)) == list(range(COUNT))
+    assert process.communicate(timeout=50)[1] == ""
 
 
 def test_what_could_not_be_sent_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import threading
 from typing import Any
 
@@ -193,3 +194,56 @@ def test_closing_ends_a_wait(end: str) -> None:
     (there if end == "own" else here).close()
     thread.join(10)
     assert [type(error) for error in errors] == [zmq.ZMQError if end == "own" else transport.TransportError]
+
+
+# -- what waits for an end
+
+
+def ready(end: Any, timeout: int = 0) -> bool:
+    poller = zmq.Poller()
+    poller.register(end, zmq.POLLIN)
+    polled = bool(poller.poll(timeout))
+    assert polled == bool(select.select([end], [], [], 0)[0])
+    return polled
+
+
+def test_pollers_see_messages() -> None:
+    here, there = transport.fake_pair()
+    with here, there:
+        transport.send(here, "before")
+        assert ready(there)
+        assert receive(there) == "before"
+        assert not ready(there)
+        for n in range(5):
+            transport.send(here, n, np.zeros(5000))
+        for n in range(5):
+            assert ready(there)
+            assert receive(there, many=True)[0] == n
+        assert not ready(there)
+        assert not ready(here)
+
+
+def test_a_poller_is_woken() -> None:
+    here, there = transport.fake_pair()
+    with here, there:
+        assert not ready(there)
+        timer = threading.Timer(0.05, transport.send, (here, "later"))
+        timer.start()
+        assert ready(there, 10_000)
+        timer.join()
+
+
+def test_the_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import transport
+
+        pytest_plugins = ["transport.pytest_plugin"]
+
+        def test_a_service(fake_pair):
+            here, there = fake_pair
+            transport.send(here, "hello")
+            assert transport.recv(there, timeout=1) == "hello"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,64 @@ def test_asyncio() -> None:
 
 
 # -- certificates ------------------------------------------------------------------------------------------
+
+
+# -- why nobody comes through ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "told"),
+    [
+        (
+            EVE,
+            SERVER,
+            r"for 0\.\d+ s: the server refused this client \(status 400\): is its public key among",
+        ),
+        (ALICE, EVE, r"for 0\.\d+ s: the CURVE handshake failed: is server= the public key of that server"),
+        (ALICE, SERVER, r"for 0\.\d+ s$"),
+    ],
+)
+def test_the_error_tells_why_nothing_comes(
+    open_socket: Open, client: Certificate, server: Certificate, told: str
+) -> None:
+    here, there = open_socket(zmq.DEALER), open_socket(zmq.DEALER)
+    with serve(here, "tcp://127.0.0.1:*", certificate=SERVER, clients=[ALICE]):
+        connect(there, port_of(here), certificate=client, server=server)
+        with pytest.raises(transport.TransportTimeout, match=told):
+            transport.recv(there, timeout=0.5)
+
+
+def test_the_error_tells_why_nothing_can_be_sent(open_socket: Open) -> None:
+    here, there = open_socket(zmq.PULL), open_socket(zmq.PUSH)
+    there.sndhwm = 1
+    there.immediate = 1
+    with serve(here, "tcp://127.0.0.1:*", certificate=SERVER, clients=[ALICE]):
+        connect(there, port_of(here), certificate=EVE, server=SERVER)
+        with pytest.raises(transport.TransportTimeout, match=r"the server refused .*; nothing was sent"):
+            transport.send(there, 1, timeout=0.5)
+
+
+def test_who_listens_to_handshakes_keeps_no_context_open() -> None:
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    connect(socket, "tcp://127.0.0.1:9", certificate=ALICE, server=SERVER)
+    listeners = [thread for thread in threading.enumerate() if thread.name == "transport-handshakes"]
+    assert listeners
+    socket.close(linger=0)
+    context.term()
+    for thread in listeners:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_the_users_monitor_is_left_alone(open_socket: Open) -> None:
+    here, there = open_socket(zmq.DEALER), open_socket(zmq.DEALER)
+    with serve(here, "tcp://127.0.0.1:*", certificate=SERVER, clients=[ALICE]):
+        monitor = there.get_monitor_socket(FAILED)
+        connect(there, port_of(here), certificate=EVE, server=SERVER)
+        wait_for_failure(monitor)
+        there.disable_monitor()
+        monitor.close()
 
 
 def test_certificates_in_files(tmp_path: Path, open_socket: Open) -> None:
