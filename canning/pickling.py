@@ -15,6 +15,7 @@ from __future__ import annotations
 import array as stdarray
 import copyreg
 import functools
+import io
 import pickle
 import types
 from collections.abc import Callable, Mapping
@@ -37,7 +38,14 @@ from .planning import ByName, Plan
 from .reducers import Reducers
 from .sink import ARRAYS, NO_ARRAYS, Sink
 
+
+def _refuse_file(file: io.TextIOWrapper) -> Any:
+    """Refuse what cloudpickle sends as a copy of its text, which nobody who sends a file has in mind."""
+    raise TypeError("cannot pickle an open text file: send its text, as file.read() gives it, or its path")
+
+
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
+    io.TextIOWrapper: _refuse_file,
     **BY_VALUE,
     functools._lru_cache_wrapper: reduce_cached,
     CellOf: CellOf.__reduce__,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import sys
 import zlib
 from typing import Any
 
@@ -246,3 +247,14 @@ def test_plain_messages_stay_as_they_are() -> None:
         assert [bytes(frame) for frame in serialize_object(obj)] == [
             bytes(frame) for frame in Serializer(codec=Deflate(least=10**9)).serialize_object(obj)
         ] or isinstance(obj, np.ndarray | bytes)
+
+
+@pytest.mark.parametrize(
+    ("codec", "module"), [("lz4", "lz4.block"), ("zstd", "zstandard"), ("blosc2", "blosc2")]
+)
+def test_a_codec_that_is_not_installed_is_told_at_once(
+    codec: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"pip install 'canning\[{codec}\]'"):
+        canning.Serializer(codec=codec)

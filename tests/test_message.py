@@ -17,6 +17,7 @@ import threading
 import types
 import uuid
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -586,3 +587,15 @@ def test_a_blob_in_the_place_of_frames_is_said_to_be_one(trust: str) -> None:
     for blob in (canning.dumps(1), memoryview(canning.dumps(1)), "text"):
         with pytest.raises(TypeError, match=r"one blob.*canning\.loads"):
             canning.deserialize_object(blob, trust=trust)
+
+
+@pytest.mark.parametrize("mode", ["r", "w", "x", "a", "r+"])
+@pytest.mark.parametrize(
+    "wrap", [lambda f: f, lambda f: {"log": [f]}, lambda f: lambda: f], ids=["it", "in", "by"]
+)
+def test_open_files_are_not_sent(tmp_path: Path, mode: str, wrap: Any) -> None:
+    path = tmp_path / "file.txt"
+    if mode != "x":
+        path.write_text("content")
+    with open(path, mode) as file, pytest.raises(SerializationError, match="open text file"):
+        canning.serialize_object(wrap(file))

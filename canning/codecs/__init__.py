@@ -136,11 +136,18 @@ def check_codec(codec: Any) -> Codec:
 
 
 def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Chooser | None:
-    """Give the codec that is meant; raises as `check_codec`, and `ValueError` for an unknown name."""
+    """Give the codec that is meant; raises as `check_codec`, and `ValueError` for an unknown name.
+
+    Raises `ImportError` where its package is not installed, not at the first large payload.
+    """
     if isinstance(codec, str):
         if codec not in codecs:
             raise ValueError(f"codec={codec!r} is not registered: see canning.register_codec")
-        return codecs.find(codec)
+        found = codecs.find(codec)
+        load = getattr(found, "load", None)
+        if load is not None:
+            load()
+        return found
     if codec is None or (isinstance(codec, Chooser) and not isinstance(codec, type)):
         return codec
     return check_codec(codec)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import select
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -233,17 +236,23 @@ def test_a_poller_is_woken() -> None:
         timer.join()
 
 
-def test_the_fixture(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
-        import transport
+FIXTURE = """
+import transport
 
-        pytest_plugins = ["transport.pytest_plugin"]
+pytest_plugins = ["transport.pytest_plugin"]
 
-        def test_a_service(fake_pair):
-            here, there = fake_pair
-            transport.send(here, "hello")
-            assert transport.recv(there, timeout=1) == "hello"
-        """
+def test_a_service(fake_pair):
+    here, there = fake_pair
+    transport.send(here, "hello")
+    assert transport.recv(there, timeout=1) == "hello"
+"""
+
+
+def test_the_fixture(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(FIXTURE.partition("def ")[0])
+    (tmp_path / "test_service.py").write_text(
+        FIXTURE.replace('pytest_plugins = ["transport.pytest_plugin"]', "")
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "1 passed" in done.stdout, done.stdout
