@@ -15,6 +15,8 @@ import pytest
 
 import canning
 
+from .harness import elsewhere
+
 
 def local_parts() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
     """Give what the standard library makes in a script, each with a question to it."""
@@ -64,9 +66,9 @@ def local_parts() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
 @pytest.mark.parametrize("by_value_as", ["code", "source"])
 def test_what_the_standard_library_makes_in_a_script(name: str, by_value_as: str) -> None:
     obj, ask = local_parts()[name]
-    (got, again), _ = canning.deserialize_object(
-        canning.serialize_object([obj, obj], by_value_as=by_value_as)
-    )
+    frames = canning.serialize_object([obj, obj], by_value_as=by_value_as)
+    with elsewhere():
+        (got, again), _ = canning.deserialize_object(frames)
     assert ask(got) == ask(obj)
     assert got is again
 
@@ -99,7 +101,9 @@ def test_type_parameters(tmp_path: Path, by_value_as: str) -> None:
     there: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(GENERIC, str(path), "exec", dont_inherit=True), there)
     sent = [there["Box"](3), there["first"], there["Alias"], there["Named"], there["Box"][int]]
-    got, _ = canning.deserialize_object(canning.serialize_object(sent, by_value_as=by_value_as))
+    frames = canning.serialize_object(sent, by_value_as=by_value_as)
+    with elsewhere():
+        got, _ = canning.deserialize_object(frames)
     box, first, alias, named, of_int = got
     assert box.get() == 3
     assert repr(type(box).__type_params__) == "(U,)"

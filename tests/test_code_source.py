@@ -21,6 +21,8 @@ from canning import DeserializationError, SerializationError, Serializer
 from canning.code.code_source import compile_code
 from canning.wire import CODE
 
+from .harness import elsewhere
+
 SOURCE = Serializer(by_value_as="source")
 FACTOR = 3
 
@@ -28,7 +30,8 @@ FACTOR = 3
 def through(obj: Any) -> Any:
     frames = SOURCE.serialize_object(obj)
     assert not frames[0][-15] & CODE
-    return SOURCE.deserialize_object(frames)[0]
+    with elsewhere():
+        return SOURCE.deserialize_object(frames)[0]
 
 
 def functions() -> dict[str, tuple[Callable[[], Any], Any]]:
@@ -241,7 +244,7 @@ def test_dataclasses_are_made_again() -> None:
     assert words.b == 3
     with pytest.raises(TypeError):
         kinds(1, 2)
-    assert through(cls) is cls
+    assert SOURCE.deserialize_object(SOURCE.serialize_object(cls))[0] is cls
 
 
 def test_dataclasses_that_inherit_are_made_again() -> None:
@@ -282,6 +285,35 @@ def test_frozen_dataclasses_with_slots_are_made_again() -> None:
     for name in ("v", "other"):
         with pytest.raises((dataclasses.FrozenInstanceError, TypeError)):
             setattr(frozen, name, 1)
+
+
+MADE = [lambda i=i: i for i in range(3)]
+LAZY = list((lambda x: (x, i)) for i in range(2))  # noqa: B023, C400 - which is what is asked for
+KEYED = {k: [lambda: (k, i) for i in range(2)] for k in range(2)}  # noqa: B023
+
+
+class Within:
+    __hidden = 3
+    each = [lambda self: self.__hidden for _ in range(2)]  # noqa: RUF012
+    lazy = list((lambda self: (self.__hidden, k)) for k in range(2))  # noqa: B023, C400, RUF012
+
+    def bound(self) -> Any:
+        return [lambda: (self.__hidden, __class__, i) for i in range(2)][1]  # type: ignore[name-defined] # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        *((f, ()) for f in MADE),
+        *((f, (5,)) for f in LAZY),
+        *((f, ()) for f in KEYED[1]),
+        *((f, (Within(),)) for f in Within.each + Within.lazy),
+        (Within().bound(), ()),
+        ((lambda a: [(lambda: (lambda: a)()) for _ in range(1)])(4)[0], ()),
+    ],
+)
+def test_lambdas_within_comprehensions_as_source(function: Any, args: Any) -> None:
+    assert through(function)(*args) == function(*args)
 
 
 def test_named_tuples_as_source() -> None:

@@ -51,7 +51,9 @@ LARGE = np.arange(5000.0)
 
 
 def through(obj: Any, g: Any = None, **options: Any) -> Any:
-    return deserialize_object([bytearray(frame) for frame in serialize_object(obj, **options)], g)[0]
+    frames = [bytearray(frame) for frame in serialize_object(obj, **options)]
+    with elsewhere():
+        return deserialize_object(frames, g)[0]
 
 
 def typed(code: str, **names: Any) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _of_named_tuple(code: types.CodeType) -> str | None:
 def _class_around(parts: list[str]) -> str | None:
     """Give the class around a function, by its qualified name: a function says so behind its own."""
     for at in range(len(parts) - 2, -1, -1):
-        if parts[at] != "<locals>" and parts[at + 1] != "<locals>":
+        if parts[at][0] != "<" and parts[at + 1] != "<locals>":  # a comprehension is no class
             return parts[at]
     return None
 
