@@ -15,9 +15,9 @@ from typing import Any, Final
 from .inspection import UNKNOWN, ScanResult, inspect, scan
 from .inspection.containers import SUFFIXES
 from .inspection.explaining import explain
-from .inspection.verdicts import CLEAN, NEEDS_CODE, UNREADABLE
+from .inspection.verdicts import CLEAN, DANGEROUS, NEEDS_CODE, ORDER, UNREADABLE
 
-CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2}
+CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2, DANGEROUS: 3}
 """Exit codes."""
 _REASONS: Final = 3
 
@@ -129,7 +129,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
     elif sum(counts.values()) != 1 or left_out:
         total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         print(f"{total}" + (f"; {left_out} files that are no pickles were left out" if left_out else ""))
-    return next((CODES[verdict] for verdict in (NEEDS_CODE, UNREADABLE) if counts[verdict]), 0)
+    return next((CODES[verdict] for verdict in reversed(ORDER) if counts[verdict]), 0)
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:

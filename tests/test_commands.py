@@ -22,7 +22,7 @@ from .pickle_streams import ATTACKS
 def folder(tmp_path: Path) -> Path:
     canning.dump({"x": np.arange(1000.0)}, tmp_path / "arrays.canned")
     (tmp_path / "deeper").mkdir()
-    (tmp_path / "deeper" / "notes.txt").write_text("config\nnames\n")
+    (tmp_path / "deeper" / "notes.txt").write_text("config of names\nand values\n")
     (tmp_path / "deeper" / "empty").touch()
     (tmp_path / "deeper" / "old.pkl").write_bytes(pickle.dumps([1, 2], 0))
     return tmp_path
@@ -34,14 +34,17 @@ def test_scan_of_what_is_clean(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["scan", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["clean", "clean"]
-    assert lines[-1] == "2 clean, 0 needs code, 0 unreadable; 2 files that are no pickles were left out"
+    assert (
+        lines[-1]
+        == "2 clean, 0 needs code, 0 unreadable, 0 dangerous; 2 files that are no pickles were left out"
+    )
 
 
 def test_scan_of_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = folder / "deeper" / "picture.png"
     evil.write_bytes(ATTACKS["plain"])
-    assert main(["scan", str(folder)]) == 1
-    assert "needs code  " + str(evil) + ": dangerous: os.system" in capsys.readouterr().out
+    assert main(["scan", str(folder)]) == 3
+    assert "dangerous   " + str(evil) + ": dangerous: os.system" in capsys.readouterr().out
     evil.unlink()
     (folder / "broken.pkl").write_bytes(b"\x80\x04N")
     assert main(["scan", str(folder)]) == 2
@@ -52,11 +55,11 @@ def test_scan_of_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_scan_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "evil").write_bytes(ATTACKS["behind another"])
-    assert main(["scan", "--json", str(folder)]) == 1
+    assert main(["scan", "--json", str(folder)]) == 3
     found = {Path(each["path"]).name: each for each in json.loads(capsys.readouterr().out)}
     assert {name: each["verdict"] for name, each in found.items()} == {
         "arrays.canned": "clean",
-        "evil": "needs code",
+        "evil": "dangerous",
         "old.pkl": "clean",
     }
     (asked,) = found["evil"]["globals"]

@@ -73,7 +73,9 @@ def test_it_does_nothing_to_what_reads_for_strangers(gadget: Gadget, runs: Any) 
     for surface, outcome in seen["outcome"].items():
         if surface.startswith("scan"):
             assert outcome in (
-                {"clean", "needs code", "unreadable"} if gadget.plain else {"needs code", "unreadable"}
+                {"clean", "needs code", "unreadable"}
+                if gadget.plain
+                else {"needs code", "unreadable", "dangerous"}
             )
         elif surface == "split" or surface.startswith("inspect"):
             assert outcome in ("value", "DeserializationError")

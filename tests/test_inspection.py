@@ -27,6 +27,7 @@ import pytest
 
 import canning
 from canning import inspect, scan
+from canning.cli import main
 from canning.following.nodes import Node
 from canning.following.pickle_machine import PickleMachine
 from canning.following.pickle_steps import STEPS
@@ -114,7 +115,7 @@ def test_against_the_c_unpickler() -> None:
         assert list(machine.names)[: len(asked)] == asked, stream
         assert not unpickler.persistent or "persistent" in machine.acts, stream
         if asked or unpickler.persistent:
-            assert scan(b"\x80\x04" + stream).verdict == "needs code", stream
+            assert scan(b"\x80\x04" + stream).verdict != "clean", stream
         agreed += error is None and machine.broken is None
         assert error is not None or machine.broken is None, (stream, machine.broken)
     assert agreed > 100
@@ -149,13 +150,20 @@ def test_what_the_reader_of_plain_data_takes_is_clean() -> None:
 # -- attacks -------------------------------------------------------------------------------------------
 
 
+_EXPECTED = {
+    **dict.fromkeys(("across a frame", "a frame in a frame", "data across a frame"), ("unreadable",)),
+    **dict.fromkeys(("a name alone", "dotted", "extension", "persistent", "a method"), ("needs code",)),
+}
+"""Verdicts of attacks that call nothing by a name that is known to be dangerous."""
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_need_code(name: str) -> None:
     for stream in (ATTACKS[name], b"\x80\x04" + ATTACKS[name]):
         result = scan(stream)
-        assert result.verdict == "needs code", result
+        assert result.verdict in _EXPECTED.get(name, ("dangerous",)), (name, result)
         assert result.reasons
-        assert inspect(stream).verdict == "needs code"
+        assert inspect(stream).verdict == result.verdict
 
 
 WATCHED = """
@@ -193,12 +201,12 @@ def test_messages_whose_frame_0_runs_something() -> None:
 
     body = COMMAND + b"."
     head = pack(body, len(body), [])
-    assert scan([head]).verdict == "needs code"
-    assert scan([head[:-20] + b"\0" + head[-19:]]).verdict == "needs code"  # its checksum is wrong
-    assert scan([head, b"more"]).verdict == "needs code"
-    assert scan(head).verdict == "needs code"
+    assert scan([head]).verdict == "dangerous"
+    assert scan([head[:-20] + b"\0" + head[-19:]]).verdict == "dangerous"  # its checksum is wrong
+    assert scan([head, b"more"]).verdict == "dangerous"
+    assert scan(head).verdict == "dangerous"
     body = b"N." + COMMAND + b"."
-    assert scan(pack(body, 2, [])).verdict == "needs code"  # to whom loads twice
+    assert scan(pack(body, 2, [])).verdict == "dangerous"  # to whom loads twice
 
 
 def test_messages_within_messages() -> None:
@@ -237,9 +245,9 @@ def test_limits_of_what_is_clean() -> None:
 
 
 def test_long_streams_of_nothing_end() -> None:
-    machine = PickleMachine(memoryview(b"]" * 1000), limits=canning.Limits(nodes=400)).run()
-    assert machine.broken
-    assert len(machine.stack) == 50
+    machine = PickleMachine(memoryview(b"]" * 100_000)).run()
+    assert machine.limited
+    assert "containers" in str(machine.broken)
     machine = PickleMachine(memoryview(b"N" * 1000), limits=canning.Limits(nodes=400)).run()
     assert "400 opcodes" in str(machine.broken)
     assert machine.limited
@@ -247,8 +255,8 @@ def test_long_streams_of_nothing_end() -> None:
 
 def test_what_is_behind_more_than_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("canning.inspection.parts._PICKLES", 10)
-    monkeypatch.setattr("canning.following.pickle_stacks._NODES", canning.Limits().nodes // 100)
-    for stream in (b"N." * 20 + EVIL, b"(" + b"]" * 101 + b"0" * 101 + EVIL):
+    monkeypatch.setattr("canning.following.pickle_stacks._FREE", 40)
+    for stream in (b"N." * 20 + EVIL, b"(" + b"]" * 400 + b"1" + EVIL):
         result = scan(stream)
         assert result.verdict == "unreadable"
         assert result.kind == "pickle"  # so that a scan of a folder does not leave it out
@@ -287,20 +295,19 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
     "tar": in_tar,
     "gzip in zip": lambda stream: in_zip(gzip.compress(stream)),
     "tar in gzip": lambda stream: gzip.compress(in_tar(stream)),
-    "behind something": lambda stream: bytes(100) + in_zip(stream),
 }
 """The files in which a pickle may come."""
 
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_packed_files(kind: str) -> None:
-    assert scan(PACKED[kind](EVIL)).verdict == "needs code"
+    assert scan(PACKED[kind](EVIL)).verdict == "dangerous"
     assert scan(PACKED[kind](pickle.dumps([1, 2, 3]))).verdict == "clean"
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zlib", "bz2", "xz", "lzma"])
 def test_bombs_and_cut_files(kind: str) -> None:
-    stream = pickle.dumps(bytes(1_500_000))
+    stream = pickle.dumps(bytes(600_000))
     result = scan(PACKED[kind](stream), expanded=400_000)
     assert result.verdict == "unreadable"
     assert scan(PACKED[kind](stream)).verdict == "clean"
@@ -309,25 +316,25 @@ def test_bombs_and_cut_files(kind: str) -> None:
     assert scan(cut).verdict == "unreadable"
     first = EVIL + noise * 100
     # What could be unpacked is looked at.
-    assert scan(PACKED[kind](first), expanded=400_000).verdict == "needs code"
+    assert scan(PACKED[kind](first), expanded=400_000).verdict == "dangerous"
     assert scan(PACKED[kind](first)[:1000]).verdict != "clean"
 
 
 def test_streams_behind_each_other_in_one_file() -> None:
     clean = pickle.dumps([1])
     for pack in (gzip.compress, bz2.compress, lzma.compress):
-        assert scan(pack(clean) + pack(EVIL)).verdict == "needs code"
+        assert scan(pack(clean) + pack(EVIL)).verdict == "dangerous"
 
 
 def test_archives_whose_flags_and_names_lie() -> None:
     archive = bytearray(in_zip(EVIL))
     struct.pack_into("<H", archive, 6, 1)  # says that it is encrypted
-    assert scan(bytes(archive)).verdict == "needs code"
+    assert scan(bytes(archive)).verdict == "dangerous"
     archive = bytearray(in_zip(EVIL))
     struct.pack_into("<I", archive, 14, 0xDEADBEEF)  # a checksum that is wrong
     archive[30:33] = b"xyz"  # another name than in the table of contents
-    assert scan(bytes(archive)).verdict == "needs code"
-    assert scan(in_zip(EVIL)[:-30]).verdict == "needs code"  # no table of contents
+    assert scan(bytes(archive)).verdict == "dangerous"
+    assert scan(in_zip(EVIL)[:-30]).verdict == "dangerous"  # no table of contents
     assert scan(in_zip(pickle.dumps(1))[:-30]).verdict == "unreadable"
     archive = bytearray(in_zip(pickle.dumps([1])))
     struct.pack_into("<H", archive, 8, 8)  # says that it is packed, and the table that it is not
@@ -337,9 +344,9 @@ def test_archives_whose_flags_and_names_lie() -> None:
 def test_what_is_two_things_at_once() -> None:
     tar = bytearray(in_tar(pickle.dumps([1])))
     tar[: len(EVIL)] = EVIL  # where the name of the first member stands
-    assert scan(bytes(tar)).verdict == "needs code"
-    assert scan(pickle.dumps([1]) + in_zip(EVIL)).verdict == "needs code"
-    assert scan(EVIL + in_zip(pickle.dumps([1]))).verdict == "needs code"
+    assert scan(bytes(tar)).verdict == "dangerous"
+    assert scan(pickle.dumps([1]) + in_zip(EVIL)).verdict == "dangerous"
+    assert scan(EVIL + in_zip(pickle.dumps([1]))).verdict == "dangerous"
 
 
 def test_archives_within_archives_end() -> None:
@@ -373,10 +380,11 @@ def test_numpy_files() -> None:
     file = io.BytesIO()
     np.savez_compressed(file, a=LARGE, b=np.arange(3))
     assert scan(file.getvalue()).verdict == "clean"
+    file = io.BytesIO()
     np.savez(file, a=LARGE, b=np.array([{}], object))
     assert scan(file.getvalue()).verdict == "needs code"
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'descr': '|O'}"  # the last one counts
-    assert scan(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + EVIL).verdict == "needs code"
+    assert scan(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + EVIL).verdict == "dangerous"
 
 
 def test_joblib_files() -> None:
@@ -589,8 +597,8 @@ def test_what_a_small_file_unpacks_to_is_followed_for_as_long_as_it_is_large(ops
 def test_pickles_of_two_bytes_in_a_small_archive() -> None:
     report = canning.inspect(in_zip(b"N." * 10_000, "x.pkl", zipfile.ZIP_DEFLATED))
     assert report.verdict == "unreadable"
-    assert len(report.parts) < 6000
-    assert canning.scan(b"N." * 6000).verdict == "clean"
+    assert len(report.parts) < 1100
+    assert canning.scan(b"N." * 1000).verdict == "clean"
 
 
 @pytest.mark.parametrize(
@@ -612,3 +620,101 @@ def test_a_text_shows_some_of_many_reasons() -> None:
     assert len(report.reasons) == 1000
     assert "and 800 more reasons" in str(report)
     assert "and 800 more reasons" in report._repr_html_()
+
+
+# -- files that readers take in more than one way --------------------------------------------------------
+
+
+def tarred(**fields: bytes) -> bytes:
+    """Make an archive of one pickle whose header says something else, with a checksum that fits."""
+    archive = bytearray(in_tar(EVIL))
+    places = {"name": 0, "size": 124, "type": 156, "magic": 257}
+    for field, value in fields.items():
+        archive[places[field] : places[field] + len(value)] = value
+    archive[148:156] = b" " * 8
+    archive[148:156] = b"%06o\0 " % sum(archive[:512])
+    return bytes(archive)
+
+
+def alone(dictionary: int, **options: int) -> bytes:
+    chosen = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, **options}]
+    packed = lzma.compress(EVIL, lzma.FORMAT_ALONE, filters=chosen)
+    return packed[:1] + struct.pack("<I", dictionary) + packed[5:]
+
+
+def two_arrays() -> bytes:
+    return saved(np.arange(3)) + saved(np.array([{}], object))
+
+
+def with_modules() -> bytes:
+    from canning.wire import extension, pack
+
+    return pack(b"\x80\x04N.", 4, [], extensions=extension(8, EVIL))
+
+
+def second_record() -> bytes:
+    """Put a record of 64 bits where `zipfile` looks for it, and name another where others look."""
+    archive = in_zip(pickle.dumps(1))
+    body, end = archive[:-22], archive[-22:]
+    _, _, _, _, count, length, start, _ = struct.unpack("<4s4H2IH", end)
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, start)
+    return body + record + struct.pack("<4sIQI", b"PK\6\7", 0, 7, 1) + end
+
+
+UNEVEN: dict[str, bytes] = {
+    "strings of any length": b"\x93NUMPY\1\0\x46\0"
+    + b"{'descr': '|T16', 'fortran_order': False, 'shape': (1,), }".ljust(70)
+    + EVIL,
+    "an array, then objects": two_arrays(),
+    "an array, then a pickle": saved(np.arange(3)) + EVIL,
+    "an array, then anything": saved(np.arange(3)) + b"more",
+    "two tables, the first": in_zip(EVIL) + in_zip(b"N."),
+    "two tables, the last": in_zip(b"N.") + in_zip(EVIL),
+    "two records of 64 bits": second_record(),
+    "behind something": bytes(100) + in_zip(b"N."),
+    "something behind": in_zip(b"N.") + b"\n",
+    "a name that is there twice": in_zip(b"N.", "archive/VERSION"),
+    "another name of its own": in_zip(b"N.").replace(b"data.pkl", b"DATA.pkl", 1),
+    "encrypted": in_zip(b"N.").replace(b"PK\3\4\x14\0\0", b"PK\3\4\x14\0\1", 1),
+    "another checksum": in_zip(b"N.").replace(b"N.", b"I.", 1),
+    "gzip with a field": b"\x1f\x8b\x08\x04" + bytes(6) + b"\4\0abcd" + gzip.compress(b"N.")[10:],
+    "gzip, then anything": gzip.compress(b"N.") + b"more",
+    "lzma, unusual dictionary": alone((1 << 20) + 5),
+    "lzma, unusual properties": alone(1 << 16, lc=0, lp=2, pb=1),
+    "lzma, huge dictionary": alone(1 << 31),
+    "tar without its mark": tarred(magic=bytes(8)),
+    "tar named as an array": tarred(name=b"\x93NUMPY\1\0", magic=bytes(8)),
+    "tar of an unknown type": tarred(type=b"Z"),
+    "tar, a contiguous file": tarred(type=b"7"),
+    "tar, a sparse file": tarred(type=b"S"),
+    "tar, a size to base 256": tarred(size=b"\x80" + len(EVIL).to_bytes(11, "big")),
+    "tar, then anything": in_tar(b"N.") + b"more",
+    "modules in a message": with_modules(),
+    "a pickle behind a message": (canning.serialize_object([1])[0]).replace(b"canning.", b"canning.") + EVIL,
+    "an index that C takes": b"Np0\0\n.",
+    "an index alone": b"p0\0\n",
+    "a number that C takes": b"F1.5\0x\n.",
+    "a long name": b"\x80\x04\x8c\x02osX" + struct.pack("<I", 5005) + b"path.os." * 625 + b"error\x93.",
+    "a name without STOP": b"cgadget_marker\nx\n",
+    "a module without a name": b"cos\n\n.",
+    "an instance without a mark": b"ios\nsystem\n",
+}
+"""Files that are harmless, or seem so, to one reader and something else to another."""
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_what_readers_differ_in_is_not_clean_and_not_left_out(name: str, tmp_path: Path) -> None:
+    assert scan(UNEVEN[name]).verdict != "clean"
+    (tmp_path / "picture.png").write_bytes(UNEVEN[name])
+    assert main(["scan", str(tmp_path)]) > 0
+
+
+def test_no_codec_is_called_because_a_file_names_it() -> None:
+    frames = canning.serialize_object({"a": LARGE}, codec="zstd")
+    assert scan(frames).verdict == "clean"
+    garbage = [frames[0], bytes(len(frames[1]))]
+    assert scan(garbage).verdict == "clean"  # as memory, it is as good as any other
+    with pytest.raises(canning.DeserializationError):
+        canning.deserialize_object(garbage)
+    result = scan([frames[0].replace(b"zstd", b"none"), frames[1]])
+    assert result.verdict == "unreadable"

@@ -19,6 +19,8 @@ _WIDTH: Final = 50
 _LINES: Final = 3000
 _LOOKED_AT: Final = 1000
 """Items of a container up to which it is said of what they are."""
+_PATHS: Final = 100_000
+"""Containers, names and calls to which the way is known, those first that are near the root."""
 _STEPS: Final = 40
 """Steps of a path that are shown."""
 _SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
@@ -51,7 +53,7 @@ class Paths:
             self._above[id(root)] = (None, "")
         rest = deque([root] if type(root) is Node else [])
         states: set[int] = set()
-        while rest:
+        while rest and len(self._above) < _PATHS:
             node = rest.popleft()
             for step, value in parts_of(node, states, steps=True):
                 if type(value) is Node and id(value) not in self._above:

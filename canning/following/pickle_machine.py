@@ -16,15 +16,13 @@ from typing import Any, Final, Self
 
 from ..limits import DEFAULT_LIMITS, Limits
 from .nodes import LONG, Break, Limit
-from .pickle_stacks import Stacks
+from .pickle_stacks import DEEP, Stacks
 from .pickle_steps import STEPS
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _F64: Final = struct.Struct(">d")
 _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
-DEEP: Final = 400
-"""Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
 """Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
@@ -73,7 +71,7 @@ class PickleMachine(Stacks):
     def _loop(self, steps: dict[int, tuple[str, Callable[..., None], bool]]) -> None:
         data, size, trace = self.data, len(self.data), self.trace
         stack, memo, left = self.stack, self.memo, self.limits.nodes
-        push, fetched = stack.append, self.fetched
+        push, fetched, most = stack.append, self.fetched, self.limits.memo
         at, edge = self.at, size + 1
         try:
             while not self.stopped:
@@ -91,8 +89,17 @@ class PickleMachine(Stacks):
                         push(data[at + 1])
                         at += 2
                         continue
-                    if code == 0x94 and len(stack) > self.fence:  # MEMOIZE
+                    if code == 0x94 and len(stack) > self.fence and len(memo) < most:  # MEMOIZE
                         memo[len(memo)] = stack[-1]
+                        at += 1
+                        continue
+                    if code == 0x4E:  # NONE
+                        push(None)
+                        at += 1
+                        continue
+                    if code in (0x5D, 0x7D) and self.nodes < self.most_nodes:  # EMPTY_LIST, EMPTY_DICT
+                        self.nodes += 1
+                        push(Node("list" if code == 0x5D else "dict", at))
                         at += 1
                         continue
                     if (

@@ -24,8 +24,18 @@ _LETTERS: Final = {
     b"v": b"\v",
     b"\n": b"",
 }
-_DIGITS: Final = 4300
+DIGITS: Final = 4300
 """Digits at which Python stops too."""
+_USUAL: Final = re.compile(
+    rb"(0|-?[1-9]\d{,%d})L?|-?\d{1,400}(\.\d{,400})?([eE][+-]?\d{1,5})?|-?inf|nan" % (DIGITS - 1)
+)
+_FLOAT: Final = re.compile(rb"[.eEn]")
+_NUMBER: Final = re.compile(
+    rb"\s*[+-]?\s*(0[xXoObB][0-9a-fA-F_]*|[0-9][0-9_]*\.?[0-9_]*([eE][+-]?[0-9_]+)?|\.[0-9_]+([eE][+-]?\d+)?"
+    rb"|inf(inity)?|nan)?L?\s*(\0|$)",
+    re.IGNORECASE,
+)
+"""What an unpickler may take for a number: of C's, a NUL ends it."""
 
 
 def push(machine: Stacks, value: Any) -> None:
@@ -59,21 +69,16 @@ def float_(machine: Stacks, argument: Any, at: int) -> None:
 
 def number(machine: Stacks, argument: bytes, at: int) -> None:
     """Push the number that a line of INT, LONG or FLOAT says, or some number where it is hard to read."""
-    line = argument.strip()
-    if line in (b"00", b"01"):
-        push(machine, line == b"01")
-        return
-    if len(line) > _DIGITS:
-        machine.flaw(at, f"a number of {len(line)} digits")
-        line = b"0"
-    for read in (int, lambda digits: int(digits, 0), float):
-        try:
-            push(machine, read(line.removesuffix(b"L")))
-            return
-        except ValueError:
-            pass
-    machine.flaw(at, "a number that is none")  # the unpickler stops at some of these, and not at all
-    push(machine, 0)
+    if argument in (b"00", b"01"):
+        push(machine, argument == b"01")
+    elif _USUAL.fullmatch(argument):
+        digits = argument.removesuffix(b"L")
+        push(machine, float(digits) if _FLOAT.search(digits) else int(digits))
+    elif _NUMBER.match(argument):
+        machine.doubt(at, "a number that some unpicklers take")
+        push(machine, 0)
+    else:
+        raise Break("a number that is none")
 
 
 def remember(machine: Stacks, value: Any, size: int) -> None:
@@ -116,6 +121,8 @@ def quoted(machine: Stacks, argument: bytes, at: int) -> None:
     line = argument.rstrip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise Break("a string without its quotes")
+    if line != argument:
+        machine.doubt(at, "a string with something behind it")
     line = line[1:-1]
     if len(line) > SHORT:
         remember(machine, blob("str", memoryview(line), machine.behind), len(line))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import abc
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from ..limits import Limits
 from ..vocabulary import NAMED
 from .nodes import Break, Limit, Named, Node, Text
 
-_NODES: Final = 8
-"""Of this many values that the limits allow, one may be a container, call or name: some 300 bytes each."""
+_FREE: Final = 20_000
+"""Containers, calls and entries of the memo that are followed; beyond, one for two or three bytes."""
+_NAMES: Final = 10_000
 _FLAWS: Final = 20
+DEEP: Final = 400
+"""Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
+_DEEPER: Final = DEEP + 1
 
 
 class Stacks(abc.ABC):
@@ -28,6 +33,7 @@ class Stacks(abc.ABC):
         acts: what the unpickler would do besides building plain data, a word for each, and where first.
         calls: what is called, or made an instance of.
         flaws: what is wrong with the stream, though the unpickler may go on.
+        doubtful: whether unpicklers may differ in what they make of it.
         broken: why the unpickler would stop without an object; None where it would not.
         limited: whether it was a limit of ours that ended it.
         legacy: whether the stream has opcodes that the reader of plain data does not know.
@@ -35,14 +41,17 @@ class Stacks(abc.ABC):
         depth: how deep containers stand in containers.
         texts: how often each long string or bytes object was written out.
         opcodes: how many were followed.
-        opcodes: how many of them were followed.
         fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
     """
 
     def __init__(self, data: memoryview, start: int, limits: Limits, wrappers: bool) -> None:
         self.data = data
         self.start = self.at = start
-        self.limits = limits
+        size = len(data) - start
+        self.limits = replace(limits, memo=min(limits.memo, _FREE + size // 2))
+        self.most_nodes = min(_FREE + size // 3, max(_FREE, limits.nodes // 2))
+        self.nothing = Node("tuple", start)
+        self.doubtful = False
         self.wrappers = wrappers
         self.behind = start
         self.edge = 0
@@ -101,8 +110,8 @@ class Stacks(abc.ABC):
     def new(self, kind: str, at: int, items: list[Any] | None = None) -> Node:
         """Push a node."""
         self.nodes += 1
-        if self.nodes > self.limits.nodes // _NODES:
-            raise Limit(f"more containers, names and calls than {self.limits.nodes // _NODES}")
+        if self.nodes > self.most_nodes:
+            raise Limit(f"more containers, names and calls than {self.most_nodes}")
         node = Node(kind, at, items)
         if items:
             self.sink(node, items)
@@ -116,7 +125,7 @@ class Stacks(abc.ABC):
             if type(item) is Node and item.depth >= depth:
                 depth = item.depth + 1
         if depth > node.depth:
-            node.depth = depth
+            node.depth = depth if depth <= DEEP else _DEEPER
             self.depth = max(self.depth, depth)
 
     def note(self, content: Text, size: int) -> Text:
@@ -133,17 +142,23 @@ class Stacks(abc.ABC):
         if len(self.flaws) < _FLAWS:
             self.flaws.append(f"byte {at}: {what}")
 
+    def doubt(self, at: int, what: str) -> None:
+        """Note what unpicklers may take in more than one way: nobody can say that nothing comes of it."""
+        self.doubtful = True
+        self.flaw(at, what)
+
     def call(self, kind: str, at: int, target: Any, args: Any, *keywords: Any) -> Node:
         """Push what a call gives; `args` may be that of many calls, and is not copied."""
         self.act(at, kind)
         node = self.new(kind, at, [target, args, *keywords])
-        if node.target == NAMED and list(map(type, node.args)) == [str, str]:
-            self.stack.pop()
-            module, name = node.args
-            return self.name(module, name, at)
-        self.calls.append(node)
         if type(target) is Node and target.kind == "name":
-            target.value.called(node, len(node.args))
+            items: Any = (args.items or ()) if type(args) is Node and args.kind == "tuple" else ()
+            named = target.value
+            if named.name == NAMED[1] and named.module == NAMED[0] and [*map(type, items)] == [str, str]:
+                self.stack.pop()
+                return self.name(items[0], items[1], at)
+            named.called(node, len(items))
+        self.calls.append(node)
         return node
 
     def name(self, module: str, name: str, at: int) -> Node:
@@ -153,6 +168,8 @@ class Stacks(abc.ABC):
         self.act(at, "name")
         found = self.names.get((module, name))
         if found is None:
+            if len(self.names) >= _NAMES:
+                raise Limit(f"more than {_NAMES} names")
             found = self.names[module, name] = Named(module, name, at)
         found.count += 1
         node = self.new("name", at)

@@ -6,15 +6,17 @@ followed.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from . import pickle_scalars as scalars
-from .nodes import SHORT, Blob, Break, Node
+from .nodes import SHORT, Blob, Break, Limit, Node
 from .pickle_scalars import Step
 from .pickle_stacks import Stacks
 from .wrapped_arrays import skip_array
 
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
+_INDEX: Final = re.compile(rb"0|[1-9]\d{0,18}")
 _MADE: Final = frozenset(("call", "new", "persistent", "extension"))
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
@@ -48,6 +50,10 @@ def _empty(kind: str) -> Step:
         machine.new(kind, at)
 
     return step
+
+
+def _nothing(machine: Stacks, argument: Any, at: int) -> None:
+    scalars.push(machine, machine.nothing)
 
 
 def _marked(kind: str) -> Step:
@@ -140,7 +146,7 @@ def _dup(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def _get(machine: Stacks, argument: Any, at: int) -> None:
-    index = _index(argument)
+    index = _index(machine, argument, at)
     if index not in machine.memo:
         raise Break("asks the memo for what is not in it")
     machine.fetched.add(index)
@@ -149,9 +155,11 @@ def _get(machine: Stacks, argument: Any, at: int) -> None:
 
 def _put(machine: Stacks, argument: Any, at: int) -> None:
     size = 1 if argument is None else len(argument) + (2 if type(argument) is bytes else 1)
-    index = len(machine.memo) if argument is None else _index(argument)
+    index = len(machine.memo) if argument is None else _index(machine, argument, at)
     if index < 0:
         raise Break("stores in the memo under a negative number")
+    if len(machine.memo) > machine.limits.memo:
+        raise Limit(f"more than {machine.limits.memo} entries of the memo")
     if index > len(machine.data):
         machine.flaw(at, f"memo entry {index}, for which the unpickler makes room")
     machine.memo[index] = machine.top()
@@ -159,21 +167,25 @@ def _put(machine: Stacks, argument: Any, at: int) -> None:
         machine.stored[index] = size
 
 
-def _index(argument: Any) -> int:
+def _index(machine: Stacks, argument: Any, at: int) -> int:
     if type(argument) is not bytes:
         return int.from_bytes(argument, "little")
-    try:
+    if _INDEX.fullmatch(argument):
         return int(argument)
+    try:
+        index = int(argument.partition(b"\0")[0][: scalars.DIGITS])  # C's strings end at a NUL
     except ValueError:
         raise Break("an index of the memo that is none") from None
+    machine.doubt(at, "an index of the memo that some unpicklers take")
+    return index
 
 
 # -- names, calls --------------------------------------------------------------------------------------
 
 
 def _names(argument: tuple[bytes, bytes]) -> tuple[str, str]:
-    if not all(argument):
-        raise Break("a name that is empty")
+    if not argument[0]:
+        raise Break("a module without a name")
     return argument[0].decode(), argument[1].decode()
 
 
@@ -183,16 +195,17 @@ def _global(machine: Stacks, argument: Any, at: int) -> None:
 
 def _stack_global(machine: Stacks, argument: Any, at: int) -> None:
     name, module = machine.pop(), machine.pop()
-    parts = [_name_part(part) for part in (module, name)]
+    parts = [_name_part(machine, part, at) for part in (module, name)]
     if any(type(part) is not str for part in parts):
         machine.act(at, "name")
         raise Break("a name that is no string")
     machine.name(parts[0], parts[1], at)
 
 
-def _name_part(part: Any) -> Any:
+def _name_part(machine: Stacks, part: Any, at: int) -> Any:
     """Give what can be said of a part of a name that is no short string."""
     if type(part) is Blob:
+        machine.doubt(at, f"a name of {part.nbytes} bytes")
         return f"({part.kind} of {part.nbytes} bytes)"
     return "(made by a call)" if type(part) is Node and part.kind in _MADE else part
 
@@ -213,9 +226,10 @@ def _new_object_ex(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def _instance(machine: Stacks, argument: Any, at: int) -> None:
+    target = machine.name(*_names(argument), at)  # which the unpickler in Python looks up first
+    machine.stack.pop()
     args = machine.new("tuple", at, machine.items())
-    target = machine.name(*_names(argument), at)
-    del machine.stack[-2:]
+    machine.stack.pop()
     machine.call("call", at, target, args)
 
 
@@ -232,6 +246,8 @@ def _build(machine: Stacks, argument: Any, at: int) -> None:
     state, obj = machine.pop(), machine.top()
     machine.act(at, "state")
     if type(obj) is Node:
+        if obj.kind == "name":
+            machine.act(at, "patch")
         obj.states = [*(obj.states or ())[:99], state]
         machine.sink(obj, [state])
         if machine.wrappers and obj.target == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
@@ -309,7 +325,7 @@ _PLAIN: Final[dict[int, tuple[str, Step]]] = {
     0x5D: ("", _empty("list")),  # EMPTY_LIST
     0x7D: ("", _empty("dict")),  # EMPTY_DICT
     0x8F: ("", _empty("set")),  # EMPTY_SET
-    0x29: ("", _empty("tuple")),  # EMPTY_TUPLE
+    0x29: ("", _nothing),  # EMPTY_TUPLE
     0x61: ("", _append),  # APPEND
     0x65: ("", _appends),  # APPENDS
     0x73: ("", _set_item),  # SETITEM

@@ -13,12 +13,12 @@ from ..buffers import flat
 from ..errors import DeserializationError, name_for_errors
 from ..following.nodes import Named
 from ..following.outline import Line
-from .containers import EXPANDED, Unpacker
+from .containers import Unpacker
 from .known_names import purpose_of
 from .memory_use import FrameRow, Same
 from .parts import Part, Room, parts_of_blob, parts_of_frames, parts_of_pickle
 from .sources import map_file
-from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, worst
+from .verdicts import CLEAN, NEEDS_CODE, ORDER, UNREADABLE, worst
 
 UNKNOWN: Final = "no pickle"
 """The kind of a file in which there is nothing to judge."""
@@ -59,7 +59,7 @@ class ScanResult:
     """What a scan says.
 
     Attributes:
-        verdict: ``clean``, ``needs code``, ``unreadable``.
+        verdict: ``clean``, ``needs code``, ``unreadable`` or ``dangerous``, from best to worst.
         kind: what the source is.
         reasons: why it is not clean.
         globals: what it asks for by name.
@@ -84,8 +84,8 @@ class Report:
         kind: what the source is: ``canning message``, ``pickle``, ``zip archive``, ...
         nbytes: its size.
         parts: its messages and pickles.
-        verdict: ``clean`` where it can be read as data, ``needs code``, ``unreadable``; the worst
-            of its parts'.
+        verdict: ``clean`` where it can be read as data, ``needs code``, ``unreadable``, ``dangerous``; the
+            worst of its parts'.
         reasons: why it is not clean.
         notes: what else was noticed.
     """
@@ -166,13 +166,13 @@ class Report:
         return as_html(self)
 
 
-def inspect(source: Any, *, expanded: int = EXPANDED) -> Report:
+def inspect(source: Any, *, expanded: int | None = None) -> Report:
     """Say what frames, bytes or a file hold, and execute nothing of it.
 
     `source` is a list of frames, one blob or pickle as bytes, or the path to a file: one of canning's, any
     pickle, what ``torch.save``, ``joblib.dump`` or ``numpy.save`` wrote, zip and tar archives with such in
-    them. What is compressed is unpacked up to `expanded` bytes (256 MiB). Whatever stands in it, a report
-    comes back; only a file that cannot be opened raises `OSError`.
+    them. What is compressed is unpacked up to `expanded` bytes, by default 6 MiB and 40 times its
+    size. Whatever stands in it, a report comes back; only a file that cannot be opened raises `OSError`.
 
     >>> import pickle
     >>> report = inspect(pickle.dumps({"f": print, "n": [1, 2]}))
@@ -191,12 +191,13 @@ def inspect(source: Any, *, expanded: int = EXPANDED) -> Report:
     return _inspect_file(flat(source), expanded, "")
 
 
-def scan(source: Any, *, expanded: int = EXPANDED) -> ScanResult:
+def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
     r"""Say whether frames, bytes or a file can be read as data; `source` is as for `inspect`.
 
     ``clean``: `loads` reads it with ``trust="data"``, or it is a pickle that names and calls nothing.
-    ``needs code``: reading it would call what it names; ``unreadable``: nobody should try. A file that
-    cannot be opened is unreadable.
+    ``needs code``: reading it would call what it names. ``unreadable``: it is damaged, beyond a limit, or
+    readers differ in what they find in it; a file that cannot be opened is unreadable, too. ``dangerous``: it
+    calls what is known to run code, or to reach outside of the process.
 
     >>> scan(b"cos\nsystem\n(S'true'\\ntR.").reasons
     ('dangerous: os.system',)
@@ -208,13 +209,13 @@ def scan(source: Any, *, expanded: int = EXPANDED) -> ScanResult:
     return ScanResult(report.verdict, report.kind, tuple(report.reasons), tuple(report.globals))
 
 
-def _inspect_file(data: memoryview, expanded: int, name: str) -> Report:
-    unpacker = Unpacker(expanded, os.path.splitext(name)[1])
+def _inspect_file(data: memoryview, expanded: int | None, name: str) -> Report:
+    unpacker = Unpacker(len(data), expanded, os.path.splitext(name)[1])
     parts: list[Part] = []
     flaws: list[str] = []
     harmless = 0
     suspicious: list[str] = []
-    room = Room(len(data))
+    room = Room(max(len(data), expanded or 0))
     for piece in unpacker.pieces(data, ""):
         if not room.left:
             flaws.append("more pickles than are looked at")
@@ -223,7 +224,10 @@ def _inspect_file(data: memoryview, expanded: int, name: str) -> Report:
         if piece.kind == "blob":
             parts += parts_of_blob(piece, room)
         elif piece.kind == "pickle":
-            parts += parts_of_pickle(piece, room)
+            found = parts_of_pickle(piece, room)
+            parts += found
+            if found and piece.beside:
+                flaws.append(f"{where}a pickle, too: readers differ in what they find")
         elif piece.kind == "array":
             harmless += 1
         elif piece.kind == "code":
@@ -250,7 +254,7 @@ def _report(
 
 
 def _badly(part: Part) -> int:
-    return 0 if part.verdict == NEEDS_CODE else 1
+    return -ORDER.index(part.verdict)
 
 
 def _global_of(part: Part, named: Named) -> Global:

@@ -1,51 +1,30 @@
 """What a file is, told by its content, and the pickles, messages and arrays that stand in it.
 
-A file's name and what its table of contents says are only what its writer says: members of an archive are
-read whatever their flags and checksums are, and looked at whatever they are called.
-Unpacked memory is bounded by one budget for all that stands within each other.
+A file is looked at as every reader would that might be given it: each format that its content allows is
+followed, and where more than one does, or where a format leaves room for two readings, that is a flaw. A
+file's name, and what an archive says of its members, are only what their writer says.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import struct
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ..files import MAGIC as BLOB
 from ..wire import MAGIC as HEADER
+from . import npys, tars, zips
+from .compressed import CLOSED, Budget, expand, kind_of
+from .uneven import Uneven
 
-EXPANDED: Final = 256 * 2**20
-"""Bytes that compressed files and members of archives may become, all together."""
-_MEMORY: Final = 128 * 2**20
-"""Bytes that lzma may take for its dictionary."""
-_STEP: Final = 2**20
+_FREE: Final = 6 * 2**20
+_EACH: Final = 40
+"""Bytes that a file may unpack to, and those more for each of its bytes, all members and levels together."""
 _LEVELS: Final = 4
 _MEMBERS: Final = 100_000
-_TABLE: Final = 4 * 2**20
-"""Bytes of a table of contents: those of some 50,000 members."""
-_LOCAL: Final = struct.Struct("<4s5H3I2H")
-_NPY: Final = b"\x93NUMPY"
 SUFFIXES: Final = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth", ".ckpt", ".npy", ".dill", ".canned")
 """What the names of files end with that claim to be pickles, or to hold some."""
-_COMPRESSED: Final = (
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bz2"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"\x5d\0\0", "lzma"),
-    (b"\x78\x01", "zlib"),
-    (b"\x78\x5e", "zlib"),
-    (b"\x78\x9c", "zlib"),
-    (b"\x78\xda", "zlib"),
-)
-_CLOSED: Final = (
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a rar archive"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstandard"),
-)
 
 
 @dataclass(slots=True)
@@ -59,6 +38,7 @@ class Piece:
         data: its content.
         flaw: what is wrong with it.
         sure: whether it is said to be what `kind` says, by its content or its name.
+        beside: whether the same bytes are something else, too.
     """
 
     name: str
@@ -66,261 +46,135 @@ class Piece:
     data: memoryview
     flaw: str | None = None
     sure: bool = True
+    beside: bool = False
+
+
+Reader = Callable[[memoryview, str, int], Iterator[Piece]]
 
 
 class Unpacker:
     """Find what stands in a file.
 
-    `budget` is how many bytes may be unpacked, `suffix` what the name of the file ends with; `kinds` collects
-    what the file is, outermost first.
+    `expanded` is how many bytes may be unpacked (by default that grows with the file), `suffix` what the name
+    of the file ends with; `kinds` collects what the file is, outermost first.
     """
 
-    def __init__(self, budget: int = EXPANDED, suffix: str = "") -> None:
-        self.budget = budget
+    def __init__(self, nbytes: int, expanded: int | None = None, suffix: str = "") -> None:
+        left = _FREE + _EACH * nbytes if expanded is None else expanded
+        self.budget = Budget(left, even=expanded is not None)
         self.suffix = suffix
         self.kinds: list[str] = []
         self.members = 0
 
     def pieces(self, data: memoryview, name: str = "", level: int = 0) -> Iterator[Piece]:
         """Give all pieces of a file, or of a member of one."""
-        head = bytes(data[:16])
         if level > _LEVELS:
             yield Piece(name, "none", data, f"archives within archives, more than {_LEVELS} deep")
             return
-        for magic, kind in _COMPRESSED:
-            if head.startswith(magic):
-                content, flaw = self._expand(kind, data)
-                if content is None and kind not in ("zlib", "lzma"):  # of which two bytes are no proof
-                    yield Piece(name, "none", data, flaw)
-                    return
-                if content is not None:
-                    self._say(level, kind)
-                    yield from self.pieces(memoryview(content), name, level + 1)
-                    if flaw:
-                        yield Piece(name, "none", data, flaw)
-                    return
-        for magic, what in _CLOSED:
-            if head.startswith(magic):
+        for magic, what in CLOSED:
+            if bytes(data[:8]).startswith(magic):
                 yield Piece(name, "none", data, f"{what}, which is not looked into")
-                return
-        if head.startswith((b"PK\3\4", b"PK\5\6")):
-            self._say(level, "zip archive")
-            yield from self._zip(data, name, level)
-            yield Piece(name, "pickle", data, sure=False)
-        elif bytes(data[257:262]) == b"ustar":
-            self._say(level, "tar archive")
-            yield from self._tar(data, name, level)
-            yield Piece(name, "pickle", data, sure=False)
-        elif head.startswith(_NPY):
-            self._say(level, "numpy file")
-            piece = _numpy_file(data, name)
-            if not piece.sure:
-                yield Piece(name, "array", piece.data)
-            yield piece
-        elif head.startswith(BLOB):
-            self._say(level, "canning blob")
-            yield Piece(name, "blob", data)
-        else:
-            sure = head[:1] == b"\x80" and head[1:2] <= b"\5"
-            sure = sure or (name or self.suffix).lower().endswith(SUFFIXES) or bytes(data[-8:]) == HEADER
-            yield Piece(name, "pickle", data, sure=sure)
-            if b"PK\5\6" in bytes(data[-66_000:]):  # an archive may have anything in front of it
-                for piece in self._zip(data, name, level):
-                    if piece.kind != "none":
-                        yield piece
+        readings = list(self._readings(data))
+        if len(readings) > 1:
+            words = " and a ".join(kind for kind, _ in readings)
+            yield Piece(name, "none", data, f"a {words} at once: readers differ in what they find")
+        for kind, read in readings:
+            if level == len(self.kinds):
+                self.kinds.append(kind)
+            try:
+                yield from read(data, name, level)
+            except Uneven as error:
+                yield Piece(name, "none", data, str(error))
+        packed = yield from self._compressed(data, name, level)
+        said = bytes(data[:1]) == b"\x80" and bytes(data[1:2]) <= b"\5"
+        named = (name or self.suffix).lower().endswith(SUFFIXES)
+        sure = not (readings or packed) and (said or named or bytes(data[-8:]) == HEADER)
+        yield Piece(name, "pickle", data, sure=sure, beside=bool(readings))
 
-    def _say(self, level: int, kind: str) -> None:
+    def _readings(self, data: memoryview) -> Iterator[tuple[str, Reader]]:
+        """Give the formats that readers would take a file for, besides a pickle."""
+        head = bytes(data[:8])
+        if head.startswith(npys.MAGIC):
+            yield "numpy file", self._arrays
+        if head.startswith(BLOB):
+            yield "canning blob", self._blob
+        if zips.is_zip(data):
+            yield "zip archive", self._zip
+        if tars.is_tar(data):
+            yield "tar archive", self._tar
+
+    def _compressed(self, data: memoryview, name: str, level: int) -> Generator[Piece, None, bool]:
+        """Give what a file unpacks to, and say whether it does."""
+        kind = kind_of(data)
+        if kind is None:
+            return False
+        content, flaw = expand(kind, data, self.budget)
+        if content is None and flaw is None:
+            return False
         if level == len(self.kinds):
             self.kinds.append(kind)
+        if content is not None:
+            yield from self.pieces(memoryview(content), name, level + 1)
+        if flaw:
+            yield Piece(name, "none", data, flaw)
+        return True
 
-    # -- compression -----------------------------------------------------------------------------------
+    def _blob(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
+        yield Piece(name, "blob", data)
 
-    def _expand(self, kind: str, data: memoryview) -> tuple[bytearray | None, str | None]:
-        """Unpack as much as there is, and as the budget allows; say what is wrong where it ends early."""
-        import bz2
-        import lzma
-        import zlib
+    def _arrays(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
+        """Give the arrays that stand one behind the other, as `numpy.load` reads them from one file."""
+        at = 0
+        while at < len(data):
+            if bytes(data[at : at + 6]) != npys.MAGIC:
+                yield from self.pieces(data[at:], name, level + 1)
+                raise Uneven("bytes behind a numpy file")
+            array = npys.array_at(data, at)
+            if array.end is None:
+                yield Piece(name, "pickle", data[array.start :])
+                return
+            yield Piece(name, "array", data[array.start : array.end])
+            at = array.end
 
-        make: dict[str, Callable[[], Any]] = {
-            "gzip": lambda: zlib.decompressobj(31),
-            "zlib": lambda: zlib.decompressobj(15),
-            "deflate": lambda: zlib.decompressobj(-15),
-            "bz2": bz2.BZ2Decompressor,
-            "xz": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
-            "lzma": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
-        }
-        out = bytearray()
-        rest: Any = data
-        try:
-            while len(rest):  # one stream may follow the other
-                tool = make[kind]()
-                rest = self._stream(tool, rest, out)
-                if rest is None:
-                    return out, "it unpacks to more bytes than are looked at: expanded= allows for more"
-                if not tool.eof:
-                    return out, "its compressed data breaks off"
-                if kind == "deflate":
-                    break
-        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError):
-            return (out or None), "its compressed data is damaged"
-        return out, None
-
-    def _stream(self, tool: Any, data: Any, out: bytearray) -> Any:
-        """Unpack one stream; give what stands behind it, or None where the budget is used up."""
-        fed = 4096  # little at first: what follows a short stream is copied with it
-        pending: Any = data[:fed]
-        while True:
-            piece = tool.decompress(pending, max(1, min(_STEP, self.budget + 1)))
-            self.budget -= len(piece)
-            out += piece
-            if self.budget < 0:
-                return None
-            if tool.eof:
-                return data[min(len(data), fed) - len(tool.unused_data) :]
-            pending = getattr(tool, "unconsumed_tail", b"")
-            if not pending and getattr(tool, "needs_input", True):
-                pending = data[fed : fed + min(fed, _STEP)]
-                fed += len(pending)
-                if not len(pending) and not piece:
-                    return b""
-
-    # -- archives --------------------------------------------------------------------------------------
-
-    def _count(self) -> bool:
+    def _count(self) -> None:
         self.members += 1
-        return self.members <= _MEMBERS
+        if self.members > _MEMBERS:
+            raise Uneven(f"an archive of more than {_MEMBERS} members")
 
     def _zip(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        """Give the members of a zip archive, by their own headers where its table of contents is damaged."""
-        listed, flaw = _listed(data)
+        seen: set[int] = set()
+        flaw = None
+        try:
+            for member in zips.members(data):
+                seen.add(member.start)
+                yield from self._member(data, member, name, level)
+        except Uneven as error:
+            flaw = str(error)
         if flaw is not None:
             yield Piece(name, "none", data, flaw)
-        looked_at = 0
-        for start, packed, method, member in listed:
-            looked_at += packed
-            if not self._count() or looked_at > len(data):
-                what = f"more than {_MEMBERS} members" if looked_at <= len(data) else "members that overlap"
-                yield Piece(name, "none", data, f"an archive of {what}")
-                return
-            path = f"{name}!{member}" if name else member
-            content, damage = self._member(data, start, packed, method)
-            if content is not None and len(content):
-                if member.endswith(".py") and "/code/" in f"/{member}":
-                    yield Piece(path, "code", content)
-                    continue
-                yield from self.pieces(content, path, level + 1)
-            if damage:
-                yield Piece(path, "none", data, damage)
+            for member in zips.by_headers(data, max(0, _MEMBERS - self.members)):
+                if member.start not in seen:
+                    yield from self._member(data, member, name, level)
 
-    def _member(
-        self, data: memoryview, start: int, packed: int, method: int
-    ) -> tuple[memoryview | None, str | None]:
-        if start + _LOCAL.size > len(data) or bytes(data[start : start + 4]) != b"PK\3\4":
-            return None, "a member that is not where the archive says"
-        head = _LOCAL.unpack_from(data, start)
-        first = start + _LOCAL.size + head[9] + head[10]
-        raw = data[first : first + packed]
-        if method != head[3]:
-            return None, "a member whose two descriptions differ"
-        if method == 0:
-            return raw, None
-        kind = {8: "deflate", 12: "bz2"}.get(method)
-        if kind is None:
-            return None, f"a member packed by method {method}, which is not looked into"
-        content, damage = self._expand(kind, raw)
-        return None if content is None else memoryview(content), damage
+    def _member(self, data: memoryview, member: zips.Member, name: str, level: int) -> Iterator[Piece]:
+        self._count()
+        path = f"{name}!{member.name}" if name else member.name
+        content, flaw = data[member.start : member.start + member.packed], None
+        packed = zips.METHODS.get(member.method)
+        if packed is not None:
+            made, flaw = expand(packed, content, self.budget)
+            content = memoryview(made or b"")
+        if member.size >= 0 and (len(content) != member.size or zlib.crc32(content) != member.crc):
+            flaw = flaw or "a member that is not what the archive says"
+        if member.name.endswith(".py") and "/code/" in f"/{member.name}" and len(content):
+            yield Piece(path, "code", content)
+        elif len(content):
+            yield from self.pieces(content, path, level + 1)
+        if flaw:
+            yield Piece(path, "none", data, flaw)
 
     def _tar(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        at = 0
-        while at + 512 <= len(data):
-            head = bytes(data[at : at + 512])
-            if not head.strip(b"\0"):
-                return
-            digits = head[124:136].strip(b"\0 ")
-            if not self._count() or not re.fullmatch(rb"[0-7]{1,12}", digits):
-                yield Piece(name, "none", data, "a tar archive that is damaged")
-                return
-            size = int(digits, 8)
-            member = head[:100].split(b"\0")[0].decode("utf-8", "replace")
-            if size and head[156:157] in b"07\0":
-                yield from self.pieces(
-                    data[at + 512 : at + 512 + size], f"{name}!{member}".lstrip("!"), level + 1
-                )
-            at += 512 + -(-size // 512) * 512
-
-
-class _Window(io.RawIOBase):
-    """Let `zipfile` read a table of contents, but none longer than `_TABLE`: entries take much more."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._at = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._at, len(self._data))[whence]
-        if base + offset < 0:
-            raise OSError("a place in front of the file")
-        self._at = base + offset
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._data) if size < 0 else min(self._at + size, len(self._data))
-        if end - self._at > _TABLE:
-            raise OSError("a table of contents that is too long")
-        piece = bytes(self._data[self._at : end])
-        self._at += len(piece)
-        return piece
-
-
-Member = tuple[int, int, int, str]
-"""Where a member's own header is, its packed size, its method, its name."""
-
-
-def _listed(data: memoryview) -> tuple[list[Member], str | None]:
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(_Window(data)) as archive:
-            infos = archive.infolist()
-            found = [
-                (info.header_offset, info.compress_size, info.compress_type, info.filename) for info in infos
-            ]
-    except Exception:  # whatever a made-up table of contents leads zipfile to
-        return _by_headers(data), "its table of contents is damaged"
-    return found, None
-
-
-def _by_headers(data: memoryview) -> list[Member]:
-    raw = bytes(data[:EXPANDED])
-    found: list[Member] = []
-    at = raw.find(b"PK\3\4")
-    while at >= 0 and at + _LOCAL.size <= len(raw) and len(found) < _MEMBERS:
-        head = _LOCAL.unpack_from(raw, at)
-        first = at + _LOCAL.size
-        behind = raw.find(b"PK\3\4", first)
-        size = head[7] or (behind if behind >= 0 else len(raw)) - first - head[9] - head[10]
-        found.append((at, max(0, size), head[3], raw[first : first + head[9]].decode("utf-8", "replace")))
-        at = behind
-    return found
-
-
-def _numpy_file(data: memoryview, name: str) -> Piece:
-    """Tell memory from a pickle of objects, by the header of a ``.npy`` file."""
-    width = 2 if bytes(data[6:7]) == b"\1" else 4
-    start = 8 + width
-    end = start + int.from_bytes(data[8:start], "little")
-    if end > len(data) or end - start > 1 << 20:
-        return Piece(name, "none", data, "a numpy file that is damaged")
-    header = bytes(data[start:end]).decode("latin-1")
-    if not re.search(r"[Oo\\+#]", header.replace("'fortran_order'", "")):  # no dtype of objects without an O
-        return Piece(name, "array", data[end:])
-    return Piece(name, "pickle", data[end:], sure=re.search(r"'[<>|=]?O\d*'", header) is not None)
+        for member, content in tars.members(data):
+            self._count()
+            if len(content):
+                yield from self.pieces(content, f"{name}!{member}".lstrip("!"), level + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -123,7 +124,7 @@ def _say_of_message(found: Explanation, frames: list[Any], serializer: Serialize
         reader = Serializer(registry=serializer.registry, trust="data", allow=serializer.allow)
         reader.deserialize_object(frames)
     except CanningError as error:
-        found.data = [str(error).removeprefix("this message ").partition(": load it with")[0]]
+        found.data = [re.split("[:;] read it with trust", str(error))[0].removeprefix("this message ")]
 
 
 def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:

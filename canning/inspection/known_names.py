@@ -7,169 +7,67 @@ from typing import Final
 from ..errors import name_for_errors
 from ..vocabulary import CALLS, PURPOSES
 
-_MODULES: Final = frozenset(
-    (
-        *(
-            "os",
-            "posix",
-            "nt",
-            "ntpath",
-            "posixpath",
-            "subprocess",
-            "_posixsubprocess",
-            "commands",
-            "popen2",
-            "pty",
-        ),
-        *(
-            "sys",
-            "shutil",
-            "socket",
-            "_socket",
-            "ssl",
-            "select",
-            "signal",
-            "_signal",
-            "ctypes",
-            "_ctypes",
-            "cffi",
-        ),
-        *(
-            "importlib",
-            "runpy",
-            "imp",
-            "zipimport",
-            "pkgutil",
-            "code",
-            "codeop",
-            "marshal",
-            "types",
-            "_thread",
-        ),
-        *("threading", "multiprocessing", "asyncio", "concurrent", "webbrowser", "pip", "ensurepip", "venv"),
-        *(
-            "setuptools",
-            "pkg_resources",
-            "distutils",
-            "site",
-            "pdb",
-            "bdb",
-            "cProfile",
-            "profile",
-            "timeit",
-            "trace",
-        ),
-        *(
-            "doctest",
-            "pydoc",
-            "unittest",
-            "test",
-            "idlelib",
-            "lib2to3",
-            "http",
-            "urllib",
-            "urllib2",
-            "httplib",
-        ),
-        *(
-            "ftplib",
-            "smtplib",
-            "poplib",
-            "imaplib",
-            "telnetlib",
-            "xmlrpc",
-            "requests",
-            "httpx",
-            "aiohttp",
-            "urllib3",
-        ),
-        *(
-            "tempfile",
-            "fileinput",
-            "linecache",
-            "glob",
-            "sqlite3",
-            "mmap",
-            "gc",
-            "inspect",
-            "io",
-            "_io",
-            "codecs",
-        ),
-        *(
-            "pickle",
-            "_pickle",
-            "cPickle",
-            "dill",
-            "shelve",
-            "copyreg",
-            "atexit",
-            "logging",
-            "platform",
-            "ast",
-        ),
-        *(
-            "operator",
-            "_operator",
-            "functools",
-            "_functools",
-            "itertools",
-            "builtins",
-            "__builtin__",
-            "__builtins__",
-        ),
-        *(
-            "weakref",
-            "sched",
-            "cmd",
-            "compileall",
-            "py_compile",
-            "fcntl",
-            "resource",
-            "winreg",
-            "_winreg",
-            "msvcrt",
-        ),
-    )
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MODULES: Final = _words(
+    """
+    __builtin__ __builtins__ _aix_support _ctypes _functools _io _operator _osx_support _pickle
+    _posixsubprocess _pyrepl _signal _socket _thread _winreg aiohttp ast asyncio atexit bdb builtins
+    cPickle cProfile cffi cmd code codecs codeop commands compileall concurrent copyreg ctypes dill
+    distutils doctest ensurepip fcntl fileinput ftplib functools gc glob http httplib httpx idlelib
+    imaplib imp importlib inspect io itertools lib2to3 linecache logging marshal mmap msvcrt
+    multiprocessing nt ntpath nturl2path operator os pdb pickle pip pkg_resources pkgutil platform
+    popen2 poplib posix posixpath profile pty py_compile pydoc requests resource runpy sched select
+    setuptools shelve shutil signal site smtplib socket sqlite3 ssl subprocess sys telnetlib tempfile
+    test threading timeit trace types unittest urllib urllib2 urllib3 uuid venv weakref webbrowser
+    winreg xmlrpc zipimport
+    """
 )
-_NAMES: Final = frozenset(
-    (
-        *(
-            "eval",
-            "exec",
-            "execfile",
-            "compile",
-            "open",
-            "__import__",
-            "system",
-            "popen",
-            "spawn",
-            "runstring",
-        ),
-        *(
-            "getattr",
-            "setattr",
-            "delattr",
-            "globals",
-            "locals",
-            "vars",
-            "breakpoint",
-            "input",
-            "apply",
-            "call",
-        ),
-        *(
-            "read_pickle",
-            "import_module",
-            "load_library",
-            "check_output",
-            "Popen",
-            "loadlib",
-            "run_path",
-            "run_module",
-        ),
-    )
+"""Modules all of whose names act: on files, processes, the network, or what they are handed."""
+_WITHIN: Final = {
+    module: _words(names)
+    for module, names in {
+        "cloudpickle": "subimport load loads",
+        "joblib": "load read_zfile",
+        "numpy": "load fromfile memmap loadtxt genfromtxt save savetxt tofile",
+        "numpy.f2py": "*",
+        "numpy.testing": "*",
+        "numpy.ctypeslib": "*",
+        "numpy.distutils": "*",
+        "pandas": "read_pickle eval query read_csv read_json read_hdf",
+        "torch": "load",
+        "torch._dynamo": "*",
+        "torch._inductor": "*",
+        "torch.distributed": "*",
+        "torch.fx": "*",
+        "torch.hub": "*",
+        "torch.jit": "*",
+        "torch.package": "*",
+        "torch.serialization": "load",
+        "torch.testing": "*",
+        "torch.utils": "*",
+        "keras": "load_model",
+        "tensorflow": "load_model load_library load_op_library read_file write_file py_function",
+    }.items()
+}
+"""Names that act in packages most of whose names do not; modules within them count, too."""
+_NAMES: Final = _words(
+    """
+    Popen __import__ apply breakpoint call check_output compile delattr eval exec execfile getattr
+    globals import_module input loadTestsFromName load_library loadlib locals open popen read_pickle
+    resolve_name run_module run_path runstring setattr spawn system vars
+    """
 )
+"""Names that act in any module, or as an attribute of anything."""
+_INERT: Final = _words(
+    """
+    collections datetime decimal fractions joblib.numpy_pickle numpy pathlib torch._utils uuid
+    """
+)
+"""Modules whose known names only make what they say, and call nothing that they are handed."""
 _HARMLESS: Final = {
     **{
         ("builtins", name): f"a {name}"
@@ -214,13 +112,42 @@ _KNOWN: Final = {
     ("collections", "deque"): "a deque",
     ("collections", "Counter"): "a Counter",
 }
-_BY_VALUE: Final = frozenset(
-    ("_make_function", "_make_skeleton_func", "_create_function", "_create_code", "_fill_function")
+BY_VALUE: Final = frozenset(
+    (
+        "function",
+        "class_",
+        "_make_function",
+        "_make_skeleton_func",
+        "_create_function",
+        "_create_code",
+        "_fill_function",
+    )
 )
 _CLASSES: Final = frozenset(
     ("_make_skeleton_class", "_make_skel_class", "_rehydrate_skeleton_class", "_create_type")
 )
 _NUMPY: Final = ("numpy.core.", "numpy._core.")
+
+
+def _acts_within(module: str, parts: list[str]) -> bool:
+    """Tell whether a name acts, by the table of packages most of whose names do not."""
+    packages = module.split(".")
+    for count in range(1, len(packages) + 1):
+        names = _WITHIN.get(".".join(packages[:count]), frozenset())
+        if "*" in names or not names.isdisjoint(parts):
+            return True
+    return False
+
+
+def is_inert(module: str, name: str) -> bool:
+    """Tell whether a name only makes what it says, whatever it is called with.
+
+    >>> is_inert("datetime", "date"), is_inert("functools", "partial")
+    (True, False)
+    """
+    if module.startswith(_NUMPY) and name in ("_reconstruct", "_frombuffer", "scalar"):
+        return True
+    return module in _INERT and (module, name) in _KNOWN and name != "defaultdict"
 
 
 def purpose_of(module: str, name: str) -> tuple[str, bool]:
@@ -238,12 +165,17 @@ def purpose_of(module: str, name: str) -> tuple[str, bool]:
         return known, False
     package = module.partition(".")[0]
     parts = name.split(".")
-    if name in _BY_VALUE or (package in ("types", "new") and name in ("CodeType", "FunctionType", "code")):
-        return "a function by value: its code comes with the pickle", True
+    if name in BY_VALUE:
+        return "a function by value: its code comes with the pickle", False
     if name in _CLASSES:
-        return "a class by value: its code comes with the pickle", True
+        return "a class by value: its code comes with the pickle", False
     dotted = name_for_errors(module, name)
-    if package in _MODULES or not _NAMES.isdisjoint(parts) or not _MODULES.isdisjoint(parts[:-1]):
+    if (
+        package in _MODULES
+        or _acts_within(module, parts)
+        or not _NAMES.isdisjoint(parts)
+        or not _MODULES.isdisjoint(parts[:-1])
+    ):
         return f"dangerous: {dotted}", True
     if package in ("builtins", "__builtin__"):
         return f"the builtin {dotted.partition('.')[2]}", False

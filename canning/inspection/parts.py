@@ -21,7 +21,7 @@ from ..vocabulary import CALLS
 from ..wire import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 from .containers import Piece
 from .memory_use import FrameRow, Memory, Same, users_of
-from .verdicts import CLEAN, NEEDS_CODE, UNREADABLE, judge
+from .verdicts import CLEAN, DANGEROUS, NEEDS_CODE, UNREADABLE, judge, worst
 
 EXTENSIONS: Final[dict[int, str]] = {
     SIGNATURE: "signed (not checked: no key)",
@@ -35,10 +35,12 @@ _PICKLES: Final = 10_000
 """Pickles behind each other in one file that are looked at."""
 _ALL_PICKLES: Final = 50_000
 """The same of all files in one archive: each takes 50 µs and 4 KB, and a compressed one two bits."""
-_FREE_PICKLES: Final = 5000
-"""Of those, how many are looked at whatever the size of the source; beyond, one for each 8 bytes of it."""
-_FREE_OPCODES: Final = 1_500_000
-"""Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, 8 for each byte of it."""
+_FREE_PICKLES: Final = 1000
+"""Of those, how many are looked at whatever the size of the source; beyond, one for each 64 bytes of it."""
+_FREE_OPCODES: Final = 100_000
+"""Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, one for each byte of it."""
+_BRINGS: Final = 'modules come along, whose code runs where the message is read with trust="code"'
+_MORE: Final = "more pickles than are looked at"
 _WITHIN: Final = 1000
 """Messages within one message that are looked at, and frames of one of them."""
 
@@ -73,8 +75,11 @@ class Part:
         self.offsets = offsets
         self.kind = "pickle" if trailer is None else "canning message"
         self.verdict, self.reasons = judge(machine, list(frames), wire)
+        if trailer is not None and MODULES in trailer.extensions:
+            self.verdict = worst([self.verdict, NEEDS_CODE])
+            self.reasons.append(_BRINGS)
         self.notes: list[str] = list(_stamp(trailer)) if trailer is not None else []
-        if self.verdict == NEEDS_CODE and machine.broken:
+        if self.verdict in (NEEDS_CODE, DANGEROUS) and machine.broken:
             self.notes.append(f"it breaks: {machine.broken}")
 
     def say(self, text: str) -> str:
@@ -170,8 +175,8 @@ class Room:
     __slots__ = ("opcodes", "pickles", "within")
 
     def __init__(self, nbytes: int) -> None:
-        self.opcodes = _FREE_OPCODES + 8 * nbytes
-        self.pickles = min(_ALL_PICKLES, _FREE_PICKLES + nbytes // 8)
+        self.opcodes = _FREE_OPCODES + nbytes
+        self.pickles = min(_ALL_PICKLES, _FREE_PICKLES + nbytes // 64)
         self.within = 4 * nbytes + (1 << 20)
 
     @property
@@ -221,8 +226,10 @@ def parts_of_frames(
         where = offsets[at : at + count] if offsets else None
         part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
         parts.append(part)
-        if level < MESSAGES:
-            parts += _within(part, level, room)
+        if trailer is not None and MODULES in trailer.extensions:
+            content = memoryview(trailer.extensions[MODULES])
+            parts.append(Part(f"{title} modules".strip(), follow(content, 0, room), [content]))
+        parts += _within(part, level, room)
         at += count
     if at < len(frames) and parts and parts[-1].verdict == CLEAN:
         parts[-1].verdict = UNREADABLE
@@ -235,16 +242,21 @@ def _within(part: Part, level: int, room: Room) -> list[Part]:
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
     calls = [node for node in part.machine.calls if node.target == (CALLS, "message")]
-    for node in calls[:_WITHIN]:
+    more = len(calls) > _WITHIN or (bool(calls) and level >= MESSAGES)
+    for node in calls[: 0 if more else _WITHIN]:
         sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
         size = sum(part.memory.size(source) for source in sources)
-        if sources and sources not in seen and room.within >= size and room.left:
+        more |= len(sources) != len(node.args) or room.within < size or not room.left
+        if sources and sources not in seen and not more:
             seen.add(sources)
             room.within -= size
             frames = [part.memory.content(source) for source in sources]
             name = f"{part.name} within {part.paths.of(node) or ''}".strip()
             here = [frame for frame in frames if frame is not None]
             found += parts_of_frames(here, name, None, level + 1, room)
+    if more:
+        part.verdict = worst([part.verdict, UNREADABLE])
+        part.reasons.append("more messages within it than are looked at")
     return found
 
 
@@ -278,15 +290,11 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
     except DeserializationError as error:
         trailer, wire = None, str(error)
     if trailer is not None or wire is not None:
-        found = parts_of_frames([data], piece.name, room=room)
-        behind = follow(data, found[0].machine.at, room)
-        if _tells(behind):  # whoever loads twice from such a file
-            found.append(Part(f"{piece.name} behind its pickle".strip(), behind, [data[behind.start :]]))
-        return found
+        return parts_of_frames([data], piece.name, room=room) + _behind(piece, room)
     known = True
     while at < len(data) and len(parts) < _PICKLES and room.left:
         machine = follow(data, at, room)
-        told = machine.stopped or machine.limited or _tells(machine)
+        told = machine.stopped or machine.limited or machine.doubtful or _tells(machine)
         if not told and (parts or not piece.sure):
             known = False
             break
@@ -302,12 +310,25 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
     return parts
 
 
+def _behind(piece: Piece, room: Room) -> list[Part]:
+    """Follow what who loads again from the file of a message would find behind its pickle."""
+    found: list[Part] = []
+    machine = follow(piece.data, 0, room)
+    while machine.stopped and room.left:
+        machine = follow(piece.data, machine.at, room)
+        if machine.limited or machine.doubtful or _tells(machine) or (machine.stopped and machine.acts):
+            name = f"{piece.name} behind its pickle at byte {machine.start}".strip()
+            found.append(Part(name, machine, [piece.data[machine.start : machine.at]]))
+    if not room.left and found == []:
+        found.append(Part(f"{piece.name} behind its pickle".strip(), machine, [], wire=_MORE))
+    return found
+
+
 def _tells(machine: PickleMachine) -> bool:
     """Tell whether a stream that breaks asks for what could be imported before it does."""
-    told = any(what != "name" for what in machine.acts)
     return any(
-        all(word.isidentifier() for word in named.dotted.split("."))
-        and (told or named.module.partition(".")[0] in sys.stdlib_module_names)
+        named.module.partition(".")[0] in sys.stdlib_module_names
+        or all(word.isidentifier() for word in named.dotted.split("."))
         for named in machine.names.values()
     )
 
@@ -322,7 +343,7 @@ def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> Non
         if not known
         else "more pickles than are looked at"
     )
-    if last.verdict == NEEDS_CODE:
+    if not known and any(part.verdict in (NEEDS_CODE, DANGEROUS) for part in parts):  # as torch writes them
         last.notes.append(text)
     else:
         last.verdict = UNREADABLE

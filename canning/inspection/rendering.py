@@ -13,7 +13,7 @@ _ROWS: Final = 200
 """Rows of a table that are shown."""
 _DEEP: Final = 60
 """Levels of the tree that are shown."""
-_COLOURS: Final = {"clean": "green", "needs code": "red", "unreadable": "yellow"}
+_COLOURS: Final = {"clean": "green", "needs code": "yellow", "unreadable": "magenta", "dangerous": "red"}
 
 Table = tuple[str, list[str], list[list[str]]]
 """A title, the columns, the rows."""

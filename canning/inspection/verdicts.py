@@ -1,7 +1,9 @@
-"""Judge a pickle that was followed: may it be read as data, does it need code, or can it not be read?
+"""Judge a pickle that was followed: may it be read as data, does it need code, or can it not be followed?
 
-In doubt it needs code. It is *clean* where the reader of ``trust="data"`` takes it, or where it has opcodes
-of old protocols that this one does not know, and provably names, calls and asks for nothing.
+It is *clean* where the reader of ``trust="data"`` takes it, or where it has opcodes of old protocols that
+this one does not know, and provably names, calls and asks for nothing. It is *dangerous* where it names what
+is known to act, and calls anything. What was not followed to its end is *unreadable*: worse than what needs
+code, since nobody can say what else it does.
 """
 
 from __future__ import annotations
@@ -9,8 +11,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
+import numpy as np
+
 from ..canner import Canner
-from ..errors import CanningError, name_for_errors
+from ..codecs import Codecs
+from ..errors import CanningError, DeserializationError, name_for_errors
+from ..following.nodes import Node
 from ..following.pickle_machine import PickleMachine
 from ..limits import DEFAULT_LIMITS
 from ..message import Serializer
@@ -18,12 +24,13 @@ from ..registry import Registry, default_registry
 from ..trust.data_reader import CLASSES
 from ..trust.plain import CONSTRUCTORS, SINGLETONS
 from ..vocabulary import CALLS
-from .known_names import purpose_of
+from .known_names import BY_VALUE, is_inert, purpose_of
 
 CLEAN: Final = "clean"
 NEEDS_CODE: Final = "needs code"
 UNREADABLE: Final = "unreadable"
-ORDER: Final = (CLEAN, UNREADABLE, NEEDS_CODE)
+DANGEROUS: Final = "dangerous"
+ORDER: Final = (CLEAN, NEEDS_CODE, UNREADABLE, DANGEROUS)
 """From best to worst."""
 Judgement = tuple[str, list[str]]
 """A verdict, and the reasons for it."""
@@ -55,10 +62,12 @@ _READ: Final = _SAFE.union(
     CLASSES, SINGLETONS, ((CALLS, "attributes"), (CALLS, "items"), (CALLS, "registered"))
 )
 """What the reader of plain data knows."""
+_INDIRECT: Final = frozenset(("patch", "method", "persistent", "extension"))
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",
     "extension": "asks for what copyreg has under an extension code",
     "state": "sets the state of an object",
+    "patch": "sets attributes of a class or function",
     "method": "adds to what a call gave, by a method of it",
     "buffer": "asks for an out-of-band buffer, which is not here",
     "call": "calls what it made",
@@ -92,6 +101,25 @@ def _nothing(state: Any) -> _Anything:
     return _Anything()
 
 
+class _Blank:
+    """Stand for a codec: what a frame was encoded from is not needed, only how long it was."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+    def encode(self, buffer: memoryview, *, itemsize: int) -> None:
+        """Encode nothing."""
+
+    def decode(self, frame: memoryview, length: int, *, writable: bool) -> Any:
+        """Give zeros, which take no memory until they are looked at."""
+        if self.id == "blosc2":
+            raise DeserializationError("frames that went through blosc2, which runs the plugins they name")
+        return np.zeros(length, np.uint8)
+
+
+_CODECS: Final = Codecs([_Blank("lz4"), _Blank("zstd"), _Blank("blosc2")])
+
+
 def worst(verdicts: list[str]) -> str:
     """Give the worst of verdicts; `UNREADABLE` for none."""
     return max(verdicts, key=ORDER.index, default=UNREADABLE)
@@ -102,32 +130,32 @@ def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) ->
 
     `wire` says what is wrong with its trailer or frames, where something is.
     """
-    complaint = wire or (machine.broken if machine.limited else _refusal(frames))
     acts = set(machine.acts)
-    agreed = (
-        not machine.broken
-        and not machine.flaws
-        and "frames" not in acts
-        and all(key in _READ for key in machine.names)
-    )
-    if complaint is None and agreed:
-        return CLEAN, []
-    if complaint is None:  # the reader and the machine read two things, so a third may do so too
-        return NEEDS_CODE, ["it can be read in two ways", *machine.flaws, *_reasons(machine, acts)]
+    wrong = [reason for reason in (wire, machine.broken, *machine.flaws) if reason][:_SHOWN]
+    complaint = None
+    if not wrong and "frames" not in acts and all(key in _READ for key in machine.names):
+        complaint = None if machine.legacy and not acts else _refusal(frames)
+        if complaint is None:
+            return CLEAN, []
     if acts and not _only_safe(machine, acts):
-        return NEEDS_CODE, _reasons(machine, acts)
-    if acts and machine.legacy and not machine.broken and wire is None:
+        reasons = _reasons(machine, acts)
+        if _is_dangerous(machine, acts):
+            return DANGEROUS, reasons
+        lost = machine.limited or machine.doubtful or "frames" in acts
+        return (UNREADABLE, [*wrong, *reasons]) if lost else (NEEDS_CODE, reasons)
+    if wrong:
+        return UNREADABLE, wrong[:1] if wire else wrong
+    if machine.legacy:
         named = ", ".join(name_for_errors(*key) for key in list(machine.names)[:_SHOWN])
         return NEEDS_CODE, [f"an old protocol of pickle, and it asks for {named or 'a buffer'}"]
-    if machine.legacy and not machine.flaws and not machine.broken and not acts and wire is None:
-        return CLEAN, []
-    reasons = [machine.broken, *machine.flaws] if machine.broken or machine.flaws else []
-    return UNREADABLE, [wire] if wire else [reason for reason in reasons if reason][:_SHOWN] or [complaint]
+    if any(node.target == (CALLS, "message") for node in machine.calls):  # which are judged by themselves
+        return NEEDS_CODE, [complaint or "messages within it"]
+    return UNREADABLE, [complaint or "it can be read in two ways"]
 
 
 def _refusal(frames: list[Any]) -> str | None:
     """Say why the reader of plain data refuses a message; None where it does not."""
-    reader = Serializer(trust="data", registry=_Inert(), limits=DEFAULT_LIMITS)
+    reader = Serializer(trust="data", registry=_Inert(), limits=DEFAULT_LIMITS, codecs=_CODECS)
     try:
         reader.deserialize_object(frames)
     except CanningError as error:
@@ -135,6 +163,28 @@ def _refusal(frames: list[Any]) -> str | None:
     except Exception as error:  # the reader promises that there is none; a scan does not rely on it
         return f"the reader failed: {type(error).__name__}"
     return None
+
+
+def _is_dangerous(machine: PickleMachine, acts: set[str]) -> bool:
+    """Tell whether a name that is known to act is called, or handed to something that may call it."""
+    if any(_runs_what_it_brings(node) for node in machine.calls):
+        return True
+    known = [named for key, named in machine.names.items() if purpose_of(*key)[1]]
+    if not known:
+        return False
+    others = any(not _is_inert(node.target) for node in machine.calls)
+    return others or any(named.calls for named in known) or not acts.isdisjoint(_INDIRECT)
+
+
+def _runs_what_it_brings(node: Node) -> bool:
+    """Tell whether a function is called whose code comes with the pickle."""
+    made = node.items[0] if node.items else None
+    target = made.target if type(made) is Node else None
+    return target is not None and (target == (CALLS, "function") or target[1] in BY_VALUE)
+
+
+def _is_inert(target: tuple[str, str] | None) -> bool:
+    return target in _SAFE or (target is not None and is_inert(*target))
 
 
 def _only_safe(machine: PickleMachine, acts: set[str]) -> bool:
