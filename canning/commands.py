@@ -41,8 +41,9 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "scan",
         help=text,
         description=f"{text[0].upper()}{text[1:]}.",
-        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be read. In a "
-        "folder, all files at any depth are looked at, whatever their names are, and what is no pickle is "
+        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be followed to its "
+        "end, 3 where one is dangerous. In a "
+        "folder, all files at any depth are looked at, whatever their names are; what is no pickle is "
         "left out.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, Self
 
 from ..limits import DEFAULT_LIMITS, Limits
-from .nodes import LONG, Break, Limit
+from .nodes import LONG, Break, Limit, Node
 from .pickle_stacks import DEEP, Stacks
 from .pickle_steps import STEPS
 

@@ -114,8 +114,6 @@ _KNOWN: Final = {
 }
 BY_VALUE: Final = frozenset(
     (
-        "function",
-        "class_",
         "_make_function",
         "_make_skeleton_func",
         "_create_function",
