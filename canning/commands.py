@@ -41,8 +41,8 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "scan",
         help=text,
         description=f"{text[0].upper()}{text[1:]}.",
-        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be followed to its "
-        "end, 3 where one is dangerous. In a "
+        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be followed "
+        "to its end, 3 where one is dangerous. In a "
         "folder, all files at any depth are looked at, whatever their names are; what is no pickle is "
         "left out.",
     )
