@@ -55,7 +55,9 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
         culprit, path, reason = search.run(obj, error)
     except _Interrupted as interrupted:
         return interrupted.error
-    except Exception:  # an object that cannot even be looked at
+    except Exception as other:  # an object that cannot even be looked at
+        if _is_of_signal(other):
+            return other
         culprit, path, reason = obj, "obj", error
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
         return SerializationError(_too_deep(), path)

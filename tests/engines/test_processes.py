@@ -88,6 +88,31 @@ def test_pools_and_queues_of_processes_that_are_not_forked(method: str) -> None:
     assert (total, same, half.shape, array[0]) == (LARGE + 6, True, (LARGE // 2,), 1)
 
 
+def who(_: int) -> int:
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def doubled(array: Any) -> Any:
+    return array * 2
+
+
+@pytest.mark.slow
+def test_a_pool_of_more_processes_than_are_usual() -> None:
+    arrays = [np.full(100_000, float(n)) for n in range(200)]
+    with canned(), FORK.Pool(70) as pool:
+        assert len(set(pool.map(who, range(140), chunksize=1))) == 70
+        got = pool.map(doubled, arrays, chunksize=1)
+    assert [(array.min(), array.max()) for array in got] == [(2.0 * n, 2.0 * n) for n in range(200)]
+
+
+def test_processes_that_end_when_they_have_answered() -> None:
+    arrays = [np.full(100_000, float(n)) for n in range(12)]
+    with canned(), FORK.Pool(2, maxtasksperchild=1) as pool:
+        got = pool.map(doubled, arrays, chunksize=1)
+    assert [array.max() for array in got] == [2.0 * n for n in range(12)]
+
+
 def test_executor_and_a_killed_process() -> None:
     array = np.ones(LARGE)
     spawn = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""Run ``python -m tests.soak messages`` (20,000 of 1 MB) or ``python -m tests.soak kills`` (300)."""
+"""Run ``python -m tests.soak`` with ``messages`` (20,000 of 1 MB), ``kills`` (300) or ``signals`` (60 s)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from . import signals
 from .sides import MB, Counters, fork, receive, send
 
 PATIENCE = 5.0
@@ -166,21 +167,28 @@ def kills(options: argparse.Namespace, folder: str) -> None:
     )
 
 
+def interrupted(options: argparse.Namespace, folder: str) -> None:
+    """Use an arena under alarms, finalizers, threads and forks, and see that no block is lost."""
+    signals.run(folder, options.count, options.seed)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; 1 where a promise was broken."""
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
-    parser.add_argument("what", choices=("messages", "kills"))
-    parser.add_argument("--count", type=int, help="messages (20,000), or kills (300)")
+    parser.add_argument("what", choices=("messages", "kills", "signals"))
+    parser.add_argument("--count", type=int, help="messages (20,000), kills (300), seconds (60)")
     parser.add_argument("--size", type=int, default=MB, help="bytes of an array (1 MB)")
     parser.add_argument("--capacity", default="64MiB")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    action = messages if options.what == "messages" else kills
-    options.count = options.count or (20_000 if action is messages else 300)
+    action, count = {"messages": (messages, 20_000), "kills": (kills, 300), "signals": (interrupted, 60)}[
+        options.what
+    ]
+    options.count = options.count or count
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         try:
             action(options, folder)
-        except Failure as failure:
+        except (Failure, signals.Fault) as failure:
             print(f"FAILED: {failure}", file=sys.stderr)
             return 1
     return 0

@@ -23,7 +23,7 @@ import zmq
 import transport
 
 MB: Final = 10**6
-NAMES: Final = ("sent", "received", "refused", "partial", "copied", "fallbacks", "used", "quiet")
+NAMES: Final = ("sent", "received", "refused", "partial", "copied", "fallbacks", "used", "quiet", "ended")
 
 
 class Counters:

@@ -52,6 +52,26 @@ def test_as_it_is(sent: Sent) -> None:
     assert sent.place == Place(0, 1, 0, 80_000)
 
 
+def test_no_message_leaves_anything_behind(sent: Sent) -> None:
+    memory = SharedMemory()
+
+    def open_from(origin: Origin, length: int = 80_000) -> Any:
+        return memory.decode(memoryview(origin.pack() + sent.place._replace(length=length).pack()), length)
+
+    open_from(sent.origin)
+    before = len(pickle.dumps([sorted(vars(memory._arenas)), sorted(memory._arenas.known)]))
+    for number in range(300):  # the token is right, and so it is known; all else may be anything
+        open_from(sent.origin._replace(pid=number, fd=number, started=number))
+        with pytest.raises(SharedMemoryError):
+            open_from(sent.origin._replace(token=number.to_bytes(16, "little")))
+        with pytest.raises(SharedMemoryError):
+            open_from(sent.origin, 10**6 + number)
+    assert len(memory._arenas.known) == 1
+    assert len(pickle.dumps([sorted(vars(memory._arenas)), sorted(memory._arenas.known)])) == before
+    (attached,) = memory._arenas.known.values()
+    assert (len(attached._open), len(attached._by_offset), len(attached._returned)) == (0, 0, 0)
+
+
 ORIGINS: dict[str, tuple[dict[str, Any], str]] = {
     "another machine": ({"boot": bytes(16)}, "another machine"),
     "another PID namespace": ({"namespace": 4}, "another PID namespace"),

@@ -11,7 +11,9 @@ from tests.transport.engine import ROOT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
-@pytest.mark.parametrize("what", ["messages --count 1000", "kills --count 8 --size 600000"])
+@pytest.mark.parametrize(
+    "what", ["messages --count 1000", "kills --count 8 --size 600000", "signals --count 4"]
+)
 def test_soak(what: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.soak", *what.split()],
