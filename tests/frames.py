@@ -86,8 +86,8 @@ def _intervals(pd: Any, chance: random.Random, rows: int) -> Any:
 def _categories(pd: Any, chance: random.Random, rows: int) -> Any:
     source = chance.choice((_text, _numbers, _times, _intervals))
     values = pd.Series(source(pd, chance, rows))
-    if values.dtype.kind == "c":
-        values = values.abs()
+    if values.dtype.kind in "fc":  # pandas takes no long double, half or complex for categories
+        values = values.abs().astype(float)
     made = pd.Categorical(values, ordered=False)
     return made.as_ordered() if chance.random() < 0.3 else made
 

@@ -65,7 +65,8 @@ def _describe(cls: Any) -> Any:
         raise TypeError
     if code in _POINTERS or any(_holds_pointers(field[1]) for field in getattr(cls, "_fields_", ())):
         raise TypeError
-    return code if _SIMPLE.get(code) is cls else cls
+    orders = ("", ">", "<")  # of bytes: this machine's first
+    return next((order + code for order in orders if code and _SIMPLE.get(order + code) is cls), cls)
 
 
 def _holds_pointers(cls: Any) -> bool:
@@ -79,7 +80,10 @@ def _holds_pointers(cls: Any) -> bool:
 def _simple_types() -> dict[str, Any]:
     found: list[Any] = [value for value in vars(ctypes).values() if isinstance(value, type)]
     simple: Any = ctypes.c_int.__base__
-    return {cls._type_: cls for cls in found if cls.__base__ is simple}
+    types = {cls._type_: cls for cls in found if cls.__base__ is simple}
+    big = {f">{code}": cls.__ctype_be__ for code, cls in types.items() if hasattr(cls, "__ctype_be__")}
+    little = {f"<{code}": cls.__ctype_le__ for code, cls in types.items() if hasattr(cls, "__ctype_le__")}
+    return {**types, **big, **little}
 
 
 _SIMPLE: Final = _simple_types()
