@@ -17,6 +17,7 @@ import pytest
 import canning
 
 from .frames import DATA, check
+from .test_types_hostile import frames_of
 
 pd: Any = pytest.importorskip("pandas")
 KEYS: dict[str, Callable[[], Any]] = {
@@ -47,6 +48,10 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "name": lambda key: pd.Series([1], name=key),
     "attribute": lambda key: _with_attribute(key),
 }
+
+
+def sent(obj: Any) -> Any:
+    return DATA.deserialize_object(DATA.serialize_object(obj))[0]
 
 
 def _objects(labels: list[Any]) -> Any:
@@ -153,3 +158,88 @@ def test_what_is_changed_changes_in_nothing_else(name: str, trust: Any) -> None:
             assert obj.index.equals(sent[other].index), other
     if name == "beside":
         assert got[name].iloc[0].tolist() == [-7, 0, 0, 0, 0, 0]
+
+
+def _refused(name: str, state: Any) -> str:
+    with pytest.raises(canning.DeserializationError) as caught:
+        DATA.deserialize_object(frames_of(name, state))
+    return str(caught.value)
+
+
+def test_the_time_to_check_a_frequency_is_on_the_account() -> None:
+    times = pd.date_range("2000", periods=40, freq="REQ-N-DEC-MON-1")
+    assert sent(times).freq == times.freq
+    state = times.to_numpy().copy(), None, times.freq.freqstr, None
+    assert "time" in _refused("pandas.DatetimeIndex", (np.tile(state[0], 50), *state[1:]))
+
+
+def test_long_indexes_of_days_and_months_keep_their_frequency() -> None:
+    for freq in ("D", "B", "h"):
+        times = pd.date_range("1700", periods=100_000, freq=freq, unit="s")
+        assert sent(times).freq == times.freq
+
+
+HOSTILE: dict[str, Callable[[], tuple[str, Any]]] = {
+    "blocks of a sparse array beyond 32 bits": lambda: (
+        "pandas.arrays.SparseArray",
+        (np.zeros(2), 2**31 - 1, (np.array([2**31 - 2]), np.array([2])), 0.0),
+    ),
+    "places of a sparse array beyond 32 bits": lambda: (
+        "pandas.arrays.SparseArray",
+        (np.zeros(1), 10, (np.array([2**32 + 1]),), 0.0),
+    ),
+    "a range longer than any": lambda: ("pandas.RangeIndex", (-(2**62) - 5, 2**63 - 1, 1, None)),
+    "levels of 2**40 labels": lambda: (
+        "pandas.MultiIndex",
+        ([pd.RangeIndex(2**40)], [np.zeros(1, np.int64)], ["a"], None),
+    ),
+    "2**40 categories": lambda: ("pandas.Categorical", (np.zeros(1, np.int64), pd.RangeIndex(2**40), False)),
+    "many blocks of no columns": lambda: (
+        "pandas.DataFrame",
+        ([(0, 0, 1, np.zeros((0, 3)))] * 1000, pd.RangeIndex(3), pd.RangeIndex(0)),
+    ),
+    "columns in two blocks": lambda: (
+        "pandas.DataFrame",
+        ([(0, 3, 2, np.zeros((2, 3))), (0, 3, 2, np.zeros((2, 3)))], pd.RangeIndex(3), pd.RangeIndex(4)),
+    ),
+    "a block beyond the columns": lambda: (
+        "pandas.DataFrame",
+        ([(1, 5, 2, np.zeros((2, 3)))], pd.RangeIndex(3), pd.RangeIndex(2)),
+    ),
+    "owners of memory that are none": lambda: (
+        "pandas.DataFrame",
+        ([(0, 1, 1, np.zeros((1, 3)), "refs")], pd.RangeIndex(3), pd.RangeIndex(1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_states_of_a_stranger(name: str) -> None:
+    assert _refused(*HOSTILE[name]())
+
+
+def test_codes_are_nobody_elses() -> None:
+    codes = np.array([0, 1, 0, 1] * 500)
+    for name, state in (
+        ("pandas.Categorical", (codes, pd.Index(["a", "b"]), False)),
+        ("pandas.MultiIndex", ([pd.Index(["a", "b"])], [codes], ["x"], None)),
+    ):
+        frames = [bytearray(frame) for frame in frames_of(name, state, codes)]
+        (made, array), _ = DATA.deserialize_object(frames)
+        array[:] = 1 << 40
+        assert set(np.ravel(made.codes)) == {0, 1}
+
+
+def test_pandas_keeps_nothing_of_a_message() -> None:
+    kept = dict(getattr(pd.PeriodDtype, "_cache_dtypes", {}))
+    frames = [
+        DATA.serialize_object([pd.Period("2024", f"{n}D"), pd.period_range("2024", periods=2, freq=f"{n}D")])
+        for n in range(3001, 3011)
+    ]
+    frames.append(DATA.serialize_object(pd.PeriodDtype("4001D")))
+    getattr(pd.PeriodDtype, "_cache_dtypes", {}).clear()
+    for each in frames:
+        DATA.deserialize_object(each)
+    left = {freq.n for freq in getattr(pd.PeriodDtype, "_cache_dtypes", {})}
+    getattr(pd.PeriodDtype, "_cache_dtypes", {}).update(kept)
+    assert left.isdisjoint((*range(3001, 3011), 4001))

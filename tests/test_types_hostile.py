@@ -84,8 +84,8 @@ def other_array(array: Any, chance: random.Random) -> Any:
     return other
 
 
-def frames_of(name: str, state: Any) -> list[Any]:
-    """Make the message of a stranger who says that this is the state of such a type."""
+def frames_of(name: str, state: Any, *more: Any) -> list[Any]:
+    """Make the message of a stranger who says that this is the state of such a type; with more objects."""
     module, _, short = name.rpartition(".")
     cls = type(short, (), {"__module__": module})
     registry = canning.default_registry.copy()
@@ -95,7 +95,7 @@ def frames_of(name: str, state: Any) -> list[Any]:
         return state if type(obj) is cls else real.can(obj)
 
     registry.register(cls, can=can, uncan=lambda state: None)
-    return canning.serialize_object([cls()], registry=registry)
+    return canning.serialize_object([cls(), *more], registry=registry)
 
 
 def use(obj: Any) -> None:

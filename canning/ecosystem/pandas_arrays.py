@@ -21,8 +21,10 @@ from pandas.arrays import (
 )
 
 from ..canner import Canner
-from .checks import need, one_dimensional, parts, time_zone
-from .pandas_scalars import UNITS, freq_text, to_freq
+from ..trust.work import charge
+from .checks import need, one_dimensional, own, parts, time_zone
+from .pandas_frequencies import charge_frequency, freq_text, period_dtype, to_freq
+from .pandas_scalars import UNITS
 from .pandas_texts import (
     arrow_text,
     can_arrow_text,
@@ -96,11 +98,19 @@ def _categorical(state: Any) -> Any:
 
 
 def _checked_categorical(state: Any) -> Any:
-    codes, categories, ordered = state
-    one_dimensional(codes, "i")
-    need(isinstance(categories, pd.Index) and type(ordered) is bool, "categories that are none")
-    need(not codes.size or (codes.min() >= -1 and codes.max() < len(categories)), "codes out of range")
+    codes, categories, ordered = parts(state, object, object, bool)
+    need(isinstance(categories, pd.Index), "categories that are none")
+    codes = checked_codes(codes, categories)
     return pd.Categorical._simple_new(codes, pd.CategoricalDtype(categories, ordered))
+
+
+def checked_codes(codes: Any, labels: Any) -> Any:
+    """Check the codes of labels, and copy them: nobody else may change what was found to be right."""
+    owned = own(one_dimensional(codes, "i"))
+    need(not owned.size or (owned.min() >= -1 and owned.max() < len(labels)), "codes out of range")
+    if isinstance(labels, pd.RangeIndex):  # which pandas writes out when it looks for one
+        charge(len(labels), 8 * len(labels))
+    return owned
 
 
 def _can_category_dtype(dtype: Any) -> Any:
@@ -142,6 +152,7 @@ def _times_as(cls: Any) -> Any:
             return times(cls, *parts(state, np.ndarray, object))
         values, zone, text = parts(state, np.ndarray, object, str)
         freq = to_freq(text)
+        charge_frequency(freq, values.size)
         made = times(cls, values, zone, freq)
         cls._validate_frequency(made, freq)  # a stranger's times may not keep to it
         return made
@@ -157,7 +168,7 @@ def _can_periods(array: Any) -> Any:
 def _periods(state: Any) -> Any:
     ordinals, freq = parts(state, np.ndarray, str)
     need(ordinals.dtype == np.int64, "periods that are none")
-    return PeriodArray(ordinals, dtype=pd.PeriodDtype(to_freq(freq)))
+    return PeriodArray(ordinals, dtype=period_dtype(freq))
 
 
 def _can_intervals(array: Any) -> Any:
@@ -204,8 +215,11 @@ def _sparse(state: Any) -> Any:
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
     need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
-    places = [one_dimensional(place, "i").astype(np.int32, copy=False) for place in places]
-    need(all(not place.size or place.min() >= 0 for place in places), "a sparse index that is none")
+    wide = [own(one_dimensional(place, "i"), np.int64) for place in places]
+    need(all(len(place) == len(wide[0]) for place in wide), "a sparse index that is none")
+    need(not wide[0].size or min(place.min() for place in wide) >= 0, "a sparse index that is none")
+    need(not wide[0].size or (sum(wide) <= length).all(), "a sparse index out of range")
+    places = [place.astype(np.int32) for place in wide]
     kinds: Any = sparse
     index = (kinds.IntIndex if len(places) == 1 else kinds.BlockIndex)(length, *places)
     need(one_dimensional(values, "biufcmM", index.npoints) is values, "sparse values that do not fit")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any, Final
 
 import pandas
 
 from ..canner import Canner
 from .checks import need, parts, time_zone
+from .pandas_frequencies import period_dtype
 from .pandas_texts import text_dtype
 
 pd: Any = pandas
@@ -18,6 +20,7 @@ _NAMED: Final = (
     *(pd.PeriodDtype, pd.IntervalDtype, pd.SparseDtype),
 )
 """Dtypes of which a name may say all."""
+_PERIOD: Final = re.compile(r"[Pp]eriod\[(.*)\]")
 
 
 def _can(dtype: Any) -> Any:
@@ -33,6 +36,7 @@ def _can(dtype: Any) -> Any:
     return text if _says_all(dtype, text) else NotImplemented
 
 
+@functools.lru_cache(maxsize=256)
 def _says_all(dtype: Any, text: str) -> bool:
     try:
         return bool(_of_name(text) == dtype)
@@ -40,8 +44,10 @@ def _says_all(dtype: Any, text: str) -> bool:
         return False
 
 
-@functools.lru_cache(maxsize=256)
 def _of_name(text: str) -> Any:
+    found = _PERIOD.fullmatch(text)
+    if found:
+        return period_dtype(found[1])
     for cls in _NAMED:
         try:
             return cls.construct_from_string(text)

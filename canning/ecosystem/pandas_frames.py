@@ -17,9 +17,10 @@ from pandas.arrays import DatetimeArray, TimedeltaArray
 from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
 
 from ..canner import Canner
+from ..trust.work import charge
 from .checks import attribute_names, label, labels, need, one_dimensional, parts
-from .pandas_arrays import is_values, pack, times, unpack
-from .pandas_scalars import freq_text, to_freq
+from .pandas_arrays import checked_codes, is_values, pack, times, unpack
+from .pandas_frequencies import charge_frequency, freq_text, to_freq
 
 pd: Any = pandas  # whose inner ways its stubs do not know
 _block: Any = internals._unpickle_block
@@ -121,7 +122,8 @@ def _checked_times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
 
     def make_checked(state: Any) -> Any:
         made = make(state)
-        if made.freq is not None:  # to find out whether the times keep to it may take 60 µs for each
+        if made.freq is not None:
+            charge_frequency(made.freq, len(made))
             need(made._data._ndarray.strides[0], "times that take no memory")
             made.copy().freq = made.freq  # raises where they do not
         return made
@@ -141,6 +143,7 @@ def _range(state: Any) -> Any:
 def _checked_range(state: Any) -> Any:
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
+    need(abs(stop - start) // abs(step) < (1 << 63) - 1, "a range out of range")
     return pd.RangeIndex._simple_new(range(start, stop, step), name=label(name))
 
 
@@ -158,12 +161,13 @@ def _multi(state: Any, *, check: bool = False) -> Any:
 def _checked_multi(state: Any) -> Any:
     levels, codes, names, _ = parts(state, list, list, list, (int, type(None)))
     need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
+    owned = []
     for level, code, name in zip(levels, codes, names, strict=True):
         need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "a level that is none")
-        one_dimensional(code, "i", len(codes[0]))
-        need(not code.size or (code.min() >= -1 and code.max() < len(level)), "codes out of range")
+        owned.append(checked_codes(code, level))
+        need(len(code) == len(codes[0]), "codes of different lengths")
         label(name)
-    return _multi(state, check=True)
+    return _multi((levels, owned, names, state[3]), check=True)
 
 
 # -- series and frames -----------------------------------------------------------------------------------
@@ -265,6 +269,8 @@ def _checked_frame(state: Any) -> Any:
         place = _checked_place(start, stop, step, len(columns))
         left -= len(place)
         need(left >= 0, "columns in two blocks")
+        charge(200, 1500)  # pandas makes five objects for each
+        need(len(place) or len(blocks) <= _EMPTY, "blocks of no columns")
         need(values.shape in _shapes(values, len(place), len(index)), "a block that does not fit its frame")
         need(len(place) <= max(values.nbytes, 10_000), "a block of nothing")
         made.append((values, _where(start, stop, step), *block[4:]))
@@ -315,6 +321,8 @@ def make_frame(blocks: list[tuple[Any, ...]], index: Any, columns: Any) -> Any:
     return pd.DataFrame._from_mgr(manager, axes=manager.axes)
 
 
+_EMPTY: Final = 64
+"""Blocks that a frame may have where they need not have any columns; one without columns keeps some."""
 _PLAIN: Final = (*(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),)
 _TIMES: Final = ((pd.DatetimeIndex, DatetimeArray), (pd.TimedeltaIndex, TimedeltaArray))
 CANNERS: Final = (

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from ..canner import Canner
 from .checks import need, parts, time_zone
+from .pandas_frequencies import freq_text, to_freq
 
 UNITS: Final = ("s", "ms", "us", "ns")
-
-
-@functools.lru_cache(maxsize=64)
-def freq_text(freq: Any) -> str | None:
-    """Give the text of a frequency; None where it says less than the frequency."""
-    text: str = freq.freqstr
-    try:
-        return text if to_offset(text) == freq else None
-    except ValueError:
-        return None
-
-
-@functools.lru_cache(maxsize=64)
-def to_freq(text: str) -> Any:
-    """Make a frequency of its text."""
-    need(type(text) is str and len(text) <= 64, "a frequency that is none")
-    return to_offset(text)
 
 
 def _can_timestamp(stamp: Any) -> Any:

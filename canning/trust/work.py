@@ -123,8 +123,10 @@ class Work:
 _ACCOUNT: Final[ContextVar[Work | None]] = ContextVar("canning account", default=None)
 
 
-def charge(items: int) -> None:
-    """Count work of a decoder beyond going through its state, in items of 50 ns or bytes that are made.
+def charge(items: int, memory: int | None = None) -> None:
+    """Count work of a decoder beyond going through its state, in items of 50 ns, and in bytes that are made.
+
+    Without `memory` each item is a byte.
 
     Decoders call it before they do more than that: before they make a thing for each item of a list, parse a
     text, or copy an array. Raises `DeserializationError` where that is more than what arrived is good for.
@@ -134,4 +136,4 @@ def charge(items: int) -> None:
     """
     account = _ACCOUNT.get()
     if account is not None:
-        account.spend(50 * items, items)
+        account.spend(50 * items, items if memory is None else memory)
