@@ -269,6 +269,12 @@ def _layouts() -> list[Hostile]:
             sparse = Made("torch.Tensor", (word, (1000, 1000), rows, columns, real(many), False))
         return [rows, columns, tensor(many), sparse]
 
+    def of_storage(shape: Any, name: str) -> Made:
+        return Made(
+            "torch.Tensor",
+            ("of", Made("torch.UntypedStorage", (np.zeros(1000, "u1"),)), shape, name, False, False, False),
+        )
+
     far = 1 << 40
     return [
         Hostile("coo: a place out of range", lambda: coo((2, 2), [[0, 2], [0, 1]], [1, 2])),
@@ -323,6 +329,21 @@ def _layouts() -> list[Hostile]:
         Hostile(
             "meta: a shape that no memory holds",
             lambda: Made("torch.Tensor", ("meta", (1 << 39,) * 3, (0,) * 3, "float32", False)),
+        ),
+        *(
+            Hostile(f"Tensor: a storage and {what}", lambda args=args: of_storage(*args))
+            for what, args in {
+                "a larger shape": ((1001,), "uint8"),
+                "a wider dtype": ((1000,), "int64"),
+                "a shape that wraps": ((1 << 61, 1 << 61, 1000), "int64"),
+                "a negative shape": ((-10, -100), "uint8"),
+                "no shape": (None, "uint8"),
+                "a dtype that is none": ((1000,), "quint8"),
+            }.items()
+        ),
+        Hostile(
+            "Tensor: an array for a storage",
+            lambda: Made("torch.Tensor", ("of", np.zeros(1000, "u1"), (1000,), "uint8", False, False, False)),
         ),
         Hostile("Tensor: no elements of many axes", lambda: tensor(np.empty((0, 1 << 30, 1 << 20)))),
         Hostile(

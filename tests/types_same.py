@@ -287,8 +287,17 @@ def same_torch(sent: Any, got: Any, *, writeable: str = "") -> None:
 def same_state(sent: Any, got: Any) -> None:
     assert list(got) == list(sent)
     assert getattr(got, "_metadata", None) == getattr(sent, "_metadata", None)
+    assert _one_storage(got) == _one_storage(sent)
     for name in sent:
         same_torch(sent[name], got[name])
+
+
+def _one_storage(state: Any) -> list[list[str]]:
+    """List the names of those tensors that have one storage together."""
+    names: dict[int, list[str]] = {}
+    for name, tensor in state.items():
+        names.setdefault(tensor.untyped_storage()._cdata, []).append(name)
+    return sorted(names.values())
 
 
 def same_xarray(sent: Any, got: Any, *, writeable: str = "") -> None:

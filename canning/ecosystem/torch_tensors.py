@@ -9,13 +9,14 @@ of tensors: see `torch_layouts`.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import torch
 
-from ..buffers import foreign
+from ..buffers import aligned_copy, foreign
 from ..canner import Canner
 from ..errors import SerializationError
 from ..registry import Registry, default_registry
@@ -34,6 +35,18 @@ def _plain(tensor: Any) -> bool:
     )
 
 
+def _shared_storage(tensor: Any) -> Any:
+    """Give the storage that others look at, where a tensor covers all of it: it is to be one again."""
+    storage = tensor.untyped_storage()
+    whole = tensor.is_contiguous() and 0 < tensor.nbytes == storage.nbytes()
+    return storage if whole and _USERS(storage._cdata) > _OWN_USERS else None
+
+
+_USERS: Final[Callable[[int], int]] = getattr(torch._C, "_storage_Use_Count", lambda storage: 0)
+_OWN_USERS: Final = 2
+"""Users of a storage that one tensor has: it, and the object that Python sees."""
+
+
 def _device(tensor: Any) -> str:
     kind: str = tensor.device.type
     return kind
@@ -49,7 +62,9 @@ def _can_tensor(tensor: Any) -> Any:
         return NotImplemented
     if _plain(tensor):
         flags = (tensor.requires_grad, tensor.is_conj(), tensor.is_neg())
-        state: Any = (array_of(tensor), name_of(tensor.dtype), *flags)
+        memory = _shared_storage(tensor)
+        rest: Any = (array_of(tensor),) if memory is None else ("of", memory, tuple(tensor.shape))
+        state: Any = (*rest, name_of(tensor.dtype), *flags)
     else:
         state = can_layout(tensor)
     more = vars(tensor)
@@ -58,16 +73,25 @@ def _can_tensor(tensor: Any) -> Any:
 
 def _tensor(state: Any, *, check: bool = False) -> Any:
     if type(state) is tuple and state and type(state[0]) is str:
-        return _with(state, check) if state[0] == "with" else make_layout(state, check=check)
-    array, name, *flags = state
+        if state[0] == "with":
+            return _with(state, check)
+        if state[0] != "of":
+            return make_layout(state, check=check)
+        _, storage, shape, name, *flags = state
+    else:
+        storage, shape = None, ()
+        array, name, *flags = state
     grad, conj, neg = flags
-    need(type(array) is np.ndarray and type(name) is str, "a tensor that is none")
     need(all(type(flag) is bool for flag in flags), "a tensor that is none")
-    need(name in DTYPES, "a tensor of no dtype of torch's")
+    need(type(name) is str and name in DTYPES, "a tensor of no dtype of torch's")
     kind = DTYPES[name]
-    need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
     need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
-    tensor = tensor_over(array, kind)
+    if storage is None:
+        need(type(array) is np.ndarray, "a tensor that is none")
+        need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
+        tensor = tensor_over(array, kind)
+    else:
+        tensor = _over_storage(storage, shape, kind)
     if not (grad or conj or neg):
         return tensor
     tensor = torch._neg_view(tensor) if neg else tensor
@@ -75,6 +99,15 @@ def _tensor(state: Any, *, check: bool = False) -> Any:
         need(kind.is_complex, "the conjugate of real numbers")
         tensor = tensor.conj()
     return tensor.requires_grad_() if grad else tensor
+
+
+def _over_storage(storage: Any, shape: Any, kind: Any) -> Any:
+    """Make a tensor that covers a storage."""
+    lengths = type(shape) is tuple and all(type(n) is int and 0 < n < 1 << 62 for n in shape)
+    need(type(storage) is torch.UntypedStorage and lengths, "a tensor that is none")
+    need(math.prod(shape) * kind.itemsize == storage.nbytes(), "a tensor that does not fit its storage")
+    need(storage.data_ptr() % min(kind.itemsize, 8) == 0, "a tensor out of place")
+    return torch.empty(0, dtype=kind).set_(storage, 0, shape)
 
 
 def _with(state: Any, check: bool) -> Any:
@@ -117,6 +150,10 @@ def _parameter(state: Any, *, check: bool = False) -> Any:
 _checked_parameter: Final = functools.partial(_parameter, check=True)
 
 
+_WIDEST: Final = 16
+"""Bytes of the widest number of torch's."""
+
+
 def _can_storage(storage: Any) -> Any:
     if storage.device.type != "cpu":
         return NotImplemented
@@ -128,6 +165,8 @@ def _can_storage(storage: Any) -> Any:
 def _storage(state: Any) -> Any:
     (memory,) = parts(state, np.ndarray)
     need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something else than bytes")
+    if memory.ctypes.data % _WIDEST:
+        memory = np.frombuffer(aligned_copy(memory.data), np.uint8)
     return tensor_over(memory, torch.uint8).untyped_storage()
 
 
