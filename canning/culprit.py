@@ -48,9 +48,7 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
         return SerializationError(_too_deep(), "obj")
     search = _Search(serializer)
     try:
-        if _is_of_signal(error) or (
-            not isinstance(error, SerializationError) and search.attempt(obj) is None
-        ):
+        if is_of_signal(error) or (not isinstance(error, SerializationError) and search.attempt(obj) is None):
             return error
         culprit, path, reason = search.run(obj, error)
     except _Interrupted as interrupted:
@@ -66,7 +64,7 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
     return SerializationError(_say(culprit, reason, serializer.pickler), path)
 
 
-def _is_of_signal(error: Exception) -> bool:
+def is_of_signal(error: Exception) -> bool:
     """Tell whether a signal handler raised an error, as far as it is a function and installed still."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
@@ -138,7 +136,7 @@ class _Search:
         try:
             self.serializer._write(writer, part)
         except Exception as error:
-            if _is_of_signal(error):
+            if is_of_signal(error):
                 raise _Interrupted(error) from None
             return error
         return None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TransportTimeout,
         UndeliveredWarning,
     )
+    from .events import Stats, stats
     from .exiting import drain
     from .pool import Pool, PoolStats
     from .receiving import Receiver
@@ -47,6 +48,7 @@ _LATER: Final = {
         "errors",
     ),
     "drain": "exiting",
+    **dict.fromkeys(("Stats", "stats"), "events"),
     "fake_pair": "testing",
     "Receiver": "receiving",
     "Sender": "sending",
@@ -99,6 +101,7 @@ __all__ = [
     "SharedArena",
     "SharedMemory",
     "SharedMemoryError",
+    "Stats",
     "Tracker",
     "TransportError",
     "TransportTimeout",
@@ -110,5 +113,6 @@ __all__ = [
     "recv",
     "security",
     "send",
+    "stats",
     "testing",
 ]

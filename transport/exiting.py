@@ -26,6 +26,7 @@ import warnings
 from typing import Final
 
 from .errors import TransportTimeout, UndeliveredWarning
+from .events import note
 from .tracker import UNDER_WAY
 
 PATIENCE: Final = 10.0
@@ -126,12 +127,12 @@ def _at_exit() -> None:
         _ending.begun = True
         _keep_for_ever()
         if left := _left():
-            warnings.warn(
+            text = (
                 f"{_told(left)} not handed over when the interpreter ended, since nothing had moved for "
-                f"{PATIENCE:g} s: is the peer there? transport.drain() and Tracker.wait() wait longer",
-                UndeliveredWarning,
-                stacklevel=2,
+                f"{PATIENCE:g} s: is the peer there? transport.drain() and Tracker.wait() wait longer"
             )
+            note("undelivered", text, count=left[0])
+            warnings.warn(text, UndeliveredWarning, stacklevel=2)
 
 
 def _wait_while_moving() -> None:

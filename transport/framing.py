@@ -9,6 +9,7 @@ import numpy as np
 import zmq
 
 from canning import Serializer, default_serializer, split
+from canning.culprit import is_of_signal
 from canning.errors import AuthenticationError, CanningError, DeserializationError
 from canning.packing import FEW, LARGE, PART, Packed, join_small, split_large
 from canning.reading import read_verified
@@ -19,6 +20,7 @@ from canning.wire import MAGIC
 
 from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
+from .events import note
 from .exiting import may_share
 from .multipart import endpoint_of, stays_here
 from .parts import allocator, fill, join_parts
@@ -204,7 +206,7 @@ def take(received: list[Received], count: int, alias: bool = False) -> tuple[lis
     frames = own(received[count:] if count else received, alias)
     received.clear()  # so that a part is free when it has been joined
     if not frames:
-        raise MessageError(
+        raise _unfit(
             f"the message has {len(prefix)} frames, and prefix={count} leaves none for an object",
             frames,
             prefix,
@@ -226,7 +228,9 @@ def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -
 
 def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError) -> RefusedMessage:
     """Make the error for a message that nobody with the key meant for here and now."""
-    return RefusedMessage(f"the message ({_describe(frames)}) is refused: {error}", frames, prefix)
+    text = f"the message ({_describe(frames)}) is refused: {error}"
+    note("refused", text)
+    return RefusedMessage(text, frames, prefix)
 
 
 def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
@@ -269,7 +273,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     except Exception as error:
         raise _unreadable(frames, prefix, error) from error
     if rest:
-        raise MessageError(
+        raise _unfit(
             f"the message holds {_count(frames)} objects ({_describe(frames)}) and recv was to return one: "
             "pass many=True; its frames are in .frames of this error",
             frames,
@@ -279,7 +283,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
         return obj
     if not fill(how.into, obj):
         what = f"{obj.dtype} {obj.shape}" if isinstance(obj, np.ndarray) else type(obj).__name__
-        raise MessageError(
+        raise _unfit(
             f"into= is an array of {how.into.dtype} {how.into.shape}, and the message holds {what}; "
             "its frames are in .frames of this error",
             frames,
@@ -288,12 +292,26 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     return how.into
 
 
-def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> MessageError:
-    """Make the error for whatever a registered type's code raised; no message that was taken may be lost."""
+def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> Exception:
+    """Make the error for whatever a registered type's code raised; no message that was taken may be lost.
+
+    What a signal handler has raised meanwhile, as for a time-out, is given as it is.
+    """
+    root: BaseException | None = error
+    while root is not None:
+        if isinstance(root, Exception) and is_of_signal(root):
+            return root
+        root = root.__cause__
     detail = f": {error}" if isinstance(error, CanningError) else ""
     what = f"could not be read: {type(error).__name__}{detail}{_hint(frames, prefix)}"
-    what += "; its frames are in .frames of this error"
-    return MessageError(f"the message ({_describe(frames)}) {what}", frames, prefix)
+    return _unfit(
+        f"the message ({_describe(frames)}) {what}; its frames are in .frames of this error", frames, prefix
+    )
+
+
+def _unfit(text: str, frames: list[Frame], prefix: list[bytes]) -> MessageError:
+    note("unreadable", text)
+    return MessageError(text, frames, prefix)
 
 
 def _hint(frames: list[Frame], prefix: list[bytes]) -> str:

@@ -15,6 +15,7 @@ import zmq
 
 from .checks import NOBLOCK
 from .errors import MessageError
+from .events import note
 
 SNDMORE: Final = int(zmq.SNDMORE)
 INTERRUPTED: Final = b"\x93CANNED: the sender was interrupted"
@@ -64,7 +65,7 @@ def push(socket: SocketLike, parts: Sequence[Any], flags: int) -> None:
         socket.send(parts[0], flags)
         return
     while not _push_whole(socket, parts, flags):
-        pass
+        note("repeated", "a connection of %r was lost within a message, which is sent again", socket)
 
 
 def _push_whole(socket: SocketLike, parts: Sequence[Any], flags: int) -> bool:
@@ -131,13 +132,15 @@ def pull(socket: SocketLike, flags: int, most: int | None = None) -> list[zmq.Fr
                 frames.append(frame)
                 if len(frames) == most and frame.more:
                     frames.clear()
-                    raise MessageError(
+                    text = (
                         f"the message has {most + _drop(socket)} frames, and at most {most} are taken from "
-                        "strangers: none was kept; see canning.Limits",
-                        [],
+                        "strangers: none was kept; see canning.Limits"
                     )
+                    note("refused", text)
+                    raise MessageError(text, [])
             if len(frame) != len(INTERRUPTED) or not _is_cut(socket, frame):
                 return frames
+            note("cut", "a message to %r was passed over: its sender was interrupted", socket)
             if flags & NOBLOCK:  # let the caller look at the time: such messages may come without end
                 raise zmq.Again
     except (zmq.ZMQError, MessageError):

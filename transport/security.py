@@ -28,6 +28,7 @@ from zmq.utils.monitor import recv_monitor_message
 from canning.secret import InsecureKeyWarning, read_file, shown, write_secret
 
 from .errors import TransportError
+from .events import note
 
 __all__ = ["Certificate", "Guard", "connect", "load_certificate", "new_certificate", "serve"]
 
@@ -288,13 +289,17 @@ def _listen(events: zmq.Socket[bytes], handshake: _Handshake) -> None:
                 return
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 handshake.failure = ""
-            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                handshake.failure = (
+                continue
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                failure = (
                     f"the server refused this client (status {told['value']}): is its public key among "
                     "the clients that the server allows?"
                 )
             else:
-                handshake.failure = "the CURVE handshake failed: is server= the public key of that server?"
+                failure = "the CURVE handshake failed: is server= the public key of that server?"
+            if failure != handshake.failure:  # it may be tried again ten times a second
+                handshake.failure = failure
+                note("handshakes", failure)
 
 
 def _authenticator(context: zmq.Context[Any]) -> Any:
