@@ -54,7 +54,7 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
     except _Interrupted as interrupted:
         return interrupted.error
     except Exception as other:  # an object that cannot even be looked at
-        if _is_of_signal(other):
+        if is_of_signal(other):
             return other
         culprit, path, reason = obj, "obj", error
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
