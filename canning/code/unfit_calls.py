@@ -19,6 +19,8 @@ from ..vocabulary import CALLS
 from .classes import class_of
 
 LookUp = Callable[[str, str], Any]
+_OURS: Final = frozenset(("canning.reading", "canning.building", "canning.calls"))
+"""The modules that run the unpickler, and that it calls for others."""
 _MARK_IN: Final = {
     ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
     (CALLS, "empty_class"): 5,
@@ -56,7 +58,7 @@ def _was_in_a_call(error: BaseException) -> bool:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    return last is not None and last.tb_frame.f_globals.get("__package__") != "canning"
+    return last is not None and last.tb_frame.f_globals.get("__name__") not in _OURS
 
 
 def _misfit(called: Any, count: int) -> str | None:

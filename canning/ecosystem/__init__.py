@@ -283,7 +283,7 @@ def load_canner(name: str, error: Callable[[str], CanningError]) -> Canner:
     if library.package:
         _check_version(library, name, error)
     try:
-        knows: Any = importlib.import_module(f"{__name__}.{module}")
+        knows: Any = importlib.import_module(f"{__package__}.{module}")
     except ImportError as missing:
         raise error(f"canning cannot handle a {name} here: {missing}") from missing
     canner: Canner = next(canner for canner in knows.CANNERS if canner.name == name)
