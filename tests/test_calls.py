@@ -15,7 +15,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, calls, deserialize_object, serialize_object
-from canning.canned import CannedParts, open_canned
+from canning.canned import CannedMessage, CannedParts, open_canned, set_attributes
 from canning.files import frames_of
 from canning.following.pickle_machine import PickleMachine
 from canning.vocabulary import CALLS, PURPOSES
@@ -28,8 +28,8 @@ PUBLIC = [
     for name in canning.__all__
     if isinstance(found := getattr(canning, name), type) and not issubclass(found, BaseException)
 ]
-CLASSES = [*PUBLIC, *(cls for cls in calls.PARTS.values() if cls not in PUBLIC), canning.canned.CannedMessage]
-FUNCTIONS = [open_canned, canning.canned.set_attributes, canning.uncan, canning.can]
+CLASSES = [*PUBLIC, *(cls for cls in calls.PARTS.values() if cls not in PUBLIC), CannedMessage]
+FUNCTIONS = [open_canned, set_attributes, canning.uncan, canning.can]
 LARGE = np.arange(500.0)
 SERIALIZERS = {
     "auto": canning.Serializer(),

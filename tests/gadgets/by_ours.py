@@ -67,7 +67,10 @@ CANNED: Final = rows(
     does("canning.files, os.system", Call("canning.files:os.system", SHELL), FILE),
     does("canning.trust.allowed, sys.audit", Call("canning.trust.allowed:sys.audit", FIRED)),
     does("canning.code.making, builtins.eval", Call("canning.code.making:builtins.eval", CODE)),
-    does("canning.arrays, np.testing.runstring", Call("canning.arrays:np.testing.runstring", CODE, {})),
+    does(
+        "canning.arrays, np.testing.runstring",
+        Call("canning.arrays:np.testing.runstring", CODE, {}),
+    ),
     call("canning:deserialize_object", [INNER]),
     call("canning:dump", 1, "$MARK", fires=FILE),
     does(
