@@ -99,6 +99,11 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
     else:
         items = ()
     if len(items) > _FEW and type(next(iter(items))) in _QUICK:
-        items = islice(items, _FEW)
-    by_value = any(type(item) is FunctionType and is_local(item) for item in (obj, *items))
-    return Plan(by_value=True) if by_value or _PICKLE_BY_VALUE_MODULES else None
+        items = tuple(islice(items, _FEW))
+    if kind is FunctionType:
+        items = (obj,)
+    if FunctionType in map(type, items) and any(
+        type(each) is FunctionType and is_local(each) for each in items
+    ):
+        return Plan(by_value=True)
+    return Plan(by_value=True) if _PICKLE_BY_VALUE_MODULES else None

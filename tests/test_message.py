@@ -599,3 +599,35 @@ def test_open_files_are_not_sent(tmp_path: Path, mode: str, wrap: Any) -> None:
         path.write_text("content")
     with open(path, mode) as file, pytest.raises(SerializationError, match="open text file"):
         canning.serialize_object(wrap(file))
+
+
+def test_options_of_a_call_are_made_once_where_they_say_all(tmp_path: Any) -> None:
+    serializer = Serializer()
+    for options in ({"buffer_threshold": 2000}, {"trust": "data", "writable": True}, {"key": b"k" * 32}):
+        assert serializer.evolve(**options) is serializer.evolve(**options)
+    path = tmp_path / "key"
+    for options in (
+        {"key": str(path)},
+        {"codec": "lz4"},
+        {"allow": "tests.samples.Point"},
+        {"by_value": "local"},
+    ):
+        path.write_bytes(canning.new_key())
+        path.chmod(0o600)
+        assert serializer.evolve(**options) is not serializer.evolve(**options)
+    keys = []
+    for _ in range(2):
+        path.write_bytes(canning.new_key())
+        keys.append(serializer.evolve(key=str(path)).serialize_object(1))
+    assert keys[0] != keys[1]
+
+
+def test_options_that_are_equal_may_not_be_the_same() -> None:
+    serializer = Serializer()
+    assert serializer.evolve(buffer_threshold=1).buffer_threshold == 1
+    assert serializer.evolve(writable=True).writable
+    with pytest.raises(TypeError, match="a number of bytes"):
+        serializer.evolve(buffer_threshold=1.0)
+    for number in range(100):
+        assert serializer.evolve(buffer_threshold=number + 1).buffer_threshold == number + 1
+    assert len(serializer._evolved) < 20
