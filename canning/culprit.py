@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from .code.dataclass_source import is_made
-from .errors import SerializationError
+from .errors import SerializationError, text_of
 
 _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""
@@ -87,7 +87,7 @@ def _say(culprit: Any, reason: Exception, pickler: str) -> str:
     if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
         return text  # "cannot pickle '_thread.lock' object": says the type, and no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return f"cannot pickle {name!r} object ({type(reason).__name__} from its own pickling)"
+    return f"cannot pickle {name!r} object ({text_of(reason)} from its own pickling)"
 
 
 class _Interrupted(Exception):

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import dis
 from typing import Final
 
 SHOWN: Final = 120
 """Characters of a name that errors show."""
+
+
+def text_of(error: BaseException) -> str:
+    """Say what an error is, with its text where Python itself has written that: it names types, and no data.
+
+    >>> try:
+    ...     len(5)
+    ... except TypeError as error:
+    ...     text_of(error)
+    "TypeError: object of type 'int' has no len()"
+    """
+    name = type(error).__name__
+    by_python = type(error) in _OF_TYPES and not _was_raised_by_a_statement(error)
+    return f"{name}: {error}" if by_python else name
+
+
+_OF_TYPES: Final = frozenset((TypeError, NameError, UnboundLocalError, AttributeError))
+
+
+def _was_raised_by_a_statement(error: BaseException) -> bool:
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None or step.tb_lasti < 0:
+        return True
+    return step.tb_frame.f_code.co_code[step.tb_lasti] == _RAISE
+
+
+_RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 
 class CanningError(Exception):

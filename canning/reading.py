@@ -10,7 +10,7 @@ from .buffers import flat
 from .building import Buffers, Builder, read, read_plain
 from .canned import Namespace
 from .code.versions import check_versions, packages, say_whence
-from .errors import CanningError, DeserializationError
+from .errors import CanningError, DeserializationError, text_of
 from .lone import read_inline, read_lone
 from .receiving import Options, Read, decode_frames
 from .signing import verify
@@ -211,7 +211,7 @@ def _blamed(error: Exception) -> DeserializationError:
     if isinstance(error, RecursionError):
         return DeserializationError("the message is nested too deeply to be read")
     named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
-    what = f"{type(error).__name__}: {error}" if named else type(error).__name__
+    what = f"{type(error).__name__}: {error}" if named else text_of(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
     return DeserializationError(f"the message cannot be read: {what}")

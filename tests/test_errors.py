@@ -497,3 +497,45 @@ def test_an_alarm_while_the_culprit_is_looked_for() -> None:
     with pytest.raises(SerializationError, match=r"ValueError from its own") as caught:
         canning.serialize_object([1, Rings()])
     assert caught.value.path == "obj[1]"
+
+
+class Sayings:
+    """Fail in its own pickling, by Python or by a statement of its own."""
+
+    def __init__(self, out: Any = None, back: Any = None) -> None:
+        self.out, self.back = out, back
+
+    def __getstate__(self) -> Any:
+        if self.out is not None:
+            self.out()
+        return self.back
+
+    def __setstate__(self, back: Any) -> None:
+        back()
+
+
+def adds() -> None:
+    1 + "a"  # type: ignore[operator] # noqa: B018
+
+
+def names() -> None:
+    nowhere  # type: ignore[name-defined] # noqa: B018, F821
+
+
+def raises() -> None:
+    raise TypeError("secret")
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        (adds, r"TypeError: unsupported operand type\(s\) for \+: 'int' and 'str'"),
+        (names, "NameError: name 'nowhere' is not defined"),
+        (raises, "TypeError"),
+    ],
+)
+def test_what_python_says_is_told_and_what_others_say_is_not(fails: Any, said: str) -> None:
+    with pytest.raises(SerializationError, match=rf"\({said} from its own pickling\)$"):
+        serialize_object([Sayings(fails)])
+    with pytest.raises(DeserializationError, match=f"cannot be read: {said}$"):
+        deserialize_object(serialize_object([Sayings(None, fails)]))

@@ -12,7 +12,7 @@ import pytest
 
 import canning
 
-SCRIPTS = ("enums", "records", "classes", "states", "functions", "bodies")
+SCRIPTS = ("enums", "records", "classes", "states", "functions", "bodies", "raised")
 
 
 @pytest.mark.parametrize("by_value_as", ["code", "source"])

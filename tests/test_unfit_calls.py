@@ -65,7 +65,7 @@ ROWS = [
     ([Pair(1)], r"^obj\[0\]: .*Pair\(one\) cannot be called with 2 arguments, as the message asks$"),
     ([0, local()], r"^obj\[1\]: .*Local\(a, b\) cannot be called with 1 argument, as"),
     ([Fails()], "^the message cannot be read: TypeError$"),
-    ([Odd()], "^the message cannot be read: TypeError$"),
+    ([Odd()], r"^the message cannot be read: TypeError: Odd\(\) takes no arguments$"),
 ]
 
 

@@ -104,7 +104,9 @@ def _with_links(reduced: Any, links: dict[str, Any]) -> Any:
 @provides("exception")
 def make_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
     """Make an exception of what it was made of in C, and call nothing of its own."""
-    base: Any = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    base = cls
+    while base.__flags__ & _HEAP_TYPE:  # up to what decides how its memory is laid out
+        base = base.__base__
     made: BaseException = base.__new__(cls, *args)
     with contextlib.suppress(TypeError, ValueError):  # it was made of something else
         base.__init__(made, *args)

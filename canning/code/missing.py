@@ -73,11 +73,11 @@ def describe(module: str, name: str | None, reason: BaseException, path: str | N
         text += f"{type(reason).__name__}{f': {reason}' if known else ''}"
         return MissingModule(f"{text}; {_STUB}", module, name, path, distribution_of(module))
     text = f"{where}this message needs {dotted}, and the module {name_for_errors('', module)[1:]} "
-    if module == "__main__":
+    if module in ("__main__", "__mp_main__"):
         text += (
-            "is another script here: say where it is now by "
-            f"renames={{{dotted!r}: 'its.module.{name_for_errors('', name)[1:]}'}}, define it here, "
-            "or write it again with canning.dump, which sends along what a script defines"
+            "is another script here: define it here, or say where it is now by "
+            f"renames={{{dotted!r}: 'its.module.{name_for_errors('', name)[1:]}'}}; canning.dump sends "
+            "along what a script defines, though no object that is pickled by its name"
         )
     else:
         text += f"has none of that name here{_installed(module)}: say where it is now by "

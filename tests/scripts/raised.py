@@ -101,6 +101,14 @@ class Many(ExceptionGroup):
         return Many(errors)
 
 
+class Mixed(ValueError, OSError):
+    """Has the memory of its second base."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
 class Locked(Exception):
     def __init__(self) -> None:
         super().__init__("locked")
@@ -168,6 +176,7 @@ def main() -> None:
         Reduced(1, 2),
         Stateful([1]),
         Undecodable("abc"),
+        Mixed("both"),
         Many([ValueError(1), Coded("in a group")]),
         ValueError("plain", 1),
         OSError(13, "denied", "a", None, "b"),
