@@ -80,12 +80,20 @@ def _serialize_canned(
     a million messages.
     """
     data = x.data if type(x) is protocol.Serialize else x
-    if (serializers is None or "pickle" in serializers) and _is_ours(data):
+    if _is_allowed(serializers) and _is_ours(data):
         try:
             return _canned(data, context)
         except SerializationError:
             pass  # Dask may know how, and its error is the one that its users know
     return _serialize(x, serializers, on_error, context, **options)  # type: ignore[no-any-return]
+
+
+def _is_allowed(serializers: Any) -> bool:
+    """Tell whether "pickle" may be used, and that no family which somebody registered goes before it."""
+    if serializers is None:
+        return True
+    first = next((name for name in serializers if name != "dask"), None)
+    return first == "pickle"
 
 
 def _is_ours(data: Any) -> bool:

@@ -82,7 +82,7 @@ def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
     """
     length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
     if len(frames) == 1 and flags & (PLAIN | LIVE):
-        return [memoryview(frames[0])[:length]]
+        return [bytes(frames[0][:length]) if length < _LONG else memoryview(frames[0])[:length]]
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(Inband(frames, writable=writable, in_main=False), 5, buffer_callback=buffers.append)
     return [head, *(buffer.raw() for buffer in buffers)]
