@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from canning import DeserializationError
 from transport.engines import multiprocessing as adapter
 from transport.engines.multiprocessing import canned, install
 
@@ -313,3 +314,108 @@ def test_joblib() -> None:
         check=False,
     )
     assert done.stdout == "fine\n", done.stderr
+
+
+class Unreadable:
+    """Arrives nowhere: what builds it raises."""
+
+    def __init__(self) -> None:
+        self.array = np.ones(LARGE)
+
+    def __reduce__(self) -> Any:
+        return refuse, (self.array,)
+
+
+def refuse(array: Any) -> None:
+    raise LookupError("refused on arrival")
+
+
+def same(given: Any) -> Any:
+    return given
+
+
+def make_unreadable() -> Any:
+    return Unreadable()
+
+
+def filled(number: int) -> Any:
+    return np.full(LARGE, float(number))
+
+
+@pytest.mark.parametrize(("function", "arguments"), [(same, (Unreadable(),)), (make_unreadable, ())])
+def test_message_that_cannot_be_read_is_the_answer_of_its_call(function: Any, arguments: Any) -> None:
+    """Without an answer to that call its caller would wait forever, and all others with it."""
+    with canned(), FORK.Pool(1) as pool:
+        with pytest.raises(DeserializationError, match="LookupError"):
+            pool.apply_async(function, arguments).get(30)
+        assert pool.apply_async(filled, (3,)).get(30)[0] == 3
+
+
+def test_processes_that_end_after_each_task() -> None:
+    """A process that ends would take with it what nobody has read."""
+    with canned(), FORK.Pool(2, maxtasksperchild=1) as pool:
+        answers = pool.map_async(filled, range(20), chunksize=1).get(60)
+    assert [answer[0] for answer in answers] == list(range(20))
+
+
+def put_and_end(queue: Any) -> None:
+    queue.put(np.full(LARGE, 5.0))
+
+
+def test_process_that_ends_before_its_message_is_read() -> None:
+    with canned():
+        queue = FORK.Queue()
+        process = FORK.Process(target=put_and_end, args=(queue,))
+        process.start()
+        time.sleep(0.5)
+        assert queue.get(timeout=30)[0] == 5
+        process.join(30)
+    assert process.exitcode == 0
+    queue.close()
+    queue.join_thread()
+
+
+def leave_early(pool: Any) -> None:
+    for answer in pool.imap_unordered(filled, range(100)):
+        if answer[0] == 3:
+            break
+
+
+def terminate_soon(pool: Any) -> None:
+    for number in range(50):
+        pool.apply_async(same, (filled(number),))
+    pool.terminate()
+
+
+def take_one(pool: Any) -> None:
+    answers = [pool.apply_async(same, (filled(number),)) for number in range(50)]
+    assert answers[3].get(30)[0] == 3
+
+
+def interrupt_here(pool: Any) -> None:
+    take_one(pool)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("leave", [leave_early, terminate_soon, take_one, interrupt_here])
+def test_pool_that_is_left_with_calls_on_their_way(leave: Any) -> None:
+    before = used_here()
+    for _ in range(4):
+        outcome = None
+        try:
+            with canned(), FORK.Pool(2) as pool:
+                leave(pool)
+        except KeyboardInterrupt as error:
+            outcome = type(error)
+        assert outcome is (KeyboardInterrupt if leave is interrupt_here else None)
+        assert not multiprocessing.active_children()
+    del pool
+    gc.collect()
+    assert used_here() <= before
+
+
+def test_pool_of_threads() -> None:
+    from multiprocessing.pool import ThreadPool
+
+    with canned(), ThreadPool(2) as pool:
+        assert pool.map(filled, range(4))[3][0] == 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from canning import Codecs, Serializer, default_codecs
@@ -22,25 +22,41 @@ _LONG = 1024
 
 
 class Inband:
-    """Be pickled as what frames stand for; their memory is copied once, into the pickle."""
+    """Be pickled as what frames stand for; their memory is copied once, into the pickle.
 
-    def __init__(self, frames: Sequence[Any], *, writable: bool, in_main: bool) -> None:
+    Args:
+        frames: a message.
+        reader: what gives the object again, called with `options` and the frames.
+        options: a few plain values.
+    """
+
+    def __init__(self, frames: Sequence[Any], reader: Callable[..., Any], options: tuple[Any, ...]) -> None:
         self.frames = frames
-        self.options = writable, in_main
+        self.reader = reader
+        self.options = options
 
     def __reduce__(self) -> tuple[Any, ...]:
         head, *buffers = self.frames
         short = bytes(head) if len(head) < _LONG else pickle.PickleBuffer(head)
-        return read, (*self.options, short, *map(pickle.PickleBuffer, buffers))
+        return self.reader, (*self.options, short, *map(pickle.PickleBuffer, buffers))
 
 
-def write(file: Any, frames: list[Any], *, writable: bool = False, in_main: bool = False) -> bool:
+def write(
+    file: Any,
+    frames: list[Any],
+    *,
+    writable: bool = False,
+    in_main: bool = False,
+    reader: Callable[..., Any] | None = None,
+    options: tuple[Any, ...] = (),
+) -> bool:
     """Write frames as one pickle; `pickle.load` gives the object that they stand for.
 
     Tells whether functions or classes go by value.
 
     `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
-    reader's. `frames` are empty afterwards.
+    reader's. A `reader` takes the place of `read`, and gets `options` before those two. `frames` are empty
+    afterwards.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -51,7 +67,7 @@ def write(file: Any, frames: list[Any], *, writable: bool = False, in_main: bool
     """
     length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
     if len(frames) > 1 or not flags & (PLAIN if in_main else PLAIN | LIVE):
-        pickle.Pickler(file, 5).dump(Inband(frames, writable=writable, in_main=in_main))
+        pickle.Pickler(file, 5).dump(Inband(frames, reader or read, (*options, writable, in_main)))
     elif type(file) is io.BytesIO and not file.getbuffer().nbytes:
         file.__init__(frames[0])  # type: ignore[misc]  # takes the very object, which nobody else has then
         file.truncate(length)
@@ -62,10 +78,10 @@ def write(file: Any, frames: list[Any], *, writable: bool = False, in_main: bool
     return bool(flags & CODE)
 
 
-def dumps(frames: list[Any], *, writable: bool = False, in_main: bool = False) -> memoryview:
-    """Give what `write` writes; `frames` are empty afterwards."""
+def dumps(frames: list[Any], **options: Any) -> memoryview:
+    """Give what `write` writes, with its options; `frames` are empty afterwards."""
     file = io.BytesIO()
-    write(file, frames, writable=writable, in_main=in_main)
+    write(file, frames, **options)
     return file.getbuffer()
 
 
@@ -84,7 +100,7 @@ def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
     if len(frames) == 1 and flags & (PLAIN | LIVE):
         return [bytes(frames[0][:length]) if length < _LONG else memoryview(frames[0])[:length]]
     buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(Inband(frames, writable=writable, in_main=False), 5, buffer_callback=buffers.append)
+    head = pickle.dumps(Inband(frames, read, (writable, False)), 5, buffer_callback=buffers.append)
     return [head, *(buffer.raw() for buffer in buffers)]
 
 

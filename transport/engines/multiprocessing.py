@@ -17,16 +17,21 @@ Processes that are spawned begin without it, so that their results are pickled a
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.pool
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import _SafeQueue
 from contextlib import contextmanager
-from multiprocessing.pool import Pool
+from multiprocessing.pool import RUN, Pool
 from multiprocessing.queues import Queue
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.util import Finalize
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from canning import SerializationError, Serializer
 
@@ -47,12 +52,18 @@ check_layout(
         "multiprocessing.queues:SimpleQueue.put": ("dumps",),
         "multiprocessing.queues:Queue._start_thread": ("_feed", "_on_queue_feeder_error"),
         "multiprocessing.pool:Pool._handle_tasks": ("put", "taskqueue"),
-        "multiprocessing.pool:Pool.__init__": ("_handle_tasks",),
+        "multiprocessing.pool:Pool.__init__": ("_handle_tasks", "_terminate_pool"),
+        "multiprocessing.pool:Pool._terminate_pool": ("_help_stuff_finish", "pool", "task_handler"),
+        "multiprocessing.pool:Pool._help_stuff_finish": ("_rlock", "poll", "recv"),
+        "multiprocessing.pool:Pool._repopulate_pool_static": ("worker",),
+        "multiprocessing.pool:worker": ("put", "_reader", "MaybeEncodingError"),
         "concurrent.futures.process:_SafeQueue._on_queue_feeder_error": ("pending_work_items",),
     },
 )
 
 _LARGE: Final = 256 * 1024
+_EXIT: Final = 30.0
+"""Seconds for which a process that ends waits for the readers of what it sent."""
 _LEASE: Final = 3600.0
 """Seconds for which a message may wait to be read; then its memory is used for others."""
 
@@ -88,6 +99,7 @@ class _Side:
         self._table: dict[type, Callable[[Any], Any]] = {}
 
     def dumps(self, obj: Any) -> memoryview:
+        reader = _reader(obj)
         if self._pid != os.getpid() or self._table != ForkingPickler._extra_reducers:  # type: ignore[attr-defined]
             self._renew()
         try:
@@ -96,12 +108,17 @@ class _Side:
             frames, in_main = self._by_value.serialize_object(obj), True
         if _THREAD.unread is not None:
             _THREAD.unread.note(self._arena, frames)
-        return inband.dumps(frames, writable=self.writable, in_main=in_main)
+        options = {"writable": self.writable, "in_main": in_main}
+        if reader is None:
+            return inband.dumps(frames, **options)
+        return inband.dumps(frames, reader=reader, options=obj[:2], **options)
 
     def _renew(self) -> None:
         self._table = dict(ForkingPickler._extra_reducers)  # type: ignore[attr-defined]
         if self._pid != os.getpid():
             self._pid, self._arena = os.getpid(), _new_arena()
+            if self._arena is not None and multiprocessing.parent_process() is not None:
+                Finalize(None, _drain, (self._arena,), exitpriority=100)
         codec = None if self._arena is None else self._arena.to(1)
         options: dict[str, Any] = {"dispatch_table": self._table, "codec": codec}
         self._by_name = Serializer(pickler="pickle", **options)
@@ -124,46 +141,143 @@ def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> 
         raise pickle.PicklingError(str(error)) from error
 
 
+def _drain(arena: SharedArena) -> None:
+    """Let a process end when what it sent is open elsewhere: its memory ends with it.
+
+    Without canning a process that has put a large message into a pipe waits for its reader as well.
+    """
+    if not arena.closed and arena.is_ours:
+        arena.drain(_EXIT)
+
+
 class _Thread(threading.local):
-    """Keep what this thread sends to processes whose end it will see."""
+    """Keep what this thread is for.
+
+    Attributes:
+        unread: what it sends to processes whose end it will see.
+        reader: how the messages of a pool are read, where it sends such.
+    """
 
     unread: Unread | None = None
+    reader: Callable[..., Any] | None = None
 
 
 _THREAD: Final = _Thread()
 
 
-def _noting(stock: Callable[..., None], *arguments: Any) -> None:
-    """Run a thread that feeds the processes of a pool; when it ends they are done, or have ended too."""
+# -- pools: a message that cannot be read is an answer, since nobody else would give one ---------------
+
+
+def _reader(obj: Any) -> Callable[..., Any] | None:
+    """Tell how what this thread sends is read: tasks and results of a pool begin with job and number."""
+    return _THREAD.reader if type(obj) is tuple and len(obj) > 2 else None
+
+
+def read_task(job: Any, number: Any, *message: Any) -> Any:
+    """Read a task; one that cannot be read raises where it was to run."""
+    try:
+        return inband.read(*message)
+    except Exception as error:
+        return job, number, _raise, (error,), {}
+
+
+def read_result(job: Any, number: Any, *message: Any) -> Any:
+    """Read a result; one that cannot be read raises where somebody waits for it."""
+    try:
+        return inband.read(*message)
+    except Exception as error:
+        return job, number, (False, error)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+class _Results:
+    """Be the queue of results as the processes of a pool have it."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self._reader = queue._reader
+
+    def put(self, answer: Any) -> None:
+        _THREAD.reader = read_result
+        try:
+            self._queue.put(answer)
+        finally:
+            _THREAD.reader = None
+
+
+def _worker(inqueue: Any, outqueue: Any, *arguments: Any) -> None:
+    """Be ``multiprocessing.pool.worker``, the main function of a process of a pool."""
+    if hasattr(outqueue, "_reader"):  # a pool of threads has no pipe
+        outqueue = _Results(outqueue)
+    _STOCK_WORKER(inqueue, outqueue, *arguments)
+
+
+def _tasks(*arguments: Any) -> None:
+    """Be ``Pool._handle_tasks``.
+
+    When it ends because the pool is closed, all was answered. When the pool is terminated, processes may be
+    about to read what it sent, so that `_terminate` frees it when they are gone.
+    """
+    thread = threading.current_thread()
+    _THREAD.unread = unread = Unread()
+    _THREAD.reader = read_task
+    _UNREAD[thread] = unread
+    try:
+        _STOCK_TASKS(*arguments)
+    finally:
+        if thread._state == RUN:  # type: ignore[attr-defined]
+            unread.free()
+
+
+def _help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
+    """Be ``Pool._help_stuff_finish``, which empties a pipe, but do not unpickle what nobody wants."""
+    inqueue._rlock.acquire()
+    while task_handler.is_alive() and inqueue._reader.poll():
+        inqueue._reader.recv_bytes()
+        time.sleep(0)
+
+
+def _terminate(cls: type[Pool], *arguments: Any) -> None:
+    """Be ``Pool._terminate_pool``."""
+    _STOCK_TERMINATE(cls, *arguments)
+    processes, handler = arguments[3], arguments[6]
+    if handler in _UNREAD and all(process.exitcode is not None for process in processes):
+        _UNREAD.pop(handler).free()
+
+
+# -- executors -----------------------------------------------------------------------------------------
+
+
+def _feed(*arguments: Any) -> None:
+    """Be ``Queue._feed``; of other queues than an executor's nobody knows who may read them yet.
+
+    The thread that feeds an executor ends when its processes are done, or have ended too.
+    """
+    if not any(isinstance(getattr(each, "__self__", None), _SafeQueue) for each in arguments):
+        return _STOCK_FEED(*arguments)
     _THREAD.unread = unread = Unread()
     try:
-        stock(*arguments)
+        _STOCK_FEED(*arguments)
     finally:
         unread.free()
 
 
+_UNREAD: Final[WeakKeyDictionary[threading.Thread, Unread]] = WeakKeyDictionary()
+_STOCK_WORKER: Final = multiprocessing.pool.worker  # type: ignore[attr-defined]
 _STOCK_TASKS: Final = Pool._handle_tasks  # type: ignore[attr-defined]
+_STOCK_TERMINATE: Final = vars(Pool)["_terminate_pool"].__func__
 _STOCK_FEED: Final = Queue._feed  # type: ignore[attr-defined]
-
-
-def _tasks(*arguments: Any) -> None:
-    """Be ``Pool._handle_tasks``."""
-    _noting(_STOCK_TASKS, *arguments)
-
-
-def _feed(*arguments: Any) -> None:
-    """Be ``Queue._feed``; of other queues than an executor's nobody knows who may read them yet."""
-    if any(isinstance(getattr(each, "__self__", None), _SafeQueue) for each in arguments):
-        _noting(_STOCK_FEED, *arguments)
-    else:
-        _STOCK_FEED(*arguments)
-
-
 _SIDE: Final = _Side()
 _REPLACED: Final = Replaced(
     [
         (ForkingPickler, "dumps", classmethod(_dumps)),
+        (multiprocessing.pool, "worker", _worker),
         (Pool, "_handle_tasks", staticmethod(_tasks)),
+        (Pool, "_help_stuff_finish", staticmethod(_help_stuff_finish)),
+        (Pool, "_terminate_pool", classmethod(_terminate)),
         (Queue, "_feed", staticmethod(_feed)),
     ]
 )
