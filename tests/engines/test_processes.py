@@ -193,11 +193,12 @@ def test_what_a_pool_has_not_read_when_it_is_terminated_is_free(method: str) -> 
 def test_what_an_executor_has_not_read_when_it_breaks_is_free() -> None:
     before = used_here()
     with canned(), ProcessPoolExecutor(1, mp_context=FORK) as executor:
-        calls = [executor.submit(die, np.full(LARGE, float(n))) for n in range(3)]
+        given = [np.full(LARGE, float(n)) for n in range(3)]  # before: the first call may be quick to die
+        calls = [executor.submit(die, array) for array in given]
         for call in calls:
             with pytest.raises(BrokenProcessPool):
                 call.result(60)
-    del call, calls
+    del call, calls, given
     eventually_unused(before)
 
 

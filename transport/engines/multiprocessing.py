@@ -17,24 +17,24 @@ Processes that are spawned begin without it, so that their results are pickled a
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.pool
 import os
 import pickle
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import _SafeQueue
 from contextlib import contextmanager
 from multiprocessing.pool import RUN, Pool
 from multiprocessing.queues import Queue
 from multiprocessing.reduction import ForkingPickler
-from multiprocessing.util import Finalize
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from canning import SerializationError, Serializer
 
+from ..errors import TransportTimeout
 from ..shared import ArenaError, SharedArena
 from . import inband
 from .layout import check_layout
@@ -64,6 +64,7 @@ check_layout(
 _LARGE: Final = 256 * 1024
 _EXIT: Final = 30.0
 """Seconds for which a process that ends waits for the readers of what it sent."""
+_SOON: Final = 0.01
 _LEASE: Final = 3600.0
 """Seconds for which a message may wait to be read; then its memory is used for others."""
 
@@ -113,12 +114,20 @@ class _Side:
             return inband.dumps(frames, **options)
         return inband.dumps(frames, reader=reader, options=obj[:2], **options)
 
+    def drain(self) -> None:
+        """Wait in a child until its messages are open: it is about to end, and their memory with it.
+
+        Where its arena is older than its end, the arena sees to that. The thread that feeds a queue may make
+        it only then. Without canning a large message makes this thread wait in the same way.
+        """
+        if self._pid == os.getpid() and self._arena is not None and multiprocessing.parent_process():
+            with contextlib.suppress(ArenaError, TransportTimeout):
+                self._arena.drain(_EXIT)
+
     def _renew(self) -> None:
         self._table = dict(ForkingPickler._extra_reducers)  # type: ignore[attr-defined]
         if self._pid != os.getpid():
             self._pid, self._arena = os.getpid(), _new_arena()
-            if self._arena is not None and multiprocessing.parent_process() is not None:
-                Finalize(None, _drain, (self._arena,), exitpriority=100)
         codec = None if self._arena is None else self._arena.to(1)
         options: dict[str, Any] = {"dispatch_table": self._table, "codec": codec}
         self._by_name = Serializer(pickler="pickle", **options)
@@ -128,7 +137,9 @@ class _Side:
 def _new_arena() -> SharedArena | None:
     try:
         half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        return SharedArena(half, lease=_LEASE, threshold=_LARGE)
+        # The first process joins the others when it ends, and they may read until then.
+        linger = _EXIT if multiprocessing.parent_process() else 0.0
+        return SharedArena(half, lease=_LEASE, threshold=_LARGE, linger=linger)
     except ArenaError:  # this system has none
         return None
 
@@ -139,15 +150,6 @@ def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> 
         return _SIDE.dumps(obj)
     except SerializationError as error:
         raise pickle.PicklingError(str(error)) from error
-
-
-def _drain(arena: SharedArena) -> None:
-    """Let a process end when what it sent is open elsewhere: its memory ends with it.
-
-    Without canning a process that has put a large message into a pipe waits for its reader as well.
-    """
-    if not arena.closed and arena.is_ours:
-        arena.drain(_EXIT)
 
 
 class _Thread(threading.local):
@@ -233,11 +235,15 @@ def _tasks(*arguments: Any) -> None:
 
 
 def _help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
-    """Be ``Pool._help_stuff_finish``, which empties a pipe, but do not unpickle what nobody wants."""
+    """Be ``Pool._help_stuff_finish``: empty the pipe of tasks until the thread that fills it has ended.
+
+    What nobody wants is not unpickled. Processes are terminated after this, and one of them may have the lock
+    of the pipe of results then; so that thread, which needs the lock too, has to be done.
+    """
     inqueue._rlock.acquire()
-    while task_handler.is_alive() and inqueue._reader.poll():
-        inqueue._reader.recv_bytes()
-        time.sleep(0)
+    while task_handler.is_alive() and task_handler is not threading.current_thread():
+        if inqueue._reader.poll(_SOON):
+            inqueue._reader.recv_bytes()
 
 
 def _terminate(cls: type[Pool], *arguments: Any) -> None:
@@ -257,7 +263,10 @@ def _feed(*arguments: Any) -> None:
     The thread that feeds an executor ends when its processes are done, or have ended too.
     """
     if not any(isinstance(getattr(each, "__self__", None), _SafeQueue) for each in arguments):
-        return _STOCK_FEED(*arguments)
+        try:
+            return _STOCK_FEED(*arguments)
+        finally:
+            _SIDE.drain()
     _THREAD.unread = unread = Unread()
     try:
         _STOCK_FEED(*arguments)
