@@ -14,6 +14,7 @@ import mmap
 import pathlib
 import re
 import struct
+import types
 import uuid
 import warnings
 import zoneinfo
@@ -35,6 +36,7 @@ from .types_same import (
     polars_memory,
     same_arrow,
     same_bytes,
+    same_exception,
     same_file,
     same_format,
     same_mapping,
@@ -48,6 +50,7 @@ from .types_same import (
 
 PACKAGES: Final = {
     "": ("The standard library", ""),
+    "numpy": ("numpy", ""),
     "attr": ("attrs", ""),
     "pandas": ("pandas", "pandas_frames"),
     "pyarrow": ("pyarrow", "pyarrow_types"),
@@ -119,6 +122,12 @@ STANDARD: Final = (
         "ctypes.c_int and others", lambda: ctypes.c_int(4), same=same_bytes, remark="pointers cannot be sent"
     ),
     value(
+        "ctypes.c_int and others, in the other order of bytes",
+        lambda: (ctypes.c_double.__ctype_be__ * 500)(*range(500)),
+        same=same_bytes,
+        memory=buffer_memory,
+    ),
+    value(
         "ctypes.Structure, Union",
         sample,
         same=same_bytes,
@@ -165,6 +174,65 @@ STANDARD: Final = (
     ),
     value("named tuples", lambda: Pair(1, 2.0), allow=(Pair,), remark=ALLOWED),
     value("collections.OrderedDict", lambda: collections.OrderedDict(a=1)),
+    value(
+        "collections.defaultdict",
+        lambda: collections.defaultdict(list, a=[1]),
+        remark="of a builtin type such as `list` or `int`, or None; of any other function under `code` alone",
+    ),
+    value(
+        "types.SimpleNamespace",
+        lambda: types.SimpleNamespace(a=1, b=[2]),
+        remark="as data, names begin with no underscore",
+    ),
+    value(
+        "builtin exceptions",
+        lambda: FileNotFoundError(2, "No such file"),
+        same=same_exception,
+        remark="as data, with arguments and notes that are data; not SyntaxError, nor what is no `Exception`",
+    ),
+)
+
+
+# -- numpy -----------------------------------------------------------------------------------------------
+
+
+def numpy_array(name: str, make: Callable[[], Any], **more: Any) -> Row:
+    return Row(name, "numpy", make, assert_equal, more.pop("memory", lambda array: [array]), **more)
+
+
+def masked_matrix() -> Any:
+    return np.ma.array(np.arange(400).reshape(20, 20).view(np.matrix), mask=np.eye(20, dtype=bool))
+
+
+def numbers_with_fields() -> Any:
+    return np.arange(400, dtype=np.dtype((">u4", {"lo": (">u2", 2), "hi": (">u2", 0)})))
+
+
+NO_MEMORY_OF_ITS_OWN: Final = "objects go as a list, in the header"
+NUMPY: Final = (
+    numpy_array("arrays of numbers, times, text of fixed width", lambda: np.arange(400.0)),
+    numpy_array("arrays of structures", lambda: np.zeros(400, [("x", "f4"), ("y", "U3")])),
+    numpy_array("numbers, text and times with fields", numbers_with_fields),
+    numpy_array("dtypes with metadata", lambda: np.zeros(400, np.dtype("f8", metadata={"unit": "m"}))),
+    numpy_array("arrays of 32 and more axes", lambda: np.zeros((20, 20) + (1,) * 30)),
+    numpy_array(
+        "arrays of objects",
+        lambda: np.array(["a", None, 1.5], object),
+        memory=None,
+        remark=NO_MEMORY_OF_ITS_OWN + "; data where the objects are",
+    ),
+    numpy_array(
+        "arrays of structures with objects",
+        lambda: np.array([(1, None)], [("a", "i4"), ("b", "O")]),
+        memory=None,
+        data=False,
+        remark="field by field",
+    ),
+    numpy_array("masked arrays", lambda: np.ma.array(np.arange(400.0), mask=np.arange(400) % 2), memory=None),
+    numpy_array("masked matrices", masked_matrix, memory=None),
+    numpy_array("record arrays", lambda: np.rec.array(np.zeros(400, [("a", "f8")])), memory=None),
+    numpy_array("dtypes", lambda: np.dtype([("a", ">i4"), ("b", "O")]), memory=None),
+    numpy_array("scalars", lambda: np.str_("with a NUL at its end\0"), memory=None),
 )
 
 
@@ -250,6 +318,16 @@ PANDAS: Final = (
         remark="objects go as a list",
     ),
     pandas("DataFrame without rows, without columns", lambda pd: pd.DataFrame(index=range(5))),
+    pandas(
+        "DataFrame: labels of any kind that may be a key",
+        lambda pd: pd.DataFrame(
+            [[1, 2, 3]],
+            columns=pd.Index([pd.Interval(0, 1), dt.time(12), decimal.Decimal("1.5")], dtype=object),
+            index=pd.period_range("2024", periods=1, freq="M"),
+        ),
+    ),
+    pandas("DataFrame.dtypes", lambda pd: mixed_frame().dtypes),
+    pandas("Series: bytes of fixed width", lambda pd: pd.Series(np.array([b"ab"] * 400), dtype="S2")),
     pandas("DataFrame: labels twice", lambda pd: pd.DataFrame(np.zeros((2, 3)), columns=list("aab"))),
     pandas("Series", lambda pd: pd.Series(np.arange(400.0), name="s"), golden=True),
     pandas("Series whose labels are unique", lambda pd: unique_series()),
@@ -718,4 +796,4 @@ def _compressed(torch: Any, form: str) -> Any:
     return getattr(torch.eye(2000), f"to_sparse_{form}")(*blocks)
 
 
-ROWS: Final = (*STANDARD, *ATTRS, *PANDAS, *ARROW, *POLARS, *SPARSE, *MORE, *TORCH)
+ROWS: Final = (*STANDARD, *NUMPY, *ATTRS, *PANDAS, *ARROW, *POLARS, *SPARSE, *MORE, *TORCH)

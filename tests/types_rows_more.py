@@ -102,9 +102,17 @@ XARRAY: Final = (
     xarray("DataArray: levels of an index", xarray_levels, remark="its codes are read-only everywhere"),
     xarray("DataArray: coordinates without an index", lambda xr: xarray_set(xr).drop_indexes("x")["b"]),
     xarray("DataArray: categories", lambda xr: categories(xr), memory=None),
+    xarray("Dataset, its axes in another order", lambda xr: xarray_set(xr).transpose("x", "y")),
+    xarray("DataArray: a coordinate", lambda xr: xarray_set(xr)["t"]),
     xarray("Variable", lambda xr: xarray_set(xr)["a"].variable),
     xarray(
         "DataTree", lambda xr: xr.DataTree.from_dict({"/": xarray_set(xr), "/c": xarray_set(xr)}), memory=None
+    ),
+    xarray(
+        "DataTree: a branch",
+        lambda xr: xr.DataTree.from_dict({"/c": xarray_set(xr), "/c/d": xarray_set(xr)}, name="top")["c"],
+        memory=None,
+        remark="as xarray copies one: with coordinates that it has from above, without the rest of the tree",
     ),
     xarray(
         "Dataset of a file, lazily indexed",

@@ -216,6 +216,11 @@ def same_sparse(sent: Any, got: Any, *, writeable: str = "") -> None:
     assert (got.toarray() == sent.toarray()).all()
 
 
+def same_exception(sent: Any, got: Any, *, writeable: str = "") -> None:
+    assert type(got) is type(sent)
+    assert (got.args, vars(got)) == (sent.args, vars(sent))
+
+
 def same_bytes(sent: Any, got: Any, *, writeable: str = "") -> None:
     assert type(got) is type(sent)
     assert bytes(got) == bytes(sent)
