@@ -43,24 +43,26 @@ This page is made by `python -m tests.types --write docs/types.md` from the rows
 
 ## What `trust="data"` does not read
 
-Every row says whether it is read as data. Beyond the rows these are refused, by an error that names what the message
-asked for:
+Every row says whether it is read as data. Beyond the rows these are refused, by an error that names what
+the message asked for:
 
-* of Python: functions, classes and modules as values, instances of classes that `allow=` does not name, exceptions that
-  are not builtin, SyntaxError and what is no `Exception`, `re.Pattern`, `io.StringIO`, `random.Random`, `functools.partial`,
-  `ChainMap`, `UserDict` and the like, `time.struct_time`, a defaultdict of any other function than those of builtin types,
-  attributes of a SimpleNamespace that begin with an underscore;
-* of numpy: arrays of structures that hold objects, dtypes of packages other than `ml_dtypes`, subclasses of arrays other
-  than `matrix`, `recarray`, `memmap` and `MaskedArray`, random generators;
-* of pandas: frequencies by themselves (`pd.offsets.Day()`) and those that their name does not tell, sparse arrays of
-  objects, subclasses, extension arrays of other packages, and an index of business times (`"C"`, `"bh"`, `"cbh"`, `"REQ"`
-  and such, from some 300 to 5,000 times on, depending on the frequency) whose check would take longer than what arrived is
-  good for: set `index.freq = None` to send it;
+* of Python: functions, classes and modules as values, instances of classes that `allow=` does not name,
+  exceptions that are not builtin, SyntaxError and what is no `Exception`, `re.Pattern`, `io.StringIO`,
+  `random.Random`, `functools.partial`, `ChainMap`, `UserDict` and the like, `time.struct_time`, a
+  defaultdict of any other function than those of builtin types, attributes of a SimpleNamespace that begin
+  with an underscore;
+* of numpy: arrays of structures that hold objects, dtypes of packages other than `ml_dtypes`, subclasses of
+  arrays other than `matrix`, `recarray`, `memmap` and `MaskedArray`, random generators;
+* of pandas: frequencies by themselves (`pd.offsets.Day()`) and those that their name does not tell, sparse
+  arrays of objects, subclasses, extension arrays of other packages, and an index of business times (`"C"`,
+  `"bh"`, `"cbh"`, `"REQ"` and such, from some 300 to 5,000 times on, depending on the frequency) whose
+  check would take longer than what arrived is good for: set `index.freq = None` to send it;
 * of xarray: what is lazily indexed or in chunks of Dask, and indexes other than those of pandas;
-* keys of dicts, elements of sets and labels: hashable objects whose hash is not known to be harmless. Known are None,
-  bool, int, float, complex, str, bytes, dates and times of Python, numpy and pandas, Decimal, Fraction, UUID, paths, IP
-  addresses and networks, time zones of `zoneinfo`, Period, Interval, NaT, NA, range, numpy's scalars and dtypes, enums
-  and named tuples that are allowed, and tuples and frozensets of these.
+* keys of dicts, elements of sets and labels: hashable objects whose hash is not known to be harmless. Known
+  are None, bool, int, float, complex, str, bytes, dates and times of Python, numpy and pandas, Decimal,
+  Fraction, UUID, paths, IP addresses and networks, time zones of `zoneinfo`, Period, Interval, NaT, NA,
+  range, numpy's scalars and dtypes, enums and named tuples that are allowed, and tuples and frozensets of
+  these.
 
 ## Others that were tried
 
