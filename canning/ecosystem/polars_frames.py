@@ -19,6 +19,7 @@ from .checks import need, parts
 _COLUMN: Final = 2000
 _WORD: Final = 20
 """What a column and one of its words cost, in items of 50 ns."""
+_PANIC: Final = "PanicException"
 _CODES: Final = ("UInt8", "UInt16", "UInt32")
 _OWN: Final = b"_PL_"
 """How the metadata begins in which polars keeps the categories of a column."""
@@ -30,6 +31,15 @@ def _table_of(frame: Any) -> Any:
 
 
 def _can_frame(frame: Any) -> Any:
+    try:
+        return _state_of(frame)
+    except BaseException as error:  # a panic is no `Exception`; polars' own pickling may know better
+        if type(error).__name__ == _PANIC:
+            return NotImplemented
+        raise
+
+
+def _state_of(frame: Any) -> Any:
     listed = [at for at, kind in enumerate(frame.dtypes) if kind in _LISTED]
     if not _has_arrow():
         return NotImplemented
@@ -95,6 +105,7 @@ def _checked_frame(state: Any) -> Any:
 
     table, words, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
     need(len(lists) < 2, "columns that are none")
+    need(not any("\0" in name for name in table.column_names), "a name that polars cannot give to Arrow")
     charge(_COLUMN * (1 + table.num_columns))
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     need(_OWN not in schema.serialize().to_pybytes(), "categories within lists or structs")
@@ -112,6 +123,7 @@ def _checked_frame(state: Any) -> Any:
     need(lists[0], "columns that are none")
     *columns, names = lists[0]
     need(type(names) is list and all(type(name) is str for name in names), "columns without names")
+    need(not any("\0" in name for name in names), "a name that polars cannot give to Arrow")
     need(len(columns) + made.width == len(names), "columns that do not fit")
     for column in columns:
         at, kind, items = parts(column, int, str, list)
@@ -179,6 +191,7 @@ def _series(state: Any) -> Any:
 
 def _checked_series(state: Any) -> Any:
     need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "a series that is none")
+    need("\0" not in state[-1], "a name that polars cannot give to Arrow")
     frame = _checked_frame(state[:-1])
     need(frame.width == 1, "a series of several columns")
     return frame.to_series().rename(state[-1])
