@@ -877,6 +877,8 @@ def polars_rows() -> list[Hostile]:
         Hostile("Categories: of a type that codes are not", lambda: of(codes, {0: ("name", "", "Object")})),
         Hostile("Categories: without a name", lambda: of(codes, {0: ("", "", "UInt32")})),
         Hostile("Categories: a name with NUL", lambda: of(codes, {0: ("a\0;", "b\0", "UInt8")}), False),
+        Hostile("a name with NUL", lambda: of(pa.table({"a\0b": [1]}), {})),
+        Hostile("Series: a name with NUL", lambda: of(pa.table({"a": [1]}), {}, "a\0b", name="Series")),
         Hostile("columns of one name", lambda: of(pa.table([[1], [2]], ["a", "a"]), {})),
         Hostile(
             "no columns, and endless rows",

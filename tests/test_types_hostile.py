@@ -172,3 +172,26 @@ def test_states_that_are_made_up_by_hand(package: str) -> None:
     found = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines())
     assert done.returncode == 0, f"{done.stdout.splitlines()[-1:]}\n{done.stderr[-2000:]}"
     assert found == {name: "refused" if row.refused else "used" for name, row in rows_of(package).items()}
+
+
+def test_a_container_that_a_decoder_has_checked_cannot_grow() -> None:
+    registry = canning.default_registry.copy()
+    registry.register(Checked, can=lambda obj: [obj.items], uncan=lambda state: Checked(state[0]), data=True)
+    items: list[Any] = []
+    items.append(Checked(items))  # the list is filled after the object is made that looks at it
+    frames = canning.serialize_object(items, registry=registry)
+    with pytest.raises(canning.DeserializationError, match="grows after a decoder has checked it"):
+        canning.deserialize_object(frames, registry=registry, trust="data")
+
+
+class Checked:
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+
+def test_attributes_that_xarray_would_find_are_refused() -> None:
+    xr = pytest.importorskip("xarray")
+    for attrs in ({"__array_interface__": {"data": (1, False)}}, {"_repr_html_": "x"}, {"__x": 1}):
+        frames = canning.serialize_object(xr.DataArray(np.arange(3), attrs=attrs))
+        with pytest.raises(canning.DeserializationError, match="that protocols look for"):
+            DATA.deserialize_object(frames)

@@ -67,13 +67,13 @@ def own(array: Any, dtype: Any = None) -> Array:
     """Copy numbers that a check is to look at, dense and in the order of this machine.
 
     Whatever is checked is copied first: another object of the message, or who sent it, may be able to write
-    to the memory that arrived, and what was found to be right would not stay so.
+    to the memory that arrived, and what was found to be right would not stay so. The account has counted one
+    copy of all that a decoder is given.
 
     >>> numbers = np.arange(3)
     >>> own(numbers).flags.owndata
     True
     """
-    charge(array.nbytes)
     copied: Array = np.array(array, array.dtype.newbyteorder("=") if dtype is None else dtype, order="C")
     return copied
 
