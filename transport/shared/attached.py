@@ -44,7 +44,7 @@ from .memory import (
     unsupported,
 )
 from .private import WARM, Lender
-from .reclaiming import BlockRef, Ended, Reclaimer
+from .reclaiming import BOOKS, BlockRef, Ended, Reclaimer
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for an owner who is just looking at the block."""
@@ -152,26 +152,38 @@ class Attached(Reclaimer):
                 "the message came in a signal handler or a finalizer, which has interrupted the opening of "
                 "another one: receive it outside of that"
             )
-        with self._lock:
-            self._begin()
-            if self.fd < 0:
-                raise SharedMemoryError("the owner of this arena is gone, and it was closed here")
-            known = self._open.get(place.block)
-            ref = None if known is None else known.ended()
-            if ref is None:
-                ref = self._enter(place)
-            else:
-                self._check_block(place)
-                self._add(self.layout.record(place.block) + OPENED, 1)
-            self._changing = False
-            return ref
+        end = 0.0
+        while True:
+            with self._lock:
+                self._begin()
+                ref = self._try_to_pin(place)
+                self._changing = False
+            if ref is not None:
+                return ref
+            # The owner is just looking at the block.
+            end = end or time.monotonic() + _PATIENCE
+            if time.monotonic() > end:
+                self._refuse()
+            time.sleep(0.0005)
 
-    def _enter(self, place: Place) -> BlockRef:
-        """Pin a block that is not open here."""
+    def _try_to_pin(self, place: Place) -> BlockRef | None:
+        if self.fd < 0:
+            raise SharedMemoryError("the owner of this arena is gone, and it was closed here")
+        known = self._open.get(place.block)
+        ref = None if known is None else known.ended()
+        if ref is None:
+            return self._enter(place)
+        self._check_block(place)
+        self._add(self.layout.record(place.block) + OPENED, 1)
+        return ref
+
+    def _enter(self, place: Place) -> BlockRef | None:
+        """Pin a block that is not open here; None where it is locked."""
         number, byte = place.block, BLOCK_BYTES + place.block
         words, at = self.records, self.layout.record(number)
         ref = BlockRef(self, number)
-        self._lock_block(byte)
+        if not try_lock(self.fd, byte, exclusive=False):
+            return None
         try:
             start, nbytes = self._check_block(place)
             # Known before it is pinned: whatever comes in between, it will be unpinned.
@@ -186,14 +198,6 @@ class Attached(Reclaimer):
             unlock(self.fd, byte)
         insort(self._by_offset, (start, number))
         return ref
-
-    def _lock_block(self, byte: int) -> None:
-        end = 0.0
-        while not try_lock(self.fd, byte, exclusive=False):
-            end = end or time.monotonic() + _PATIENCE
-            if time.monotonic() > end:
-                self._refuse()
-            time.sleep(0.0005)
 
     def _check_block(self, place: Place) -> tuple[int, int]:
         """Give offset and length of a block, of which the owner may write anything at any time."""
@@ -221,7 +225,7 @@ class Attached(Reclaimer):
     def clear(self) -> None:
         """End the pins of what is open no more; where another call is in the books, that one does it."""
         while (self._returned or self._changing) and not self._inside and os.getpid() == self.pid:
-            with suppress(RuntimeError), self._if_free as free:
+            with suppress(RuntimeError), BOOKS.if_free as free:
                 if not free:
                     return
                 self._begin()

@@ -14,14 +14,14 @@ from __future__ import annotations
 import _thread
 import contextlib
 import os
-import threading
 from bisect import bisect_left
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from .memory import PAGE, SLOW, Mapping, forget_pages
+from .reclaiming import BOOKS
 
 WARM: Final = 512 * 1024 * 1024
 """Bytes at the low end of each arena that may stay mapped, and then count as memory of the reader too."""
@@ -59,16 +59,15 @@ class Lender:
         self._start = start
         self._warm = warm
         self._pid = os.getpid()
-        self._lock: Any = threading.RLock()
         self._common: Mapping | None = None
         self._lent: list[tuple[int, int]] = []
         self._cleared: deque[tuple[int, int]] = deque()
 
     def lend(self, fd: int, low: int, nbytes: int) -> Lent | Mapping:
         """Give private memory that shows the file's data, so many bytes from the page at `low` on."""
-        if self._lock._is_owned():  # a signal handler or a finalizer has interrupted us
+        if BOOKS.inside:  # a signal handler or a finalizer has interrupted us
             return self._map(fd, low, nbytes)
-        with self._lock:
+        with BOOKS.lock:
             while self._cleared:
                 with contextlib.suppress(ValueError):
                     self._lent.remove(self._cleared.popleft())

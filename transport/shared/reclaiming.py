@@ -8,8 +8,8 @@ collector happens to run. They may raise, and they may call what they have inter
   queue. There are no counts of arrays that could be wrong: what holds a block is alive or not.
 * one table is the truth, and changes in one step. All else is made from it. A change that an exception has
   cut leaves `_changing` set, and the next call makes the rest anew.
-* the lock is one that knows who has it. A call that comes while its own thread is in the books changes
-  nothing: it does without (`_inside`), or is put off until the next one.
+* there is one lock, which knows who has it. A call that comes while its own thread is in any books changes
+  nothing: it does without (`_inside`), or is put off until the next one. So nobody waits for itself.
 * the lock is only taken by ``with``, which CPython runs in one step for its own locks: no interrupt comes
   between taking it and the block that lets it go.
 """
@@ -17,13 +17,14 @@ collector happens to run. They may raise, and they may call what they have inter
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
+
+from canning.forking import add_lock
 
 
 class BlockRef:
@@ -57,13 +58,49 @@ class Ended(weakref.ref[BlockRef]):
         return ended
 
 
+def _if_free(lock: Any) -> Any:
+    """Make what takes a lock by ``with`` if it is free, and says so; else the block ends in `RuntimeError`.
+
+    Made of functions in C alone, so that no interrupt comes between taking the lock and the block.
+    """
+    methods = {"__enter__": partial(lock.acquire, False), "__exit__": lock.__exit__}
+    return type("IfFree", (), {name: staticmethod(method) for name, method in methods.items()})()
+
+
+class _Books:
+    """The lock of all such books of this process; a child that is forked gets another one.
+
+    With a lock for each, one thread could be in the books of an arena and another one in those of a consumer,
+    when both run finalizers that use the other's.
+    """
+
+    def __init__(self) -> None:
+        add_lock(self)
+
+    @property
+    def _lock(self) -> Any:
+        return self.lock
+
+    @_lock.setter
+    def _lock(self, lock: Any) -> None:
+        self.lock = lock
+        self.if_free = _if_free(lock)
+
+    @property
+    def inside(self) -> bool:
+        """Tell whether this very thread is in any books."""
+        inside: bool = self.lock._is_owned()
+        return inside
+
+
+BOOKS: Final = _Books()
+
+
 class Reclaimer(ABC):
-    """Be the base of such books: a lock, what has been returned to them, and what was put off."""
+    """Be the base of such books: what has been returned to them, and what was put off."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._lock: Any = threading.RLock()
-        self._if_free = _if_free(self._lock)
         self._returned: deque[Ended] = deque()
         self._later: deque[Callable[[], object]] = deque()
         self._changing = False
@@ -77,10 +114,12 @@ class Reclaimer(ABC):
         """Make all anew that is made from the truth, and let go of what a cut change has locked."""
 
     @property
+    def _lock(self) -> Any:
+        return BOOKS.lock
+
+    @property
     def _inside(self) -> bool:
-        """Tell whether this very thread is in the books."""
-        inside: bool = self._lock._is_owned()
-        return inside
+        return BOOKS.inside
 
     def _begin(self) -> None:
         """Begin to change the books, the lock held; who ends in order clears `_changing`."""
@@ -99,12 +138,3 @@ class Reclaimer(ABC):
             with self._lock:
                 self._begin()
                 self._changing = False
-
-
-def _if_free(lock: Any) -> Any:
-    """Make what takes a lock by ``with`` if it is free, and says so; else the block ends in `RuntimeError`.
-
-    Made of functions in C alone, so that no interrupt comes between taking the lock and the block.
-    """
-    methods = {"__enter__": partial(lock.acquire, False), "__exit__": lock.__exit__}
-    return type("IfFree", (), {name: staticmethod(method) for name, method in methods.items()})()
