@@ -1,0 +1,349 @@
+"""The law of strangers' messages: time, memory and what is left, in proportion to what arrived."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import gc
+import struct
+import subprocess
+import sys
+import tracemalloc
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import canning
+import transport
+from canning import DeserializationError, Limits, Serializer
+from canning.encoded import CODECS
+from canning.trust.work import Work, charge
+from canning.wire import BYTES, extension, pack
+
+from .fuzz.law import allowed, search
+from .test_work import STORED, bytes_, get, message, name, number, text
+
+DATA = Serializer(trust="data")
+
+
+def whole(size: int) -> bytes:
+    return b"\x8b" + struct.pack("<i", size) + b"\x55" * (size - 1) + b"\x35"
+
+
+def calls(called: bytes, args: bytes, count: int, *frames: bytes) -> list[bytes]:
+    """Call something with the same arguments again and again, at 5 bytes a call."""
+    return message(called + STORED + args + STORED + b"](" + b"h\0h\1R" * count + b"e.", *frames)
+
+
+def array(shape: bytes, dtype: str, layout: bytes) -> list[bytes]:
+    return message(name("canning.calls", "array") + b"(K\0" + shape + text(dtype) + layout + b"tR.", b"")
+
+
+LONG = 300_000
+TIME = {
+    "fractions": calls(name("fractions", "Fraction"), whole(1785) + whole(1784) + b"\x86", 5000),
+    "fractions of text": calls(
+        name("fractions", "Fraction"), text("7" * 4299 + "/" + "3" * 4299) + b"\x85", 5000
+    ),
+    "numbers of text": calls(name("decimal", "Decimal"), text("7" * 4299) + b"\x85", 50_000),
+    "networks": calls(name("ipaddress", "IPv6Network"), text("1:2::/112") + b"\x85", 50_000),
+    "equal text as keys": message(
+        text("x" * LONG) + STORED + text("x" * LONG) + STORED + b"}h\0Ns" + b"h\1Ns" * 50_000 + b"."
+    ),
+    "equal bytes in a set": message(
+        bytes_(bytes(LONG))
+        + STORED
+        + bytes_(bytes(LONG))
+        + STORED
+        + b"\x8f(h\0\x90"
+        + b"(h\1\x90" * 50_000
+        + b"."
+    ),
+    "equal tuples as keys": message(
+        text("x" * LONG)
+        + b"\x85"
+        + STORED
+        + text("x" * LONG)
+        + b"\x85"
+        + STORED
+        + b"]("
+        + b"}h\0Nsh\1Ns" * 50_000
+        + b"e."
+    ),
+    "equal paths as keys": message(
+        name("pathlib", "PurePosixPath")
+        + STORED
+        + (get(0) + text("x/" * 50_000) + b"\x85R" + STORED) * 2
+        + b"]("
+        + b"}h\1Nsh\2Ns" * 50_000
+        + b"e."
+    ),
+    "fractions as keys": message(
+        name("fractions", "Fraction")
+        + whole(1700)
+        + whole(1699)
+        + b"\x86R"
+        + STORED
+        + b"]("
+        + b"}h\0Ns" * 60_000
+        + b"e."
+    ),
+    "messages within": calls(
+        name("canning.calls", "message"), bytes_(message(b"](" + b"N" * 90_000 + b"e.")[0]) + b"\x85", 5000
+    ),
+}
+MEMORY = {
+    "empty sets": message(b"](" + b"\x8f" * 150_000 + b"e."),
+    "empty frozensets": message(b"](" + b"(\x91" * 150_000 + b"e."),
+    "deques": message(name("collections", "deque") + STORED + b"](" + b"h\0)R" * 40_000 + b"e."),
+    "counters": calls(
+        name("collections", "Counter"),
+        b"}(" + b"".join(b"M" + struct.pack("<H", at) + b"N" for at in range(1000)) + b"u\x85",
+        1000,
+    ),
+    "tuples in tuples": message(b"](" + (b"N" + b"\x85" * 399) * 250 + b"e."),
+    "paths": calls(name("pathlib", "PurePosixPath"), text("x/" * 500) + b"\x85", 5000),
+    "copies of bytes": calls(name("canning.calls", "raw"), b"K\0\x88\x86", 30, bytes(3_000_000)),
+    "formats of Struct": calls(
+        name("canning.calls", "registered"),
+        b"(" + text("struct.Struct") + text("ih" * 4000) + b"\x85Nt",
+        5000,
+    ),
+    "elements of no bytes": array(number(1 << 40) + b"K\2\x86", "|V0", b"K\0K\0K\0\x86\x86"),
+    "elements of no bytes, in order": array(number(1 << 40) + b"\x85", "|V0", b"N"),
+    "rows of no elements": array(number(1 << 40) + b"K\0\x86", "|u1", b"N"),
+    "columns of no elements": array(b"K\0" + number(1 << 40) + b"\x86", "|u1", b"N"),
+    "an axis without steps": message(
+        name("canning.calls", "array")
+        + b"(K\0"
+        + number(1 << 33)
+        + b"\x85"
+        + text("|u1")
+        + b"K\0K\0\x85\x86tR.",
+        bytes(8),
+    ),
+}
+
+
+@pytest.mark.parametrize("frames", TIME.values(), ids=TIME.keys())
+@pytest.mark.timeout(60)
+def test_what_takes_long_is_refused_by_the_account(frames: list[bytes]) -> None:
+    with pytest.raises(DeserializationError, match=r"than what arrived is good for|time and again"):
+        DATA.deserialize_object(frames)
+
+
+@pytest.mark.parametrize("frames", MEMORY.values(), ids=MEMORY.keys())
+@pytest.mark.timeout(60)
+def test_what_takes_much_memory_is_refused_before_it_does(frames: list[bytes]) -> None:
+    DATA.deserialize_object(canning.serialize_object([1]))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DeserializationError, match="than what arrived is good for"):
+            DATA.deserialize_object(frames)
+        peak = tracemalloc.get_traced_memory()[1]
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert peak < allowed(frames)[1]
+    assert left < 300_000
+
+
+def test_a_search_for_the_worst_message_finds_none_beyond_the_law() -> None:
+    worst = search(seed=3, seconds=10, rounds=20, timed=False)
+    for key, (value, candidate) in worst.items():
+        if not key.endswith(" time"):
+            assert value < 1, (key, candidate)
+
+
+ORDINARY = {
+    "small dicts": [{"id": at, "name": f"n{at}"} for at in range(20_000)],
+    "sets of numbers": [{at, at + 1} for at in range(20_000)],
+    "one large set": set(range(200_000)),
+    "one large frozenset": frozenset(range(200_000)),
+    "tuples as keys": {(at, str(at)): None for at in range(30_000)},
+    "long keys": {f"{at}" * 3000: None for at in range(200)},
+    "deques": [collections.deque(range(10)) for _ in range(20_000)],
+    "small arrays": [np.arange(3.0) for _ in range(10_000)],
+    "read-only arrays in Fortran order": [np.asfortranarray(np.ones((40, 50))) for _ in range(500)],
+}
+
+
+@pytest.mark.parametrize("obj", ORDINARY.values(), ids=ORDINARY.keys())
+def test_what_is_ordinary_is_within_the_account(obj: Any) -> None:
+    got, _ = DATA.deserialize_object(canning.serialize_object(obj))
+    assert len(got) == len(obj)
+
+
+# -- one account -----------------------------------------------------------------------------------------
+
+
+def test_all_objects_of_a_message_have_one_account() -> None:
+    one = message(name("collections", "deque") + STORED + b"](" + b"h\0)R" * 10_000 + b"e.")
+    assert len(DATA.deserialize_object(one)[0]) == 10_000
+    here, there = transport.fake_pair()
+    here.send_multipart(one * 20)
+    with pytest.raises(transport.MessageError, match="more memory"):
+        transport.recv(there, many=True, timeout=10)
+
+
+def test_a_decoder_counts_what_it_does_on_the_account_of_its_message() -> None:
+    registry = canning.Registry()
+    registry.register(complex, can=lambda z: (z.real,), uncan=lambda state: charge(10**9), data=True)
+    frames = Serializer(registry=registry).serialize_object([1j])
+    with pytest.raises(DeserializationError, match="than what arrived is good for"):
+        Serializer(registry=registry, trust="data").deserialize_object(frames)
+    charge(10**9)
+
+
+def test_frames_that_are_decoded_are_copied_no_more_often_than_others() -> None:
+    size = 20_000_000
+    head, frame = canning.serialize_object(np.zeros(size, np.uint8), codec="zstd")
+    content = canning.wire.parse(head).extensions[CODECS]  # type: ignore[union-attr]
+    body = b"\x80\x05" + name("canning.calls", "raw") + STORED + b"K\0\x88\x86" + STORED + b"]("
+    again = [
+        pack(
+            body + b"h\0h\1R" * 5 + b"e.", len(body) + 27, [len(frame)], extensions=extension(CODECS, content)
+        ),
+        frame,
+    ]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DeserializationError, match="more memory"):
+            DATA.deserialize_object(again)
+        assert tracemalloc.get_traced_memory()[1] < (16 << 20) + 3 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_frame_that_many_buffers_name_is_joined_once() -> None:
+    frame = bytes(100_000)
+    table = [(1, 1, 0, len(frame))] * 1000
+    named = extension(BYTES, struct.pack("<1000I", *range(1000)))
+    joined: list[int] = []
+    from transport.parts import join_parts
+
+    join_parts([pack(b"\x80\x05N.", 4, [len(frame)], table, extensions=named), frame], joined=joined.append)
+    assert sum(joined) == len(frame)
+
+
+def test_the_account_says_what_there_is_too_little_of() -> None:
+    work = Work(Limits())
+    work.enter(100, 100, 100, 0)
+    with pytest.raises(DeserializationError, match="more time"):
+        work.spend(1 << 40, 0)
+
+
+# -- codecs ----------------------------------------------------------------------------------------------
+
+READ = """
+import sys, canning
+reader = canning.Serializer(trust="data")
+before = set(sys.modules)
+reader.deserialize_object(canning.serialize_object([1]))
+known = set(sys.modules)
+blob = sys.stdin.buffer.read()
+try:
+    print(len(canning.loads(blob, trust="data")))
+except canning.DeserializationError as error:
+    print(error)
+print(sorted(name for name in set(sys.modules) - known if not name.startswith("canning.")))
+print(canning.scan(blob))
+print("blosc2" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "blosc2"])
+def test_nothing_is_imported_for_a_message(codec: str) -> None:
+    pytest.importorskip({"zstd": "zstandard"}.get(codec, codec))
+    blob = canning.dumps(np.arange(50_000), codec=codec)
+    done = subprocess.run([sys.executable, "-c", READ], input=blob, capture_output=True, check=True)
+    said, modules, verdict, imported = done.stdout.decode().strip().split("\n")
+    assert modules == "[]"
+    assert imported == "False"
+    if codec == "blosc2":
+        assert "codec='lz4' or 'zstd'" in said
+        assert "clean" not in verdict
+    else:
+        assert said == "50000"
+
+
+# -- classes ---------------------------------------------------------------------------------------------
+
+
+class Link(NamedTuple):
+    next: Any
+
+
+class Walks(NamedTuple):
+    a: int
+
+    def __iter__(self) -> Any:
+        raise AssertionError
+
+
+class Counted(NamedTuple):
+    a: int
+
+    def __len__(self) -> int:
+        raise AssertionError
+
+
+@dataclasses.dataclass
+class Ends:
+    a: int
+
+    def __del__(self) -> None:
+        pass
+
+
+@dataclasses.dataclass
+class Looks:
+    a: int
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, name)
+
+
+@dataclasses.dataclass
+class Chain:
+    next: Any
+
+
+class Odd(enum.Enum):
+    TUPLE = (1, (2, 3))
+    LIST = [1, 2]  # noqa: RUF012
+
+
+@pytest.mark.parametrize("cls", [Walks, Counted, Ends, Looks])
+def test_classes_that_would_run_by_themselves_are_not_allowed(cls: type) -> None:
+    with pytest.raises(TypeError, match="run nothing by themselves"):
+        Serializer(allow={cls})
+
+
+@pytest.mark.parametrize("cls", [Link, Chain])
+def test_instances_of_allowed_classes_count_as_depth(cls: type) -> None:
+    reader = Serializer(trust="data", allow={cls})
+    obj: Any = None
+    for _ in range(150):
+        obj = cls(obj)
+    assert reader.deserialize_object(canning.serialize_object(obj))[0] == obj
+    made = name(cls.__module__, cls.__name__) + STORED
+    one = b"N" + STORED
+    if cls is Link:
+        steps = b"".join(get(0) + get(level) + b"\x85\x81" + STORED for level in range(1, 5000))
+    else:
+        steps = b"".join(
+            get(0) + b")\x81}" + text("next") + get(level) + b"sb" + STORED for level in range(1, 5000)
+        )
+    body = made + one + steps + get(4000) + b"."
+    with pytest.raises(DeserializationError, match="depth"):
+        reader.deserialize_object(message(body))
+
+
+def test_members_are_found_by_values_that_call_nothing() -> None:
+    reader = Serializer(trust="data", allow={Odd})
+    assert reader.deserialize_object(canning.serialize_object(list(Odd)))[0] == list(Odd)
