@@ -31,6 +31,20 @@ def opened(kind=zmq.PUSH):
 
 """
 
+
+def spawned(address: str, nbytes: int) -> None:
+    """Send as `BEGIN` does, in a child that is not forked."""
+    import numpy as np
+    import zmq
+
+    import transport
+
+    socket = zmq.Context.instance().socket(zmq.PUSH)
+    socket.connect(address)
+    for number in range(COUNT):
+        transport.send(socket, (number, np.arange(nbytes, dtype="u1") + np.uint8(number)))
+
+
 AT_MODULE_LEVEL: Final = "context, socket = opened(); send(socket)\n"
 
 
@@ -132,6 +146,14 @@ last = Last()
 import multiprocessing
 def work(): kept = opened(); send(kept[1])
 p = multiprocessing.get_context("fork").Process(target=work); p.start(); p.join()
+sys.exit(p.exitcode)
+"""
+    ),
+    "a spawned child of multiprocessing": Way(
+        """
+import multiprocessing
+from tests.transport.exits import spawned
+p = multiprocessing.get_context("spawn").Process(target=spawned, args=(address, nbytes)); p.start(); p.join()
 sys.exit(p.exitcode)
 """
     ),

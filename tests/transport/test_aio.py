@@ -14,6 +14,7 @@ import zmq.asyncio
 import transport
 from tests.transport.helpers import LARGE, SCHEMES, Endpoint
 from transport import aio
+from transport.tracker import Tracker
 
 
 @asynccontextmanager
@@ -360,3 +361,26 @@ def test_memory_freed_after_the_loop_has_ended(endpoint: Endpoint) -> None:
     held: list[Any] = []
     run(test())
     trackers[0].wait(timeout=10)
+
+
+def test_waits_that_are_over_leave_nothing_behind() -> None:
+    async def main() -> None:
+        view: Any = memoryview(b"memory")
+        tracker = Tracker([view])
+        for seconds in (0, 0.001):
+            for _ in range(20):
+                with pytest.raises(transport.TransportTimeout):
+                    await aio.wait(tracker, timeout=seconds)
+        waiting = [asyncio.create_task(aio.wait(tracker)) for _ in range(5)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert tracker._outstanding is not None
+        assert tracker._outstanding.listeners == []
+        waiting = [asyncio.create_task(aio.wait(tracker)) for _ in range(5)]
+        await asyncio.sleep(0)
+        view = None
+        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+    asyncio.run(main())

@@ -32,3 +32,23 @@ def test_names() -> None:
     assert transport.aio is importlib.import_module("transport.aio")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         transport.nothing  # type: ignore[attr-defined] # noqa: B018 - looking is what is tried
+
+
+def test_modules_are_found_as_attributes() -> None:
+    script = """
+import sys, transport
+print([callable(found) for found in (transport.security.serve, transport.testing.fake_pair)])
+for name in ("dask", "ipyparallel", "joblib", "jupyter", "multiprocessing"):
+    assert name in dir(transport.engines) and f"transport.engines.{name}" not in sys.modules
+print(transport.engines.multiprocessing.__name__)
+try:
+    transport.engines.nothing
+except AttributeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "[True, True]",
+        "transport.engines.multiprocessing",
+        "module 'transport.engines' has no attribute 'nothing'",
+    ]
