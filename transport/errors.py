@@ -60,11 +60,13 @@ class UndeliveredWarning(RuntimeWarning):
 
 
 def cause_of(error: CanningError) -> BaseException | None:
-    """Give what an error comes of, where that is none of canning's own, whose text the error has.
+    """Give what an error comes of, shortened: of canning's own errors the text says all.
 
-    With it, and without their tracebacks, a traceback ends in the call that the user has made.
+    Without their tracebacks, and that of the error itself, what is printed ends in the call that the user
+    has made. What a user's own code has raised keeps its traceback.
     """
     cause = error.__cause__
     while isinstance(cause, CanningError):
+        cause.__traceback__ = None
         cause = cause.__cause__
-    return cause
+    return error.__cause__

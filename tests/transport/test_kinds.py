@@ -11,6 +11,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+import canning
 import transport
 from tests.transport.helpers import Connect, Open
 from transport import aio, kinds
@@ -138,3 +139,13 @@ def test_a_traceback_ends_in_the_callers_line(connect: Connect) -> None:
         with pytest.raises(transport.errors.CanningError) as caught:
             call()
         assert len(caught.traceback) == 3, "the test, its lambda, and the call that it has made"
+
+
+def test_what_an_error_comes_of_can_be_asked(connect: Connect) -> None:
+    here, there = connect()
+    here.send(b"not a message")
+    with pytest.raises(transport.MessageError) as caught:
+        transport.recv(there, timeout=10)
+    cause = caught.value.__cause__
+    assert type(cause) is canning.DeserializationError
+    assert cause.__traceback__ is None
