@@ -53,7 +53,8 @@ def _checked_as(cls: Any) -> Callable[[Any], Any]:
         need(array.dtype.kind in "fc", "a quantity of something else than numbers")
         wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None
         need(not more, "a quantity that knows more than its unit")
-        made = cls(array, _unit(text), copy=False, **({} if wrap is None else {"wrap_angle": wrap}))
+        unit = _unit.__wrapped__(text)  # nothing stays of a stranger's message
+        made = cls(array, unit, copy=False, **({} if wrap is None else {"wrap_angle": wrap}))
         need(type(made) is cls, "a quantity of another class")
         return made
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ..canner import Canner
+from ..trust.work import charge
 from .checks import need, parts
 
 _LARGE: Final = 64 * 1024
@@ -27,6 +28,7 @@ def _can(array: Any) -> Any:
 def _uncan(state: Any) -> Any:
     array, weak = parts(state, np.ndarray, bool)
     need(not array.dtype.hasobject, "an array of objects")
+    charge(6000, 3000)  # whatever its size
     made: Any = jax.device_put(array) if array.nbytes >= _LARGE else jax.numpy.asarray(array)
     if weak:
         made.aval = made.aval.update(weak_type=True)  # as jax unpickles one

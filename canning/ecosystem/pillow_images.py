@@ -111,8 +111,24 @@ def _checked(state: Any) -> Any:
         need(raw == found and type(memory) is np.ndarray, "an image in memory of another mode")
         need(memory.flags.c_contiguous and nbytes == size[0] * size[1] * width, "too few pixels")
     else:
-        need(type(memory) is bytes and size[0] * size[1] <= 8 * nbytes, "too few pixels")
+        need(type(memory) is bytes and _rows_fit(mode, size, nbytes), "too few pixels")
     return _image(state)
+
+
+_BYTES: Final = {
+    **dict.fromkeys(("L", "P"), 1),
+    **dict.fromkeys(("LA", "La", "PA", "I;16", "I;16L", "I;16B", "I;16N"), 2),
+    **dict.fromkeys(("RGB", "YCbCr", "LAB", "HSV"), 3),
+    **dict.fromkeys(("RGBA", "RGBa", "RGBX", "CMYK", "I", "F"), 4),
+}
+"""By mode, bytes of a pixel where an image goes as bytes; of mode 1 eight stand in one."""
+
+
+def _rows_fit(mode: str, size: Any, nbytes: int) -> bool:
+    """Tell whether bytes are as many as the pixels of a mode take, before there is room for these."""
+    if mode == "1":
+        return bool((size[0] + 7) // 8 * size[1] == nbytes)
+    return mode in _BYTES and bool(size[0] * size[1] * _BYTES[mode] == nbytes)
 
 
 def _can_file(image: Any) -> Any:

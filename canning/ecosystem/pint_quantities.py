@@ -14,6 +14,7 @@ import numpy as np
 import pint
 
 from ..canner import Canner
+from ..trust.work import is_counted
 from .checks import need, parts
 
 _pint: Any = pint  # whose types leave out what this calls
@@ -28,7 +29,8 @@ def _container(units: Any) -> Any:
     need(type(units) is tuple and len(units) < 100, "units that are none")
     for unit in units:
         parts(unit, str, (int, float, decimal.Decimal, fractions.Fraction))
-    return _known(_pint.application_registry.get(), units)
+    known = _known.__wrapped__ if is_counted() else _known  # nothing stays of a stranger's message
+    return known(_pint.application_registry.get(), units)
 
 
 @functools.lru_cache(maxsize=64)

@@ -137,3 +137,12 @@ def charge(items: int, memory: int | None = None) -> None:
     account = _ACCOUNT.get()
     if account is not None:
         account.spend(50 * items, items if memory is None else memory)
+
+
+def is_counted() -> bool:
+    """Tell whether a decoder is called with state of a stranger's message.
+
+    >>> is_counted()
+    False
+    """
+    return _ACCOUNT.get() is not None
