@@ -6,6 +6,8 @@ together again, in a namespace of the receiver's where there is one.
 
 from __future__ import annotations
 
+import builtins
+import copyreg
 import enum
 import functools
 import importlib
@@ -107,6 +109,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if reduce is None else reduce(self, obj)
 
     def _reduce_class(self, cls: Any) -> Any:
+        if type(cls) in copyreg.dispatch_table and type(cls) is not StubType:
+            return NotImplemented  # which leads to what somebody has said there
         if cls in METACLASSES:
             return type, (METACLASSES[cls],)
         if type(cls) in METACLASSES and (reduced := reduce_nameless(cls)) is not None:
@@ -149,6 +153,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _leads_home(self, code: Any) -> bool:
         """Tell whether the name of a function or class leads to it where the message is read."""
+        if vars(builtins).get(code.__name__) is code:
+            return True
         if is_local(code):
             reducers = getattr(self.dispatch_table, "reducers", None)
             return bool(getattr(reducers, "by_name", False)) and is_found(code)

@@ -36,6 +36,7 @@ from .instances import reducer_of_instances
 from .naming import MAIN
 from .planning import ByName, Plan
 from .reducers import Reducers
+from .registry import Canner
 from .sink import ARRAYS, NO_ARRAYS, Sink
 
 
@@ -51,6 +52,7 @@ _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     CellOf: CellOf.__reduce__,
     FillOf: FillOf.__reduce__,
 }
+_HEAP_TYPE: Final = 1 << 9
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
 
@@ -102,13 +104,19 @@ class Table(dict[type, Callable[[Any], Any]]):
             self.theirs.clear()
             self.version, self.known = self.registry.version, len(copyreg.dispatch_table)
 
+    def forget(self) -> None:
+        """Forget all types but those that live as long as this process."""
+        for cls in [cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in _BY_VALUE]:
+            del self[cls]
+
     def _outdated(self) -> bool:
         return any(copyreg.dispatch_table.get(cls) is not found for cls, found in self.theirs.items())
 
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
-        reducer = self._find(cls)
+        nearest = self.registry.find(cls)
+        reducer = self._find(cls, nearest)
         self[cls] = reducer
-        if self.registry.find(cls) is None:  # else the header names the registration, not the class
+        if nearest is None:  # else the header names the registration, not the class
             note_class(cls, self.reducers.versions)
         return reducer
 
@@ -119,7 +127,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         except KeyError:
             return default
 
-    def _find(self, cls: type) -> Callable[[Any], Any]:
+    def _find(self, cls: type, nearest: Canner | None) -> Callable[[Any], Any]:
         if cls in self.first:
             return self.first[cls]
         if cls is StubType:
@@ -132,7 +140,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             return reduce_array_type
         if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
             return copyreg.dispatch_table[cls]
-        found: Callable[[Any], Any] | None = self._find_ours(cls)
+        found: Callable[[Any], Any] | None = self._find_ours(cls, nearest)
         if found is None and cls in copyreg.dispatch_table:
             found = self.theirs[cls] = copyreg.dispatch_table[cls]
         if found is None and self.by_value:
@@ -143,9 +151,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             raise ByName
         return reducer_of_instances(cls, self.reducers.classes)
 
-    def _find_ours(self, cls: type) -> Callable[[Any], Any] | None:
+    def _find_ours(self, cls: type, nearest: Canner | None) -> Callable[[Any], Any] | None:
         registry = self.registry
-        nearest = registry.find(cls)
         for base in cls.__mro__:
             if nearest is not None and registry.find_exact(base) is nearest:
                 return self.reducers.registered(nearest)
@@ -245,8 +252,8 @@ class Writer:
         """Forget the message that was written, and hold on to nothing of it."""
         self.sink.reset()
         if self.reducers.by_value:  # no class of such a message may live by what tables remember
-            self.table.clear()
-            self.by_value_table.clear()
+            self.table.forget()
+            self.by_value_table.forget()
         self.reducers.reset()
 
     def _finish(self, pickler: Any) -> Body:

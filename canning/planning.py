@@ -20,6 +20,7 @@ from .naming import names_marked
 
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
+_HEAP_TYPE: Final = 1 << 9
 _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
 
 
@@ -98,6 +99,8 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
         items = obj
     else:
         items = ()
+        if kind.__flags__ & _HEAP_TYPE and is_local(kind):
+            return Plan(by_value=True)
     if len(items) > _FEW and type(next(iter(items))) in _QUICK:
         items = tuple(islice(items, _FEW))
     if kind is FunctionType:

@@ -509,6 +509,7 @@ def test_a_metaclass_that_copyreg_knows() -> None:
     copyreg.pickle(Meta, lambda cls: (_remade, (cls.__name__,)))
     try:
         assert through(made) == "made_at_run_time again"
+        assert through([made, lambda: 1])[0] == "made_at_run_time again"
         assert through([made, LARGE])[0] == "made_at_run_time again"
     finally:
         del copyreg.dispatch_table[Meta]
