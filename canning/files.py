@@ -7,28 +7,29 @@ All numbers are unsigned, little-endian, 64 bits; each frame starts at a multipl
 
 from __future__ import annotations
 
+import errno
+import io
 import mmap as mapping
 import os
 import stat
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any, Final
 
 from .buffers import ALIGNMENT, Frame, flat
 from .canned import Namespace
 from .choices import check_choices
-from .errors import DeserializationError
+from .errors import DeserializationError, SerializationError
+from .foreign import owner_of
 from .message import default_serializer
 from .progress import OnProgress, watching
 from .provided import provides
+from .replacing import replacing, resolved
 
 MAGIC: Final = b"\x93CANNEDF"
 _COUNT: Final = struct.Struct("<8sQ")
 _STEP: Final = 8 * 1024 * 1024
 """Bytes between two reports of progress."""
-_SOME: Final = 40
-"""Characters of a file's name in that of its part: a name may have 255 bytes."""
 _READERS: Final = {"data": default_serializer.evolve(trust="data"), "code": default_serializer}
 
 
@@ -75,15 +76,39 @@ def frames_of(blob: Any) -> list[memoryview]:
 
 
 @provides("dumps")
-def dumps(obj: Any, **options: Any) -> bytes:
+def end_of(blob: Any) -> int:
+    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
+    view = flat(blob)
+    at = _COUNT.size + 8 * _COUNT.unpack_from(view)[1]
+    for frame in frames_of(view):
+        at += -at % ALIGNMENT + frame.nbytes
+    return min(at + -at % ALIGNMENT, view.nbytes)
+
+
+def _frames(obj: Any, readable_as: str | None, options: dict[str, Any]) -> list[Frame]:
+    """Serialize an object, and read it again where somebody wants to know that it can be read."""
+    frames = default_serializer.serialize_object(obj, **options)
+    if readable_as is not None:
+        check_choices(trust=readable_as)
+        try:
+            _READERS[readable_as].evolve(**options).deserialize_object(frames)
+        except DeserializationError as error:
+            raise SerializationError(
+                f'a reader with trust="{readable_as}" would refuse it: {error}'
+            ) from error
+    return frames
+
+
+def dumps(obj: Any, *, readable_as: str | None = None, **options: Any) -> bytes:
     """Serialize an object into one `bytes`; its memory is copied once, into that.
 
-    `options` are those of `Serializer`.
+    With ``readable_as="data"`` raises `SerializationError` for what `loads` would refuse by default; pass the
+    `allow` of the reader. `options` are those of `Serializer`.
 
     >>> loads(dumps([1, {"a": 2}]))
     [1, {'a': 2}]
     """
-    return b"".join(_blob(default_serializer.serialize_object(obj, **options)))
+    return b"".join(_blob(_frames(obj, readable_as, options)))
 
 
 def loads(blob: Any, g: Namespace | None = None, *, trust: str = "data", **options: Any) -> Any:
@@ -123,8 +148,9 @@ def _stub_of(blob: bytes) -> Any:
 
 def dump(
     obj: Any,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes],
     *,
+    readable_as: str | None = None,
     on_progress: OnProgress | None = None,
     progress: bool = False,
     **options: Any,
@@ -132,37 +158,33 @@ def dump(
     """Write an object to a file, its memory straight from where it lies.
 
     The file appears under its name when it is whole: until then, and if anything fails, what was there
-    stays. It takes over the permissions of what it replaces.
+    stays. It takes over the permissions of what it replaces, and nobody else can read it before. A symbolic
+    link stays one, and what it leads to is replaced; a link of somebody else's in a folder that everybody can
+    write to raises `PermissionError`. A folder that is not there raises `FileNotFoundError`.
 
     Args:
         obj: what to write.
-        path: where; its folder must be there.
+        path: where; or a binary file that is open for writing, which gets the object where it stands.
+        readable_as: ``"data"`` raises `SerializationError`, before anything is written, for what `load` would
+            refuse by default; pass the `allow` of the reader. None (default) checks nothing.
         on_progress: called with the bytes written and the bytes that there are, about once every 8 MiB.
         progress: show a bar, for which rich must be installed.
         **options: those of `Serializer`.
 
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "weights.canned"
+    >>> path = tempfile.mkdtemp() + "/weights.canned"
     >>> dump({"bias": [1, 2]}, path)
     >>> load(path)
     {'bias': [1, 2]}
     """
-    pieces = list(_blob(default_serializer.serialize_object(obj, **options)))
-    target = Path(os.path.realpath(path))  # a link stays one
-    if target.exists() and not target.is_file():  # a pipe or a device, which no file may replace
-        with target.open("wb") as file:
-            _write(file, pieces, on_progress, progress)
+    if not isinstance(path, str | os.PathLike):
+        check_binary(path, "write")
+        _write(path, list(_blob(_frames(obj, readable_as, options))), on_progress, progress)
         return
-    part = target.with_name(f".{target.name[:_SOME]}.{os.urandom(4).hex()}.part")
-    try:
-        with part.open("xb") as file:
-            if target.exists():
-                part.chmod(stat.S_IMODE(target.stat().st_mode))
-            _write(file, pieces, on_progress, progress)
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    target = resolved(path)
+    pieces = list(_blob(_frames(obj, readable_as, options)))
+    with replacing(target) as file:
+        _write(file, pieces, on_progress, progress)
 
 
 def _write(file: IO[bytes], pieces: list[Frame], on_progress: OnProgress | None, progress: bool) -> None:
@@ -189,7 +211,7 @@ def _write_watched(
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes],
     g: Namespace | None = None,
     *,
     mmap: bool = True,
@@ -206,7 +228,9 @@ def load(
     With a key the file is not mapped but read: what was checked must not change afterwards.
 
     Args:
-        path: what `dump` or `pickle.dump` wrote.
+        path: what `dump` or `pickle.dump` wrote: a regular file, no pipe and no device. Or a binary file that
+            is open for reading: it is read, not mapped, from where it stands to behind the object, so that
+            one file can hold several; a plain pickle is read with all that follows it.
         g: the namespace for functions that were written by value, and for references.
         mmap: map the file; False reads it, and arrays are writable.
         trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
@@ -217,17 +241,23 @@ def load(
         progress: show a bar, for which rich must be installed.
         **options: those of `Serializer`.
 
+    Raises `DeserializationError` for a file that is damaged, needs more trust, or is another program's: the
+    error says which.
+
     >>> import tempfile
     >>> import numpy as np
-    >>> path = Path(tempfile.mkdtemp()) / "weights.canned"
+    >>> path = tempfile.mkdtemp() + "/weights.canned"
     >>> dump(np.ones(5000), path)
     >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
     (False, True)
     """
     watched = on_progress is not None or progress
-    with Path(path).open("rb") as file:
+    if not isinstance(path, str | os.PathLike):
+        check_binary(path, "read")
+        return _load(_read_one(path), getattr(path, "name", "the open file"), g, trust, options)
+    with open_regular(path) as file:
         if not mmap or options.get("key") is not None:
-            memory: Any = _read_watched(file, on_progress, progress) if watched else bytearray(file.read())
+            memory: Any = _read_watched(file, on_progress if watched else None, progress)
             return _load(memory, path, g, trust, options)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
@@ -239,13 +269,63 @@ def load(
     return _load(memory, path, g, trust, options)
 
 
+def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file for reading, and none that could keep us waiting or never ends.
+
+    Raises `DeserializationError` for a pipe or a device, `OSError` for what cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    raise DeserializationError(f"{os.fspath(path)} is no regular file: open it, and pass the open file")
+
+
+def check_binary(file: Any, way: str) -> None:
+    """Insist on a binary file that is open; raises `TypeError` for anything else."""
+    if isinstance(file, io.TextIOBase):
+        raise TypeError(f"this file is open as text: open it with mode '{way[0]}b'")
+    if not callable(getattr(file, way, None)):
+        raise TypeError(f"a path or an open binary file is needed, not {type(file).__name__}")
+
+
+def _read_one(file: IO[bytes]) -> bytearray:
+    """Read one blob, and no more, from an open file; of anything else, all."""
+    memory = bytearray(file.read(_COUNT.size))
+    if bytes(memory[:8]) != MAGIC or len(memory) < _COUNT.size:
+        return memory + file.read()
+    count = _COUNT.unpack(memory)[1]
+    _read_more(file, memory, 8 * count)
+    if len(memory) == _COUNT.size + 8 * count:
+        for length in struct.unpack_from(f"<{count}Q", memory, _COUNT.size):
+            _read_more(file, memory, -len(memory) % ALIGNMENT + length)
+        _read_more(file, memory, -len(memory) % ALIGNMENT)
+    return memory
+
+
+def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
+    """Read as many bytes as there are, however many are announced."""
+    while nbytes > 0:
+        piece = file.read(min(nbytes, _STEP))
+        if not piece:
+            return
+        memory += piece
+        nbytes -= len(piece)
+
+
 def _load(
     memory: Any, path: str | os.PathLike[str], g: Namespace | None, trust: str, options: dict[str, Any]
 ) -> Any:
     try:
         return loads(memory, g, trust=trust, **options)
     except DeserializationError as error:
-        error.add_note(f"in the file {os.fspath(path)}")
+        known = owner_of(memory)
+        if known is not None:
+            raise DeserializationError(f"{path} is {known}") from error
+        error.add_note(f"in the file {path}")
         raise
 
 

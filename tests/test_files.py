@@ -252,7 +252,7 @@ def test_what_could_not_be_written_leaves_what_was_there(tmp_path: Path) -> None
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text("text that is no blob")
+    path.write_bytes(b"\xff\0 no blob")
     for mmap in (True, False):
         with pytest.raises(DeserializationError) as caught:
             load(path, mmap=mmap)
@@ -347,9 +347,119 @@ def test_several_threads_write_one_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["obj.canned"]
 
 
-def test_open_files_are_not_paths() -> None:
-    with pytest.raises(TypeError):
-        dump(5, io.BytesIO())  # type: ignore[arg-type]
+def test_open_files_hold_several_objects(tmp_path: Path) -> None:
+    objects: list[Any] = [5, {"a": LARGE}, "x" * 3000, [LARGE, LARGE + 1], None]
+    with (tmp_path / "f").open("w+b") as file:
+        for obj in objects:
+            dump(obj, file)
+        file.write(pickle.dumps("last"))
+        file.seek(0)
+        for obj in [*objects, "last"]:
+            assert_equal(obj, load(file), writeable="same")
+        with pytest.raises(DeserializationError, match="nothing is there"):
+            load(file)
+    memory = io.BytesIO(dumps(LARGE)[:-5000])
+    with pytest.raises(DeserializationError, match="cut"):
+        load(memory)
+    claims = io.BytesIO(b"\x93CANNEDF" + struct.pack("<QQ", 1, 1 << 60))
+    with pytest.raises(DeserializationError, match="cut"):
+        load(claims)
+
+
+@pytest.mark.parametrize("wrong", [io.StringIO(), 5, None, [1]], ids=["text", "a number", "None", "a list"])
+def test_what_is_neither_a_path_nor_an_open_binary_file(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"binary|'wb'"):
+        dump(5, wrong)
+    with pytest.raises(TypeError, match=r"binary|'rb'"):
+        load(wrong)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("mmap", [True, False])
+def test_what_is_no_regular_file_is_told(mmap: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(DeserializationError, match="no regular file"):
+            load(path, mmap=mmap)
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path, mmap=mmap)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"make it first.*no folder'"):
+        dump(5, tmp_path / "no folder" / "x")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_nobody_reads_a_part_who_could_not_read_what_it_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = dump.__globals__["_write"]
+
+    def look(*args: Any) -> None:
+        (part,) = tmp_path.glob(".*.part")
+        seen.append(part.stat().st_mode & 0o777)
+        real(*args)
+
+    monkeypatch.setitem(dump.__globals__, "_write", look)
+    path = tmp_path / "secret"
+    path.touch(0o600)
+    dump(1, path)
+    assert (seen, path.stat().st_mode & 0o777) == ([0o600], 0o600)
+    path.chmod(0o640)
+    dump(2, path)
+    assert (seen[1:], path.stat().st_mode & 0o777) == ([0o600], 0o640)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_strangers_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "link"
+    link.symlink_to(tmp_path / "mine")
+    dump(1, link)  # a link of one's own is one
+    assert load(tmp_path / "mine") == 1
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(PermissionError, match="link of somebody else"):
+        dump(2, link)
+    assert load(tmp_path / "mine") == 1
+    assert link.is_symlink()
+
+
+FOREIGN = {
+    "npy": (b"\x93NUMPY\1\0v\0{'descr'", r"numpy\.load"),
+    "zip": (b"PK\3\4rest", r"torch\.load"),
+    "gzip": (b"\x1f\x8b\x08rest", r"gzip.*joblib\.load"),
+    "joblib": (b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)R.", r"joblib\.load"),
+    "torch": (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", r"torch\.load"),
+    "text": (b"name,value\n1,2\n", "text"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_of_another_program_is_named_with_what_opens_it(kind: str, tmp_path: Path) -> None:
+    content, expected = FOREIGN[kind]
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DeserializationError, match=rf"file is .*{expected}"):
+        load(tmp_path / "file")
+
+
+def test_dump_tells_what_a_reader_of_data_would_refuse(tmp_path: Path) -> None:
+    def write_file(obj: Any, **options: Any) -> None:
+        dump(obj, tmp_path / "f", **options)
+
+    for write in (dumps, write_file):
+        write({"a": LARGE}, readable_as="data")
+        write(Point(1), readable_as="data", allow={Point})
+        write(print, readable_as="code")
+        with pytest.raises(SerializationError, match=r"would refuse it.*allow="):
+            write([Point(1)], readable_as="data")
+        with pytest.raises(ValueError, match=r"trust="):
+            write(1, readable_as="nobody")
+    assert load(tmp_path / "f", trust="code") is print
 
 
 def test_an_unknown_option_is_named_before_the_blob_is_looked_at() -> None:

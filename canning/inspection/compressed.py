@@ -51,8 +51,18 @@ def kind_of(data: memoryview) -> str | None:
     return "lzma" if head[5:13] == b"\xff" * 8 or head[10:13] == bytes(3) else None
 
 
+def _starts(kind: str, data: memoryview) -> bool:
+    """Tell whether anything is unpacked before the damage: a tool that is asked for all may give nothing."""
+    try:
+        return bool(_TOOLS[kind]().decompress(data[:4096], 16))
+    except (zlib.error, lzma.LZMAError, MemoryError):
+        return False
+
+
 def _is_usual(head: bytes) -> bool:
-    """Tell whether readers that guess the format take it for lzma, by the size of its dictionary."""
+    """Tell whether readers that guess the format take it for zlib, or lzma: by its dictionary."""
+    if head[:1] == b"\x78":
+        return True
     dictionary = int.from_bytes(head[1:5], "little")
     top = 1 << max(0, dictionary.bit_length() - 1)
     return head[:2] == b"\x5d\0" or dictionary in (top, top + top // 2, 0xFFFF_FFFF)
@@ -99,6 +109,7 @@ def expand(kind: str, data: memoryview, budget: Budget) -> tuple[bytearray | Non
         greedy = isinstance(error, MemoryError) or "Memory" in str(error)
         if greedy and (whole or _is_usual(bytes(data[:5]))):
             return (out or None), "its compressed data needs more memory than it gets"
+        whole = whole or (_is_usual(bytes(data[:5])) and _starts(kind, data))
         return (out or None), "its compressed data is damaged" if whole else None
     return out or (None if kind in _UNMARKED else out), unusual
 

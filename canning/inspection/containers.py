@@ -12,7 +12,9 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import DeserializationError
 from ..files import MAGIC as BLOB
+from ..files import end_of
 from ..wire import MAGIC as HEADER
 from . import npys, tars, zips
 from .compressed import CLOSED, Budget, expand, kind_of
@@ -120,7 +122,17 @@ class Unpacker:
         return True
 
     def _blob(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        yield Piece(name, "blob", data)
+        """Give the blobs that stand one behind the other, as `load` reads them from one open file."""
+        while bytes(data[:8]) == BLOB:
+            try:
+                end = end_of(data)
+            except DeserializationError:
+                end = len(data)
+            yield Piece(name, "blob", data[:end])
+            data = data[end:]
+        if len(data):
+            yield from self.pieces(data, name, level + 1)
+            raise Uneven("bytes behind a blob")
 
     def _arrays(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
         """Give the arrays that stand one behind the other, as `numpy.load` reads them from one file."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from importlib.machinery import all_suffixes
 from typing import Any, Final
 
 from ..code.versions import packages
@@ -304,7 +306,8 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
         if not machine.stopped:
             break
     if parts and at < len(data) and parts[-1].machine.stopped:
-        _judge_rest(parts, len(data) - at, sure=piece.sure, known=known)
+        foreign = bytes(data[at : at + 8]).startswith((b"\x93", b"PK\3\4", b"PK\5\6"))  # as numpy.load tells
+        _judge_rest(parts, len(data) - at, sure=piece.sure or foreign, known=known, foreign=foreign)
     elif not parts and piece.sure:
         parts = [Part(piece.name, follow(data, 0, room), [data])]
     return parts
@@ -327,13 +330,25 @@ def _behind(piece: Piece, room: Room) -> list[Part]:
 def _tells(machine: PickleMachine) -> bool:
     """Tell whether a stream that breaks asks for what could be imported before it does."""
     return any(
-        named.module.partition(".")[0] in sys.stdlib_module_names
-        or all(word.isidentifier() for word in named.dotted.split("."))
+        all(word.isidentifier() for word in named.module.split("."))
+        and (
+            all(word.isidentifier() for word in named.name.split("."))
+            or _is_here(named.module.partition(".")[0])
+        )
         for named in machine.names.values()
     )
 
 
-def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> None:
+def _is_here(module: str) -> bool:
+    """Tell whether a module could be imported here; most texts that start with a c name none."""
+    return module in sys.stdlib_module_names or any(
+        module in sys.modules or os.path.exists(os.path.join(folder, module + suffix))
+        for folder in sys.path
+        for suffix in ("", *all_suffixes())
+    )
+
+
+def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool, foreign: bool) -> None:
     if not sure and not known and all(not part.machine.acts for part in parts):
         parts.clear()
         return
@@ -343,8 +358,9 @@ def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool) -> Non
         if not known
         else "more pickles than are looked at"
     )
-    if not known and any(part.verdict in (NEEDS_CODE, DANGEROUS) for part in parts):  # as torch writes them
+    asks = any(part.verdict in (NEEDS_CODE, DANGEROUS) for part in parts)
+    if asks and not known and not foreign:  # as torch writes them
         last.notes.append(text)
     else:
-        last.verdict = UNREADABLE
+        last.verdict = worst([last.verdict, UNREADABLE])
         last.reasons.append(text)
