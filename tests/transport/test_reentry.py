@@ -27,6 +27,8 @@ import transport
 from canning import DeserializationError, Serializer
 from transport import ArenaFull, SharedArena, SharedMemory, SharedMemoryError
 from transport.pool import Pool
+from transport.shared.attached import Attached
+from transport.shared.ledger import Ledger
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
 
@@ -41,7 +43,7 @@ class Stop(BaseException):
 @cache
 def points_of(code: CodeType) -> frozenset[int]:
     """Give the instructions before which a signal handler may run, as if from the one before."""
-    table = dis._parse_exception_table(code) if hasattr(dis, "_parse_exception_table") else []  # type: ignore[attr-defined]
+    table = dis._parse_exception_table(code) if hasattr(dis, "_parse_exception_table") else []
 
     def handler(offset: int) -> Any:
         return next((each.target for each in table if each.start <= offset < each.end), None)
@@ -209,3 +211,34 @@ def test_a_signal_at_some_points(handler: Callable[[Users], object]) -> None:
 @pytest.mark.parametrize("handler", [stop, use_all])
 def test_a_signal_at_each_point(handler: Callable[[Users], object]) -> None:
     assert at_each_point(handler, 1) > 500
+
+
+def test_threads_whose_finalizers_use_what_the_other_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    arena, memory = SharedArena("1MiB", threshold=4096, linger=0), SharedMemory()
+    sender, reader = Serializer(codec=arena.to(3)), Serializer(codec=memory)
+    frames = sender.serialize_object(np.full(1000, 3.0))
+    reader.deserialize_object(frames)
+    entered = threading.Event()
+    take, pin = Ledger._take, Attached._try_to_pin
+
+    def taking(self: Any, *args: Any) -> Any:
+        entered.set()
+        time.sleep(0.2)  # the other thread is where it wants to be, or waits for this one
+        with suppress(SharedMemoryError, DeserializationError):
+            reader.deserialize_object(frames)
+        return take(self, *args)
+
+    def pinning(self: Any, *args: Any) -> Any:
+        arena.stats()
+        return pin(self, *args)
+
+    monkeypatch.setattr(Ledger, "_take", taking)
+    monkeypatch.setattr(Attached, "_try_to_pin", pinning)
+    owner = threading.Thread(target=arena.empty, args=(10,), daemon=True)
+    owner.start()
+    assert entered.wait(10)
+    consumer = threading.Thread(target=reader.deserialize_object, args=(frames,), daemon=True)
+    consumer.start()
+    for thread in (owner, consumer):
+        thread.join(10)
+        assert not thread.is_alive()
