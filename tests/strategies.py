@@ -83,9 +83,31 @@ def structures(draw: Callable[..., Any], fields: st.SearchStrategy[np.dtype[Any]
     return dtype
 
 
+def parted_dtypes() -> st.SearchStrategy[np.dtype[Any]]:
+    """Draw numbers, times or text that have fields."""
+    whole = st.sampled_from(["<i8", ">f8", ">M8[3D]", "<m8[ns]", ">U2", "S8", ">c16"])
+    fields = st.lists(st.sampled_from([">u2", "<u2", "|u1", ">u4"]), min_size=1, max_size=2)
+    return st.builds(_parted, whole, fields)
+
+
+def _parted(code: str, formats: list[str]) -> np.dtype[Any]:
+    layout: Any = {
+        "names": [f"f{number}" for number in range(len(formats))],
+        "formats": formats,
+        "offsets": list(range(len(formats))),
+        "itemsize": np.dtype(code).itemsize,
+    }
+    return np.dtype((code, np.dtype(layout)))
+
+
+def with_metadata(dtypes: st.SearchStrategy[np.dtype[Any]]) -> st.SearchStrategy[np.dtype[Any]]:
+    """Draw one of these dtypes, with metadata."""
+    return st.builds(lambda dtype: np.dtype(dtype, metadata={"unit": "m"}), dtypes)
+
+
 def dtypes() -> st.SearchStrategy[np.dtype[Any]]:
     """Draw any dtype whose memory is all in the array."""
-    flat = st.one_of(plain_dtypes(), foreign_dtypes())
+    flat = st.one_of(plain_dtypes(), foreign_dtypes(), with_metadata(plain_dtypes()))
     nested = st.one_of(plain_dtypes(), structures(plain_dtypes()))
     return st.one_of(flat, structures(nested))
 
