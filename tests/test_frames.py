@@ -206,6 +206,14 @@ HOSTILE: dict[str, Callable[[], tuple[str, Any]]] = {
         "pandas.DataFrame",
         ([(1, 5, 2, np.zeros((2, 3)))], pd.RangeIndex(3), pd.RangeIndex(2)),
     ),
+    "short strings from frames, which take many times their bytes": lambda: (
+        "pandas.Series",
+        (
+            ("T", (400_000,), np.arange(400_001) * 2, np.full(800_000, 97, np.uint8), None),
+            pd.RangeIndex(400_000),
+            None,
+        ),
+    ),
     "owners of memory that are none": lambda: (
         "pandas.DataFrame",
         ([(0, 1, 1, np.zeros((1, 3)), "refs")], pd.RangeIndex(3), pd.RangeIndex(1)),

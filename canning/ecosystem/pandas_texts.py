@@ -1,8 +1,9 @@
 """pandas: text, in Arrow's memory or as Python's own strings.
 
 Many strings of Python's own are joined, and go as bytes, in half the time of pickle and up to nine tenths:
-short ones with a character between them that stands in none, longer ones by pyarrow, where it is
-imported already. Where the same few objects come again and again, pickle is faster, since it remembers them.
+short ones in the header, with a character between them that stands in none, longer ones by pyarrow in frames,
+where it is imported already. Where the same few objects come again and again, pickle is faster, since it
+remembers them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pandas
 
+from ..trust.work import charge
 from .checks import need, one_dimensional, parts
 
 pd: Any = pandas  # whose inner ways its stubs do not know
@@ -25,18 +27,23 @@ pd: Any = pandas  # whose inner ways its stubs do not know
 
 _MANY: Final = 500
 _LOOKED_AT: Final = 64
-_LONG: Final = 32
-"""Mean length of strings from which on pyarrow joins them."""
+_LONG: Final = 48
+"""Mean length of strings from which on pyarrow joins them: shorter ones take several times as much memory as
+their letters, more than frames are good for under ``trust="data"``."""
+_PIECE: Final = 60_000
+"""Bytes of joined strings in one piece: those from 64 KiB on would be a frame."""
+_STRING: Final = 60
+"""Bytes of a string besides its letters, and of its place."""
 _BETWEEN: Final = ("\0", "\x1f", "\uf8ff", "\U0010ffff")
 """What may stand between strings: the first that stands in none of them."""
 Joined = tuple[Any, Any, Any]
-"""UTF-8, the character between the strings, and which are missing; or offsets, UTF-8, and these."""
+"""Pieces of UTF-8, the character between the strings, and which are missing; or offsets, UTF-8, and these."""
 
 
 def join(items: Any, missing: type) -> Joined | None:
     r"""Join strings, and what is missing among them, all of one type; None where that does not pay.
 
-    >>> memory, between, empty = join(np.array([str(n) for n in range(1000)], object), type(None))
+    >>> (memory,), between, empty = join(np.array([str(n) for n in range(1000)], object), type(None))
     >>> bytes(memory[:6]), between, empty
     (b'0\x001\x002\x00', '\x00', None)
     """
@@ -55,7 +62,9 @@ def join(items: Any, missing: type) -> Joined | None:
             return None
     try:
         if "pyarrow" in sys.modules and sum(map(len, some)) >= _LONG * len(some):
-            return (*_offsets(items), empty)
+            offsets, memory = _offsets(items)
+            if memory.size >= _LONG * len(items):
+                return offsets, memory, empty
         return _with_one_between(items, texts, empty)
     except UnicodeError:  # half of a pair of surrogates is no text
         return None
@@ -69,8 +78,21 @@ def _with_one_between(items: Any, texts: list[Any], empty: Any) -> Joined | None
     for between in _BETWEEN:
         text = between.join(texts)
         if text.count(between) == len(texts) - 1:
-            return np.frombuffer(text.encode(), np.uint8), between, empty
+            pieces = _pieces(text.encode(), between.encode())
+            return None if pieces is None else (pieces, between, empty)
     return None
+
+
+def _pieces(memory: bytes, between: bytes) -> list[bytes] | None:
+    """Cut joined strings between two of them; None where one is too long for a piece."""
+    pieces, start = [], 0
+    while len(memory) - start > _PIECE:
+        end = memory.rfind(between, start, start + _PIECE)
+        if end < 0:
+            return None
+        pieces.append(memory[start:end])
+        start = end + len(between)
+    return [*pieces, memory[start:]]
 
 
 def _offsets(items: Any) -> tuple[Any, Any]:
@@ -86,9 +108,15 @@ def split(joined: Any, missing: Any, *, checked: bool) -> Any:
     memory, between, empty = joined
     if type(between) is not str:
         return _split_by_offsets(memory, between, empty, missing, checked=checked)
+    pieces = memory if type(memory) is list else [memory.data]  # a frame, in the first messages
     if checked:
-        need(one_dimensional(memory, "u").dtype == np.uint8 and len(between) == 1, "text that is none")
-    texts = str(memory.data, "utf-8").split(between)
+        need(type(memory) is list and len(between) == 1, "text that is none")
+        need(all(type(piece) is bytes for piece in pieces), "text that is none")
+        mark = between.encode()
+        charge(0, sum(_STRING * (piece.count(mark) + 1) + len(piece) for piece in pieces))
+    texts: list[str] = []
+    for piece in pieces:
+        texts += str(piece, "utf-8").split(between)
     if checked:
         need(empty is None or one_dimensional(empty, "b", len(texts)) is empty, "marks that do not fit")
     made = np.fromiter(texts, object, len(texts))
@@ -128,6 +156,7 @@ def _check_joined(offsets: Any, memory: Any, empty: Any) -> None:
     need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "offsets that are none")
     need(offsets[0] >= 0 and (offsets[1:] >= offsets[:-1]).all(), "offsets out of order")
     need(one_dimensional(memory, "u").dtype == np.uint8 and offsets[-1] <= memory.size, "too little text")
+    charge(0, (_STRING - 4) * offsets.size)  # for strings of that length there is just enough
     need(empty is None or one_dimensional(empty, "b", len(offsets) - 1) is empty, "marks that do not fit")
 
 
