@@ -1,1 +1,1 @@
-"""Benchmarks that need root; the others are `python -m canning bench`."""
+"""Benchmarks of small rows, and such that need root; the others are `python -m canning bench`."""
