@@ -19,7 +19,7 @@ from .inspection.verdicts import CLEAN, DANGEROUS, NEEDS_CODE, ORDER, UNREADABLE
 
 CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2, DANGEROUS: 3}
 """Exit codes."""
-_REASONS: Final = 3
+_REASONS: Final = 5
 
 
 def add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,6 +48,12 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
     parser.add_argument("--json", action="store_true", help="print JSON: a list with an object for each file")
+    parser.add_argument(
+        "--fail-on",
+        choices=[verdict.replace(" ", "-") for verdict in ORDER[1:]],
+        default="needs-code",
+        help="exit with 0 where nothing is as bad as that, or worse (default: needs-code)",
+    )
     parser.set_defaults(run=run_scan)
 
 
@@ -112,25 +118,26 @@ def run_inspect(arguments: argparse.Namespace) -> int:
 
 def run_scan(arguments: argparse.Namespace) -> int:
     """Judge files, and show the progress of it where somebody watches."""
-    counts = dict.fromkeys(CODES, 0)
-    found: list[dict[str, Any]] = []
+    found: list[tuple[Path, ScanResult]] = []
     left_out = 0
     for path, named in _with_progress(list(_files(arguments.paths))):
         result = scan(path)
         if not named and result.kind == UNKNOWN and path.suffix.lower() not in SUFFIXES:
             left_out += 1
-            continue
-        counts[result.verdict] += 1
-        if arguments.json:
-            found.append({"path": str(path), **result.to_dict()})
         else:
-            print(_line(path, result))
+            found.append((path, result))
+    found.sort(key=lambda each: -ORDER.index(each[1].verdict))  # the worst first, else as they came
+    verdicts = [result.verdict for _, result in found]
     if arguments.json:
-        print(json.dumps(found, indent=1))
-    elif sum(counts.values()) != 1 or left_out:
-        total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        print(f"{total}" + (f"; {left_out} files that are no pickles were left out" if left_out else ""))
-    return next((CODES[verdict] for verdict in reversed(ORDER) if counts[verdict]), 0)
+        print(json.dumps([{"path": str(path), **result.to_dict()} for path, result in found], indent=1))
+    else:
+        for path, result in found:
+            print("\n".join(_lines(path, result)))
+        if len(found) != 1 or left_out:
+            total = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ORDER)
+            print(total + (f"; {left_out} files that are no pickles were left out" if left_out else ""))
+    worst = max(verdicts, key=ORDER.index, default=CLEAN)
+    return CODES[worst] if ORDER.index(worst) >= ORDER.index(arguments.fail_on.replace("-", " ")) else 0
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
@@ -146,11 +153,15 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
                     yield Path(folder) / name, False
 
 
-def _line(path: Path, result: ScanResult) -> str:
-    reasons = "; ".join(result.reasons[:_REASONS])
+def _lines(path: Path, result: ScanResult) -> list[str]:
+    """Give a line for the file, and one for each reason."""
+    reasons = [f"    {reason}" for reason in result.reasons[:_REASONS]]
     more = len(result.reasons) - _REASONS
-    reasons += f"; and {more} more" if more > 0 else ""
-    return f"{result.verdict:<10}  {_shown(path)}" + (f": {reasons}" if reasons else "")
+    return [
+        f"{result.verdict:<10}  {_shown(path)}",
+        *reasons,
+        *([f"    and {more} reasons more"] if more > 0 else []),
+    ]
 
 
 def _shown(path: Path) -> str:

@@ -82,7 +82,7 @@ def end_of(blob: Any) -> int:
     at = _COUNT.size + 8 * _COUNT.unpack_from(view)[1]
     for frame in frames_of(view):
         at += -at % ALIGNMENT + frame.nbytes
-    return min(at + -at % ALIGNMENT, view.nbytes)
+    return int(min(at + -at % ALIGNMENT, view.nbytes))
 
 
 def _frames(obj: Any, readable_as: str | None, options: dict[str, Any]) -> list[Frame]:

@@ -44,13 +44,37 @@ def test_scan_of_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -
     evil = folder / "deeper" / "picture.png"
     evil.write_bytes(ATTACKS["plain"])
     assert main(["scan", str(folder)]) == 3
-    assert "dangerous   " + str(evil) + ": dangerous: os.system" in capsys.readouterr().out
+    assert f"dangerous   {evil}\n    dangerous: os.system\n" in capsys.readouterr().out
     evil.unlink()
     (folder / "broken.pkl").write_bytes(b"\x80\x04N")
     assert main(["scan", str(folder)]) == 2
-    assert "broken.pkl: the stream breaks off at byte 3" in capsys.readouterr().out
+    assert "broken.pkl\n    the stream breaks off at byte 3" in capsys.readouterr().out
     assert main(["scan", str(folder / "deeper" / "notes.txt")]) == 2
     assert main(["scan", str(folder / "missing")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "statuses"),
+    [
+        (b"N.", (0, 0, 0)),
+        (b"cpkg\nthing\n.", (1, 0, 0)),
+        (b"\x80\x04N", (2, 2, 0)),
+        (ATTACKS["plain"], (3, 3, 3)),
+    ],
+    ids=["clean", "needs code", "unreadable", "dangerous"],
+)
+def test_scan_fails_on_what_is_as_bad_as_told(
+    content: bytes, statuses: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.pkl").write_bytes(content)
+    (tmp_path / "b.pkl").write_bytes(b"N.")
+    found = [
+        main(["scan", "--fail-on", level, str(tmp_path)])
+        for level in ("needs-code", "unreadable", "dangerous")
+    ]
+    assert tuple(found) == statuses
+    assert main(["scan", str(tmp_path)]) == statuses[0]
+    assert "a.pkl" in capsys.readouterr().out.splitlines()[0]  # the worst comes first
 
 
 def test_scan_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

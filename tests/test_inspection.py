@@ -721,3 +721,39 @@ def test_no_codec_is_called_because_a_file_names_it() -> None:
         canning.deserialize_object(garbage)
     result = scan([frames[0].replace(b"zstd", b"none"), frames[1]])
     assert result.verdict == "unreadable"
+
+
+PUBLISHED = """
+__builtin__.eval __builtin__.compile __builtin__.getattr __builtin__.apply __builtin__.exec
+__builtin__.open builtins.eval builtins.exec builtins.compile builtins.getattr builtins.open
+builtins.breakpoint builtins.__import__ os.system nt.system posix.system socket.socket subprocess.Popen
+sys.exit runpy.run_path shutil.rmtree pty.spawn operator.attrgetter _operator.methodcaller pickle.loads
+_pickle.load bdb.Bdb pdb.run asyncio.run webbrowser.open httplib.HTTPSConnection requests.api.get
+aiohttp.client.ClientSession commands.getoutput ctypes.CDLL ssl.create cloudpickle.cloudpickle.subimport
+types.CodeType logging.FileHandler _io.FileIO numpy.f2py.crackfortran.getlincoef
+numpy.testing._private.utils.runstring code.InteractiveInterpreter cProfile.run
+distutils.file_util.write_file doctest.debug_script ensurepip._run_pip idlelib.run.Executive
+imaplib.IMAP4_stream lib2to3.pgen2.grammar.Grammar pip.main pkgutil.resolve_name profile.run
+pydoc.pipepager test.support.run timeit.timeit trace.Trace venv.create torch._dynamo.guards.GuardBuilder
+torch._inductor.codecache.compile_file torch.serialization.load torch.load
+torch.fx.experimental.symbolic_shapes.ShapeEnv torch.jit.unsupported_tensor_ops.execWrapper joblib.load
+torch.utils._config_module.ConfigModule torch.utils.bottleneck.__main__.run_cprofile
+torch.utils.collect_env.run torch.utils.data.datapipes.utils.decoder.basichandlers
+urllib.request.urlopen uuid._get_command_stdout _osx_support._read_output _aix_support._read_cmd_output
+_pyrepl.pager.pipe_pager numpy.load pandas.read_pickle
+""".split()  # noqa: SIM905
+"""Names that other scanners are known to warn of."""
+
+
+@pytest.mark.parametrize("dotted", PUBLISHED)
+def test_what_other_scanners_warn_of_is_dangerous_when_it_is_called(dotted: str) -> None:
+    module, _, name = dotted.rpartition(".")
+    stream = f"c{module}\n{name}\n)R.".encode()
+    assert scan(b"\x80\x04" + stream).verdict == "dangerous"
+    assert scan(b"\x80\x04" + stream[:-3] + b".").verdict == "needs code"  # named, and no more
+
+
+def test_a_harmless_state_dict_is_not_dangerous() -> None:
+    assert scan(in_zip(TORCH)).verdict == "needs code"
+    partial = b"cfunctools\npartial\n(cos\nsystem\nS'true'\ntR."
+    assert scan(partial).verdict == "dangerous"  # which calls what it is handed
