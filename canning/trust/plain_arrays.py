@@ -52,7 +52,7 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, work: Work
     charge_unreal((*shape, *dtype.shape), dtype.base.itemsize, size, work)
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
     if not array.flags.aligned or (layout is not None and not dtype.itemsize):
-        work.spend(2 * size, 2 * size)
+        work.spend(50_000 + 2 * size, 1000 + 2 * size)
         return view_array(memory if size else bytearray(1), shape, dtype, layout, readonly)
     if readonly:
         array.flags.writeable = False

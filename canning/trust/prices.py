@@ -63,7 +63,7 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     **{("builtins", cls.__name__): _always(4000, 500) for cls in EXCEPTIONS},
     **{("ipaddress", name): _always(40_000, 1500) for name in _ADDRESSES},
     **{(module, name): _path for module in ("pathlib", "pathlib._local") for name in _PATHS},
-    (CALLS, "array"): _always(5000, 350),
+    (CALLS, "array"): _always(8000, 350),
     (CALLS, "view"): _always(5000, 600),
     (CALLS, "objects"): _always(5000, 350),
     (CALLS, "strings"): _always(10_000, 400),
