@@ -203,7 +203,7 @@ def program(rand: random.Random) -> str:
     text.insert(1, NEW)
     parts = [f"new({rand.choice(names)})", rand.choice(names), f"new({names[-1]})", "helper", "lambda: LIMIT"]
     parts.append(f"[new(each) for each in ({', '.join(names)},)]")
-    parts.append(f"getattr(new({names[-1]}), {rand.choice([*attributes, 'p'])!r}, None)")
+    parts.append(f"get(new({names[-1]}), {rand.choice([*attributes, 'p'])!r})")
     parts.append(f"raised(new({names[-1]}))")
     chosen = ", ".join(rand.sample(parts, rand.randint(1, 3)))
     text.append(f"OBJ = [{chosen}]")
@@ -218,6 +218,9 @@ def new(cls):
         except Exception: continue
         return made
     return None
+def get(obj, name):
+    try: return getattr(obj, name, None)
+    except TypeError: return None
 def raised(error):
     try: raise error if isinstance(error, BaseException) else KeyError('no error')
     except BaseException as got: return got
