@@ -144,7 +144,7 @@ def use(obj: Any, depth: int = 0) -> None:
     attempts: list[Callable[[], Any]] = [
         *(lambda: repr(obj), lambda: str(obj), lambda: hash(obj), lambda: obj == obj, lambda: copy.copy(obj)),
         *(lambda: copy.deepcopy(obj), lambda: pickle.loads(pickle.dumps(obj)), lambda: np.asarray(obj)),
-        *(lambda: obj + obj, lambda: obj * 2, lambda: obj @ np.ones(obj.shape[-1]), lambda: obj[:1]),
+        *(lambda: obj + obj, lambda: obj * 2, lambda: _product(obj), lambda: obj[:1]),
         *(
             lambda: obj[0],
             lambda: obj[-1],
@@ -276,6 +276,13 @@ def _conversions(obj: Any) -> list[Callable[[], Any]]:
             *(lambda: torch.tensor(obj), lambda: torch.stack([obj, obj]), lambda: obj.fill_(0)),
         ]
     return []
+
+
+def _product(obj: Any) -> Any:
+    """Multiply a matrix; numpy itself may crash where objects that are no numbers are multiplied so."""
+    if type(obj).__module__.partition(".")[0] not in ("scipy", "torch"):
+        raise TypeError
+    return obj @ np.ones(min(obj.shape[-1], 10_000)), obj @ obj.T
 
 
 def _as_polars(obj: Any) -> Any:

@@ -822,6 +822,11 @@ def _schemas_by_hand() -> list[Hostile]:
             "Table: no columns, and endless rows",
             lambda: Made("pyarrow.Table", (pa.schema([]).serialize().to_pybytes(), 1 << 40, [])),
         ),
+        Hostile("Tensor: no axes", lambda: Made("pyarrow.Tensor", (np.array(5.0), ()))),
+        Hostile(
+            "Tensor: the other byte order", lambda: Made("pyarrow.Tensor", (np.arange(5.0).astype(">f8"), ()))
+        ),
+        Hostile("Tensor: names of other axes", lambda: Made("pyarrow.Tensor", (np.arange(5.0), ("a", "b")))),
         Hostile("Table: a schema that is none", lambda: of(b"\xff" * 40, ints)),
     ]
 

@@ -197,6 +197,12 @@ def _tensor(state: Any) -> Any:
     return pa.Tensor.from_numpy(array, names or None)
 
 
+def _checked_tensor(state: Any) -> Any:
+    array, _ = parts(state, np.ndarray, tuple)
+    need(array.ndim and array.dtype.isnative, "a tensor that Arrow takes for another")  # or ends the process
+    return _tensor(state)
+
+
 def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     def checked(state: Any) -> Any:
         return make(checked_schema(state[0]), state)
@@ -230,5 +236,5 @@ CANNERS: Final = (
     _row("Field", _can_field, *_both(_field_of)),
     _row("DataType", _can_type, *_both(_type_of)),
     _row("Buffer", _can_buffer, _buffer, True),
-    _row("Tensor", _can_tensor, _tensor, True),
+    _row("Tensor", _can_tensor, _tensor, _checked_tensor),
 )
