@@ -757,3 +757,21 @@ def test_a_harmless_state_dict_is_not_dangerous() -> None:
     assert scan(in_zip(TORCH)).verdict == "needs code"
     partial = b"cfunctools\npartial\n(cos\nsystem\nS'true'\ntR."
     assert scan(partial).verdict == "dangerous"  # which calls what it is handed
+
+
+def test_a_scan_is_shown_with_one_reason_a_line() -> None:
+    result = scan(b"\x80\x04" + EVIL[:-1] + b"0c<script>\nb\n.")
+    assert str(result).splitlines()[:2] == ["pickle: dangerous", "  - dangerous: os.system"]
+    page = result._repr_html_()
+    assert page.count("<li>") == len(result.reasons) == 2
+    assert "<script>" not in page
+
+
+@pytest.mark.slow
+def test_mutated_containers_that_are_clean_or_left_out_fire_in_no_reader() -> None:
+    from .fuzz.scanned import made, run
+
+    assert len({made(number) for number in range(100)}) > 90
+    counts, bad = run(iter(range(400)), 60.0, 400)
+    assert bad == []
+    assert counts["read"] > 20

@@ -56,7 +56,7 @@ class Global:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan says.
+    """What a scan says; `str` and a notebook show it with one reason a line.
 
     Attributes:
         verdict: ``clean``, ``needs code``, ``unreadable`` or ``dangerous``, from best to worst.
@@ -74,6 +74,14 @@ class ScanResult:
         """Give plain data, for JSON."""
         found = [each.to_dict() for each in self.globals]
         return {"verdict": self.verdict, "kind": self.kind, "reasons": list(self.reasons), "globals": found}
+
+    def __str__(self) -> str:
+        return "\n".join((f"{self.kind}: {self.verdict}", *(f"  - {reason}" for reason in self.reasons)))
+
+    def _repr_html_(self) -> str:
+        from .rendering import scan_as_html
+
+        return scan_as_html(self.kind, self.verdict, self.reasons)
 
 
 @dataclass

@@ -188,6 +188,13 @@ def as_html(report: Shown) -> str:
     return "".join([*out, "</div>"])
 
 
+def scan_as_html(kind: str, verdict: str, reasons: tuple[str, ...]) -> str:
+    """Render what a scan says as HTML; everything in it is escaped."""
+    head = f'<b style="color: {_COLOURS[verdict]}">{html.escape(verdict)}</b>'
+    shown = [*reasons[:_ROWS], *(["and more"] if len(reasons) > _ROWS else [])]
+    return "".join([f"<div>{html.escape(kind)}: {head}", *_html_list(shown), "</div>"])
+
+
 def _html_list(words: list[str]) -> list[str]:
     return ["<ul>", *(f"<li>{html.escape(word)}</li>" for word in words), "</ul>"] if words else []
 
