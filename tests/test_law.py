@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import dataclasses
 import enum
 import gc
+import ipaddress
 import struct
 import subprocess
 import sys
@@ -169,6 +171,8 @@ ORDINARY = {
     "tuples as keys": {(at, str(at)): None for at in range(30_000)},
     "long keys": {f"{at}" * 3000: None for at in range(200)},
     "deques": [collections.deque(range(10)) for _ in range(20_000)],
+    "addresses": [ipaddress.ip_address(at) for at in range(20_000)],
+    "arrays of ctypes": [(ctypes.c_int * 3)() for _ in range(3000)],
     "small arrays": [np.arange(3.0) for _ in range(10_000)],
     "read-only arrays in Fortran order": [np.asfortranarray(np.ones((40, 50))) for _ in range(500)],
 }

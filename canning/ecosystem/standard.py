@@ -93,7 +93,7 @@ def _class_of(description: Any, depth: int = 0) -> Any:
     need(depth < 16, "a ctypes array of too many axes")
     if type(description) is tuple:
         item, length = parts(description, object, int)
-        charge(2000)  # for a class
+        charge(500)  # for a class
         cls = _class_of(item, depth + 1)
         need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
         return cls * length

@@ -49,9 +49,7 @@ def _counter(args: tuple[Any, ...]) -> tuple[int, int]:
     return 100 * len(held), 100 + sys.getsizeof(held)
 
 
-_ADDRESSES: Final = (
-    *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
-)
+_NETWORKS: Final = ("IPv4Network", "IPv4Interface", "IPv6Network", "IPv6Interface")
 _PATHS: Final = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 PRICES: Final[dict[tuple[str, str], Price]] = {
     ("fractions", "Fraction"): _fraction,
@@ -61,7 +59,8 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     ("collections", "defaultdict"): _always(1000, 300),
     ("types", "SimpleNamespace"): _always(1000, 300),
     **{("builtins", cls.__name__): _always(4000, 500) for cls in EXCEPTIONS},
-    **{("ipaddress", name): _always(40_000, 1500) for name in _ADDRESSES},
+    **{("ipaddress", name): _always(5000, 400) for name in ("IPv4Address", "IPv6Address")},
+    **{("ipaddress", name): _always(20_000, 1500) for name in _NETWORKS},
     **{(module, name): _path for module in ("pathlib", "pathlib._local") for name in _PATHS},
     (CALLS, "array"): _always(8000, 350),
     (CALLS, "view"): _always(5000, 600),
@@ -82,7 +81,7 @@ _LIBRARIES: Final[dict[str, tuple[int, int]]] = {
     "pyarrow": (40_000, 1500),
     "scipy": (70_000, 2000),
     "torch": (20_000, 1500),
-    "ctypes": (40_000, 4000),
+    "ctypes": (15_000, 2000),
     "zoneinfo": _ZONE,
     "pytz": _ZONE,
     "dateutil": _ZONE,
