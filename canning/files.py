@@ -75,7 +75,6 @@ def frames_of(blob: Any) -> list[memoryview]:
     return frames
 
 
-@provides("dumps")
 def end_of(blob: Any) -> int:
     """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
     view = flat(blob)
@@ -99,6 +98,7 @@ def _frames(obj: Any, readable_as: str | None, options: dict[str, Any]) -> list[
     return frames
 
 
+@provides("dumps")
 def dumps(obj: Any, *, readable_as: str | None = None, **options: Any) -> bytes:
     """Serialize an object into one `bytes`; its memory is copied once, into that.
 
