@@ -118,7 +118,8 @@ class Attached(Reclaimer):
             if words[at] or not try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
                 continue
             if not words[at]:
-                words[layout.groups + slot // GROUP] = 1
+                for group in range(slot // GROUP, -1, -1):
+                    words[layout.groups + group] = 1
                 words[at + 1] = self.started
                 words[at] = self.pid
                 return slot

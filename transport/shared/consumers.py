@@ -25,9 +25,8 @@ class Consumers:
         self.fd = fd
         self._layout = layout
         self._words = words
-        all_words = np.asarray(words)
-        self._groups = all_words[layout.groups : layout.groups + GROUPS]
-        self._ids = all_words[layout.slot(0) : layout.slot(SLOTS) : 2].reshape(GROUPS, GROUP)
+        self._groups = layout.groups
+        self._ids = np.asarray(words)[layout.slot(0) : layout.slot(SLOTS) : 2].reshape(GROUPS, GROUP)
         self._records: dict[int, Any] = {}
 
     def claimed(self) -> list[int]:
@@ -35,9 +34,12 @@ class Consumers:
 
         Copied before it is looked at: `nonzero` raises where another process writes in the meantime.
         """
-        found = []
-        for group in self._groups.copy().nonzero()[0].tolist():
-            found += [group * GROUP + each for each in self._ids[group].copy().nonzero()[0].tolist()]
+        found: list[int] = []
+        group = 0
+        while group < GROUPS and self._words[self._groups + group]:
+            slots = self._ids[group].copy().nonzero()[0].tolist()
+            found += [group * GROUP + each for each in slots] if group else slots
+            group += 1
         return found
 
     def has(self, pid: int, since: int) -> bool:
