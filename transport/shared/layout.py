@@ -14,7 +14,7 @@ A *consumer* claims a slot by a lock on a byte of it, and is the only one to wri
 
 Before, it writes 1 to the words of the slot's group and of all groups before, as does whoever else claims one
 there: the owner looks at no others. A record counts for a block if its generation is the block's. `pins` is 1
-while the consumer has the block open, `opened` how often it has opened it, `forwarded` how many more readers it
+while the consumer has the block open, `opened` how often it opened it, `forwarded` how many more readers it
 has promised it to, and `until` the monotonic nanosecond up to which they may take their time. A slot that
 nobody locks any more is cleared by the owner, who adds `opened` and `forwarded` to his own count.
 
