@@ -78,8 +78,9 @@ def frames_of(blob: Any) -> list[memoryview]:
 def end_of(blob: Any) -> int:
     """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
     view = flat(blob)
-    at = _COUNT.size + 8 * _COUNT.unpack_from(view)[1]
-    for frame in frames_of(view):
+    frames = frames_of(view)
+    at = _COUNT.size + 8 * len(frames)
+    for frame in frames:
         at += -at % ALIGNMENT + frame.nbytes
     return int(min(at + -at % ALIGNMENT, view.nbytes))
 

@@ -674,6 +674,8 @@ UNEVEN: dict[str, bytes] = {
     "behind something": bytes(100) + in_zip(b"N."),
     "a pickle, then an array of objects": b"N." + saved(np.array([{}], object)),
     "a blob, then a pickle": canning.dumps([1]) + EVIL,
+    "a blob that is cut": canning.dumps([1])[:9],
+    "a blob, then a blob that is cut": canning.dumps([1]) + canning.dumps([1])[:12],
     "a blob, then a blob": canning.dumps([1]) + canning.dumps(print),
     "something behind": in_zip(b"N.") + b"\n",
     "a name that is there twice": in_zip(b"N.", "archive/VERSION"),
