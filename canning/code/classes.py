@@ -24,6 +24,7 @@ from .dataclass_source import Dataclass, add_made
 
 _LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
 """Types whose instances can be part of no cycle."""
+_DATA: Final = frozenset((tuple, list, dict, set, frozenset))
 _WRAPPERS: Final = frozenset((classmethod, staticmethod, property))
 _NOT_KEPT: Final = frozenset(
     (
@@ -92,7 +93,9 @@ def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     rest = {
         name: value for name, value in body.items() if type(value) not in _LIGHT and not functions_of(value)
     }
-    return {name: None if name in rest else body[name] for name in body if name != "_fields_"}, rest
+    called = [name for name in rest if name[:2] == "__" and type(rest[name]) not in _DATA]  # by Python
+    placed = [name for name in body if name not in called]
+    return {name: None if name in rest else body[name] for name in placed if name != "_fields_"}, rest
 
 
 def mark_of(cls: type) -> str:

@@ -8,7 +8,7 @@ import functools
 import sys
 import types
 from random import Random, choice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import xml.dom.minidom  # isort: skip
 import numpy as np
@@ -116,6 +116,19 @@ Point.corner = Point(9, 9)  # type: ignore[attr-defined]
 
 class Node(NamedTuple, Generic[T]):  # type: ignore[misc, unused-ignore]
     value: T
+
+
+@runtime_checkable
+class Named(Protocol):
+    def name(self) -> str: ...
+
+
+class NamedError(Named, Exception):
+    pass
+
+
+KNOWN_ERRORS = {NamedError("one")}
+NamedError.count = lambda self: len(KNOWN_ERRORS)  # type: ignore[attr-defined]
 
 
 # -- the order of a body, and what bases have too --------------------------------------------------------
@@ -293,6 +306,7 @@ def main() -> None:
     ask("a pool", Slotted, lambda cls: sorted((*each.both(),) for each in cls.pool))
     ask("tuples in their class", Point(1, 2), lambda p: (p.from_origin(), p.corner, p._asdict()))
     ask("a generic tuple", Node(3), lambda n: (n, type(n).__orig_bases__[0].__name__, n.value))
+    ask("a protocol that an exception keeps", NamedError("two"), lambda e: (e.count(), str(e)))
     ask("the order of a body", Mine, lambda cls: [name for name in vars(cls) if name[:2] != "__"])
     ask("what a base has too", Mine(), lambda m: (m.needs_fit, "needs_fit" in vars(type(m))))
     ask("a hook with a keyword", [First, Second], lambda got: [(c.kind, sorted(c.names)) for c in got])
