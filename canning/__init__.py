@@ -9,20 +9,11 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .arrays import CannedArray
-from .canned import (
-    CannedBytes,
-    CannedCell,
-    CannedMemoryView,
-    CannedObject,
-    CannedPartial,
-    PrePickled,
-    Reference,
-    uncan,
-)
+from .can import can
+from .code.functions import CannedClass, CannedFunction, interactive
 from .code.stubs import Stub
-from .codecs import Chooser, Codec, Codecs, default_codecs
 from .codecs.adaptive import Adaptive
+from .codecs.coding import Chooser, Codec, Codecs, default_codecs
 from .codecs.compression import Blosc2, Lz4, Zstd
 from .errors import (
     AuthenticationError,
@@ -37,9 +28,9 @@ from .errors import (
     VersionWarning,
 )
 from .files import dump, dumps, load, loads
-from .functions import CannedClass, CannedFunction, interactive
 from .limits import Limits
-from .message import (
+from .reading.reader import split
+from .serializer import (
     Serializer,
     default_serializer,
     deserialize_object,
@@ -47,22 +38,31 @@ from .message import (
     serialize_object,
     unpack_apply_message,
 )
-from .reading import split
-from .registry import Registry, default_registry
-from .secret import InsecureKeyWarning, Key, new_key
-from .wrapping import can
+from .types.arrays import CannedArray
+from .types.canned import (
+    CannedBytes,
+    CannedCell,
+    CannedMemoryView,
+    CannedObject,
+    CannedPartial,
+    PrePickled,
+    Reference,
+    uncan,
+)
+from .types.registry import Registry, default_registry
+from .wire.keys import InsecureKeyWarning, Key, new_key
 
 if TYPE_CHECKING:
     from .code.received import ReceivedModule, forget, received_modules
-    from .inspection import Global, Report, ScanResult, inspect, scan
     from .inspection.explaining import Explanation, explain
+    from .inspection.reports import Global, Report, ScanResult, inspect, scan
 
 __version__ = "0.1.0"
 
 _LATER: Final = {
     **dict.fromkeys(("ReceivedModule", "forget", "received_modules"), "code.received"),
     **dict.fromkeys(("Explanation", "explain"), "inspection.explaining"),
-    **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection"),
+    **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection.reports"),
 }
 """Names whose modules are imported when they are asked for: most programs never do."""
 

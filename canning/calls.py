@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import (
+from .provided import provided
+from .types.arrays import (
     CannedArray,
     CannedDtype,
     CannedMasked,
@@ -28,7 +29,7 @@ from .arrays import (
     fill_structures,
     make_stdlib_array,
 )
-from .canned import (
+from .types.canned import (
     CannedBytes,
     CannedMemoryView,
     CannedMessage,
@@ -39,7 +40,6 @@ from .canned import (
     open_canned,
     set_attributes,
 )
-from .provided import provided
 
 
 def array(*args: Any) -> CannedArray:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from .inspection import UNKNOWN, ScanResult, inspect, scan
 from .inspection.containers import SUFFIXES
 from .inspection.explaining import explain
+from .inspection.reports import UNKNOWN, ScanResult, inspect, scan
 from .inspection.verdicts import CLEAN, DANGEROUS, NEEDS_CODE, ORDER, UNREADABLE
 
 CODES: Final = {CLEAN: 0, NEEDS_CODE: 1, UNREADABLE: 2, DANGEROUS: 3}

@@ -16,15 +16,15 @@ import struct
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from .buffers import ALIGNMENT, Frame, flat
-from .canned import Namespace
-from .choices import check_choices
 from .errors import DeserializationError, SerializationError
 from .foreign import owner_of
-from .message import default_serializer
+from .memory.buffers import ALIGNMENT, Frame, flat
+from .options import check_choices
 from .progress import OnProgress, watching
 from .provided import provides
 from .replacing import replacing, resolved
+from .serializer import default_serializer
+from .types.canned import Namespace
 
 MAGIC: Final = b"\x93CANNEDF"
 _COUNT: Final = struct.Struct("<8sQ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .buffers import flat
+from .memory.buffers import flat
 
 _HEAD: Final = 4096
 _COMPRESSED: Final = "compressed with {}: joblib.load opens it if joblib wrote it, or unpack it first"

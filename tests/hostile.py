@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 import canning
-from canning.registry import default_registry
+from canning.types.registry import default_registry
 
 DATA: Final = canning.Serializer(trust="data")
 

@@ -381,7 +381,7 @@ def arrow_rows() -> list[Hostile]:
     """List nodes of every layout: what Arrow takes without a look, and what those do that trust Arrow."""
     import pyarrow as pa
 
-    from canning.ecosystem.arrow_schemas import text_of_type
+    from canning.types.libraries.arrow_schemas import text_of_type
 
     long = b"a text of more than twelve bytes"
     ints = node(3, None, numbers(1, 2, 3))
@@ -835,7 +835,7 @@ def polars_rows() -> list[Hostile]:
     """List frames of all that Arrow has rows for, and what polars has besides."""
     import pyarrow as pa
 
-    from canning.ecosystem.arrow_schemas import text_of
+    from canning.types.libraries.arrow_schemas import text_of
 
     def frame(row: Hostile) -> Any:
         made = row.make()

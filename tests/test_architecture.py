@@ -68,3 +68,28 @@ def test_no_modules_import_each_other(package: str) -> None:
         for name in free:
             del rest[name]
     assert rest == {}
+
+
+LAYERS = (
+    "errors forking progress limits provided",
+    "memory",
+    "wire",
+    "pickles",
+    "types",
+    "calls codecs",
+    "code",
+    "writing",
+    "reading",
+    "options serializer",
+    "files can inspection foreign replacing",
+    "commands cli __main__",
+)
+
+
+def test_layers_import_those_below_them_alone() -> None:
+    rank = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
+    for path in (ROOT / "canning").rglob("*.py"):
+        module = name_of(path)
+        for other in imports_of(path) - {"canning"} if module != "canning" else ():
+            if other.startswith("canning."):
+                assert rank[other.split(".")[1]] <= rank[module.split(".")[1]], (module, other)

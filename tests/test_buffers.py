@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zmq
 
-from canning.buffers import ALIGNMENT, address, aligned_copy, aligned_empty, flat, owner_of, span
+from canning.memory.buffers import ALIGNMENT, address, aligned_copy, aligned_empty, flat, owner_of, span
 
 from .harness import place_of
 

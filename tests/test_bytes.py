@@ -302,7 +302,7 @@ def test_what_was_sent_can_grow_again_when_the_frames_are_gone() -> None:
 
 
 def pickles_within() -> dict[str, bytes]:
-    from canning.wire import FOOTER, MAGIC
+    from canning.wire.trailer import FOOTER, MAGIC
 
     inner = serialize_object([np.arange(5000.0), b"z" * 2000, "text"])
     return {

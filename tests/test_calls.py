@@ -15,10 +15,10 @@ import pytest
 
 import canning
 from canning import DeserializationError, calls, deserialize_object, serialize_object
-from canning.canned import CannedMessage, CannedParts, open_canned, set_attributes
 from canning.files import frames_of
-from canning.following.pickle_machine import PickleMachine
-from canning.vocabulary import CALLS, PURPOSES
+from canning.pickles.machine import PickleMachine
+from canning.types.canned import CannedMessage, CannedParts, open_canned, set_attributes
+from canning.wire.names import CALLS, PURPOSES
 
 from .golden.make import FILES
 from .types_rows import ROWS

@@ -19,7 +19,7 @@ import pytest
 import canning
 from canning import DeserializationError, SerializationError, Serializer
 from canning.code.code_source import compile_code
-from canning.wire import CODE
+from canning.wire.trailer import CODE
 
 from .harness import elsewhere
 

@@ -23,8 +23,8 @@ from canning import (
     deserialize_object,
     serialize_object,
 )
-from canning.encoded import CODECS, parse_encoded
-from canning.wire import parse
+from canning.wire.encoded import CODECS, parse_encoded
+from canning.wire.trailer import parse
 
 from .harness import assert_equal
 

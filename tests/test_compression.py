@@ -27,7 +27,7 @@ from canning import (
 )
 from canning.codecs.adaptive import link_speed
 from canning.codecs.compression import BLOCK, shuffled
-from canning.wire import parse
+from canning.wire.trailer import parse
 
 from .harness import assert_equal
 

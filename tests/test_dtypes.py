@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canning import Serializer, deserialize_object, serialize_object
-from canning.dtypes import build, describe
+from canning.memory.dtypes import build, describe
 
 from . import strategies
 from .harness import check_round_trip, compare_dtype

@@ -14,7 +14,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, SerializationError, Serializer
-from canning.ecosystem import LIBRARIES, load_canner, public_name
+from canning.types.libraries.known import LIBRARIES, load_canner, public_name
 
 from .types import DATA
 
@@ -36,7 +36,7 @@ def test_nothing_is_imported_for_types_that_nobody_uses() -> None:
     code = (
         "import sys, canning; canning.loads(canning.dumps([1, {2: canning}, complex(1)]), trust='code');"
         f"print([name for name in {packages!r} if name in sys.modules],"
-        " [name for name in sys.modules if name.startswith('canning.ecosystem.')])"
+        " [name for name in sys.modules if name.startswith('canning.types.libraries.known.')])"
     )
     assert in_a_new_process(code).split() == ["[]", "[]"]
 
@@ -349,7 +349,7 @@ def test_an_extension_type_of_ones_own_runs_nothing_for_a_stranger() -> None:
 )
 def test_a_zone_of_dateutil_opens_no_other_file(name: str) -> None:
     pytest.importorskip("dateutil")
-    from canning.ecosystem import dateutil_zones
+    from canning.types.libraries import dateutil_zones
 
     (zone, *_) = dateutil_zones.CANNERS
     assert callable(zone.uncan)
@@ -395,7 +395,7 @@ def test_tied_weights_stay_tied() -> None:
 def on_device(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let tensors whose first element is -1 seem to be on a device."""
     pytest.importorskip("torch")
-    from canning.ecosystem import torch_tensors
+    from canning.types.libraries import torch_tensors
 
     def kind(tensor: Any) -> str:
         return "cuda" if tensor.numel() and tensor.detach().reshape(-1)[0] == -1 else "cpu"
@@ -425,7 +425,7 @@ def test_a_tensor_of_a_device_says_how_it_can_be_sent(on_device: Any) -> None:
 def test_tensors_of_a_device_are_copied_to_the_host_when_that_is_told(on_device: Any) -> None:
     import torch
 
-    from canning.ecosystem.torch_tensors import send_from_host
+    from canning.types.libraries.torch_tensors import send_from_host
 
     registry = canning.default_registry.copy()
     send_from_host(registry)

@@ -16,7 +16,7 @@ import pytest
 import canning
 from canning import DeserializationError, Serializer, VersionMismatch, VersionWarning
 from canning.code.versions import version_of
-from canning.wire import BIG_ENDIAN, NARROW, PLAIN, VERSIONS, extension, pack, parse
+from canning.wire.trailer import BIG_ENDIAN, NARROW, PLAIN, VERSIONS, extension, pack, parse
 
 
 def stamped(frames: list[Any], *versions: int) -> list[Any]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import canning
-from canning.wire import parse
+from canning.wire.trailer import parse
 from tests.fuzz import run as running
 from tests.fuzz import surfaces
 from tests.fuzz.__main__ import main

@@ -28,9 +28,9 @@ import pytest
 import canning
 from canning import inspect, scan
 from canning.cli import main
-from canning.following.nodes import Node
-from canning.following.pickle_machine import PickleMachine
-from canning.following.pickle_steps import STEPS
+from canning.pickles.machine import PickleMachine
+from canning.pickles.nodes import Node
+from canning.pickles.steps import STEPS
 
 from .pickle_streams import ATTACKS, BREAKING, BY_OPCODE, COMMAND, JOBLIB, TORCH, Spy
 
@@ -197,7 +197,7 @@ def test_nothing_is_imported_opened_or_run() -> None:
 
 
 def test_messages_whose_frame_0_runs_something() -> None:
-    from canning.wire import pack
+    from canning.wire.trailer import pack
 
     body = COMMAND + b"."
     head = pack(body, len(body), [])
@@ -255,7 +255,7 @@ def test_long_streams_of_nothing_end() -> None:
 
 def test_what_is_behind_more_than_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("canning.inspection.parts._PICKLES", 10)
-    monkeypatch.setattr("canning.following.pickle_stacks._FREE", 40)
+    monkeypatch.setattr("canning.pickles.stacks._FREE", 40)
     for stream in (b"N." * 20 + EVIL, b"(" + b"]" * 400 + b"1" + EVIL):
         result = scan(stream)
         assert result.verdict == "unreadable"
@@ -647,7 +647,7 @@ def two_arrays() -> bytes:
 
 
 def with_modules() -> bytes:
-    from canning.wire import extension, pack
+    from canning.wire.trailer import extension, pack
 
     return pack(b"\x80\x04N.", 4, [], extensions=extension(8, EVIL))
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canning import default_serializer, deserialize_object, new_key
-from canning.packing import Packed, join_small
+from canning.writing.packing import Packed, join_small
 from transport import fake_pair, recv, send
 
 from .harness import assert_equal

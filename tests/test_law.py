@@ -20,9 +20,9 @@ import pytest
 import canning
 import transport
 from canning import DeserializationError, Limits, Serializer
-from canning.encoded import CODECS
-from canning.trust.work import Work, charge
-from canning.wire import BYTES, extension, pack
+from canning.types.budget import Work, charge
+from canning.wire.encoded import CODECS
+from canning.wire.trailer import BYTES, extension, pack
 
 from .fuzz.law import allowed, search
 from .test_work import STORED, bytes_, get, message, name, number, text
@@ -208,7 +208,7 @@ def test_a_decoder_counts_what_it_does_on_the_account_of_its_message() -> None:
 def test_frames_that_are_decoded_are_copied_no_more_often_than_others() -> None:
     size = 20_000_000
     head, frame = canning.serialize_object(np.zeros(size, np.uint8), codec="zstd")
-    content = canning.wire.parse(head).extensions[CODECS]  # type: ignore[union-attr]
+    content = canning.wire.trailer.parse(head).extensions[CODECS]  # type: ignore[union-attr]
     body = b"\x80\x05" + name("canning.calls", "raw") + STORED + b"K\0\x88\x86" + STORED + b"]("
     again = [
         pack(
@@ -230,7 +230,7 @@ def test_a_frame_that_many_buffers_name_is_joined_once() -> None:
     table = [(1, 1, 0, len(frame))] * 1000
     named = extension(BYTES, struct.pack("<1000I", *range(1000)))
     joined: list[int] = []
-    from transport.parts import join_parts
+    from transport.joining import join_parts
 
     join_parts([pack(b"\x80\x05N.", 4, [len(frame)], table, extensions=named), frame], joined=joined.append)
     assert sum(joined) == len(frame)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from canning import deserialize_object, serialize_object
-from canning.layout import clusters, extent, gather, plan
+from canning.memory.layout import clusters, extent, gather, plan
 
 from . import strategies
 from .harness import (

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import canning
 from canning import Serializer, deserialize_object, serialize_object
-from canning.sink import ARRAYS, DIRECT, NO_ARRAYS
-from canning.wire import LIVE, PLAIN, parse
+from canning.wire.trailer import LIVE, PLAIN, parse
+from canning.writing.stream import ARRAYS, DIRECT, NO_ARRAYS
 
 from .harness import assert_equal
 from .samples import Frozen, Point

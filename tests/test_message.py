@@ -39,7 +39,7 @@ from canning import (
     split,
     unpack_apply_message,
 )
-from canning.message import OPTIONS
+from canning.serializer import OPTIONS
 
 from .harness import CARRIERS, assert_equal, check_round_trip, check_uncopied
 from .samples import (

@@ -14,7 +14,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, MissingClass, MissingModule, Registry, Serializer, Stub
-from canning.wire import VERSIONS, parse
+from canning.wire.trailer import VERSIONS, parse
 
 load = functools.partial(canning.load, trust="code")
 loads = functools.partial(canning.loads, trust="code")

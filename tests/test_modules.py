@@ -506,7 +506,7 @@ def test_pkgutil_reads_data_too(here: Write) -> None:
 
 
 def test_modules_in_damaged_messages() -> None:
-    from canning.wire import MODULES, extension, pack
+    from canning.wire.trailer import MODULES, extension, pack
 
     body = pickle.dumps(1, 5)
     with pytest.raises(canning.DeserializationError, match="modules in this message cannot be read"):

@@ -153,7 +153,7 @@ def test_the_latest_registration_counts(registry: Registry, serializer: Serializ
     registry.register(Local, lambda obj: "second", lambda state: ("by type", state))
     assert through(serializer, [Local()]) == [("by type", "second")]
     registry.register(
-        canning.registry.dotted_name(Local), lambda obj: "third", lambda state: ("by name", state)
+        canning.types.registry.dotted_name(Local), lambda obj: "third", lambda state: ("by name", state)
     )
     assert through(serializer, [Local()]) == [("by name", "third")]
 

@@ -26,11 +26,11 @@ from canning import (
     PrePickled,
     SerializationError,
     Serializer,
-    lone,
     new_key,
 )
-from canning.signing import verify
-from canning.wire import FOOTER, SIGNATURE, SIGNED, pack, parse
+from canning.wire.signing import verify
+from canning.wire.trailer import FOOTER, SIGNATURE, SIGNED, pack, parse
+from canning.writing import single as lone
 
 from .harness import assert_equal
 from .samples import double

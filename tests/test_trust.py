@@ -25,7 +25,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, Limits, Registry, Serializer
-from canning.wire import CALL, pack
+from canning.wire.trailer import CALL, pack
 
 DATA = Serializer(trust="data")
 MATRIX = np.arange(6000.0).reshape(60, 100)
@@ -302,7 +302,7 @@ def test_flags_are_combined_by_no_code_of_theirs_and_not_without_end(monkeypatch
         reader.deserialize_object(message(OwnRights, 3))
     with pytest.raises(DeserializationError, match="no flags"):
         reader.deserialize_object(message(Rights, 8))
-    monkeypatch.setattr("canning.trust.allowed._COMBINATIONS", len(Bits._value2member_map_) + 1)
+    monkeypatch.setattr("canning.types.allowed._COMBINATIONS", len(Bits._value2member_map_) + 1)
     assert reader.deserialize_object(message(Bits, 1 << 20))[0] == 1 << 20
     with pytest.raises(DeserializationError, match="new here"):
         reader.deserialize_object(message(Bits, 1 << 21))

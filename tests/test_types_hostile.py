@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import canning
-from canning.canner import Canner
-from canning.ecosystem import LIBRARIES
-from canning.registry import default_registry
+from canning.types.canner import Canner
+from canning.types.libraries.known import LIBRARIES
+from canning.types.registry import default_registry
 
 from .hostile_rows import ROWS as BY_HAND
 from .hostile_rows import rows_of

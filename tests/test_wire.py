@@ -23,7 +23,7 @@ from canning import (
     serialize_object,
     split,
 )
-from canning.wire import CALL, MAGIC, PLAIN, VERSION, parse
+from canning.wire.trailer import CALL, MAGIC, PLAIN, VERSION, parse
 
 from .harness import assert_equal
 from .samples import Trace, double

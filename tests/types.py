@@ -190,7 +190,7 @@ def _is_data(row: Row, frames: list[Any]) -> bool:
 
 def page(before: str = "") -> str:
     """Make the page; of packages that are not here, take the part from the page `before`."""
-    from canning.ecosystem import LIBRARIES
+    from canning.types.libraries.known import LIBRARIES
 
     from .types_rows import PACKAGES, ROWS
 

@@ -19,7 +19,7 @@ import zmq.asyncio
 from canning import Serializer
 from canning.errors import CanningError
 from canning.progress import OnProgress
-from canning.secret import KeyOption
+from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_timeout
 from .conversation import Conversation, Pull, Push, Steps
@@ -28,6 +28,7 @@ from .errors import cause_of
 from .framing import unpack
 from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
+from .progress import unpack_watched
 from .reading import reading
 from .receiving import take_later
 from .sending import Options, send_later
@@ -35,7 +36,6 @@ from .shared import ForReaders, SharedArena
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
 from .waiting import Deadline
-from .watching import unpack_watched
 
 __all__ = ["Channel", "recv", "send", "wait"]
 

@@ -16,8 +16,8 @@ import zmq
 
 from canning import Serializer, default_serializer
 from canning.errors import AuthenticationError, CanningError
-from canning.secret import KeyOption, as_keys
-from canning.wire import CHANNEL, extension, parse
+from canning.wire.keys import KeyOption, as_keys
+from canning.wire.trailer import CHANNEL, extension, parse
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError

@@ -9,21 +9,21 @@ import numpy as np
 import zmq
 
 from canning import Serializer, default_serializer, split
-from canning.culprit import is_of_signal
 from canning.errors import AuthenticationError, CanningError, DeserializationError
-from canning.packing import FEW, LARGE, PART, Packed, join_small, split_large
-from canning.reading import read_verified
-from canning.secret import KeyOption
-from canning.signing import verify
-from canning.trust.work import Work
-from canning.wire import MAGIC
+from canning.reading.reader import read_verified
+from canning.types.budget import Work
+from canning.wire.keys import KeyOption
+from canning.wire.signing import verify
+from canning.wire.trailer import MAGIC
+from canning.writing.diagnose import is_of_signal
+from canning.writing.packing import FEW, LARGE, PART, Packed, join_small, split_large
 
 from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
 from .events import note
 from .exiting import may_share
+from .joining import allocator, fill, join_parts
 from .multipart import endpoint_of, stays_here
-from .parts import allocator, fill, join_parts
 from .pool import send_empty, warm_empty
 from .reading import Reading
 from .shared import ForReaders, SharedArena

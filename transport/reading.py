@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from canning import Codecs, Serializer, default_serializer
-from canning.secret import KeyOption
+from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_count, check_trust
-from .parts import Array, check_into
+from .joining import Array, check_into
 from .pool import Pool
 from .shared import SharedMemory, default_memory
 

@@ -11,15 +11,15 @@ import zmq.asyncio
 
 from canning import Serializer
 from canning.errors import CanningError
-from canning.secret import KeyOption
+from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
 from .driver import limit_of, recv_timeout, retry, retry_async
 from .errors import cause_of
 from .framing import Received, unpack
+from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn
 from .multipart import SocketLike, pull
-from .parts import check_into
 from .pool import Pool
 from .reading import Reading, reading
 from .shared import SharedMemory

@@ -25,7 +25,7 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from canning.secret import InsecureKeyWarning, read_file, shown, write_secret
+from canning.wire.keys import InsecureKeyWarning, read_file, shown, write_secret
 
 from .errors import TransportError
 from .events import note

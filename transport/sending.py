@@ -12,7 +12,7 @@ import zmq.asyncio
 from canning import Serializer, default_serializer
 from canning.errors import CanningError
 from canning.progress import OnProgress
-from canning.secret import KeyOption
+from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_timeout, prefix_frames
 from .driver import limit_of, retry, retry_async, send_timeout
@@ -20,10 +20,10 @@ from .errors import cause_of
 from .framing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle
 from .multipart import SocketLike, push, stays_here
+from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
 from .waiting import Deadline
-from .watching import watch, watch_async
 
 Sent = TypeVar("Sent")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from canning import Serializer
 from canning.errors import CanningError
 from canning.progress import OnProgress
-from canning.secret import KeyOption
+from canning.wire.keys import KeyOption
 
 from .checks import Prefix, Trust
 from .errors import cause_of
@@ -18,12 +18,12 @@ from .framing import COPY_BELOW, pack, unpack
 from .kinds import KNOWN, learn
 from .multipart import SocketLike, push
 from .pool import Pool
+from .progress import unpack_watched
 from .reading import reading
 from .receiving import take_now
 from .sending import ORDINARY, Options, send_now
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
-from .watching import unpack_watched
 
 Prefixed = Literal[1, 2, 3]
 Into = TypeVar("Into", bound=npt.NDArray[Any])

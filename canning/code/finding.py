@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ..vocabulary import SUBIMPORT
+from ..wire.names import SUBIMPORT
 from .locating import without_mark
 from .modules import unpack
 from .received import RECEIVED, World

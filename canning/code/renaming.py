@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..provided import provides
-from .marks import check_name
+from ..types.marks import check_name
 
 _SKLEARN: Final = {
     "cluster": ("k_means_:_kmeans", "dbscan_:_dbscan", "hierarchical:_agglomerative"),

@@ -19,7 +19,7 @@ from typing import Any, Final
 from .. import calls
 from ..errors import DeserializationError
 from ..provided import provided
-from ..vocabulary import CALLS
+from ..wire.names import CALLS
 from .renaming import look_up
 
 _SHOWN: Final = reprlib.Repr()

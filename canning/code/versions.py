@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..buffers import flat
 from ..errors import DeserializationError, VersionMismatch, VersionWarning
-from ..wire import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
+from ..memory.buffers import flat
+from ..wire.trailer import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
 
 _HERE: Final = (*sys.version_info[:2], *map(int, np.__version__.split(".")[:2]))
 _STAMP: Final = bytes(_HERE)

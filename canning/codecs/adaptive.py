@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from . import Codec
+from .coding import Codec
 from .compression import WORTH, Lz4, Zstd
 
 _SOONEST: Final = 0.0005

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..buffers import ByteArray, aligned_empty, flat
 from ..errors import DeserializationError
+from ..memory.buffers import ByteArray, aligned_empty, flat
 
 BLOCK: Final = 20
 """Log2 of the bytes of a block: 1 MiB, which stays in a cache on its way through shuffling."""

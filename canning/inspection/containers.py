@@ -15,7 +15,7 @@ from typing import Final
 from ..errors import DeserializationError
 from ..files import MAGIC as BLOB
 from ..files import end_of
-from ..wire import MAGIC as HEADER
+from ..wire.trailer import MAGIC as HEADER
 from . import npys, tars, zips
 from .compressed import CLOSED, Budget, expand, kind_of
 from .uneven import Uneven

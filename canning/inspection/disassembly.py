@@ -6,8 +6,8 @@ import pickletools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from ..following.outline import describe, shown_value
-from ..following.pickle_machine import PickleMachine
+from ..pickles.machine import PickleMachine
+from ..pickles.outline import describe, shown_value
 
 if TYPE_CHECKING:
     from .parts import Part

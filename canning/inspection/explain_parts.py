@@ -10,17 +10,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..buffers import flat
-from ..canned import CannedObject
+from ..code.functions import is_local
 from ..code.stubs import class_name, is_stub_class
-from ..culprit import parts_of
 from ..errors import SerializationError
-from ..following.outline import Line
-from ..functions import is_local
-from ..layout import extent
-from ..message import Serializer
-from ..registry import canned_state, dotted_name
-from ..sink import DIRECT
+from ..memory.buffers import flat
+from ..memory.layout import extent
+from ..pickles.outline import Line
+from ..serializer import Serializer
+from ..types.canned import CannedObject
+from ..types.registry import canned_state, dotted_name
+from ..writing.diagnose import parts_of
+from ..writing.stream import DIRECT
 
 ROWS: Final = 300
 """Parts that are looked at."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any, Final, Protocol
 
-from ..following.outline import Line
+from ..pickles.outline import Line
 from .explain_parts import PROBLEMS, PartRow
 from .rendering import Table, _columns, _html_list, _html_tree, _rich_tables, _rich_trees
 

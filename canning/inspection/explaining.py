@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..buffers import bytes_of, flat
 from ..code.imports import imports_of, names_of
 from ..code.locating import find_spec
 from ..code.locating import is_local as is_local_module
 from ..code.modules import Bundle, modules_for
 from ..errors import CanningError, SerializationError
-from ..following.outline import Line
-from ..message import Serializer, default_serializer
-from ..wire import CODE, parse
-from . import Report, inspect
+from ..memory.buffers import bytes_of, flat
+from ..pickles.outline import Line
+from ..serializer import Serializer, default_serializer
+from ..wire.trailer import CODE, parse
 from .explain_parts import TOO_DEEP, PartRow, Walk, find_problems
+from .reports import Report, inspect
 
 
 @dataclass(slots=True)

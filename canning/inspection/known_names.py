@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import name_for_errors
-from ..vocabulary import CALLS, PURPOSES
+from ..wire.names import CALLS, PURPOSES
 
 
 def _words(text: str) -> frozenset[str]:

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..following.nodes import Blob, size_of
-from ..layout import clusters
-from ..vocabulary import CALLS
-from ..wire import Entry, Trailer
+from ..memory.layout import clusters
+from ..pickles.nodes import Blob, size_of
+from ..wire.names import CALLS
+from ..wire.trailer import Entry, Trailer
 
 _WORTH: Final = 1024
 """Bytes from which memory is compared with other memory."""

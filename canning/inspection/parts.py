@@ -11,16 +11,16 @@ from importlib.machinery import all_suffixes
 from typing import Any, Final
 
 from ..code.versions import packages
-from ..encoded import CODECS
 from ..errors import DeserializationError, name_for_errors
 from ..files import frames_of
-from ..following.nodes import Blob, Named, Node
-from ..following.outline import Line, Paths, outline
-from ..following.pickle_machine import PickleMachine
 from ..limits import DEFAULT_LIMITS
-from ..trust.allowed import MESSAGES
-from ..vocabulary import CALLS
-from ..wire import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
+from ..pickles.machine import PickleMachine
+from ..pickles.nodes import Blob, Named, Node
+from ..pickles.outline import Line, Paths, outline
+from ..types.allowed import MESSAGES
+from ..wire.encoded import CODECS
+from ..wire.names import CALLS
+from ..wire.trailer import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
 from .containers import Piece
 from .memory_use import FrameRow, Memory, Same, users_of
 from .verdicts import CLEAN, DANGEROUS, NEEDS_CODE, UNREADABLE, judge, worst

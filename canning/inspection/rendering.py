@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
 
-from ..following.outline import Line
+from ..pickles.outline import Line
 from .memory_use import FrameRow, Same
 
 _ROWS: Final = 200

@@ -13,17 +13,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..canner import Canner
-from ..codecs import Codecs
+from ..codecs.coding import Codecs
 from ..errors import CanningError, DeserializationError, name_for_errors
-from ..following.nodes import Node
-from ..following.pickle_machine import PickleMachine
 from ..limits import DEFAULT_LIMITS
-from ..message import Serializer
-from ..registry import Registry, default_registry
-from ..trust.data_reader import CLASSES
-from ..trust.plain import CONSTRUCTORS, SINGLETONS
-from ..vocabulary import CALLS
+from ..pickles.machine import PickleMachine
+from ..pickles.nodes import Node
+from ..reading.untrusted.data_reader import CLASSES
+from ..reading.untrusted.plain import CONSTRUCTORS, SINGLETONS
+from ..serializer import Serializer
+from ..types.canner import Canner
+from ..types.registry import Registry, default_registry
+from ..wire.names import CALLS
 from .known_names import BY_VALUE, is_inert, purpose_of
 
 CLEAN: Final = "clean"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from canning import PrePickled, Reference, Serializer
-from transport.engines import inband
+from transport.engines import one_pickle as inband
 
 from ..harness import assert_equal
 
@@ -94,7 +94,7 @@ def test_functions_by_value(pickler: str, in_main: bool) -> None:
     assert numbers == NUMBERS
     assert function() == len(NUMBERS)
     assert (function.__globals__ is vars(sys.modules["__main__"])) is in_main
-    assert (b"transport.engines.inband" in wrapped.tobytes()) is in_main
+    assert (b"transport.engines.one_pickle" in wrapped.tobytes()) is in_main
 
 
 def test_what_canning_has_to_build_is_wrapped() -> None:

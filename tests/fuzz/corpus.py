@@ -20,7 +20,7 @@ import numpy as np
 
 import canning
 from canning.files import frames_of
-from canning.wire import FOOTER, pack, parse
+from canning.wire.trailer import FOOTER, pack, parse
 from tests.golden.make import FOLDER
 
 

@@ -2,7 +2,7 @@
 
 Other inputs here are broken at random, and looked at for exceptions. These are well formed, and changed step
 by step into what takes more time, more memory, or leaves more behind, measured against the law of
-`canning.trust.work`: whatever is the worst so far is changed further. What comes of a message is used, too.
+`canning.types.budget`: whatever is the worst so far is changed further. What comes of a message is used, too.
 The search is in a process of its own; where that dies, its last message is what did it.
 """
 
@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 
 import canning
 from canning import DeserializationError, Serializer, Zstd
-from canning.wire import pack
+from canning.wire.trailer import pack
 
 from . import surfaces
 
@@ -223,7 +223,7 @@ READERS: Final[dict[str, Callable[[list[bytes]], Any]]] = {
 
 def allowed(frames: list[bytes]) -> tuple[float, float]:
     """Give the seconds and the bytes that the law allows."""
-    heads = sum(len(frame) for frame in frames if frame.endswith(canning.wire.MAGIC))
+    heads = sum(len(frame) for frame in frames if frame.endswith(canning.wire.trailer.MAGIC))
     size = sum(map(len, frames))
     return 0.2 + 2e-6 * size, (16 << 20) + 100 * heads + 3 * (size - heads)
 

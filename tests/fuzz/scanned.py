@@ -33,7 +33,7 @@ from typing import Any, Final
 import numpy as np
 
 import canning
-from canning.wire import extension, pack
+from canning.wire.trailer import extension, pack
 
 CANARY: Final = "scan_canary"
 EVIL: Final = b"cscan_canary\nfire\n)R."

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
 from canning.files import _blob
-from canning.wire import pack
+from canning.wire.trailer import pack
 
 from .corpus import Message, golden, plain
 from .mutate import mutate_pickle

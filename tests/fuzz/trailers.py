@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Final
 
-from canning.wire import FOLD, FOOTER, MAGIC, checksum, extension
+from canning.wire.trailer import FOLD, FOOTER, MAGIC, checksum, extension
 
 from .corpus import Message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from canning.wire import pack
+from canning.wire.trailer import pack
 
 from .assembly import CODE, FIRED, Call, Ground, Made, Name, assemble
 from .by_chain import CODE_OBJECT
@@ -60,16 +60,16 @@ CANNED: Final = rows(
         by="code",
     ),
     does(
-        "canning.functions, importlib.import_module",
-        Call("canning.functions:importlib.import_module", "gadget_marker"),
+        "canning.code.functions, importlib.import_module",
+        Call("canning.code.functions:importlib.import_module", "gadget_marker"),
     ),
-    does("canning.building, pickle.loads", Call("canning.building:pickle.loads", INNER)),
+    does("canning.reading.builder, pickle.loads", Call("canning.reading.builder:pickle.loads", INNER)),
     does("canning.files, os.system", Call("canning.files:os.system", SHELL), FILE),
-    does("canning.trust.allowed, sys.audit", Call("canning.trust.allowed:sys.audit", FIRED)),
-    does("canning.code.making, builtins.eval", Call("canning.code.making:builtins.eval", CODE)),
+    does("canning.types.allowed, sys.audit", Call("canning.types.allowed:sys.audit", FIRED)),
+    does("canning.code.rebuild, builtins.eval", Call("canning.code.rebuild:builtins.eval", CODE)),
     does(
-        "canning.arrays, np.testing.runstring",
-        Call("canning.arrays:np.testing.runstring", CODE, {}),
+        "canning.types.arrays, np.testing.runstring",
+        Call("canning.types.arrays:np.testing.runstring", CODE, {}),
     ),
     call("canning:deserialize_object", [INNER]),
     call("canning:dump", 1, "$MARK", fires=FILE),

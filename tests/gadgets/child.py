@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 import canning
-from canning.wire import pack
+from canning.wire.trailer import pack
 
 from .assembly import CODE, FIRED, Call, Ground, assemble
 from .gadget import CRASH, FILE, GONE, LOAD, Gadget

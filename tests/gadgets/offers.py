@@ -10,7 +10,7 @@ from typing import Any, Final
 import canning
 import transport
 from canning.files import _blob
-from canning.wire import CALL, pack
+from canning.wire.trailer import CALL, pack
 
 from .assembly import Call, Ground, assemble
 from .victims import ALLOWED

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import canning
-from canning import files, wire
+from canning import files
+from canning.wire import trailer as wire
 
 PICKLE_DUMP, PICKLE_DUMPS, PICKLE_LOAD, PICKLE_LOADS = pickle.dump, pickle.dumps, pickle.load, pickle.loads
 INSIDE = threading.local()

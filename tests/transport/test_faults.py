@@ -23,7 +23,7 @@ import zmq.asyncio
 import canning
 import transport
 from canning import Serializer
-from canning.wire import pack
+from canning.wire.trailer import pack
 from tests.transport.helpers import Connect, Open
 
 GRID = np.arange(6000.0).reshape(60, 100)

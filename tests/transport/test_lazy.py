@@ -12,7 +12,7 @@ import transport
 
 SCRIPT = """
 import sys
-import transport, transport.shared, transport.engines.inband
+import transport, transport.shared, transport.engines.one_pickle
 print([name for name in ("zmq", "asyncio", "importlib.metadata") if name in sys.modules])
 assert "SharedArena" not in vars(transport)
 transport.send, transport.aio

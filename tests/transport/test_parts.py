@@ -10,11 +10,12 @@ import pytest
 import zmq
 
 from canning import default_serializer, new_key, serialize_object
-from canning.packing import LARGE, PART, split_large
-from canning.wire import BYTES, extend, extension, parse, seal
+from canning.wire.trailer import BYTES, extend, extension, parse, seal
+from canning.writing.packing import LARGE, PART, split_large
 from tests.harness import assert_equal
-from transport import parts, recv, send
-from transport.parts import join_parts
+from transport import joining as parts
+from transport import recv, send
+from transport.joining import join_parts
 
 SIZE = LARGE // 8 + 1001
 BASE = np.arange(2.0 * SIZE)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from canning import default_serializer
-from canning.packing import split_large
+from canning.writing.packing import split_large
 from transport import MessageError, Pool, fake_pair, recv, send
 
 from .helpers import Connect

@@ -14,7 +14,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("arenas are for Linux", allow_module_level=True)
 
-from canning.buffers import span
+from canning.memory.buffers import span
 from transport.shared import private
 from transport.shared.memory import PAGE, SLOW, Mapping, make_memfd
 from transport.shared.private import Lender, Lent, has_own_pages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .layout import EngineError, UnknownEngine
+from .compatibility import EngineError, UnknownEngine
 
 __all__ = ["EngineError", "UnknownEngine"]
 

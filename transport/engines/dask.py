@@ -25,9 +25,9 @@ import numpy as np
 from canning import Codecs, SerializationError, Serializer, default_codecs, default_registry
 
 from ..shared import default_memory
-from . import inband
+from . import one_pickle as inband
+from .compatibility import check_layout
 from .dask_sharing import FIELD, Sharing
-from .layout import check_layout
 
 TRIED: Final = "2026.8.0"
 check_layout(
@@ -46,7 +46,7 @@ from distributed.comm.core import Comm  # noqa: E402
 
 protocol: Any = importlib.import_module("distributed.protocol.serialize")  # a function has its name
 
-from .replacing import Replaced  # noqa: E402
+from .patching import Replaced  # noqa: E402
 
 Message = tuple[dict[str, Any], list[Any]]
 _CONTAINERS: Final = (list, tuple, set, dict)

@@ -25,12 +25,12 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any, Final
 
-from canning.wire import VERSION
+from canning.wire.trailer import VERSION
 
+from .compatibility import EngineError
 from .ipp import TRIED, engine
 from .ipp.client import CLIENTS, LINKS, Link, request
 from .ipp.sharing import opens, probe
-from .layout import EngineError
 
 if TYPE_CHECKING:
     import ipyparallel as ipp

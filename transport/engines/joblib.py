@@ -26,9 +26,9 @@ import numpy as np
 from canning import Serializer
 
 from ..shared import ArenaError, SharedArena
-from . import inband
-from .layout import check_layout
-from .unread import Unread
+from . import one_pickle as inband
+from .compatibility import check_layout
+from .in_flight import Unread
 
 TRIED: Final = "1.6.0"
 # loky imports this module in the middle of its own import, where `set_loky_pickler` is all there is

@@ -18,10 +18,10 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from canning import DeserializationError, Serializer
-from canning.buffers import Frame
+from canning.memory.buffers import Frame
 
 from ..framing import OWN_BELOW
-from .layout import check_layout
+from .compatibility import check_layout
 
 TRIED: Final = "8.10.0"
 check_layout(

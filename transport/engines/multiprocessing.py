@@ -36,10 +36,10 @@ from canning import SerializationError, Serializer
 
 from ..errors import TransportTimeout
 from ..shared import ArenaError, SharedArena
-from . import inband
-from .layout import check_layout
-from .replacing import Replaced
-from .unread import Unread
+from . import one_pickle as inband
+from .compatibility import check_layout
+from .in_flight import Unread
+from .patching import Replaced
 
 TRIED: Final = "3.11"
 check_layout(
@@ -264,9 +264,10 @@ def _feed(*arguments: Any) -> None:
     """
     if not any(isinstance(getattr(each, "__self__", None), _SafeQueue) for each in arguments):
         try:
-            return _STOCK_FEED(*arguments)
+            _STOCK_FEED(*arguments)
         finally:
             _SIDE.drain()
+        return
     _THREAD.unread = unread = Unread()
     try:
         _STOCK_FEED(*arguments)

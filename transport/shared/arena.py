@@ -13,7 +13,7 @@ from typing import Any, Final, Self, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from canning.buffers import Frame, address, span
+from canning.memory.buffers import Frame, address, span
 
 from .copying import copy
 from .descriptor import MAGIC, SIZE, Place, parse

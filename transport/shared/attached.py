@@ -10,8 +10,8 @@ from bisect import bisect_right, insort
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
-from canning.buffers import span
 from canning.errors import DeserializationError
+from canning.memory.buffers import span
 
 from .descriptor import Origin, Place
 from .errors import SharedMemoryError

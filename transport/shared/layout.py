@@ -31,8 +31,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from canning.buffers import span
 from canning.errors import DeserializationError
+from canning.memory.buffers import span
 
 from .memory import PAGE, Mapping
 

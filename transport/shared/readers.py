@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from canning import Serializer, default_serializer
-from canning.buffers import Frame
+from canning.memory.buffers import Frame
 
 from .resolving import ID
 

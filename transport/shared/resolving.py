@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from canning.buffers import Frame, address
+from canning.memory.buffers import Frame, address
 
 from .attached import Attached
 from .descriptor import Place, parse, parse_origin, token_of

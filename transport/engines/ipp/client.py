@@ -13,9 +13,9 @@ from ipyparallel.controller import dependency
 from ipyparallel.serialize import serialize as stock
 
 from canning import PrePickled, split
-from canning.wire import VERSION
+from canning.wire.trailer import VERSION
 
-from ..replacing import Replaced
+from ..patching import Replaced
 from .engine import join
 from .formats import (
     ENVELOPE,

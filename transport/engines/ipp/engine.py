@@ -9,10 +9,10 @@ from typing import Any, Final
 from ipyparallel.engine import datapub, kernel
 
 from canning import __version__ as canning_version
-from canning.wire import VERSION
+from canning.wire.trailer import VERSION
 
 from ...shared import SharedArena
-from ..replacing import Replaced
+from ..patching import Replaced
 from .formats import (
     SERIALIZER,
     STOCK_UNPACK,

@@ -13,8 +13,8 @@ from ipyparallel.serialize import serialize as stock
 
 from canning import CannedObject, Codecs, PrePickled, Serializer, default_codecs
 from canning.errors import CanningError, DeserializationError
-from canning.packing import PART, Packed, split_large
-from canning.wire import MAGIC
+from canning.wire.trailer import MAGIC
+from canning.writing.packing import PART, Packed, split_large
 
 from ...framing import OWN_BELOW
 from ...shared import default_memory

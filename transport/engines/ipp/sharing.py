@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from canning import Serializer
-from canning.buffers import Frame
 from canning.errors import DeserializationError
+from canning.memory.buffers import Frame
 
 from ...shared import ArenaError, SharedArena
 from .formats import ENVELOPE, SERIALIZER

@@ -1,0 +1,267 @@
+"""What may stand on the wire in the place of a frame, and gives the frame's memory back: a codec.
+
+A codec turns the memory of one frame into other bytes, or leaves it as it is. Which frames it has turned,
+and how long each was, stands in the trailer: the extension `CODECS`. So a reader knows the codec and the
+length of every frame before it decodes the first, and a codec is told how much it may give and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any, Final, Protocol, runtime_checkable
+
+from ..errors import CanningError, DeserializationError
+from ..memory.buffers import Frame, flat
+from ..wire.encoded import ENTRY, ID, Encoded
+from .compression import Blosc2, Lz4, Zstd
+
+_WHERE: Final = {
+    "arena": "it lies in shared memory of the sender's host: read it with "
+    "transport.recv(..., shared_memory=True), or Serializer(codec=transport.SharedMemory())",
+}
+"""What to do about a codec that is known to exist and is not registered here."""
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Turn the memory of frames into what goes on the wire, and back.
+
+    Attributes:
+        id: the name under which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
+
+    A codec whose `decode` gives memory that is there already says so by an attribute ``shares = True``.
+    One whose library is not safe with whatever a stranger may have written says ``code_only = True``: under
+    ``trust="data"`` it decodes nothing.
+    """
+
+    id: str
+
+    def encode(self, buffer: memoryview, *, itemsize: int) -> Frame | None:
+        """Give the bytes that go in the place of a flat buffer; None leaves it as it is.
+
+        `itemsize` is that of the array whose memory it is, 1 where it is none. The bytes may be used until
+        the message has been sent.
+        """
+        ...
+
+    def decode(self, frame: memoryview, length: int, *, writable: bool) -> Any:
+        """Give the memory of exactly `length` bytes, with the buffer protocol, that a frame stands for.
+
+        `frame` is whatever came: check it, and never allocate beyond `length`. With `writable` the reader
+        wants memory of its own that it may change. Raises `DeserializationError`.
+        """
+        ...
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """Choose a codec for each frame, as `canning.Adaptive` does."""
+
+    def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
+        """Give the codec for a flat buffer; None leaves it as it is."""
+        ...
+
+
+class Codecs:
+    """Know codecs by id; and those of `beside` too, now and later.
+
+    >>> Codecs().find("rot13")
+    Traceback (most recent call last):
+        ...
+    canning.errors.DeserializationError: the message was encoded by 'rot13', a codec that is not ...
+    """
+
+    def __init__(self, codecs: Iterable[Codec] = (), beside: Codecs | None = None) -> None:
+        self._by_id: dict[str, Codec] = {}
+        self._beside = beside
+        for codec in codecs:
+            self.register(codec)
+
+    def register(self, codec: Codec) -> None:
+        """Let messages be read that this codec has encoded.
+
+        Raises `TypeError` for what is no codec, `ValueError` for an id that does not fit or is taken.
+
+        >>> import numpy as np
+        >>> from canning import Lz4, Serializer
+        >>> codecs = Codecs()
+        >>> codecs.register(Lz4())
+        >>> len(Serializer(codec="lz4", codecs=codecs).serialize_object(np.zeros(10_000))[1]) < 1000
+        True
+        """
+        checked = check_codec(codec)
+        if self._by_id.setdefault(checked.id, checked) is not checked:
+            raise ValueError(f"there is a codec {checked.id!r} already: unregister it first")
+
+    def unregister(self, codec: Codec) -> None:
+        """Forget a codec; raises `ValueError` where it is not registered."""
+        if self._by_id.get(codec.id) is not codec:
+            raise ValueError(f"the codec {codec.id!r} is not registered")
+        del self._by_id[codec.id]
+
+    def find(self, name: str) -> Codec:
+        """Give the codec of an id; raises `DeserializationError` that says where to get it."""
+        found = self._by_id.get(name)
+        if found is None and self._beside is not None:
+            return self._beside.find(name)
+        if found is None:
+            hint = _WHERE.get(name, "register it with canning.register_codec")
+            raise DeserializationError(
+                f"the message was encoded by {name!r}, a codec that is not registered here: {hint}"
+            )
+        return found
+
+    def __reduce__(self) -> Any:
+        """Travel with the codecs that were registered; the default ones by name."""
+        if self is default_codecs:
+            return "default_codecs"
+        return Codecs, (list(self._by_id.values()), self._beside)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_id or (self._beside is not None and name in self._beside)
+
+
+def check_codec(codec: Any) -> Codec:
+    """Insist on a codec; raises `TypeError` for anything else, `ValueError` for an id that does not fit."""
+    if isinstance(codec, type):
+        raise TypeError(f"{codec.__name__} is a class: make a codec of it")
+    if not isinstance(codec, Codec):
+        raise TypeError(f"{type(codec).__name__} is no codec: it needs id, encode and decode")
+    name: Any = codec.id
+    if not isinstance(name, str) or not ID.fullmatch(name.encode()):
+        raise ValueError(f"the id {name!r} of a codec is not 1 to 32 of a-z 0-9 . _ + -")
+    return codec
+
+
+def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Chooser | None:
+    """Give the codec that is meant; raises as `check_codec`, and `ValueError` for an unknown name.
+
+    Raises `ImportError` where its package is not installed, not at the first large payload.
+    """
+    if isinstance(codec, str):
+        if codec not in codecs:
+            raise ValueError(f"codec={codec!r} is not registered: see canning.register_codec")
+        found = codecs.find(codec)
+        load = getattr(found, "load", None)
+        if load is not None:
+            load()
+        return found
+    if codec is None or (isinstance(codec, Chooser) and not isinstance(codec, type)):
+        return codec
+    return check_codec(codec)
+
+
+default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])
+"""What `canning.register_codec` fills, and readers look codecs up in."""
+
+
+def _choose_of(codec: Codec | Chooser) -> Any:
+    """Give the method of what chooses, None for a codec; to ask for a protocol takes 20 µs."""
+    return getattr(codec, "choose", None)
+
+
+# -- out -------------------------------------------------------------------------------------------------
+
+
+def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[Any], bytes]:
+    """Send frames through a codec; return what goes on the wire, and the content of the extension."""
+    sent: list[Any] = []
+    said = []
+    choose = _choose_of(codec)
+    chosen: Any = codec
+    for number, frame in enumerate(frames, 1):
+        itemsize = getattr(getattr(frame.obj, "dtype", None), "itemsize", 1) or 1
+        if choose is not None:
+            chosen = choose(frame, itemsize=itemsize)
+        made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
+        if made is not None:
+            name = chosen.id.encode()
+            said.append(ENTRY.pack(number, frame.nbytes, len(name)) + name)
+        sent.append(frame if made is None else made)
+    return sent, b"".join(said)
+
+
+# -- in --------------------------------------------------------------------------------------------------
+
+
+def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: Codecs) -> list[Codec]:
+    mine: dict[str, Any] = {}
+    if own is not None and _choose_of(own) is None:
+        mine[own.id] = own  # type: ignore[union-attr] # it is no chooser
+    return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
+
+
+def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, others: Codecs) -> int:
+    """Count the bytes of new memory that decoding a stranger's message takes; none by a codec that `shares`.
+
+    Raises `DeserializationError` where a codec is not safe with what a stranger has written, or its package
+    is not here: nothing is imported for a message.
+    """
+    codecs = _codecs_of(encoded, own, others)
+    for codec in dict.fromkeys(codecs):
+        _check_safe(codec)
+    return sum(
+        each.length
+        for each, codec in zip(encoded, codecs, strict=True)
+        if not getattr(codec, "shares", False)
+    )
+
+
+def _check_safe(codec: Any) -> None:
+    if getattr(codec, "code_only", False):
+        raise DeserializationError(
+            f"the message was encoded by {codec.id!r}, whose library is not safe with what anybody may have "
+            "written: let the sender use codec='lz4' or 'zstd', or load the message with trust=\"code\" only "
+            "if you trust who sent it"
+        )
+    if not getattr(codec, "ready", True):
+        raise DeserializationError(
+            f"the message was encoded by {codec.id!r}, which was not installed when this reader was made, "
+            f"and nothing is imported for a message: pip install 'canning[{codec.id}]'"
+        )
+
+
+@cache
+def load_safe_codecs() -> None:
+    """Import the packages of the codecs that strangers' messages may use, as far as they are installed.
+
+    Readers of ``trust="data"`` do so when they are made: 2 ms, once, whatever messages say.
+    """
+    for codec in (Lz4(), Zstd()):
+        with suppress(ImportError):
+            codec.load()
+
+
+def decode(
+    encoded: tuple[Encoded, ...],
+    frames: Sequence[Any],
+    own: Codec | Chooser | None,
+    others: Codecs,
+    *,
+    writable: bool,
+) -> list[Any]:
+    """Undo what the codecs have done; `own` is asked before `others`.
+
+    Every codec is looked up before the first frame is decoded. Raises `DeserializationError`.
+    """
+    codecs = _codecs_of(encoded, own, others)
+    decoded = list(frames)
+    for (number, name, length), codec in zip(encoded, codecs, strict=True):
+        try:
+            view = flat(codec.decode(flat(frames[number - 1]), length, writable=writable))
+        except (CanningError, MemoryError):
+            raise
+        except ImportError as error:  # names what is missing
+            raise DeserializationError(str(error)) from error
+        except Exception as error:
+            raise DeserializationError(
+                f"the codec {name!r} cannot decode frame {number}: {type(error).__name__}"
+            ) from error
+        if view.nbytes != length:
+            raise DeserializationError(
+                f"frame {number} was decoded to {view.nbytes} bytes, and {length} were encoded"
+            )
+        decoded[number - 1] = view
+    return decoded

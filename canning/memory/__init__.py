@@ -1,0 +1,1 @@
+"""Memory as flat views, strides, dtypes as plain data."""

@@ -1,0 +1,180 @@
+"""Follow a pickle's opcodes without running them: what the unpickler would build, name and call.
+
+Where `DataReader` refuses, this goes on: it takes every opcode of protocols 0 to 5, as CPython's C unpickler
+takes them (Modules/_pickle.c), puts a `Node` where an object would stand, and stops where that one would
+stop. `pickletools` is no help here: it looks at opcodes one by one, and knows neither what a name on the
+stack is, nor all that the unpickler forgives.
+
+Nothing is imported, called or copied; nothing recurses. Time and memory are linear in the stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from ..limits import DEFAULT_LIMITS, Limits
+from .nodes import LONG, Break, Limit, Node
+from .stacks import DEEP, Stacks
+from .steps import STEPS
+
+_U16: Final = struct.Struct("<H")
+_I32: Final = struct.Struct("<i")
+_F64: Final = struct.Struct(">d")
+_COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
+
+Trace = Callable[["PickleMachine", int, int, Any], None]
+"""Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
+
+
+class PickleMachine(Stacks):
+    """Follow one pickle from `start` in `data` to its STOP, or to where it breaks.
+
+    `trace` is told of each opcode.
+
+    >>> import pickle
+    >>> machine = PickleMachine(memoryview(pickle.dumps(print))).run()
+    >>> [named.dotted for named in machine.names.values()], machine.broken
+    (['builtins.print'], None)
+    """
+
+    def __init__(
+        self,
+        data: memoryview,
+        start: int = 0,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        trace: Trace | None = None,
+        wrappers: bool = True,
+    ) -> None:
+        super().__init__(data, start, limits, wrappers)
+        self.trace = trace
+
+    def run(self) -> Self:
+        """Follow the stream; what there is to say about it stands in the attributes then."""
+        try:
+            self._loop(STEPS)
+        except Break as error:
+            self.broken = f"byte {self.at}: {error}"
+            self.limited = isinstance(error, Limit)
+        except (IndexError, struct.error):
+            self.broken = f"the stream breaks off at byte {self.at}"
+        except UnicodeDecodeError:
+            self.broken = f"byte {self.at}: text that is not in its encoding"
+        except Exception as error:  # a gap of ours, which shall not keep anybody from the rest of a report
+            self.broken = f"byte {self.at}: {type(error).__name__}"
+        if self.depth > DEEP or len(self.marks) > DEEP:
+            self.flaws.append(f"it is nested more than {DEEP} deep")
+        return self
+
+    def _loop(self, steps: dict[int, tuple[str, Callable[..., None], bool]]) -> None:
+        data, size, trace = self.data, len(self.data), self.trace
+        stack, memo, left = self.stack, self.memo, self.limits.nodes
+        push, fetched, most = stack.append, self.fetched, self.limits.memo
+        at, edge = self.at, size + 1
+        try:
+            while not self.stopped:
+                self.at = at
+                if at >= edge:
+                    if at > edge:  # of a file, the C unpickler drops what is left of the frame
+                        self.act(at, "frames")
+                    edge = size + 1
+                code = data[at]
+                left -= 1
+                if left < 0:
+                    raise Limit(f"more than {self.limits.nodes} opcodes")
+                if trace is None:  # what long lists consist of, in place
+                    if code == 0x4B:  # BININT1
+                        push(data[at + 1])
+                        at += 2
+                        continue
+                    if code == 0x94 and len(stack) > self.fence and len(memo) < most:  # MEMOIZE
+                        memo[len(memo)] = stack[-1]
+                        at += 1
+                        continue
+                    if code == 0x4E:  # NONE
+                        push(None)
+                        at += 1
+                        continue
+                    if code in (0x5D, 0x7D) and self.nodes < self.most_nodes:  # EMPTY_LIST, EMPTY_DICT
+                        self.nodes += 1
+                        push(Node("list" if code == 0x5D else "dict", at))
+                        at += 1
+                        continue
+                    if (
+                        code == 0x8C and data[at + 1] < LONG and at + 2 + data[at + 1] <= size
+                    ):  # SHORT_BINUNICODE
+                        end = at + 2 + data[at + 1]
+                        push(str(data[at + 2 : end], "utf-8", "surrogatepass"))
+                        at = end
+                        continue
+                    if code == 0x4A:  # BININT
+                        push(_I32.unpack_from(data, at + 1)[0])
+                        at += 5
+                        continue
+                    if code == 0x4D:  # BININT2
+                        push(_U16.unpack_from(data, at + 1)[0])
+                        at += 3
+                        continue
+                    if code == 0x47:  # BINFLOAT
+                        push(_F64.unpack_from(data, at + 1)[0])
+                        at += 9
+                        continue
+                    if code == 0x68 and data[at + 1] in memo:  # BINGET
+                        push(memo[data[at + 1]])
+                        fetched.add(data[at + 1])
+                        at += 2
+                        continue
+                found = steps.get(code)
+                if found is None:
+                    raise Break(f"0x{code:02x} is no opcode")
+                form, step, legacy = found
+                argument, at = self._argument(form, at + 1, size)
+                self.behind = at
+                self.legacy |= legacy
+                step(self, argument, self.at)
+                if code == 0x95:  # FRAME
+                    if edge <= size:
+                        self.act(self.at, "frames")
+                    edge = self.edge
+                if self.skipped and self.skipped[-1][0] == at:
+                    at, edge = self.skipped[-1][1], size + 1
+                if trace is not None:
+                    trace(self, self.at, code, argument)
+        finally:
+            self.opcodes = self.limits.nodes - left
+        self.at = at
+
+    def _argument(self, form: str, at: int, size: int) -> tuple[Any, int]:
+        if not form:
+            return None, at
+        counted = _COUNTED.get(form)
+        if counted is not None:
+            start = at + counted
+            if start > size:
+                raise IndexError
+            end = start + int.from_bytes(self.data[at:start], "little")
+        elif form == "line":
+            return self._line(at)
+        elif form == "lines":
+            first, at = self._line(at)
+            second, at = self._line(at)
+            return (first, second), at
+        else:
+            start, end = at, at + int(form)
+        if end > size:
+            raise Break(f"an argument of {end - start} bytes, where {max(0, size - start)} are left")
+        return self.data[start:end], end
+
+    def _line(self, at: int) -> tuple[bytes, int]:
+        """Read up to a newline; as the unpickler does, drop the last letter where there is none."""
+        step, start = 64, at
+        while True:
+            piece = bytes(self.data[at : at + step])
+            end = piece.find(b"\n")
+            if end >= 0 or not piece:
+                stop = at + end + 1 if end >= 0 else at
+                line = bytes(self.data[start:stop])
+                return line[:-1], stop
+            at, step = at + len(piece), 2 * step

@@ -1,0 +1,314 @@
+"""The skeleton of a pickle as a tree of lines: types, dtypes, shapes, sizes, and where memory is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..errors import name_for_errors
+from ..wire.names import CALLS
+from .nodes import Blob, Node, size_of
+from .wrapped_arrays import dtype_of, shape_of, state_of
+
+_SHOWN: Final = 40
+"""Characters of a value that are shown."""
+_WIDTH: Final = 50
+"""Parts of one container that are shown."""
+_LINES: Final = 3000
+_LOOKED_AT: Final = 1000
+"""Items of a container up to which it is said of what they are."""
+_PATHS: Final = 100_000
+"""Containers, names and calls to which the way is known, those first that are near the root."""
+_STEPS: Final = 40
+"""Steps of a path that are shown."""
+_SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
+
+Where = Callable[[int], str]
+"""Says where the buffer of a number is."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of the tree.
+
+    Attributes:
+        label: the step from the line above, as Python would write it: ``['x']``, ``[0]``, ``.name``.
+        text: what stands there.
+        children: the lines below.
+    """
+
+    label: str
+    text: str
+    children: list[Line] = field(default_factory=list)
+
+
+class Paths:
+    """Know the way from the object to each node of a pickle."""
+
+    def __init__(self, root: Any) -> None:
+        self._above: dict[int, tuple[Node | None, str]] = {}
+        if type(root) is Node:
+            self._above[id(root)] = (None, "")
+        rest = deque([root] if type(root) is Node else [])
+        states: set[int] = set()
+        while rest and len(self._above) < _PATHS:
+            node = rest.popleft()
+            for step, value in parts_of(node, states, steps=True):
+                if type(value) is Node and id(value) not in self._above:
+                    self._above[id(value)] = (node, step)
+                    rest.append(value)
+
+    def of(self, node: Node | None) -> str | None:
+        """Give the path to a node; None where it is no part of the object.
+
+        >>> from .pickle_machine import PickleMachine
+        >>> import pickle
+        >>> machine = PickleMachine(memoryview(pickle.dumps({"f": [print]}))).run()
+        >>> Paths(machine.root).of(machine.names["builtins", "print"].node)
+        "obj['f'][0]"
+        """
+        steps: list[str] = []
+        while node is not None:
+            above = self._above.get(id(node))
+            if above is None:
+                return None
+            if len(steps) > _STEPS:
+                steps.append("…")
+                break
+            node = above[0]
+            steps.append(above[1])
+        return "obj" + "".join(reversed(steps))
+
+
+def parts_of(node: Node, seen: set[int] | None = None, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
+    """Give the parts of a node with the step to each; with `steps`, for nodes only.
+
+    States that are in `seen` by their ids are left out, and the others added: many objects can have one.
+    """
+    items = node.items or ()
+    if node.kind in ("list", "tuple", "set", "frozenset"):
+        shape = "[{}]" if node.kind in ("list", "tuple") else "{{{}}}"
+        for number, value in enumerate(items):
+            if not steps or type(value) is Node:
+                yield shape.format(number), value
+    elif node.kind == "dict":
+        yield from _pairs(items, steps)
+    elif node.kind in ("call", "new"):
+        yield from _call(node, steps)
+    elif node.kind == "persistent":
+        yield from ((".id", value) for value in items)
+    for state in node.states or ():
+        yield from _state(state, seen)
+    if node.more:
+        if node.pairs:
+            yield from _pairs(node.more, steps)
+        else:
+            yield from ((f"[{number}]", value) for number, value in enumerate(node.more))
+
+
+def _call(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
+    items = node.items or []
+    if type(items[0]) is Node:
+        yield ("" if steps else ".function"), items[0]
+    if steps or not node.args:
+        yield ".args", items[1]
+    else:
+        yield from ((f".args[{number}]", value) for number, value in enumerate(node.args))
+    yield from ((".keywords", value) for value in items[2:])
+
+
+def _pairs(items: Any, steps: bool) -> Iterator[tuple[str, Any]]:
+    for number in range(0, len(items) - 1, 2):
+        key, value = items[number], items[number + 1]
+        if not steps or type(value) is Node:
+            yield f"[{shown_key(key)}]", value
+        if type(key) is Node:
+            yield f".keys()[{number // 2}]", key
+
+
+def _state(state: Any, seen: set[int] | None) -> Iterator[tuple[str, Any]]:
+    slots = type(state) is Node and state.kind == "tuple" and len(state.items or ()) == 2
+    for part in (state.items if slots else [state]) or ():
+        if seen is not None and type(part) is Node:
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
+        if type(part) is Node and part.kind == "dict":
+            items = part.items or []
+            for key, value in zip(items[::2], items[1::2], strict=False):
+                plain = type(key) is str and key.isidentifier()
+                yield (f".{name_for_errors('', key)[1:]}" if plain else f"[{shown_key(key)}]"), value
+        elif part is not None:
+            yield ".state", part
+
+
+def shown_key(key: Any) -> str:
+    """Show a key in a path."""
+    return key.kind if type(key) is Node else shown_value(key)
+
+
+def shown_value(value: Any) -> str:
+    """Show a scalar, cut where it is long."""
+    if type(value) is Blob:
+        return f"{value.kind} of {value.nbytes:,} bytes"
+    if type(value) is int and value.bit_length() > 200:
+        return f"int of {value.bit_length()} bits"
+    if type(value) in (str, bytes) and len(value) > _SHOWN:
+        return (
+            f"{_quoted(value[:_SHOWN])}… ({len(value):,} {'characters' if type(value) is str else 'bytes'})"
+        )
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    text = repr(value)
+    return text if text.isprintable() else ascii(value)
+
+
+def describe(node: Any, where: Where) -> str:
+    """Say in a few words what a value is."""
+    if type(node) is not Node:
+        return (
+            f"{type(node).__name__} {shown_value(node)}"
+            if node is not None and type(node) is not Blob
+            else shown_value(node)
+        )
+    if node.kind == "name":
+        return f"the name {name_for_errors(node.value.module, node.value.name)}"
+    if node.kind in ("call", "new"):
+        return _describe_call(node, where)
+    if node.kind == "buffer":
+        return f"out-of-band buffer {node.value}"
+    if node.kind == "bytearray":
+        return f"bytearray of {size_of(node):,} bytes"
+    if node.kind == "extension":
+        return f"whatever copyreg has under the code {node.value}"
+    if node.kind == "persistent":
+        return _describe_persistent(node)
+    items = node.items or []
+    count = len(items) // 2 if node.kind == "dict" else len(items)
+    kinds = {type(item) for item in items} if count <= _LOOKED_AT else set()
+    what = (
+        f" of {type(items[0]).__name__}" if count and len(kinds) == 1 and kinds <= set(_SCALARS[:5]) else ""
+    )
+    return f"{node.kind}, {count:,} item{'' if count == 1 else 's'}{what if node.kind != 'dict' else ''}"
+
+
+def _describe_persistent(node: Node) -> str:
+    value = node.items[0] if node.items else node.value
+    items = value.items or [] if type(value) is Node and value.kind == "tuple" else []
+    if len(items) == 5 and items[0] == "storage":  # torch.save
+        kind = items[1].value.name if type(items[1]) is Node and items[1].kind == "name" else "?"
+        return (
+            f"memory of a torch tensor, {shown_value(items[4])} items, {name_for_errors('', kind)[1:]}, "
+            f"in member {shown_value(items[2])}"
+        )
+    return "an object that the reader looks up by a persistent id"
+
+
+def _describe_call(node: Node, where: Where) -> str:
+    target, args = node.target, node.args
+    if is_code(node):
+        code = [shown_value(args[11]), _plain(args[8]).strip("()")]
+        return f"code of {code[0]}" + (f", which asks for {code[1]}" if code[1] else "")
+    if target is None:
+        return f"what a {'call of' if node.kind == 'call' else 'class, '} something that was made gives"
+    if target == (CALLS, "array") and len(args) >= 3:
+        readonly = ", read-only" if len(args) > 4 and args[4] is True else ""
+        strides = ", strided" if len(args) > 3 and args[3] is not None else ""
+        return f"array {_plain(args[2])} {_plain(args[1])}{strides}{readonly}, {_source(args[0], where)}"
+    if target == (CALLS, "raw") and args:
+        kind = "bytearray" if len(args) > 1 and args[1] is True else "bytes"
+        return f"{kind}, {_source(args[0], where)}"
+    if target == (CALLS, "registered") and args:
+        return f"an object of the registered type {name_for_errors('', args[0])[1:]}"
+    if target == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
+        state = state_of(node)
+        return f"array {dtype_of(state.get('dtype')) or '?'} {shape_of(state.get('shape')) or '?'}, by joblib"
+    if target[1] == "_reconstruct" and target[0].startswith("numpy"):
+        state = (node.states or [None])[-1]
+        parts = state.items or [] if type(state) is Node and state.kind == "tuple" else []
+        if len(parts) == 5:
+            size = size_of(parts[4])
+            memory = f"{size:,} bytes in the pickle" if size is not None else "a list of objects"
+            return f"array {dtype_of(parts[2]) or '?'} {shape_of(parts[1])}, by numpy, {memory}"
+    if target == ("numpy", "dtype") and args:
+        return f"dtype {_plain(args[0])}"
+    name = name_for_errors(*target)
+    return f"an instance of {name}" if node.kind == "new" else f"what {name} gives"
+
+
+def is_code(node: Node) -> bool:
+    """Tell whether a call makes a code object, as cloudpickle has it."""
+    if node.kind != "call" or len(node.args) < 16 or type(node.args[6]) not in (bytes, Blob):
+        return False
+    maker = node.items[0] if node.items else None
+    return type(maker) is Node and (
+        (maker.kind == "call" and (maker.target or ("", ""))[1] == "_builtin_type")
+        or node.target == ("types", "CodeType")
+    )
+
+
+def _plain(value: Any) -> str:
+    """Write plain data as Python would, as far as it is short."""
+    if type(value) is not Node:
+        return (
+            value
+            if type(value) is str and value.isprintable() and len(value) < _SHOWN
+            else shown_value(value)
+        )
+    parts = value.items or []
+    if value.kind == "tuple" and len(parts) <= 32 and all(type(item) is not Node for item in parts):
+        items = ", ".join(map(shown_value, parts))
+        return f"({items},)" if len(parts) == 1 else f"({items})"
+    return f"({value.kind})"
+
+
+def _source(source: Any, where: Where) -> str:
+    if type(source) is int:
+        return where(source)
+    size = size_of(source)
+    return "somewhere" if size is None else f"{size:,} bytes in the pickle"
+
+
+def outline(root: Any, where: Where) -> Line:
+    """Make the tree of an object: the upper levels first, up to 3000 lines in all."""
+    top = Line("obj", describe(root, where))
+    seen: dict[int, str] = {id(root): "obj"}
+    rest: deque[tuple[Line, Any, str]] = deque([(top, root, "obj")])
+    lines = 1
+    while rest:
+        line, node, path = rest.popleft()
+        if type(node) is not Node or not _worth_opening(node):
+            continue
+        for number, (step, value) in enumerate(parts_of(node)):
+            if number >= _WIDTH or lines >= _LINES:
+                line.children.append(Line("…", "and more"))
+                break
+            lines += 1
+            known = seen.get(id(value)) if type(value) is Node else None
+            below = Line(step, describe(value, where) if known is None else f"the same as {known}")
+            line.children.append(below)
+            if type(value) is Node and known is None:
+                seen[id(value)] = (path + step)[-200:]
+                rest.append((below, value, (path + step)[-200:]))
+    return top
+
+
+def _worth_opening(node: Node) -> bool:
+    if node.target in (
+        (CALLS, "array"),
+        (CALLS, "raw"),
+        ("numpy", "dtype"),
+    ):
+        return False
+    if node.target is not None and node.target[1] in ("_reconstruct", "NumpyArrayWrapper"):
+        return describe(node, str).find("list of objects") >= 0
+    if is_code(node):
+        return False
+    items = node.items or []
+    if node.kind in ("list", "tuple", "set", "frozenset") and len(items) > 8:
+        return any(type(item) is Node for item in items)
+    return True

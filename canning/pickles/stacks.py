@@ -1,0 +1,179 @@
+"""What opcodes work on while a pickle is followed: a stack with marks, a memo, and what was noticed."""
+
+from __future__ import annotations
+
+import abc
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from dataclasses import replace
+from typing import Any, Final, Self
+
+from ..limits import Limits
+from ..wire.names import NAMED
+from .nodes import Break, Limit, Named, Node, Text
+
+_FREE: Final = 20_000
+"""Containers, calls and entries of the memo that are followed; beyond, one for two or three bytes."""
+_NAMES: Final = 10_000
+_FLAWS: Final = 20
+DEEP: Final = 400
+"""Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
+_DEEPER: Final = DEEP + 1
+
+
+class Stacks(abc.ABC):
+    """Hold what the opcodes work on: a stack with marks, a memo, and what was noticed.
+
+    Attributes:
+        wrappers: whether memory that joblib writes into the stream is jumped over.
+        data, start, at: the stream, where in it the pickle starts, how far it was followed.
+        behind: where the argument of the opcode at hand ends.
+        edge: where the last frame ends.
+        stack, marks, memo: pickle's; the memo holds what was stored under each index.
+        names: what was asked for by name, by module and name.
+        acts: what the unpickler would do besides building plain data, a word for each, and where first.
+        calls: what is called, or made an instance of.
+        flaws: what is wrong with the stream, though the unpickler may go on.
+        doubtful: whether unpicklers may differ in what they make of it.
+        broken: why the unpickler would stop without an object; None where it would not.
+        limited: whether it was a limit of ours that ended it.
+        legacy: whether the stream has opcodes that the reader of plain data does not know.
+        root: the node of the object, where the stream reaches STOP.
+        depth: how deep containers stand in containers.
+        texts: how often each long string or bytes object was written out.
+        opcodes: how many were followed.
+        fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
+    """
+
+    def __init__(self, data: memoryview, start: int, limits: Limits, wrappers: bool) -> None:
+        self.data = data
+        self.start = self.at = start
+        size = len(data) - start
+        self.limits = replace(limits, memo=min(limits.memo, _FREE + size // 2))
+        self.most_nodes = min(_FREE + size // 3, max(_FREE, limits.nodes // 2))
+        self.nothing = Node("tuple", start)
+        self.doubtful = False
+        self.wrappers = wrappers
+        self.behind = start
+        self.edge = 0
+        self.protocol = 0
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.names: dict[tuple[str, str], Named] = {}
+        self.acts: dict[str, int] = {}
+        self.calls: list[Node] = []
+        self.flaws: list[str] = []
+        self.broken: str | None = None
+        self.limited = False
+        self.legacy = False
+        self.stopped = False
+        self.root: Any = None
+        self.depth = 0
+        self.nodes = 0
+        self.opcodes = 0
+        self.texts: dict[Any, list[int]] = {}
+        self.fetched: set[int] = set()
+        self.stored: dict[int, int] = {}
+        self.skipped: list[tuple[int, int]] = []
+        self.buffers = 0
+
+    @abc.abstractmethod
+    def run(self) -> Self:
+        """Follow the stream."""
+
+    @property
+    def fence(self) -> int:
+        """How much of the stack lies below the last mark."""
+        return self.marks[-1] if self.marks else 0
+
+    def pop(self) -> Any:
+        """Take the uppermost value."""
+        if len(self.stack) <= self.fence:
+            raise Break("takes from an empty stack")
+        return self.stack.pop()
+
+    def top(self) -> Any:
+        """Look at the uppermost value."""
+        if len(self.stack) <= self.fence:
+            raise Break("looks at an empty stack")
+        return self.stack[-1]
+
+    def items(self) -> list[Any]:
+        """Take what is above the last mark."""
+        if not self.marks:
+            raise Break("there is no mark")
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+    def new(self, kind: str, at: int, items: list[Any] | None = None) -> Node:
+        """Push a node."""
+        self.nodes += 1
+        if self.nodes > self.most_nodes:
+            raise Limit(f"more containers, names and calls than {self.most_nodes}")
+        node = Node(kind, at, items)
+        if items:
+            self.sink(node, items)
+        self.stack.append(node)
+        return node
+
+    def sink(self, node: Node, items: list[Any]) -> None:
+        """Note how deep a node has become that holds these items now."""
+        depth = 1
+        for item in items:
+            if type(item) is Node and item.depth >= depth:
+                depth = item.depth + 1
+        if depth > node.depth:
+            node.depth = depth if depth <= DEEP else _DEEPER
+            self.depth = max(self.depth, depth)
+
+    def note(self, content: Text, size: int) -> Text:
+        """Count a long string or bytes object, and push it."""
+        self.texts.setdefault(content, [0, size])[0] += 1
+        return content
+
+    def act(self, at: int, what: str) -> None:
+        """Note that the unpickler would do something here."""
+        self.acts.setdefault(what, at)
+
+    def flaw(self, at: int, what: str) -> None:
+        """Note what is wrong with the stream."""
+        if len(self.flaws) < _FLAWS:
+            self.flaws.append(f"byte {at}: {what}")
+
+    def doubt(self, at: int, what: str) -> None:
+        """Note what unpicklers may take in more than one way: nobody can say that nothing comes of it."""
+        self.doubtful = True
+        self.flaw(at, what)
+
+    def call(self, kind: str, at: int, target: Any, args: Any, *keywords: Any) -> Node:
+        """Push what a call gives; `args` may be that of many calls, and is not copied."""
+        self.act(at, kind)
+        node = self.new(kind, at, [target, args, *keywords])
+        if type(target) is Node and target.kind == "name":
+            items: Any = (args.items or ()) if type(args) is Node and args.kind == "tuple" else ()
+            named = target.value
+            if named.name == NAMED[1] and named.module == NAMED[0] and [*map(type, items)] == [str, str]:
+                self.stack.pop()
+                return self.name(items[0], items[1], at)
+            named.called(node, len(items))
+        self.calls.append(node)
+        return node
+
+    def name(self, module: str, name: str, at: int) -> Node:
+        """Push what a name stands for."""
+        if self.protocol < 3:  # as the unpickler does with what Python 2 wrote
+            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        self.act(at, "name")
+        found = self.names.get((module, name))
+        if found is None:
+            if len(self.names) >= _NAMES:
+                raise Limit(f"more than {_NAMES} names")
+            found = self.names[module, name] = Named(module, name, at)
+        found.count += 1
+        node = self.new("name", at)
+        node.value = found
+        if found.node is None:
+            found.node = node
+        return node

@@ -1,0 +1,1 @@
+"""From the frames of a message to an object."""

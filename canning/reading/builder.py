@@ -1,0 +1,291 @@
+"""Header to object: the names in a header read as live constructors over the buffers that arrived."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..calls import ALL, MAKERS
+from ..code.rebuild import fill_function, make_function
+from ..code.renaming import look_up
+from ..memory.buffers import address, aligned_copy, joined_already
+from ..memory.dtypes import BY_NAME
+from ..memory.layout import clusters
+from ..types.arrays import make_array
+from ..types.canned import CannedObject, Namespace, Reference, make_bytes, open_canned
+from ..types.registry import Registry, rebuild
+from ..wire.names import CALLS
+from ..wire.trailer import Trailer
+
+if TYPE_CHECKING:
+    from ..code.finding import Finder
+
+_SAFE: Final = 16
+"""Bytes to which shared memory is aligned before arrays look at it: the strictest of numpy's dtypes."""
+_PINNED: Final = 4
+"""A buffer is copied out of a frame that holds others too, and is at least so many times its size."""
+
+
+class Buffers:
+    """Give the buffers of one message by number, as its table says; joined or copied where they must be."""
+
+    def __init__(
+        self, trailer: Trailer, head: memoryview, frames: Sequence[memoryview], *, writable: bool
+    ) -> None:
+        self.trailer = trailer
+        self.head = head
+        self.frames = frames
+        self.writable = writable
+        self.table = trailer.table
+        self.given = 0  # of pickle's own buffers
+        self.spend: Callable[[int], object] = _free  # what is told of bytes before they are copied
+        self._own: dict[int, memoryview] = {}
+        self._inline: dict[int, memoryview] | None = None
+        self._kept: dict[int, memoryview] | None = None
+
+    def __getitem__(self, number: int) -> memoryview:
+        if self.table is None:
+            return self.frames[number] if not self.writable else self._writable(number)
+        first, count, offset, length = self.table[number]
+        if count > 1:
+            return self._joined(number)
+        if first == 0:
+            return self._from_inline(number)
+        if self._kept is None:
+            self._kept = self._copy_small()
+        kept = self._kept.get(number)
+        return self._shared(first)[offset : offset + length] if kept is None else kept
+
+    def outside(self) -> Iterator[memoryview]:
+        """Give pickle's own out-of-band buffers, which are the last ones."""
+        for number in range(len(self) - self.trailer.outside, len(self)):
+            self.given += 1
+            buffer = self[number]
+            yield buffer if address(buffer) % 8 == 0 else self._copy(buffer)
+
+    def _copy(self, *parts: memoryview) -> memoryview:
+        self.spend(sum(part.nbytes for part in parts))
+        return aligned_copy(*parts)
+
+    def __len__(self) -> int:
+        return len(self.frames) if self.table is None else len(self.table)
+
+    def _writable(self, number: int) -> memoryview:
+        if number not in self._own:
+            frame = self.frames[number]
+            self._own[number] = self._copy(frame) if frame.readonly else frame
+        return self._own[number]
+
+    def _joined(self, number: int) -> memoryview:
+        if number not in self._own:
+            assert self.table is not None
+            first, count, _, _ = self.table[number]
+            parts = list(self.frames[first - 1 : first - 1 + count])
+            side_by_side = joined_already(parts)
+            if side_by_side is None or (self.writable and side_by_side.readonly):
+                side_by_side = self._copy(*parts)
+            self._own[number] = side_by_side
+        return self._own[number]
+
+    def _shared(self, first: int) -> memoryview:
+        """Give a frame that several arrays may look at: made fit for all of them once."""
+        key = -first
+        if key not in self._own:
+            frame = self.frames[first - 1]
+            fit = address(frame) % _SAFE == 0 and not (self.writable and frame.readonly)
+            self._own[key] = frame if fit else self._copy(frame)
+        return self._own[key]
+
+    def _from_inline(self, number: int) -> memoryview:
+        """Copy inline data out of frame 0."""
+        if self._inline is None:
+            assert self.table is not None
+            numbers = [n for n, entry in enumerate(self.table) if entry[0] == 0]
+            inline = self.head[self.trailer.pickle_length :]
+            self._inline = self._copied_out(numbers, inline, len(inline))
+        return self._inline[number]
+
+    def _copy_small(self) -> dict[int, memoryview]:
+        """Copy small buffers out of frames that hold several, so that one of them does not keep them all."""
+        assert self.table is not None
+        within: dict[int, list[int]] = {}
+        for number, (first, count, _, _) in enumerate(self.table):
+            if first and count == 1:
+                within.setdefault(first, []).append(number)
+        kept: dict[int, memoryview] = {}
+        for first, numbers in within.items():
+            if len(numbers) > 1:
+                frame = self.frames[first - 1]
+                kept.update(self._copied_out(numbers, frame, len(frame) // _PINNED))
+        return kept
+
+    def _copied_out(self, numbers: list[int], memory: memoryview, most: int) -> dict[int, memoryview]:
+        """Copy buffers out of memory that holds several; those that share some of it together, others apart.
+
+        What takes more than `most` bytes stays where it is.
+        """
+        assert self.table is not None
+        entries = [self.table[number] for number in numbers]
+        self.spend(400 * len(entries))
+        extents = [(offset, offset + length) for _, _, offset, length in entries]
+        copies: dict[int, memoryview] = {}
+        if all(one[1] <= two[0] for one, two in pairwise(extents)):  # as joined frames are
+            for number, (low, high) in zip(numbers, extents, strict=True):
+                if high - low <= most:
+                    self.spend(high - low)
+                    copies[number] = memoryview(bytearray(memory[low:high]))
+            return copies
+        for group in clusters(extents):
+            low, high = min(extents[i][0] for i in group), max(extents[i][1] for i in group)
+            if high - low <= most:
+                self.spend(high - low)
+                copy = memoryview(bytearray(memory[low:high]))
+                copies.update({numbers[i]: copy[extents[i][0] - low : extents[i][1] - low] for i in group})
+        return copies
+
+
+def _free(nbytes: int) -> None:
+    """Count nothing: who is trusted may have as much copied as the message says."""
+
+
+class Builder:
+    """Build objects where a header names canned ones.
+
+    Attributes:
+        buffers: the message's buffers by number.
+        registry: who builds what was canned by registration.
+        g: the namespace for functions and references; None where the receiver gave none.
+        deserialize: reads a message that stands within this one.
+        finder: finds what the header names; None where names are what they are.
+    """
+
+    __slots__ = ("buffers", "deserialize", "finder", "g", "registry")
+
+    def __init__(
+        self,
+        buffers: Any,
+        registry: Registry,
+        g: Namespace | None,
+        deserialize: Callable[..., Any],
+        finder: Finder | None = None,
+    ) -> None:
+        self.buffers = buffers
+        self.finder = finder
+        self.registry = registry
+        self.g = g
+        self.deserialize = deserialize
+
+    def array(self, source: Any, shape: Any, dtype: Any, layout: Any = None, readonly: bool = False) -> Any:
+        """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
+        memory = self.buffers[source] if type(source) is int else bytearray(source)
+        if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
+            array: Any = np.ndarray(shape, BY_NAME[dtype], memory)
+            if array.flags.aligned:
+                return array
+        return make_array(memory, shape, dtype, layout, readonly)
+
+    def raw(self, source: Any, mutable: bool = False) -> Any:
+        """Build `bytes`, the very object that is the frame where it is one."""
+        return make_bytes(self.buffers[source] if type(source) is int else source, mutable)
+
+    def canned(self, cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> Any:
+        """Build what a canned object of the user's own stands for."""
+        canned = open_canned(cls, state, *sources)
+        if sources:
+            canned.buffers = [self.buffers[s] if type(s) is int else s for s in sources]
+        return canned.get_object(self.g)
+
+    def message(self, *sources: Any) -> Any:
+        """Build what was serialized before it came into this message."""
+        return self.deserialize([self.buffers[s] if type(s) is int else s for s in sources], self.g)[0]
+
+    def registered(self, name: str, state: Any, cls: type | None) -> Any:
+        """Build what was canned by registration."""
+        return rebuild(self.registry, name, state, cls)
+
+    def reference(self, name: str) -> Any:
+        """Look a reference up, or give it as it is where there is nowhere to look."""
+        reference = Reference(name)
+        return reference if self.g is None else reference.get_object(self.g)
+
+    def named(self, module: str, name: str) -> Any:
+        """Look up a name that led nowhere where the message was written."""
+        return look_up(module, name) if self.finder is None else self.finder.find(module, name)
+
+    def function(self, *parts: Any) -> Any:
+        """Make a function that came by value, in the receiver's namespace if it is of ``__main__``."""
+        special = None if self.finder is None else self.finder.builtins
+        g = self.g if parts[1].get("__name__") == "__main__" else None
+        return make_function(*parts, g=g, special=special)
+
+    def fill(self, function: Any, state: Any) -> None:
+        """Give such a function its attributes, closure and globals."""
+        fill_function(function, state, self.g if function.__globals__ is self.g else None)
+
+    def call(self, name: str) -> Any:
+        """Give what builds the object that a header calls by a name of `calls`."""
+        if name in _METHODS:
+            return getattr(self, name)
+        return _MAKERS[name]
+
+
+_METHODS: Final = frozenset(
+    ("array", "raw", "canned", "message", "registered", "reference", "named", "function", "fill")
+)
+"""Names of `calls` that mean something else to each builder."""
+_MAKERS: Final = {**{call.__name__: call for call in ALL}, **MAKERS}
+"""What builds the object that all others stand for."""
+
+
+class Reader(pickle.Unpickler):
+    """The C unpickler, with live constructors where a header names what it calls.
+
+    Set `builder` before `load`; an ``__init__`` of our own costs as much again.
+    """
+
+    builder: Builder
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give the live constructor of what is ours, and look up the rest."""
+        builder = self.builder
+        if module == CALLS:
+            return builder.call(name)
+        if (module, name) == ("__builtin__", "__main__"):  # how dill names the namespace of a script
+            return vars(sys.modules["__main__"]) if builder.g is None else builder.g
+        return super().find_class(module, name)
+
+
+class FindingReader(Reader):
+    """Find names by the builder's finder, which renames some and may stand stubs in the place of others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give the live constructor of what is ours, and let the finder find the rest."""
+        builder, finder = self.builder, self.builder.finder
+        assert finder is not None
+        ordinary = super().find_class
+        ours = module.startswith("canning.") or (module, name) == ("__builtin__", "__main__")
+        found = ordinary(module, name) if ours else finder.find(module, name, ordinary)
+        return finder.guard(module, name, found, builder.buffers)
+
+
+def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryview] | None) -> Any:
+    """Read a header with a builder; `outside` gives pickle's own out-of-band buffers."""
+    make = Reader if builder.finder is None else FindingReader
+    reader = make(io.BytesIO(head), buffers=outside)
+    reader.builder = builder
+    return reader.load()
+
+
+def read_plain(
+    head: bytes | memoryview, outside: Iterator[Any], finder: Finder | None = None
+) -> tuple[Any, int]:
+    """Read a pickle that nothing of this package wrote; return the object, and where the pickle ends."""
+    file = io.BytesIO(head)
+    reader = pickle.Unpickler(file, buffers=outside) if finder is None else finder.reader(file, outside)
+    return reader.load(), file.tell()

@@ -1,0 +1,241 @@
+"""Frames to object, by the trust that the reader chose."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..code.versions import check_versions, packages, say_whence
+from ..errors import CanningError, DeserializationError, text_of
+from ..memory.buffers import flat
+from ..types.canned import Namespace
+from ..wire.signing import verify
+from ..wire.trailer import (
+    CALL,
+    CODE,
+    FOOTER,
+    LIVE,
+    LONE,
+    MODULES,
+    PLAIN,
+    SIGNED,
+    VERSIONS,
+    check_frames,
+    count_frames,
+    flags_alone,
+    parse,
+)
+from ..writing.single import read_inline, read_lone
+from ..writing.stream import ARRAYS, NO_ARRAYS
+from .builder import Buffers, Builder, read, read_plain
+from .options import Options, Read, decode_frames
+
+if TYPE_CHECKING:
+    from ..code.finding import Finder
+    from ..types.budget import Work
+
+_TINY: Final = 24
+"""Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
+
+
+def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
+    """Read the first object of a message."""
+    if options.key is not None and frames:
+        frames = verify(frames, options.key)
+    return read_verified(options, frames, g)
+
+
+def read_call(
+    options: Options, frames: list[Any], g: Namespace | None
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Read a message that is one call; raises `DeserializationError` for any other."""
+    obj, rest, flags = read_message(options, frames, g)
+    if not flags & CALL or rest:
+        raise DeserializationError(
+            f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
+            "read it with deserialize_object"
+        )
+    if type(obj) is not tuple or list(map(type, obj[1:])) != [tuple, dict]:
+        raise DeserializationError("this message says that it is a call, and holds something else")
+    f, args, kwargs = obj
+    return f, args, kwargs
+
+
+def read_verified(
+    options: Options, frames: list[Any], g: Namespace | None, account: Work | None = None
+) -> Read:
+    """Read the first object of a message whose signature was checked, or that needs none.
+
+    `account` is that of a stranger's message where it holds several objects.
+    """
+    if not frames:
+        raise DeserializationError("there is no frame to read an object from")
+    head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
+    if options.trust == "data":
+        from .untrusted.data_message import (
+            read_data,  # with all it stands on a third of this package's import
+        )
+
+        return read_data(options, head, frames, account)
+    finder = None
+    try:
+        if options.finds or options.registry.renames:
+            finder = new_finder(options)
+            return _found(options, head, frames, g, finder)
+        flags = flags_alone(head) if type(head) is bytes else None
+        if flags == PLAIN or (flags == LIVE and g is None):  # most messages of a few numbers and texts
+            try:
+                return pickle.loads(head), frames[1:], 0
+            except (CanningError, MemoryError):
+                raise
+            except Exception as error:
+                raise _blamed(error) from error
+        return _read_by(options, head, frames, g, flags)
+    except DeserializationError as error:
+        if error.__cause__ is None:
+            raise
+        from .missing import explain_reading, moved
+
+        if finder is None and moved(head):
+            return _found(options, head, frames, g, new_finder(options))
+        told = explain_reading(head, error, new_finder(options).look_up)
+        raise say_whence(told, head) from error.__cause__
+
+
+def new_finder(options: Options) -> Finder:
+    """Make what finds names; its modules are imported here, since few messages need them."""
+    from ..code.finding import finder_of
+
+    return finder_of(options)
+
+
+def _found(
+    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, finder: Finder
+) -> Read:
+    """Read a message whose names a finder finds."""
+    try:
+        return _read_code(options, head, frames, g, finder)
+    finally:
+        finder.close()
+
+
+def _read_by(
+    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, flags: int | None
+) -> Read:
+    """Read a message as it is most often: all in one frame, or one array; any other the long way."""
+    try:
+        if flags == 0:
+            return read(head, Builder((), options.registry, g, _reader_within(options)), None), frames[1:], 0
+        if flags == LONE:
+            array = read_inline(bytes(head))
+            if array is not None:
+                return array, frames[1:], 0
+        # a signed one is never seen twice
+        elif len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE and len(frames) > 1:
+            lone = read_lone(head, frames[1], options.writable)
+            if lone is not None:
+                return lone, frames[2:], 0
+    except (CanningError, MemoryError):
+        raise
+    except Exception as error:
+        raise _blamed(error) from error
+    return _read_code(options, head, frames, g)
+
+
+def _read_code(
+    options: Options,
+    head: bytes | memoryview,
+    frames: list[Any],
+    g: Namespace | None,
+    finder: Finder | None = None,
+) -> Read:
+    trailer = parse(head)
+    if trailer is None:
+        return _read_plain_pickle(head, frames, finder)
+    if trailer.flags & CODE or VERSIONS in trailer.extensions:
+        check_versions(trailer, options.on_version_mismatch)
+    if finder is not None and finder.stubs is not None:
+        finder.stubs.versions.update(packages(trailer.extensions.get(VERSIONS, b"")))
+    said = trailer.extensions.get(MODULES)
+    if said is not None:
+        finder = finder or new_finder(options)
+        finder.receive(said, options.prefer)
+    live = trailer.flags & PLAIN or (trailer.flags & LIVE and g is None)
+    if live and trailer.frames == 1 and finder is None:
+        return _guard(pickle.loads, head), frames[1:], trailer.flags
+    parts = check_frames(trailer, frames[1 : trailer.frames])
+    if trailer.extensions:
+        parts = decode_frames(options, trailer, parts)
+    buffers: Any = parts
+    outside = None
+    if trailer.table is not None or trailer.outside or options.writable:
+        buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
+        outside = buffers.outside()
+    builder = Builder(buffers, options.registry, g, _reader_within(options), finder)
+    return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
+
+
+def _reader_within(options: Options) -> Callable[..., Any]:
+    """Give what reads a message that stands within another one, whose signature is for both."""
+    if options.key is None:
+        return options.deserialize_object
+    return lambda frames, g: read_verified(options, frames, g)[:2]
+
+
+def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Finder | None) -> Read:
+    cut = len(head) > _TINY and bytes(head[-1:]) != b"."
+    if cut or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
+        raise DeserializationError(
+            f"frame 0, {len(head)} bytes, is neither a header with its trailer nor a pickle"
+        )
+    taken = iter(frames[1:])
+    obj, end = _guard(read_plain, head, taken, finder)
+    if end != len(head):  # what is left of a trailer, most likely
+        raise DeserializationError(
+            f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
+        )
+    return obj, list(taken), 0
+
+
+def _guard(load: Callable[..., Any], *args: Any) -> Any:
+    """Read a header; whatever goes wrong in it is the message's fault, and nothing is delivered."""
+    try:
+        return load(*args)
+    except (CanningError, MemoryError):
+        raise
+    except Exception as error:
+        raise _blamed(error) from error
+
+
+def _blamed(error: Exception) -> DeserializationError:
+    """Give the error that says that a message is at fault."""
+    if isinstance(error, RecursionError):
+        return DeserializationError("the message is nested too deeply to be read")
+    named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
+    what = f"{type(error).__name__}: {error}" if named else text_of(error)
+    if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
+        what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
+    return DeserializationError(f"the message cannot be read: {what}")
+
+
+def split(frames: Iterable[Any]) -> list[list[Any]]:
+    """Cut a chained message into its objects' frames, and unpickle nothing.
+
+    Raises `DeserializationError` where the message ends in the middle of an object.
+
+    >>> from canning import serialize_object
+    >>> [len(part) for part in split(serialize_object(1) + serialize_object([b"x" * 2000]))]
+    [1, 2]
+    """
+    rest = list(frames)
+    parts = []
+    while rest:
+        count = count_frames(rest[0])
+        if count > len(rest):
+            raise DeserializationError(
+                f"the message is cut: it has {count} frames, of which {len(rest)} are here"
+            )
+        parts.append(rest[:count])
+        rest = rest[count:]
+    return parts

@@ -1,0 +1,373 @@
+"""Canned objects under ``trust="data"``: what `Builder` does, with every argument checked."""
+
+from __future__ import annotations
+
+import array as stdarray
+import collections
+import math
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from ...errors import DeserializationError
+from ...limits import Limits
+from ...memory.buffers import flat
+from ...types.allowed import Allowed, refuse
+from ...types.arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects
+from ...types.budget import Work
+from ...types.canned import make_bytes
+from ...types.libraries.checks import check
+from ...types.registry import Registry
+from ...wire.names import CALLS
+from .data_reader import DataReader
+from .opcodes import Name
+from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
+from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
+from .prices import price_of_decoder
+
+_TYPECODES: Final = frozenset("bBhHiIlLqQfd")
+_FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
+_MARK: Final = "<" if sys.byteorder == "little" else ">"
+_LEAVES: Final = frozenset((int, float, bool, type(None)))
+_WALKED: Final = frozenset(
+    (
+        *(list, tuple, dict, set, frozenset),
+        *(collections.deque, collections.OrderedDict, collections.defaultdict),
+    )
+)
+_MASKABLE: Final = (np.ndarray, np.matrix, np.recarray)
+
+
+class DataBuilder:
+    """Build what a stranger's header may hold.
+
+    Args:
+        buffers: the message's buffers by number.
+        registry: decoders registered with ``data=True`` are called with plain data.
+        allowed, limits: what the reader allows.
+        work: the account of what reading takes.
+        deserialize: reads a message that stands within this one, with the same trust.
+    """
+
+    def __init__(
+        self,
+        buffers: Any,
+        registry: Registry,
+        allowed: Allowed,
+        limits: Limits,
+        work: Work,
+        deserialize: Callable[[list[Any]], Any],
+    ) -> None:
+        self.buffers = buffers
+        self.count = len(buffers)
+        self.registry = registry
+        self.allowed = allowed
+        self.limits = limits
+        self.deserialize = deserialize
+        self.work = work
+        self.dtypes = Dtypes()
+        self.told_dtypes = Dtypes(objects=True)
+        self.fitting: Any = None
+        self.closed: dict[int, Any] = {}
+        self.unfilled: dict[int, Any] = {}
+        self.note_depth: Callable[[Any, list[Any]], None]
+
+    def read(self, data: bytes, outside: Any) -> Any:
+        """Read a header."""
+        reader = DataReader(
+            *(data, self.constructor, self.allowed, self.limits, outside, self.work),
+            plain_array=self.plain_array,
+            closed=self.closed,
+        )
+        self.note_depth = reader.note_array
+        try:
+            made = reader.read()
+        finally:
+            del self.note_depth  # a circle with the reader, which would keep what was read
+        if self.unfilled:
+            raise DeserializationError("the header ends with an array of objects without any")
+        return made
+
+    def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
+        """Give what a header calls by a name of ours, if it may."""
+        found = CALLED.get((module, name))
+        if isinstance(found, str):
+            method: Callable[..., Any] = getattr(self, found)
+            return method
+        return found
+
+    def _memory(self, source: Any) -> Any:
+        if type(source) is bytes:
+            return source
+        if type(source) is not int or not 0 <= source < self.count:
+            raise DeserializationError("a buffer that the message does not have")
+        return self.buffers[source]
+
+    def plain_array(
+        self, source: Any, shape: Any, description: Any, layout: Any = None, readonly: bool = False
+    ) -> Any:
+        """Build an array as `ArrayCalls` finds it: what most arrays are."""
+        if type(source) is bytes:
+            self.work.copy(len(source))
+            memory: Any = bytearray(source)
+        else:
+            memory = self._memory(source)
+        dtype = self.dtypes.build(description)
+        if layout is not None or not dtype.itemsize or 0 in shape:
+            return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work)
+        size = len(memory)
+        sizes = shape, dtype.itemsize, size
+        if sizes != self.fitting:  # many arrays of a message are as large as the one before
+            check_fit(shape, None, dtype.itemsize, size)
+            self.fitting = sizes
+        array = np.ndarray(shape, dtype, memory)
+        flags = array.flags
+        if not flags.aligned:
+            return checked_array(memory, (shape, description, None, readonly), self.dtypes, self.work)
+        if readonly:
+            flags.writeable = False
+        return array
+
+    def array(self, *args: Any) -> Any:
+        """Build an array."""
+        memory = self._memory(args[0])
+        if type(memory) is bytes and memory is args[0]:
+            self.work.copy(len(memory))
+            memory = bytearray(memory)
+        return checked_array(memory, args[1:], self.dtypes, self.work)
+
+    def raw(self, *args: Any) -> Any:
+        """Build bytes, or a bytearray."""
+        check(args, (int, bytes), bool, optional=1)
+        memory = self._memory(args[0])
+        self.work.copy(len(memory))
+        return make_bytes(memory, len(args) > 1 and args[1])
+
+    def objects(self, *args: Any) -> Any:
+        """Make an array of objects, which come next: whatever else may be read."""
+        check(args, tuple, (tuple, type(None)))
+        shape, axes = checked_shape(args[0]), args[1]
+        checked_axes(axes, shape)
+        self.work.copy(8 * math.prod(shape))
+        charge_unreal(shape, 8, 8 * math.prod(shape), self.work)
+        array = CannedObjects.make(shape, axes)
+        self.unfilled[id(array)] = array
+        return array
+
+    def fill_objects(self, *args: Any) -> Any:
+        """Put its objects into such an array, once."""
+        array, (items, readonly) = args
+        check((items, readonly), list, bool)
+        if self.unfilled.pop(id(array), None) is None or array.size != len(items):
+            raise DeserializationError("objects that do not fit their array")
+        self.note_depth(array, items)
+        fill_objects(array, (items, readonly))
+
+    def strings(self, *args: Any) -> Any:
+        """Build an array of variable-width strings."""
+        check(args, tuple, tuple, list, (tuple, bool), bool)
+        description, shape, items, axes, readonly = args
+        checked_axes(axes, checked_shape(shape))
+        if description[:1] != ("string",) or len(description) != 4:
+            raise DeserializationError("an array of strings that is none")
+        check(description[1:], bool, bool, (str, float, type(None)))
+        if any(type(item) not in (str, float, type(None)) for item in items):
+            raise DeserializationError("an array of strings with something else in it")
+        letters = sum(len(item) for item in items if type(item) is str)
+        self.work.spend(300 * len(items) + letters, 32 * len(items) + 4 * letters)
+        charge_unreal(shape, 16, 16 * len(items), self.work)
+        return CannedStrings.make(description, shape, items, axes, readonly)
+
+    def scalar(self, *args: Any) -> Any:
+        """Make a numpy scalar."""
+        return checked_scalar(args, self.dtypes)
+
+    def dtype(self, *args: Any) -> Any:
+        """Make a dtype."""
+        check(args, (str, tuple))
+        return self.told_dtypes.build(args[0])
+
+    def view(self, *args: Any) -> memoryview:
+        """View an array that came before as a memoryview."""
+        check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
+        array, code, shape, readonly = args
+        if array.dtype.hasobject:
+            raise DeserializationError("a memoryview of objects")
+        self.work.spend(2000 * (count_parts(array.dtype) + array.ndim), 100 * array.ndim)
+        made: memoryview = memoryview(array)
+        if code is not None:
+            code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
+            if code.lstrip("@") not in _FORMATS or shape is None:
+                raise DeserializationError("a format of a memoryview that is none")
+            if not array.flags.c_contiguous:
+                self.work.copy(array.nbytes)
+                array = array.copy(order="C")
+            made = flat(array).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
+        return made.toreadonly() if readonly else made
+
+    def stdlib_array(self, *args: Any) -> Any:
+        """Build an `array.array`."""
+        check(args, str, int, np.ndarray)
+        typecode, itemsize, memory = args
+        if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
+            raise DeserializationError("an array.array of items that this machine has not")
+        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
+            raise DeserializationError("an array.array of something else than bytes")
+        self.work.copy(memory.nbytes)
+        made = stdarray.array(typecode)
+        made.frombytes(memory)
+        return made
+
+    def masked(self, *args: Any) -> Any:
+        """Build a masked array."""
+        cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
+        if cls is not np.ma.MaskedArray or type(data) not in _MASKABLE or type(hard) is not bool:
+            raise DeserializationError("a masked array that is none")
+        for part, shape in ((mask, data.shape), (fill, ())):
+            if part is not None and (type(part) is not np.ndarray or part.shape != shape):
+                raise DeserializationError("a masked array whose parts do not fit")
+        if data.dtype.names:
+            parts = count_parts(data.dtype)
+            self.work.spend(20_000 * parts, 400 * parts)
+        if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
+            raise DeserializationError("a mask that is none")
+        if fill is not None and fill.dtype != data.dtype:
+            raise DeserializationError("a fill value of another dtype")
+        return CannedMasked.make(cls, data, mask, fill, hard)
+
+    def message(self, *args: Any) -> Any:
+        """Read a message within this one."""
+        return self.deserialize([self._memory(source) for source in args])
+
+    def registered(self, *args: Any) -> Any:
+        """Call a decoder that was registered as safe."""
+        if len(args) != 3 or type(args[0]) is not str or args[2] is not None:
+            raise refuse("an object of a registered type with a class of its own")
+        canner = self.registry.by_name(args[0][:200], imports=False)
+        uncan = canner.uncan if canner.data is True else canner.data
+        if not uncan:
+            raise DeserializationError(
+                f"{canner.name} is registered without data=True: if its uncan is safe with whatever state a "
+                'stranger makes up, register it so; else load the message with trust="code"'
+            )
+        self._charge_decoder(canner.name, args[1])
+        try:
+            with self.work.decoding():
+                return uncan(args[1])
+        except Exception as error:
+            why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
+            raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
+
+    def _charge_decoder(self, name: str, state: Any) -> None:
+        time, memory = price_of_decoder(name)
+        self.work.spend(time, memory)
+        items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM, self.closed, self.unfilled)
+        self.work.spend(_ITEM * items + nbytes, 8 * items + nbytes)
+
+
+_ITEM: Final = 200
+"""Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
+
+
+def weigh(
+    state: Any,
+    allowed: Allowed,
+    most: int,
+    closed: dict[int, Any] | None = None,
+    unfilled: Mapping[int, Any] = MappingProxyType({}),
+) -> tuple[int, int]:
+    """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
+
+    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
+    a little of the length of what other decoders have made, which they look at as a whole. Containers that a
+    header could still add to are put in `closed`, by identity; arrays of objects in `unfilled` are refused.
+
+    >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
+    (9, 32)
+    """
+    items, nbytes, rest, texts = 0, 0, [state], set()
+    while rest and items <= most:
+        part = rest.pop()
+        items += 1
+        kind = type(part)
+        if kind in _LEAVES:
+            continue
+        if kind is str:
+            nbytes += 0 if id(part) in texts else len(part)
+            texts.add(id(part))
+        elif kind in _WALKED:
+            items += len(part)
+            if closed is not None and kind is not tuple and kind is not frozenset:
+                closed[id(part)] = part
+            if items <= most:
+                rest.extend(part.values() if isinstance(part, dict) else part)
+        elif kind is bytes:
+            nbytes += len(part)
+        elif issubclass(kind, np.ndarray):
+            nbytes += part.nbytes
+            if part.dtype.hasobject:
+                if not unfilled.keys().isdisjoint((id(part), id(part.base))):
+                    raise DeserializationError("an array of objects without any")
+                items += part.size
+                if items <= most:
+                    rest.extend(part.ravel().tolist())
+        elif hasattr(kind, "__len__") and not allowed.has(kind):
+            items += _length(part) >> 6
+    return items, nbytes
+
+
+def _length(part: Any) -> int:
+    try:
+        return len(part)
+    except Exception:  # of another library's object, which may say it in its own way, or not at all
+        return 0
+
+
+def subclass(*args: Any) -> Any:
+    """View an array as a matrix or a record array."""
+    cls, array = _class_of(args, 2), args[1]
+    if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
+        raise DeserializationError("a subclass of an array that is none")
+    return array.view(cls)
+
+
+def _class_of(args: tuple[Any, ...], count: int) -> type:
+    if len(args) != count or type(args[0]) is not Name or args[0].cls is None:
+        raise DeserializationError("a class is missing where one belongs")
+    cls: type = args[0].cls
+    if not issubclass(cls, np.ndarray) or any(type(arg) is Name for arg in args[1:]):
+        raise refuse("a class in an unusual place")
+    return cls
+
+
+subclass.takes_classes = DataBuilder.masked.takes_classes = True  # type: ignore[attr-defined]
+
+
+def set_attributes(*args: Any) -> None:
+    """Let objects without attributes of their own pass."""
+    if len(args) != 2 or type(args[1]) is not dict or not isinstance(args[0], np.ndarray):
+        raise refuse("attributes of something that has none")
+    if args[1] and args[1] != _OF_MATRICES.get(type(args[0])):
+        raise refuse("attributes of an array")
+    if args[1]:
+        vars(args[0]).update(args[1])
+
+
+_OF_MATRICES: Final[dict[Any, Any]] = {
+    np.matrix: {"_getitem": False},
+    np.ma.MaskedArray: {"_getitem": False, "_optinfo": {"_getitem": False}},
+}
+"""Attributes that all matrices have."""
+CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
+    **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
+    (CALLS, "objects"): "objects",
+    (CALLS, "items"): "fill_objects",
+    **{(CALLS, name): name for name in ("message", "registered")},
+    (CALLS, "subclass"): subclass,
+    (CALLS, "attributes"): set_attributes,
+    (CALLS, "stdlib_array"): "stdlib_array",
+}
+"""What a header may call of ours: functions, and methods of `DataBuilder` by name."""

@@ -1,0 +1,93 @@
+"""Frames to plain data: a stranger's message, whose sizes are looked at before any of it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...codecs.coding import made_by_decoding
+from ...errors import DeserializationError
+from ...limits import Limits
+from ...memory.buffers import flat
+from ...types.allowed import MESSAGES
+from ...types.budget import Work
+from ...wire.encoded import decoded_lengths
+from ...wire.trailer import Trailer, check_frames, parse
+from ..builder import Buffers
+from ..options import Options, Read, decode_frames
+from .data_builder import DataBuilder
+
+
+def read_data(
+    options: Options, head: bytes | memoryview, frames: list[Any], work: Work | None = None
+) -> Read:
+    """Read the first object of a message, of which frame 0 is `head`, as plain data.
+
+    `work` is the account of the message where it holds several objects.
+    """
+    return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
+
+
+def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
+    if level > MESSAGES:
+        raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
+    limits, size = options.limits, len(head)
+    if len(frames) > limits.frames:
+        raise DeserializationError(
+            f"{len(frames)} frames: this reader's limit is frames={limits.frames} of canning.Limits"
+        )
+    trailer = parse(head)
+    plain = trailer is None
+    parts: Sequence[memoryview]
+    if trailer is None:
+        trailer = Trailer(size, size, len(frames), (), None, len(frames) - 1, 0, b"")
+        parts = _Following(frames)
+    else:
+        found = check_frames(trailer, frames[1 : trailer.frames])
+        _check_size(size + _extent(trailer), limits)
+        if trailer.encoded:
+            work.decode(made_by_decoding(trailer.encoded, options.codec, options.codecs))
+        parts = list(map(flat, decode_frames(options, trailer, found)))
+        size += sum(map(len, parts))
+    _check_size(size, limits)
+    buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
+    buffers.spend = work.copy
+
+    def read_within(within: list[Any]) -> Any:
+        obj, rest, _ = _read_at(options, within[0], within, level + 1, work)
+        if rest:
+            raise DeserializationError("a message within the message that has frames behind it")
+        return obj
+
+    work.enter(len(head), len(head) + sum(trailer.lengths), size, level)
+    builder = DataBuilder(buffers, options.registry, options.allowed, limits, work, read_within)
+    obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
+    taken = trailer.frames
+    if plain:  # it does not say how many frames are its own
+        taken = 1 + buffers.given
+        _check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
+    return obj, frames[taken:], trailer.flags
+
+
+class _Following(Sequence[memoryview]):
+    """View the frames behind a plain pickle when they are asked for: there may be many, and few its own."""
+
+    def __init__(self, frames: list[Any]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return flat(self._frames[number + 1])
+
+
+def _extent(trailer: Trailer) -> int:
+    """Count the bytes behind frame 0, on the wire or decoded, whichever are more."""
+    return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.encoded)))
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.message_bytes:
+        limit = f"message_bytes={limits.message_bytes}"
+        raise DeserializationError(f"{size} bytes: this reader's limit is {limit} of canning.Limits")

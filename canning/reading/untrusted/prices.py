@@ -1,0 +1,108 @@
+"""What calls take beyond what the bytes of the call are good for: nanoseconds, and bytes.
+
+A call whose name and arguments are in the memo takes 5 bytes of a header, which are good for 5 µs and 325
+bytes. What stands here takes more, by its arguments or always.
+"""
+
+from __future__ import annotations
+
+import collections
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from ...wire.names import CALLS
+from .plain import EXCEPTIONS
+
+Price = Callable[[tuple[Any, ...]], tuple[int, int]]
+"""What tells the nanoseconds and the bytes that a call takes, by its arguments."""
+
+_WORD: Final = 200
+"""Bits squared whose greatest common divisor takes a nanosecond, at most."""
+_DIGIT: Final = 3.33
+
+
+def _always(time: int, memory: int) -> Price:
+    price = time, memory
+    return lambda args: price
+
+
+def _bits(arg: Any) -> int:
+    if type(arg) is int:
+        return arg.bit_length()
+    return int(_DIGIT * len(arg)) if type(arg) is str else 0
+
+
+def _fraction(args: tuple[Any, ...]) -> tuple[int, int]:
+    """Price a greatest common divisor, and reading ints from text: both go with the square of the digits."""
+    bits = sum(map(_bits, args[:2]))
+    return 2000 + bits * bits // (2 * _WORD), 200 + bits // 4
+
+
+def _path(args: tuple[Any, ...]) -> tuple[int, int]:
+    letters = sum(len(arg) for arg in args if type(arg) is str)
+    return 5000 + 500 * len(args) + 100 * letters, 600 + 80 * len(args) + 40 * letters
+
+
+def _counter(args: tuple[Any, ...]) -> tuple[int, int]:
+    held = args[0] if args and type(args[0]) is dict else {}
+    return 100 * len(held), 100 + sys.getsizeof(held)
+
+
+_NETWORKS: Final = ("IPv4Network", "IPv4Interface", "IPv6Network", "IPv6Interface")
+_PATHS: Final = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+PRICES: Final[dict[tuple[str, str], Price]] = {
+    ("fractions", "Fraction"): _fraction,
+    ("collections", "Counter"): _counter,
+    ("collections", "deque"): _always(1000, sys.getsizeof(collections.deque()) + 40),
+    ("collections", "OrderedDict"): _always(1000, 300),
+    ("collections", "defaultdict"): _always(1000, 300),
+    ("types", "SimpleNamespace"): _always(1000, 300),
+    **{("builtins", cls.__name__): _always(4000, 500) for cls in EXCEPTIONS},
+    **{("ipaddress", name): _always(5000, 400) for name in ("IPv4Address", "IPv6Address")},
+    **{("ipaddress", name): _always(20_000, 1500) for name in _NETWORKS},
+    **{(module, name): _path for module in ("pathlib", "pathlib._local") for name in _PATHS},
+    (CALLS, "array"): _always(8000, 350),
+    (CALLS, "view"): _always(5000, 600),
+    (CALLS, "objects"): _always(5000, 350),
+    (CALLS, "strings"): _always(10_000, 400),
+    (CALLS, "masked"): _always(50_000, 2000),
+    (CALLS, "subclass"): _always(20_000, 600),
+    (CALLS, "message"): _always(60_000, 400),
+    (CALLS, "stdlib_array"): _always(5000, 200),
+}
+"""By the name in the header. Decoders of registered types have theirs in `DECODERS`."""
+
+_ZONE: Final = 300_000, 12_000
+_ANY: Final = 20_000, 1000
+_LIBRARIES: Final[dict[str, tuple[int, int]]] = {
+    "pandas": (20_000, 1500),
+    "polars": (300_000, 4000),
+    "pyarrow": (40_000, 1500),
+    "scipy": (70_000, 2000),
+    "torch": (20_000, 1500),
+    "ctypes": (15_000, 2000),
+    "zoneinfo": _ZONE,
+    "pytz": _ZONE,
+    "dateutil": _ZONE,
+    "pint": (100_000, 2000),
+    "astropy": (300_000, 6000),
+}
+"""Nanoseconds and bytes of one call of a decoder with next to nothing to decode, by the package of its type:
+two to three times what was measured."""
+_DECODERS: Final[dict[str, tuple[int, int]]] = {
+    "pandas.DataFrame": (60_000, 3000),
+    "pandas.DatetimeIndex": (150_000, 3000),
+    "pandas.TimedeltaIndex": (150_000, 3000),
+    "pandas.MultiIndex": (150_000, 4500),
+    "pandas.arrays.IntervalArray": (100_000, 1500),
+    "pandas.arrays.SparseArray": (60_000, 1500),
+    "xarray.DataTree": (100_000, 2500),
+    "mmap.mmap": (40_000, 16_384),
+}
+"""The same of those that take more, by the name of the type."""
+
+
+def price_of_decoder(name: str) -> tuple[int, int]:
+    """Price one call of a decoder, beyond what its state is good for."""
+    return _DECODERS.get(name) or _LIBRARIES.get(name.partition(".")[0], _ANY)

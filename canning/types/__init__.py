@@ -1,0 +1,1 @@
+"""Canned objects and their skeletons, the registry, and the types of other libraries."""

@@ -1,0 +1,317 @@
+"""What a reader allows of a message by a stranger: limits, and classes by exact name."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.util
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..errors import SHOWN, DeserializationError, name_for_errors
+from ..wire.names import CALLS, PURPOSES
+from .registry import dotted_name
+
+_COMBINATIONS: Final = 1024
+"""Members of one enum, with those combinations of its flags that were ever made."""
+_HOOKS: Final = (
+    *("_missing_", "_iter_member_by_value_", "_iter_member_by_def_", "_numeric_repr_"),
+    *("__setattr__", "__getattribute__", "__getattr__", "__eq__", "__hash__"),
+)
+"""What flags may define, and Python would call to combine them."""
+MESSAGES: Final = 16
+"""Messages that may stand one within another."""
+
+
+_SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
+_CLASS: Final = (
+    "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
+    "import it, or it is registered with data=True, its name is enough"
+)
+_CODE: Final = 'read it with trust="code" only if you trust its sender to run any code here'
+NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
+
+
+def refuse(what: str) -> DeserializationError:
+    """Make the error for something that a stranger's message may not hold."""
+    return DeserializationError(f"this message needs {what}: {_CODE}")
+
+
+def describe_name(module: str, name: str) -> str:
+    """Say what a name stands for as far as that is known without an import."""
+    if (module, name) in _SKELETONS:
+        return f"{name_for_errors(module, name)} ({_CLASS})"
+    if module == CALLS and name in PURPOSES:
+        return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
+    return f"{name_for_errors(module, name)} ({kind})"
+
+
+def refuse_name(module: str, name: str) -> DeserializationError:
+    """Make the error for a name that this reader does not know; say the safe way out first.
+
+    >>> print(refuse_name("collections", "ChainMap"))
+    this message needs collections.ChainMap (a class): register it with data=True ...
+    """
+    what = describe_name(module, name)
+    dotted = f"{module}.{name}"
+    plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= SHOWN
+    if not plain or module.partition(".")[0] == "canning" or (module, name) in _SKELETONS:
+        return refuse(what)
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    allow = f'allow={{"{dotted}"}}'
+    if found is None:
+        way = f"if it is a class of plain fields, import {module} and read the message with {allow}"
+    elif not isinstance(found, type):
+        return refuse(what)
+    elif kind_of(found) is None:
+        way = "register it with data=True and a decoder of plain data"
+    else:
+        way = f"read the message with {allow}"
+    return DeserializationError(f"this message needs {what}: {way}; {_CODE}")
+
+
+class Allowed:
+    """Know the classes that a reader lets a message make, and make their instances field by field.
+
+    Dataclasses, attrs classes, named tuples and enums, given as classes or by dotted name; a name is looked
+    up among the modules that are imported already, and imports nothing. No method of the class is called:
+    not ``__init__``, not ``__new__``, not ``__setstate__``.
+
+    >>> import collections
+    >>> Point = collections.namedtuple("Point", "x y")
+    >>> Allowed([Point]).find("canning.types.allowed", "Point") is Point
+    True
+    """
+
+    def __init__(self, classes: Iterable[type | str] = ()) -> None:
+        self._names: dict[str, type | None] = {}
+        for cls in classes:
+            if isinstance(cls, str):
+                self._names[cls] = _find_named(cls)
+            elif isinstance(cls, type):
+                self._names[dotted_name(cls)] = _checked(cls)
+            else:
+                raise TypeError(f"allow= takes classes and dotted names, not {type(cls).__name__}")
+
+    def has(self, cls: type) -> bool:
+        """Tell whether a class is one of these, as far as messages have asked for it."""
+        return cls in self._names.values()
+
+    def find(self, module: str, name: str) -> type | None:
+        """Give the class that goes by this name, where it is allowed."""
+        dotted = f"{module}.{name}"
+        if dotted not in self._names:
+            return None
+        cls = self._names[dotted]
+        if cls is None:
+            found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+            if not isinstance(found, type) or dotted_name(found) != dotted:
+                raise DeserializationError(
+                    f"{name_for_errors(module, name)} is allowed, but not imported here"
+                )
+            try:
+                cls = self._names[dotted] = _checked(found)
+            except TypeError as error:
+                raise DeserializationError(str(error)) from None
+        return cls
+
+
+def _find_named(dotted: str) -> type | None:
+    """Find the class of a name among what is imported; None where its module may be imported later.
+
+    Raises `ValueError` for a name that matches nothing, now or later.
+    """
+    parts = dotted.split(".")
+    if len(parts) < 2 or not all(map(str.isidentifier, parts)):
+        raise ValueError(f"allow={dotted!r} is no dotted name of a class, as 'package.module.Class'")
+    names = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+    name = next((name for name in names if name in sys.modules), "")
+    if not name:
+        if importlib.util.find_spec(parts[0]) is None:
+            raise ValueError(f"allow={dotted!r}: there is no module {parts[0]}")
+        return None
+    found: Any = sys.modules[name]
+    for part in parts[name.count(".") + 1 :]:
+        if part not in vars(found):
+            if hasattr(found, "__path__") and importlib.util.find_spec(f"{name}.{part}") is not None:
+                return None
+            raise ValueError(f"allow={dotted!r}: {name} has no {part}")
+        found = vars(found)[part]
+        name = f"{name}.{part}"
+        if not isinstance(found, type | types.ModuleType):
+            raise ValueError(f"allow={dotted!r}: {name} is no class")
+    if not isinstance(found, type) or dotted_name(found) != dotted:
+        other = f"goes by the name of {dotted_name(found)}" if isinstance(found, type) else "is a module"
+        raise ValueError(f"allow={dotted!r}: that {other}")
+    return _checked(found)
+
+
+def _checked(cls: type) -> type:
+    if kind_of(cls) is None:
+        raise TypeError(
+            f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is none; "
+            "register it with data=True and a decoder of plain data"
+        )
+    for name in _CALLED[kind_of(cls)]:
+        if any(name in vars(base) for base in _own_bases(cls)):
+            raise TypeError(
+                f"allow= takes classes that run nothing by themselves: {dotted_name(cls)}.{name} would run "
+                "with fields of a stranger's choice; register it with data=True and a decoder of plain data"
+            )
+    for name in field_names(cls) if kind_of(cls) == "fields" else ():
+        if _runs_code(cls, name):
+            raise TypeError(
+                f"allow= takes classes whose fields are plain: {dotted_name(cls)}.{name} is a descriptor, "
+                "and a message that sets it would run its code"
+            )
+    return cls
+
+
+_ALWAYS: Final = ("__del__", "__getattribute__", "__class__")
+_CALLED: Final[dict[str | None, tuple[str, ...]]] = {
+    "enum": (),
+    "fields": _ALWAYS,
+    "namedtuple": (*_ALWAYS, "__iter__", "__len__", "__getitem__", "__contains__"),
+}
+"""Methods that Python, or whoever takes an object for a tuple, calls without being asked to."""
+
+
+def _own_bases(cls: type) -> list[type]:
+    """List the classes of which a class is made that are nobody else's."""
+    return [base for base in cls.__mro__ if base.__module__ not in ("builtins", "typing")]
+
+
+def _runs_code(cls: type, name: str) -> bool:
+    """Tell whether the class has something of its own that is called when an attribute is set."""
+    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__") and not isinstance(found, types.MemberDescriptorType)
+
+
+def kind_of(cls: type) -> str | None:
+    """Tell which kind of class of plain fields a class is."""
+    if issubclass(cls, enum.Enum):
+        return "enum"
+    if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
+        return "namedtuple"
+    if dataclasses.is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
+        return "fields"
+    return None
+
+
+def field_names(cls: type) -> list[str]:
+    """List the fields of a dataclass or attrs class."""
+    attributes = getattr(cls, "__attrs_attrs__", None)
+    if attributes is not None:
+        return [attribute.name for attribute in attributes]
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def _may_be_missing(cls: type) -> set[str]:
+    """List the fields that stay what the class says unless somebody sets them."""
+    if hasattr(cls, "__attrs_attrs__"):
+        return set()
+    return {
+        field.name
+        for field in dataclasses.fields(cls)
+        if not field.init and field.default is not dataclasses.MISSING
+    }
+
+
+def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
+    """Make an instance as NEWOBJ asks for it: a named tuple whole, others with no field set yet."""
+    if kind_of(cls) == "namedtuple":
+        if len(values) != len(cls._fields):  # type: ignore[attr-defined]
+            raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
+        return tuple.__new__(cls, values)
+    if values or kind_of(cls) != "fields":
+        raise refuse(f"{dotted_name(cls)}.__new__ with arguments")
+    return object.__new__(cls)
+
+
+class Fields:
+    """Know the fields of a dataclass or attrs class, and set those of instances that were just made.
+
+    Attributes:
+        names: of the fields.
+    """
+
+    __slots__ = ("_known", "_missing", "names")
+
+    def __init__(self, cls: type) -> None:
+        self.names = field_names(cls)
+        self._known = frozenset(self.names)
+        self._missing = _may_be_missing(cls)
+
+    def set(self, obj: Any, state: Any) -> None:
+        """Set the fields, and nothing that is not a field."""
+        names, known = self.names, self._known
+        if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form for slots
+            state = state[1]
+        if type(state) is list or type(state) is tuple:
+            if len(state) != len(names):
+                raise DeserializationError(
+                    f"{len(state)} values for the {len(names)} fields of {dotted_name(type(obj))}"
+                )
+            state = dict(zip(names, state, strict=True))
+        if type(state) is dict and len(state) < len(names):
+            names = [name for name in names if name in state or name not in self._missing]
+            known = frozenset(names)
+        if type(state) is not dict or state.keys() != known:
+            raise DeserializationError(
+                f"the state of {dotted_name(type(obj))} in this message is not that of its fields"
+            )
+        for name in names:
+            object.__setattr__(obj, name, state[name])
+
+
+def enum_member(cls: type, value: Any) -> Any:
+    """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
+    for member in cls.__members__.values():  # type: ignore[attr-defined]
+        known = member._value_
+        if type(known) is type(value) and _is_comparable(value) and known == value:
+            return member
+    if issubclass(cls, enum.Flag) and type(value) is int:
+        return _combined(cls, value)
+    raise DeserializationError(f"{dotted_name(cls)} has no member of the value in this message")
+
+
+def _is_comparable(value: Any) -> bool:
+    """Tell whether comparing a value calls nothing but Python's own, and takes no long time."""
+    rest, left = [value], _PARTS
+    while rest and left:
+        part = rest.pop()
+        left -= 1
+        if type(part) in (tuple, list, frozenset, set, dict):
+            left -= len(part)
+            rest += [*part.keys(), *part.values()] if type(part) is dict else part if left > 0 else ()
+        elif type(part).__module__ not in _STANDARD:
+            return False
+    return left > 0
+
+
+_PARTS: Final = 1000
+"""Parts of the value of an enum's member at most."""
+_STANDARD: Final = frozenset(("builtins", "datetime", "decimal", "fractions", "uuid", "numpy"))
+
+
+def _combined(cls: type[enum.Flag], value: int) -> Any:
+    """Give a combination of flags, which Python then keeps for as long as the class: no more than some."""
+    known = cls._value2member_map_
+    if value in known:
+        return known[value]
+    theirs = [base for base in cls.__mro__ if base.__module__ not in ("enum", "builtins")]
+    own = any(name in vars(base) for base in theirs for name in _HOOKS)
+    if own or type(cls) is not enum.EnumType or cls._member_type_ not in (object, int):  # type: ignore[attr-defined]
+        raise refuse(f"{dotted_name(cls)}'s own way of combining flags")
+    if len(known) >= _COMBINATIONS or value.bit_length() > 64:
+        raise DeserializationError(
+            f"a combination of {dotted_name(cls)} that is new here, beyond {_COMBINATIONS}"
+        )
+    try:
+        return cls(value)
+    except ValueError:
+        raise DeserializationError(f"{dotted_name(cls)} has no flags of the value in this message") from None

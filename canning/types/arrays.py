@@ -1,0 +1,243 @@
+"""Arrays and all that numpy makes: canned, and built again over the memory that arrived."""
+
+from __future__ import annotations
+
+import array as stdarray
+from typing import Any
+
+import numpy as np
+
+from ..memory.buffers import aligned_copy, flat
+from ..memory.dtypes import BY_NAME, Description, build
+from ..memory.layout import Array, Layout, distinct
+from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
+
+
+@own
+class CannedArray(CannedObject):
+    """Stand for an array: shape, dtype, layout here; the memory in `buffers`.
+
+    In a header it is called with the number of the array's buffer in the message, or with the bytes
+    themselves where they are few: ``CannedArray(0, (2048,), "<f8")``. Several buffers are joined.
+
+    Attributes:
+        shape: a tuple of ints.
+        dtype: the description that `canning.memory.dtypes` gives, which is plain data.
+        layout: None for C order, else ``(offset, strides)`` in bytes.
+        readonly: whether the array was read-only where it came from.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        shape: tuple[int, ...],
+        dtype: Description,
+        layout: Layout | None = None,
+        readonly: bool = False,
+    ) -> None:
+        self.buffers = [None if isinstance(source, int) else source]
+        self.shape = shape
+        self.dtype = dtype
+        self.layout = layout
+        self.readonly = readonly
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array as a view of its buffer, where that is aligned; else of a copy."""
+        buffers = [flat(buffer) for buffer in self.buffers]
+        memory = buffers[0] if len(buffers) == 1 else aligned_copy(*buffers)
+        return make_array(memory, self.shape, self.dtype, self.layout, self.readonly)
+
+    def __repr__(self) -> str:
+        return f"CannedArray(shape={self.shape}, dtype={self.dtype!r}, buffers={self.buffers!r})"
+
+
+def make_array(
+    memory: Any,
+    shape: tuple[int, ...],
+    dtype: Description,
+    layout: Layout | None = None,
+    readonly: bool = False,
+) -> Array:
+    """View memory as an array; the result is aligned always, by a copy where it must be.
+
+    >>> make_array(bytearray(16), (2,), "<f8")
+    array([0., 0.])
+    """
+    kind = BY_NAME.get(dtype) if type(dtype) is str else None
+    return view_array(memory, shape, build(dtype) if kind is None else kind, layout, readonly)
+
+
+def view_array(
+    memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Layout | None, readonly: bool
+) -> Array:
+    """View memory as an array of a dtype, as `make_array` does."""
+    if layout is not None and not dtype.itemsize:  # strides of nothing do not tell the order
+        array: Array = np.ndarray(shape, dtype, order="F")
+        array.flags.writeable = not readonly
+        return array
+    at = layout or ()
+    array = np.ndarray(shape, dtype, memory, *at)
+    if not array.flags.aligned:
+        array = np.ndarray(shape, dtype, aligned_copy(flat(memory)), *at)  # keeps the strides
+    if not array.flags.aligned:
+        array = _compact(array)
+    if readonly:
+        array.flags.writeable = False
+    return array
+
+
+def _compact(array: Array) -> Array:
+    """Copy an array, and of a broadcast one no more than there is: its shape may say anything."""
+    core = distinct(array).copy(order="K")
+    return core if core.shape == array.shape else np.broadcast_to(core, array.shape)
+
+
+def _in_order(array: Array, axes: tuple[int, ...]) -> Array:
+    """Turn the axes of an array, which stand from the widest stride to the narrowest, to where they were."""
+    return array.transpose(np.argsort(axes))
+
+
+@own
+class CannedObjects(CannedParts):
+    """Stand for an array of Python objects; its elements follow as a list, and may hold the array itself."""
+
+    @staticmethod
+    def make(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+        """Make the array, empty; `axes` from the widest stride to the narrowest, None for C order."""
+        if axes is None:
+            return np.empty(shape, object)
+        return _in_order(np.empty([shape[axis] for axis in axes], object), axes)
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array with its elements."""
+        array: Array = self.make(*self.parts)
+        fill_objects(array, (uncan_in(self.attributes["items"], g), self.attributes["readonly"]))
+        return array
+
+
+def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
+    """Put the elements of an object array in, in the order in which they lie in memory."""
+    items, readonly = state
+    if isinstance(array, CannedObjects):
+        array.attributes = {"items": items, "readonly": readonly}
+        return
+    in_memory = (
+        array if array.flags.c_contiguous else array.transpose(np.argsort([-s for s in array.strides]))
+    )
+    in_memory.reshape(-1)[...] = np.fromiter(items, object, len(items))
+    if readonly:
+        array.flags.writeable = False
+
+
+@own
+class CannedStructures(CannedParts):
+    """Stand for an array of structures that hold objects; its fields follow, each as an array."""
+
+    @staticmethod
+    def make(dtype: Description, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
+        """Make the array with zeros and None in it; `axes` as for `CannedObjects`."""
+        if axes is None:
+            return np.zeros(shape, build(dtype))
+        return _in_order(np.zeros([shape[axis] for axis in axes], build(dtype)), axes)
+
+    def get_object(self, g: Namespace | None = None) -> Array:
+        """Build the array with its fields."""
+        array: Array = self.make(*self.parts)
+        fill_structures(array, (uncan_in(self.attributes["fields"], g), self.attributes["readonly"]))
+        return array
+
+
+def fill_structures(array: Any, state: tuple[list[Array], bool]) -> None:
+    """Copy the fields of an array of structures into it."""
+    fields, readonly = state
+    if isinstance(array, CannedStructures):
+        array.attributes = {"fields": fields, "readonly": readonly}
+        return
+    for name, field in zip(array.dtype.names, fields, strict=True):
+        array[name] = field
+    if readonly:
+        array.flags.writeable = False
+
+
+@own
+class CannedStrings(CannedParts):
+    """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
+
+    @staticmethod
+    def make(
+        dtype: Description,
+        shape: tuple[int, ...],
+        items: list[Any],
+        axes: tuple[int, ...] | bool,
+        readonly: bool,
+    ) -> Array:
+        """Make the array of its strings; `axes` as in `CannedObjects`, False for C order, True for F."""
+        if axes is True:
+            axes = tuple(reversed(range(len(shape))))
+        strings: Array = np.array(items, build(dtype))
+        if axes is False:
+            array = strings.reshape(shape)
+        else:
+            array = _in_order(strings.reshape([shape[axis] for axis in axes]), axes)
+        if readonly:
+            array.flags.writeable = False
+        return array
+
+
+@own
+class CannedSubclass(CannedParts):
+    """Stand for an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
+
+    @staticmethod
+    def make(cls: type[Array], array: Array) -> Array:
+        """View an array as an instance of the subclass."""
+        return array.view(cls)
+
+
+@own
+class CannedMasked(CannedParts):
+    """Stand for a masked array: its data, its mask, its fill value."""
+
+    @staticmethod
+    def make(cls: type[Any], data: Array, mask: Array | None, fill_value: Any, hard: bool) -> Any:
+        """Make the masked array over its data and its mask."""
+        masked: Any = np.ma.MaskedArray(
+            data, np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard
+        )
+        masked = masked if cls is np.ma.MaskedArray else masked.view(cls)
+        if fill_value is not None:
+            masked._fill_value = fill_value
+        masked._sharedmask = False
+        return masked
+
+
+@own
+class CannedScalar(CannedParts):
+    """Stand for one numpy scalar: its dtype and its bytes, or its text."""
+
+    @staticmethod
+    def make(dtype: Description, value: bytes | str) -> Any:
+        """Make the scalar; dtypes "S" and "U" stand for `numpy.bytes_` and `numpy.str_`."""
+        if dtype == "S":
+            return np.bytes_(value)
+        if dtype == "U":
+            return np.str_(value)
+        return np.ndarray((), build(dtype), bytearray(value))[()]  # type: ignore[arg-type]
+
+
+@own
+class CannedDtype(CannedParts):
+    """Stand for a dtype."""
+
+    make = staticmethod(build)
+
+
+def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
+    """Build an `array.array`; raises `ValueError` where its items have another size here."""
+    array = stdarray.array(typecode)
+    if array.itemsize != itemsize:
+        raise ValueError(
+            f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here"
+        )
+    array.frombytes(memory)
+    return array

@@ -1,0 +1,116 @@
+"""pyarrow: arrays whose parts do not lie side by side: unions, runs, and views of lists.
+
+A slice of one has the whole of its children, so that it is copied, compact, before it is sent. What arrives
+from a stranger is checked here, since Arrow's own check of these types came late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from ..budget import charge
+from .checks import need
+
+_lib: Any = pa.lib
+_NONE: Final = -1
+_SPARSE, _DENSE, _RUNS, _LIST_VIEW, _LARGE_LIST_VIEW = (
+    getattr(_lib, f"Type_{name}", _NONE)
+    for name in ("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "LIST_VIEW", "LARGE_LIST_VIEW")
+)
+UNUSUAL: Final = frozenset((_SPARSE, _DENSE, _RUNS, _LIST_VIEW, _LARGE_LIST_VIEW))
+_ITEM: Final = {_LIST_VIEW: "<i4", _LARGE_LIST_VIEW: "<i8"}
+
+
+def compact(kind: Any, data: Any, start: int, length: int) -> Any:
+    """Copy what a slice covers; give the data of an array as it was where the slice is all of it.
+
+    >>> union = pa.UnionArray.from_sparse(pa.array([0] * 9, pa.int8()), [pa.array(range(9))])
+    >>> compact(union.type, union[4:6].__reduce__()[1][0], 0, 2)[5][0][1]
+    2
+    """
+    if not data[3] and length == data[1]:
+        return data
+    array = _lib._restore_array((kind, *data[1:])).slice(start, length)
+    if kind.id == _DENSE:
+        return _compact_dense(kind, array)
+    with contextlib.suppress(pa.ArrowNotImplementedError):  # by an older Arrow: it goes whole
+        array = pa.concat_arrays([array, array[:0]])
+    return array.__reduce__()[1][0]
+
+
+def _compact_dense(kind: Any, array: Any) -> Any:
+    _, length, _, offset, buffers, children, _ = array.__reduce__()[1][0]
+    codes = np.frombuffer(buffers[1], "i1")[offset : offset + length]
+    places = np.frombuffer(buffers[2], "<i4")[offset : offset + length].copy()
+    parts = []
+    for code, child in zip(kind.type_codes, children, strict=True):
+        mine = places[codes == code]
+        low, high = (int(mine.min()), int(mine.max()) + 1) if len(mine) else (0, 0)
+        places[codes == code] -= low
+        parts.append(_lib._restore_array(child).slice(low, high - low).__reduce__()[1][0])
+    buffers = [None, pa.py_buffer(codes.tobytes()), pa.py_buffer(places)]
+    return kind, length, 0, 0, buffers, parts, None
+
+
+def checked(kind: Any, length: int, offset: int, buffers: list[Any], parts: list[Any]) -> Any:
+    """Put together such an array of a stranger's, of parts that were checked."""
+    need(offset == 0, "an array of Arrow that begins somewhere within")
+    charge(length)  # which may take no memory yet
+    _CHECKS[kind.id](kind, length, buffers, parts)
+    data = [part.__reduce__()[1][0] for part in parts]
+    return _lib._restore_array((kind, length, _NONE if kind.id in _ITEM else 0, 0, buffers, data, None))
+
+
+def _numbers(buffer: Any, dtype: str, length: int) -> Any:
+    need(
+        buffer is not None and buffer.size >= length * np.dtype(dtype).itemsize, "a buffer that is too short"
+    )
+    return np.frombuffer(buffer, dtype, length) if length else np.empty(0, dtype)
+
+
+def _check_union(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+    need(len(buffers) == (2 if kind.id == _SPARSE else 3) and buffers[0] is None, "a union that is none")
+    need(len(parts) == len(set(kind.type_codes)), "a union of other parts")
+    need(all(0 <= code < 128 for code in kind.type_codes), "a union of other parts")
+    codes = _numbers(buffers[1], "i1", length)
+    need(np.isin(codes, kind.type_codes).all(), "a union of something that is none of its parts")
+    if kind.id == _SPARSE:
+        need(all(len(part) >= length for part in parts), "a union whose parts are too short")
+        return
+    places = _numbers(buffers[2], "<i4", length)
+    for code, part in zip(kind.type_codes, parts, strict=True):
+        mine = places[codes == code]
+        need(not mine.size or (mine.min() >= 0 and mine.max() < len(part)), "a place beyond its part")
+
+
+def _check_runs(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+    need(buffers == [None] and len(parts) == 2 and len(parts[0]) == len(parts[1]), "runs that are none")
+    need(parts[0].null_count == 0, "a run that ends nowhere")
+    ends = parts[0].to_numpy().astype(np.int64)
+    need(not length or (ends.size and ends[0] > 0 and ends[-1] >= length), "runs that are too short")
+    need((ends[1:] > ends[:-1]).all(), "runs out of order")
+
+
+def _check_list_view(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+    need(len(buffers) == 3 and len(parts) == 1, "a view of lists that is none")
+    need(buffers[0] is None or buffers[0].size >= (length + 7) // 8, "a buffer that is too short")
+    starts, sizes = (_numbers(buffer, _ITEM[kind.id], length).astype(np.int64) for buffer in buffers[1:])
+    if buffers[0] is not None:  # nothing may look at what is missing
+        bits = np.unpackbits(np.frombuffer(buffers[0], np.uint8), count=length, bitorder="little")
+        starts, sizes = starts * bits, sizes * bits
+        buffers[1:] = [pa.py_buffer(part.astype(_ITEM[kind.id]).tobytes()) for part in (starts, sizes)]
+    need((starts >= 0).all() and (sizes >= 0).all(), "a list that begins nowhere")
+    need((sizes <= len(parts[0]) - starts).all(), "a list beyond its items")
+
+
+_CHECKS: Final = {
+    _SPARSE: _check_union,
+    _DENSE: _check_union,
+    _RUNS: _check_runs,
+    _LIST_VIEW: _check_list_view,
+    _LARGE_LIST_VIEW: _check_list_view,
+}

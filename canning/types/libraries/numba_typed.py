@@ -1,0 +1,27 @@
+"""numba: typed containers, which cannot be sent, and an error that says what can.
+
+Their memory is in reach of compiled code alone, numba does not pickle them, and to compile a look at one
+takes 0.3 s for each type of item, in every process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+from ...errors import SerializationError
+from ..canner import Canner
+
+
+def _can(container: Any) -> NoReturn:
+    plain = "dict(container.items())" if hasattr(container, "items") else "list(container)"
+    raise SerializationError(f"numba cannot pickle its typed containers: send {plain}, or arrays")
+
+
+def _uncan(state: Any) -> NoReturn:
+    raise TypeError("numba's typed containers cannot be sent")
+
+
+CANNERS: Final = (
+    Canner("numba.typed.List", _can, _uncan, data=True),
+    Canner("numba.typed.Dict", _can, _uncan, data=True),
+)

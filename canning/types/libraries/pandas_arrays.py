@@ -1,0 +1,268 @@
+"""pandas: the arrays behind columns that numpy has no dtype for, and their dtypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import pandas
+from pandas.arrays import (
+    ArrowExtensionArray,
+    ArrowStringArray,
+    BooleanArray,
+    DatetimeArray,
+    FloatingArray,
+    IntegerArray,
+    IntervalArray,
+    NumpyExtensionArray,
+    PeriodArray,
+    TimedeltaArray,
+)
+
+from ..budget import charge
+from ..canner import Canner
+from .checks import need, one_dimensional, own, parts, time_zone
+from .pandas_frequencies import charge_frequency, freq_text, period_dtype, to_freq
+from .pandas_scalars import UNITS
+from .pandas_texts import (
+    arrow_text,
+    can_arrow_text,
+    can_text,
+    checked_arrow_text,
+    checked_text,
+    join,
+    split,
+    text,
+)
+
+pd: Any = pandas  # whose inner ways its stubs do not know
+
+
+def pack(values: Any) -> Any:
+    """Take the values of a block apart: numpy's own go as they are, objects and text as tagged tuples."""
+    kind = type(values)
+    if kind is np.ndarray:
+        return _pack_objects(values) if values.dtype.hasobject else values
+    if kind is ArrowStringArray:
+        return ("S", *can_arrow_text(values))
+    if kind in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
+        return values._ndarray
+    return values
+
+
+def _pack_objects(values: Any) -> Any:
+    flat = values.ravel()
+    joined = join(flat, type(None))
+    return ("O", values.shape, flat.tolist()) if joined is None else ("T", values.shape, *joined)
+
+
+def unpack(state: Any, *, checked: bool = False) -> Any:
+    """Put the values together again, or with `checked` those of a stranger."""
+    if type(state) is not tuple:
+        return state
+    if state[0] == "S":
+        return (checked_arrow_text if checked else arrow_text)(state[1:])
+    if state[0] == "T":
+        _, shape, *joined = state
+        need(type(shape) is tuple and len(joined) == 3, "text that is none")
+        return split(joined, None, checked=checked).reshape(shape)
+    kind, shape, items = parts(state, str, tuple, list)
+    need(kind == "O" and math.prod(shape) == len(items), "objects that do not fit their shape")
+    return np.fromiter(items, object, len(items)).reshape(shape)
+
+
+def is_values(values: Any) -> bool:
+    """Tell whether a stranger's values may become those of a column."""
+    if type(values) is not np.ndarray:
+        return isinstance(values, pd.api.extensions.ExtensionArray)
+    dtype = values.dtype
+    return dtype.kind in "biufcOSU" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
+
+
+_UNITS: Final = tuple((unit, 1) for unit in UNITS)
+
+
+# -- categories ------------------------------------------------------------------------------------------
+
+
+def _can_categorical(array: Any) -> Any:
+    return array._ndarray, array.categories, array.ordered
+
+
+def _categorical(state: Any) -> Any:
+    codes, categories, ordered = state
+    dtype = pd.CategoricalDtype.__new__(pd.CategoricalDtype)
+    dtype.__setstate__({"categories": categories, "ordered": ordered})
+    return pd.Categorical._simple_new(codes, dtype)
+
+
+def _checked_categorical(state: Any) -> Any:
+    codes, categories, ordered = parts(state, object, object, bool)
+    need(isinstance(categories, pd.Index), "categories that are none")
+    codes = checked_codes(codes, categories)
+    return pd.Categorical._simple_new(codes, pd.CategoricalDtype(categories, ordered))
+
+
+def checked_codes(codes: Any, labels: Any) -> Any:
+    """Check the codes of labels, and copy them: nobody else may change what was found to be right."""
+    owned = own(one_dimensional(codes, "i"))
+    need(not owned.size or (owned.min() >= -1 and owned.max() < len(labels)), "codes out of range")
+    if isinstance(labels, pd.RangeIndex):  # which pandas writes out when it looks for one
+        charge(len(labels), 8 * len(labels))
+    return owned
+
+
+def _can_category_dtype(dtype: Any) -> Any:
+    return dtype.categories, dtype.ordered
+
+
+def _category_dtype(state: Any) -> Any:
+    categories, ordered = state
+    need(categories is None or isinstance(categories, pd.Index), "categories that are none")
+    return pd.CategoricalDtype(categories, ordered)
+
+
+# -- time ------------------------------------------------------------------------------------------------
+
+
+def _can_times(array: Any) -> Any:
+    freq = getattr(array, "_freq", None)
+    state = array._ndarray, getattr(array.dtype, "tz", None)
+    if freq is None:
+        return state
+    text = freq_text(freq)
+    return NotImplemented if text is None else (*state, text)
+
+
+def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
+    """Make an array of points or spans of time of numpy's; `freq` belonged to it before pandas 3.1."""
+    need(type(values) is np.ndarray and is_values(values), "times that are none")
+    dtype = values.dtype
+    need(dtype.kind == ("M" if cls is DatetimeArray else "m"), "times of another kind")
+    if time_zone(zone) is not None and cls is DatetimeArray:
+        dtype = pd.DatetimeTZDtype(np.datetime_data(dtype)[0], zone)
+    more = {"freq": freq} if hasattr(cls, "freq") else {}
+    return cls._simple_new(values, dtype=dtype, **more)
+
+
+def _times_as(cls: Any) -> Any:
+    def make(state: Any) -> Any:
+        if type(state) is not tuple or len(state) != 3:
+            return times(cls, *parts(state, np.ndarray, object))
+        values, zone, text = parts(state, np.ndarray, object, str)
+        freq = to_freq(text)
+        charge_frequency(freq, values.size)
+        made = times(cls, values, zone, freq)
+        cls._validate_frequency(made, freq)  # a stranger's times may not keep to it
+        return made
+
+    return make
+
+
+def _can_periods(array: Any) -> Any:
+    freq = freq_text(array.dtype.freq)
+    return NotImplemented if freq is None else (array._ndarray, freq)
+
+
+def _periods(state: Any) -> Any:
+    ordinals, freq = parts(state, np.ndarray, str)
+    need(ordinals.dtype == np.int64, "periods that are none")
+    return PeriodArray(ordinals, dtype=period_dtype(freq))
+
+
+def _can_intervals(array: Any) -> Any:
+    return array.left, array.right, array.closed
+
+
+def _intervals(state: Any) -> Any:
+    left, right, closed = state
+    for bound in (left, right):
+        need(isinstance(bound, pd.Index) and not isinstance(bound, pd.RangeIndex), "intervals that are none")
+    return IntervalArray.from_arrays(left, right, closed, copy=False)
+
+
+# -- numbers that may be missing, sparse ones ------------------------------------------------------------
+
+
+def _can_masked(array: Any) -> Any:
+    return array._data, array._mask
+
+
+def _masked_as(cls: Any, kinds: str) -> Any:
+    def make(state: Any) -> Any:
+        data, mask = state
+        need(type(data) is np.ndarray and data.dtype.kind in kinds, "numbers that are none")
+        need(
+            type(mask) is np.ndarray and mask.dtype == bool and mask.shape == data.shape,
+            "a mask that is none",
+        )
+        return cls(data, mask, copy=False)
+
+    return make
+
+
+def _can_sparse(array: Any) -> Any:
+    index = array.sp_index
+    if array.dtype.subtype.hasobject:
+        return NotImplemented
+    places = (index.blocs, index.blengths) if array.kind == "block" else (index.indices,)
+    return array.sp_values, index.length, places, array.fill_value
+
+
+def _sparse(state: Any) -> Any:
+    from pandas._libs import sparse
+
+    values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
+    need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
+    wide = [own(one_dimensional(place, "i"), np.int64) for place in places]
+    need(all(len(place) == len(wide[0]) for place in wide), "a sparse index that is none")
+    need(not wide[0].size or min(place.min() for place in wide) >= 0, "a sparse index that is none")
+    need(not wide[0].size or (sum(wide) <= length).all(), "a sparse index out of range")
+    places = [place.astype(np.int32) for place in wide]
+    kinds: Any = sparse
+    index = (kinds.IntIndex if len(places) == 1 else kinds.BlockIndex)(length, *places)
+    need(one_dimensional(values, "biufcmM", index.npoints) is values, "sparse values that do not fit")
+    return pd.arrays.SparseArray._simple_new(values, index, pd.SparseDtype(values.dtype, fill))
+
+
+# -- Arrow's own, numpy's own ------------------------------------------------------------------------------
+
+
+def _can_arrow(array: Any) -> Any:
+    return (array._pa_array,)
+
+
+def _arrow(state: Any) -> Any:
+    import pyarrow as pa
+
+    (chunks,) = parts(state, pa.ChunkedArray)
+    return ArrowExtensionArray(chunks)
+
+
+def _can_numpy(array: Any) -> Any:
+    return (pack(array._ndarray),)
+
+
+def _numpy(state: Any) -> Any:
+    values = unpack(state[0], checked=True)
+    need(is_values(values), "an array that is none")
+    return NumpyExtensionArray(values)
+
+
+CANNERS: Final = (
+    Canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical, exact=True),
+    Canner("pandas.CategoricalDtype", _can_category_dtype, _category_dtype, data=True, exact=True),
+    Canner("pandas.arrays.DatetimeArray", _can_times, _times_as(DatetimeArray), data=True, exact=True),
+    Canner("pandas.arrays.TimedeltaArray", _can_times, _times_as(TimedeltaArray), data=True, exact=True),
+    Canner("pandas.arrays.PeriodArray", _can_periods, _periods, data=True, exact=True),
+    Canner("pandas.arrays.IntervalArray", _can_intervals, _intervals, data=True, exact=True),
+    Canner("pandas.arrays.IntegerArray", _can_masked, _masked_as(IntegerArray, "iu"), data=True, exact=True),
+    Canner("pandas.arrays.FloatingArray", _can_masked, _masked_as(FloatingArray, "f"), data=True, exact=True),
+    Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
+    Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
+    Canner("pandas.arrays.StringArray", can_text, text, data=checked_text, exact=True),
+    Canner("pandas.arrays.ArrowStringArray", can_arrow_text, arrow_text, data=checked_arrow_text, exact=True),
+    Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
+    Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
+)

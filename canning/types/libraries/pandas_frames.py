@@ -1,0 +1,348 @@
+"""pandas: DataFrame, Series, and every Index.
+
+A frame goes block by block as it lies in memory: nothing is consolidated, and a slice sends the slice. Only
+pandas' own classes are taken apart here; a subclass (geopandas' GeoDataFrame) pickles by its own hooks, and
+its arrays and indexes come back to this package from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas
+from pandas._libs import internals  # type: ignore[attr-defined,unused-ignore]
+from pandas.arrays import DatetimeArray, TimedeltaArray
+from pandas.core.internals import managers  # type: ignore[import-not-found,unused-ignore]
+
+from ..budget import charge
+from ..canner import Canner
+from .checks import attribute_names, label, labels, need, one_dimensional, parts
+from .pandas_arrays import checked_codes, is_values, pack, times, unpack
+from .pandas_frequencies import charge_frequency, freq_text, to_freq
+
+pd: Any = pandas  # whose inner ways its stubs do not know
+_block: Any = internals._unpickle_block
+
+# -- memory that is copied when one of its owners writes -------------------------------------------------
+
+
+def _can_shared(refs: Any) -> None:
+    """Send nothing of what notes who looks at some memory, but that it is one: who else arrives is noted."""
+
+
+def _shared(state: Any) -> Any:
+    need(state is None, "owners of memory that are none")
+    return internals.BlockValuesRefs()
+
+
+def _refs_of(block: Any) -> tuple[Any, ...]:
+    """List what notes the others that look at a block's memory, where there are any."""
+    return (block.refs,) if block.refs.has_reference() else ()
+
+
+def _refs_of_index(index: Any) -> tuple[Any, ...]:
+    """List the same of an index where a column looks at its memory; indexes do not write."""
+    refs = index._references
+    owners = [] if refs is None else [owner() for owner in refs.referenced_blocks]
+    return (refs,) if any(hasattr(owner, "mgr_locs") for owner in owners) else ()
+
+
+def _share(block: Any, refs: Any) -> Any:
+    if refs is not None:
+        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        block.refs = refs
+        refs.add_reference(block)
+    return block
+
+
+def _share_index(index: Any, refs: Any) -> Any:
+    if refs is not None:
+        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        index._references = refs
+        refs.add_index_reference(index)
+    return index
+
+
+# -- indexes ---------------------------------------------------------------------------------------------
+
+
+def _can_index(index: Any) -> Any:
+    return pack(index._data), index.name, *_refs_of_index(index)
+
+
+def _index_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        values, name, *refs = state
+        return _share_index(cls._simple_new(unpack(values), name=name), *refs or (None,))
+
+    return make
+
+
+def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        need(type(state) is tuple and len(state) in (2, 3), "an index that is none")
+        values, name, *refs = state
+        values = unpack(values, checked=True)
+        need(is_values(values) and isinstance(values, cls._data_cls), "an index that is none")
+        need(values.ndim == 1, "an index of several axes")
+        if type(values) is np.ndarray:
+            need(values.dtype.kind not in "mM", "an index of times of another class")
+            labels(values.tolist() if values.dtype.hasobject else [])
+        return _share_index(cls._simple_new(values, name=label(name)), *refs or (None,))
+
+    return make
+
+
+def _can_times(index: Any) -> Any:
+    freq = None if index.freq is None else freq_text(index.freq)
+    if freq is None and index.freq is not None:
+        return NotImplemented
+    zone = getattr(index.dtype, "tz", None)
+    return index._data._ndarray, zone, freq, index.name, *_refs_of_index(index)
+
+
+def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
+    def make(state: Any) -> Any:
+        need(type(state) is tuple and len(state) in (4, 5), "an index that is none")
+        values, zone, text, name = parts(state[:4], np.ndarray, object, (str, type(None)), object)
+        freq = None if text is None else to_freq(text)
+        need(values.ndim == 1, "an index of several axes")
+        made = cls._simple_new(times(array_cls, values, zone, freq), name=label(name))
+        if freq is not None and made.freq is None:  # it belongs to the index since pandas 3.1
+            made._freq = freq
+        return _share_index(made, *state[4:] or (None,))
+
+    return make
+
+
+def _checked_times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
+    make = _times_as(cls, array_cls)
+
+    def make_checked(state: Any) -> Any:
+        made = make(state)
+        if made.freq is not None:
+            charge_frequency(made.freq, len(made))
+            need(made._data._ndarray.strides[0], "times that take no memory")
+            made.copy().freq = made.freq  # raises where they do not
+        return made
+
+    return make_checked
+
+
+def _can_range(index: Any) -> Any:
+    return index.start, index.stop, index.step, index.name
+
+
+def _range(state: Any) -> Any:
+    start, stop, step, name = state
+    return pd.RangeIndex._simple_new(range(start, stop, step), name=name)
+
+
+def _checked_range(state: Any) -> Any:
+    start, stop, step, name = parts(state, int, int, int, object)
+    need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
+    need(abs(stop - start) // abs(step) < (1 << 63) - 1, "a range out of range")
+    return pd.RangeIndex._simple_new(range(start, stop, step), name=label(name))
+
+
+def _can_multi(index: Any) -> Any:
+    return list(index._levels), list(index._codes), list(index.names), index.sortorder
+
+
+def _multi(state: Any, *, check: bool = False) -> Any:
+    levels, codes, names, sortorder = state
+    return pd.MultiIndex(
+        levels=levels, codes=codes, names=names, sortorder=sortorder, copy=False, verify_integrity=check
+    )
+
+
+def _checked_multi(state: Any) -> Any:
+    levels, codes, names, _ = parts(state, list, list, list, (int, type(None)))
+    need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
+    owned = []
+    for level, code, name in zip(levels, codes, names, strict=True):
+        need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "a level that is none")
+        owned.append(checked_codes(code, level))
+        need(len(code) == len(codes[0]), "codes of different lengths")
+        label(name)
+    return _multi((levels, owned, names, state[3]), check=True)
+
+
+# -- series and frames -----------------------------------------------------------------------------------
+
+
+def _more(obj: Any) -> tuple[Any, ...]:
+    """List what most objects do not have: attributes, and the promise that labels are unique."""
+    unique = not obj.flags.allows_duplicate_labels
+    return (dict(obj.attrs), unique) if obj._attrs or unique else ()
+
+
+def _with(obj: Any, more: tuple[Any, ...]) -> Any:
+    if more:
+        obj._attrs = more[0]
+        if more[1]:
+            obj.flags.allows_duplicate_labels = False
+    return obj
+
+
+def _check_more(more: tuple[Any, ...]) -> None:
+    if more:
+        attrs, _ = parts(more, dict, bool)
+        attribute_names(map(label, attrs))
+
+
+def _can_series(series: Any) -> Any:
+    state = pack(series._values), series.index, series.name, *_more(series)
+    return *state, *_refs_of(series._mgr._block)
+
+
+def _series(state: Any) -> Any:
+    values, index, name, *more = state
+    refs = more.pop() if len(more) % 2 else None
+    made = _from_array(unpack(values), index, refs)
+    made._name = name
+    return _with(made, tuple(more))
+
+
+def _from_array(values: Any, index: Any, refs: Any) -> Any:
+    block = _share(_block(values, slice(0, len(index)), 1), refs)
+    manager = managers.SingleBlockManager(block, index)
+    return pd.Series._from_mgr(manager, axes=manager.axes)
+
+
+def _checked_series(state: Any) -> Any:
+    need(type(state) is tuple and 3 <= len(state) <= 6, "a series that is none")
+    values, index, name, *more = state
+    refs = more.pop() if len(more) % 2 else None
+    values = unpack(values, checked=True)
+    _check_more(tuple(more))
+    need(isinstance(index, pd.Index), "a series without an index")
+    need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
+    made = _from_array(values, index, refs)
+    made._name = label(name)
+    return _with(made, tuple(more))
+
+
+def _can_frame(frame: Any) -> Any:
+    manager = frame._mgr
+    columns, index = manager.axes
+    blocks = [
+        (*_place(block, len(columns)), pack(block.values), *_refs_of(block)) for block in manager.blocks
+    ]
+    return blocks, index, columns, *_more(frame)
+
+
+def _place(block: Any, columns: int) -> tuple[Any, ...]:
+    """Say where the columns of a block are: the arguments of a range, or an array of numbers and two None."""
+    where = block.mgr_locs.indexer
+    return where.indices(columns) if type(where) is slice else (where, None, None)
+
+
+def _frame(state: Any) -> Any:
+    blocks, index, columns, *more = state
+    made = [(unpack(block[3]), _where(*block[:3]), *block[4:]) for block in blocks]
+    return _with(make_frame(made, index, columns), tuple(more))
+
+
+def _where(start: Any, stop: Any, step: Any) -> Any:
+    """Give the place of a block as pandas takes it: a slice down to the first column ends nowhere."""
+    return start if stop is None else slice(start, None if stop < 0 else stop, step)
+
+
+def _checked_frame(state: Any) -> Any:
+    need(type(state) is tuple and len(state) in (3, 5), "a frame that is none")
+    blocks, index, columns, *more = state
+    need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
+    need(type(blocks) is list, "a frame without blocks")
+    _check_more(tuple(more))
+    made, places = [], []
+    left = len(columns)
+    for block in blocks:
+        need(type(block) is tuple and len(block) in (4, 5), "a block that is none")
+        start, stop, step, values = parts(
+            block[:4], (int, np.ndarray), (int, type(None)), (int, type(None)), object
+        )
+        values = unpack(values, checked=True)
+        need(is_values(values), "a block of something else than values")
+        place = _checked_place(start, stop, step, len(columns))
+        left -= len(place)
+        need(left >= 0, "columns in two blocks")
+        charge(200, 1500)  # pandas makes five objects for each
+        need(len(place) or len(blocks) <= _EMPTY, "blocks of no columns")
+        need(values.shape in _shapes(values, len(place), len(index)), "a block that does not fit its frame")
+        need(len(place) <= max(values.nbytes, 10_000), "a block of nothing")
+        made.append((values, _where(start, stop, step), *block[4:]))
+        places.append(place)
+    _check_cover(places, len(columns))
+    return _with(make_frame(made, index, columns), tuple(more))
+
+
+def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:
+    """Check where the columns of a block are: a range within the frame, or an array of numbers."""
+    if stop is None:
+        return one_dimensional(start, "i")
+    need(
+        type(start) is int and 0 <= start <= columns and -1 <= stop <= columns and step,
+        "a block out of place",
+    )
+    return range(start, stop, step)
+
+
+def _check_cover(places: list[Any], columns: int) -> None:
+    """Check that each column is in one block, in no more time than there are blocks and numbers in them."""
+    runs = [place for place in places if isinstance(place, range) and abs(place.step) == 1 and place]
+    others = [
+        np.asarray(place) for place in places if not (isinstance(place, range) and abs(place.step) == 1)
+    ]
+    lows = [np.array([min(run[0], run[-1]) for run in runs]), *others]
+    highs = [np.array([max(run[0], run[-1]) for run in runs]), *others]
+    low, high = (np.concatenate(bounds).astype(np.int64) for bounds in (lows, highs))
+    order = np.argsort(low)
+    bounds = np.concatenate([[0], high[order] + 1]), np.concatenate([low[order], [columns]])
+    need(np.array_equal(*bounds), "columns in no block, or in two")
+
+
+def _is_run(place: Any) -> bool:
+    return isinstance(place, range) and abs(place.step) == 1
+
+
+def _shapes(values: Any, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
+    if type(values) is np.ndarray:
+        return ((columns, rows),)
+    return ((columns, rows), (rows,)) if columns == 1 else ((columns, rows),)
+
+
+def make_frame(blocks: list[tuple[Any, ...]], index: Any, columns: Any) -> Any:
+    """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
+    made = tuple([_share(_block(values, where, 2), *refs or (None,)) for values, where, *refs in blocks])
+    manager = managers.BlockManager(made, [columns, index], verify_integrity=False)
+    return pd.DataFrame._from_mgr(manager, axes=manager.axes)
+
+
+_EMPTY: Final = 64
+"""Blocks that a frame may have where they need not have any columns; one without columns keeps some."""
+_PLAIN: Final = (*(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),)
+_TIMES: Final = ((pd.DatetimeIndex, DatetimeArray), (pd.TimedeltaIndex, TimedeltaArray))
+CANNERS: Final = (
+    *(
+        Canner(f"pandas.{cls.__name__}", _can_index, _index_as(cls), data=_checked_index_as(cls), exact=True)
+        for cls in _PLAIN
+    ),
+    *(
+        Canner(
+            f"pandas.{cls.__name__}",
+            _can_times,
+            _times_as(cls, of),
+            data=_checked_times_as(cls, of),
+            exact=True,
+        )
+        for cls, of in _TIMES
+    ),
+    Canner("pandas.RangeIndex", _can_range, _range, data=_checked_range, exact=True),
+    Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
+    Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
+    Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),
+    Canner("pandas._libs.internals.BlockValuesRefs", _can_shared, _shared, data=True, exact=True),
+)

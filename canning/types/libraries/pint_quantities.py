@@ -1,0 +1,69 @@
+"""pint: Quantity and Unit, the magnitude as it is and the unit by its names.
+
+A quantity arrives in the reader's application registry, which is how pint itself unpickles one.
+"""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+import functools
+from typing import Any, Final
+
+import numpy as np
+import pint
+
+from ..budget import is_counted
+from ..canner import Canner
+from .checks import need, parts
+
+_pint: Any = pint  # whose types leave out what this calls
+_NUMBERS: Final = (int, float, complex, decimal.Decimal, fractions.Fraction, np.ndarray, np.generic)
+
+
+def _can_unit(unit: Any) -> Any:
+    return (tuple(unit._units.items()),)
+
+
+def _container(units: Any) -> Any:
+    need(type(units) is tuple and len(units) < 100, "units that are none")
+    for unit in units:
+        parts(unit, str, (int, float, decimal.Decimal, fractions.Fraction))
+    known = _known.__wrapped__ if is_counted() else _known  # nothing stays of a stranger's message
+    return known(_pint.application_registry.get(), units)
+
+
+@functools.lru_cache(maxsize=64)
+def _known(registry: Any, units: Any) -> Any:
+    """Make the units anew; looking them up makes the registry know those that have a prefix."""
+    for unit in units:
+        name, _ = unit
+        need(len(name) < 100 and name.isidentifier(), "a unit that is none")
+        registry.parse_units(name)
+    return pint.util.UnitsContainer(dict(units))
+
+
+def _unit(state: Any) -> Any:
+    (units,) = parts(state, tuple)
+    return pint.application_registry.Unit(_container(units))
+
+
+def _can_quantity(quantity: Any) -> Any:
+    return quantity._magnitude, tuple(quantity._units.items())
+
+
+def _quantity(state: Any) -> Any:
+    magnitude, units = state
+    return pint.application_registry.Quantity(magnitude, _container(units))
+
+
+def _checked_quantity(state: Any) -> Any:
+    magnitude, _ = parts(state, object, tuple)
+    need(isinstance(magnitude, _NUMBERS), "a quantity of something else than numbers")
+    return _quantity(state)
+
+
+CANNERS: Final = (
+    Canner("pint.Quantity", _can_quantity, _quantity, data=_checked_quantity),
+    Canner("pint.Unit", _can_unit, _unit, data=True),
+)

@@ -1,0 +1,243 @@
+"""polars: DataFrame and Series, by Arrow's buffers, which polars hands out without a copy.
+
+Columns that pyarrow has no type for, of Python's objects or integers of 128 bits, go as lists. A LazyFrame is
+a plan, and polars' own pickling sends it, the frames in it too. Without pyarrow it sends all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import polars as pl
+
+from ...errors import DeserializationError
+from ..budget import charge
+from ..canner import Canner
+from .checks import need, parts
+
+_COLUMN: Final = 2000
+_WORD: Final = 20
+"""What a column and one of its words cost, in items of 50 ns."""
+_PANIC: Final = "PanicException"
+_CODES: Final = ("UInt8", "UInt16", "UInt32")
+_OWN: Final = b"_PL_"
+"""How the metadata begins in which polars keeps the categories of a column."""
+
+
+def _table_of(frame: Any) -> Any:
+    """Look at a frame as a table of Arrow; text stays in views, as polars keeps it, and is not copied."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.newest())
+
+
+def _can_frame(frame: Any) -> Any:
+    try:
+        return _state_of(frame)
+    except BaseException as error:  # a panic is no `Exception`; polars' own pickling may know better
+        if type(error).__name__ == _PANIC:
+            return NotImplemented
+        raise
+
+
+def _state_of(frame: Any) -> Any:
+    listed = [at for at, kind in enumerate(frame.dtypes) if kind in _LISTED]
+    if not _has_arrow():
+        return NotImplemented
+    lists = [(at, frame.dtypes[at].base_type().__name__, frame.to_series(at).to_list()) for at in listed]
+    if lists:
+        lists.append(frame.columns)
+        frame = frame.drop([frame.columns[at] for at in listed])
+    if any(_is_beyond_arrow(kind) for kind in frame.dtypes):
+        return NotImplemented
+    words = {at: _words_of(kind) for at, kind in enumerate(frame.dtypes) if _has_words(kind)}
+    return _table_of(frame), words, *((lists,) if lists else ())
+
+
+def _has_words(kind: Any) -> bool:
+    """Tell whether a column has categories that are not those of all columns without a name."""
+    if isinstance(kind, pl.Categorical) and hasattr(pl, "Categories"):
+        return not kind.categories.is_global()
+    return isinstance(kind, pl.Enum)
+
+
+def _words_of(kind: Any) -> Any:
+    """Describe categories: a list of words, or the name, the namespace and the type of their codes."""
+    if isinstance(kind, pl.Enum):
+        return kind.categories.to_list()
+    named = kind.categories
+    return named.name(), named.namespace(), str(named.physical())
+
+
+def _frame(state: Any) -> Any:
+    table, _, *lists = state
+    made: Any = _renamed(table)
+    return _with_lists(made, *lists[0]) if lists else made
+
+
+def _renamed(table: Any) -> Any:
+    """Make a frame of a table; polars names a column without a name anew."""
+    if not table.num_columns:
+        return _only_rows(table.num_rows)
+    made: Any = pl.from_arrow(table, rechunk=False)
+    if made.columns != table.column_names:
+        made.columns = table.column_names
+    return made
+
+
+def _only_rows(rows: int) -> Any:
+    """Make a frame that has rows, and no columns; the oldest versions of polars have no such frames."""
+    return pl.DataFrame({"": pl.repeat(None, rows, eager=True)}).drop("") if rows else pl.DataFrame()
+
+
+def _with_lists(made: Any, *more: Any) -> Any:
+    *lists, names = more
+    columns = made.get_columns()
+    for at, kind, items in lists:
+        columns.insert(at, pl.Series(names[at], items, dtype=_KINDS[kind], strict=True))
+    made = pl.DataFrame(columns)
+    made.columns = names
+    return made
+
+
+def _checked_frame(state: Any) -> Any:
+    """Make a frame; polars does not check what its metadata says, so that goes, and enums are looked up."""
+    import pyarrow as pa
+
+    table, words, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
+    need(len(lists) < 2, "columns that are none")
+    need(not any("\0" in name for name in table.column_names), "a name that polars cannot give to Arrow")
+    charge(_COLUMN * (1 + table.num_columns))
+    schema = pa.schema([field.remove_metadata() for field in table.schema])
+    need(_OWN not in schema.serialize().to_pybytes(), "categories within lists or structs")
+    bare = pa.Table.from_arrays(table.columns, schema=schema) if table.num_columns else table
+    made: Any = _renamed(_without_words(bare, words))
+    known: dict[int, Any] = {}
+    columns = made.get_columns()
+    for at, described in words.items():
+        if id(described) not in known:
+            known[id(described)] = _kind_of(described), {}
+        columns[at] = _looked_up(table.column(at), columns[at], *known[id(described)])
+    made = pl.DataFrame(columns) if words else made
+    if not lists:
+        return made
+    need(lists[0], "columns that are none")
+    *columns, names = lists[0]
+    need(type(names) is list and all(type(name) is str for name in names), "columns without names")
+    need(not any("\0" in name for name in names), "a name that polars cannot give to Arrow")
+    need(len(columns) + made.width == len(names), "columns that do not fit")
+    for column in columns:
+        at, kind, items = parts(column, int, str, list)
+        need(0 <= at < len(names) and kind in _KINDS, "a column of no type of polars'")
+        need(kind == "Object" or all(type(item) in (int, type(None)) for item in items), "odd integers")
+    return _with_lists(made, *lists[0])
+
+
+def _without_words(table: Any, words: dict[Any, Any]) -> Any:
+    """Give a table with the codes of some columns in the place of their words."""
+    import pyarrow as pa
+
+    columns, names = table.columns, table.column_names
+    for at in words:
+        need(type(at) is int and 0 <= at < table.num_columns, "categories of no column")
+        kind = table.schema.field(at).type
+        need(pa.types.is_dictionary(kind) and _is_text(kind.value_type), "categories that are no text")
+        codes = [chunk.indices for chunk in columns[at].chunks]
+        columns[at] = pa.chunked_array(codes, kind.index_type)
+    return pa.Table.from_arrays(columns, names) if words else table
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _kind_of(described: Any) -> Any:
+    """Make the type of a column with categories, of what describes these."""
+    if type(described) is list:
+        need(all(type(word) is str for word in described), "categories that are no text")
+        charge(_WORD * len(described))
+        return pl.Enum(described)
+    name, namespace, physical = parts(described, str, str, str)
+    need(0 < len(name) < 1000 and len(namespace) < 1000 and physical in _CODES, "categories without a name")
+    return pl.Categorical(pl.Categories(name, namespace, getattr(pl, physical)))
+
+
+def _looked_up(column: Any, codes: Any, kind: Any, known: dict[Any, Any]) -> Any:
+    """Look codes up among words, which were cast once: codes of another order are no danger then."""
+    made = []
+    at = 0
+    for chunk in column.chunks:
+        words = tuple(chunk.dictionary.to_pylist())
+        charge(_WORD * len(words))
+        if words not in known:
+            known[words] = pl.Series(words, dtype=pl.String).cast(kind)
+        made.append(known[words].gather(codes.slice(at, len(chunk))))
+        at += len(chunk)
+    if len(made) == 1:
+        return made[0].rename(codes.name)
+    return pl.concat(made, rechunk=False).rename(codes.name) if made else pl.Series(codes.name, [], kind)
+
+
+def _can_series(series: Any) -> Any:
+    state = _can_frame(series.to_frame())
+    return state if state is NotImplemented else (*state, series.name)
+
+
+def _series(state: Any) -> Any:
+    *frame, name = state
+    return _frame(frame).to_series().rename(name)
+
+
+def _checked_series(state: Any) -> Any:
+    need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "a series that is none")
+    need("\0" not in state[-1], "a name that polars cannot give to Arrow")
+    frame = _checked_frame(state[:-1])
+    need(frame.width == 1, "a series of several columns")
+    return frame.to_series().rename(state[-1])
+
+
+def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a panic in polars, which is no `Exception`, be an error."""
+
+    def make_or_raise(state: Any) -> Any:
+        try:
+            return make(state)
+        except BaseException as error:
+            if isinstance(error, Exception | KeyboardInterrupt | SystemExit):
+                raise
+            raise DeserializationError("a frame that polars cannot make") from error
+
+    return make_or_raise
+
+
+_KINDS: Final = {name: getattr(pl, name) for name in ("Object", "Int128", "UInt128") if hasattr(pl, name)}
+_LISTED: Final = tuple(_KINDS.values())
+"""Types of columns that go as lists."""
+
+
+def _is_beyond_arrow(kind: Any) -> bool:
+    """Tell whether polars cannot read columns of a type from Arrow, or hold what is in them."""
+    if isinstance(kind, pl.Array) and 0 in kind.shape:
+        return True
+    return kind in _LISTED or any(_is_beyond_arrow(inner) for inner in _inner(kind))
+
+
+def _inner(kind: Any) -> list[Any]:
+    if isinstance(kind, pl.Struct):
+        return [field.dtype for field in kind.fields]
+    return [kind.inner] if isinstance(kind, pl.List | pl.Array) else []
+
+
+def _has_arrow() -> bool:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+CANNERS: Final = (
+    Canner("polars.DataFrame", _can_frame, _frame, data=_without_panic(_checked_frame), exact=True),
+    Canner("polars.Series", _can_series, _series, data=_without_panic(_checked_series), exact=True),
+)

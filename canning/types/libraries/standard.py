@@ -1,0 +1,187 @@
+"""The standard library: mapped memory, ctypes, and small types that pickle cannot send or a stranger may."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import io
+import mmap
+import re
+import struct
+import zoneinfo
+from typing import Any, Final
+
+import numpy as np
+
+from ...errors import DeserializationError
+from ..budget import charge
+from ..canner import Canner
+from .checks import need, one_dimensional, parts
+
+# -- memory ----------------------------------------------------------------------------------------------
+
+
+def _can_mmap(mapped: mmap.mmap) -> Any:
+    return np.frombuffer(mapped, np.uint8), mapped.tell()
+
+
+def _mmap(state: Any) -> mmap.mmap:
+    """Make an anonymous mapping with the same bytes: the file stays where it was."""
+    memory, position = parts(state, np.ndarray, int)
+    need(one_dimensional(memory, "u").dtype == np.uint8 and memory.size, "a mapping of no bytes")
+    mapped = mmap.mmap(-1, memory.size)
+    np.frombuffer(mapped, np.uint8)[:] = memory
+    mapped.seek(position)
+    return mapped
+
+
+def _can_bytes_io(file: io.BytesIO) -> Any:
+    return NotImplemented if vars(file) else (file.getvalue(), file.tell())
+
+
+def _bytes_io(state: Any) -> io.BytesIO:
+    content, position = parts(state, bytes, int)
+    file = io.BytesIO(content)
+    file.seek(position)
+    return file
+
+
+# -- ctypes ----------------------------------------------------------------------------------------------
+
+_Data: Any = ctypes.Array.__base__
+_POINTERS: Final = frozenset("PzZOX")
+
+
+def _describe(cls: Any) -> Any:
+    """Describe a ctypes type: numbers by their code, arrays by their item, all else as the class itself.
+
+    Raises `TypeError` for what holds pointers, which mean nothing elsewhere.
+    """
+    if issubclass(cls, ctypes.Array):
+        item = _describe(cls._type_)
+        return (item, cls._length_) if cls is cls._type_ * cls._length_ else cls
+    code = getattr(cls, "_type_", "")
+    if not code and not issubclass(cls, ctypes.Structure | ctypes.Union):
+        raise TypeError
+    if code in _POINTERS or any(_holds_pointers(field[1]) for field in getattr(cls, "_fields_", ())):
+        raise TypeError
+    orders = ("", ">", "<")  # of bytes: this machine's first
+    return next((order + code for order in orders if code and _SIMPLE.get(order + code) is cls), cls)
+
+
+def _holds_pointers(cls: Any) -> bool:
+    try:
+        _describe(cls)
+    except TypeError:
+        return True
+    return False
+
+
+def _simple_types() -> dict[str, Any]:
+    found: list[Any] = [value for value in vars(ctypes).values() if isinstance(value, type)]
+    simple: Any = ctypes.c_int.__base__
+    types = {cls._type_: cls for cls in found if cls.__base__ is simple}
+    big = {f">{code}": cls.__ctype_be__ for code, cls in types.items() if hasattr(cls, "__ctype_be__")}
+    little = {f"<{code}": cls.__ctype_le__ for code, cls in types.items() if hasattr(cls, "__ctype_le__")}
+    return {**types, **big, **little}
+
+
+_SIMPLE: Final = _simple_types()
+
+
+def _class_of(description: Any, depth: int = 0) -> Any:
+    need(depth < 16, "a ctypes array of too many axes")
+    if type(description) is tuple:
+        item, length = parts(description, object, int)
+        charge(500)  # for a class
+        cls = _class_of(item, depth + 1)
+        need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
+        return cls * length
+    if type(description) is str:
+        need(description in _SIMPLE and description not in _POINTERS, "a ctypes type that is none")
+        return _SIMPLE[description]
+    if not isinstance(description, type) or not issubclass(description, _Data):
+        raise DeserializationError("a ctypes type that is none")
+    return description
+
+
+def _can_ctypes(data: Any) -> Any:
+    try:
+        description = _describe(type(data))
+    except TypeError:
+        return NotImplemented
+    if getattr(data, "__dict__", None) or not ctypes.sizeof(data):
+        return NotImplemented
+    return description, np.frombuffer(data, np.uint8)
+
+
+def _ctypes(state: Any) -> Any:
+    description, memory = parts(state, object, np.ndarray)
+    size, alignment = _size_of(description)
+    need(memory.dtype == np.uint8 and memory.flags.c_contiguous, "ctypes data of something else than bytes")
+    need(memory.nbytes == size, "ctypes data that does not fit its type")
+    cls = _class_of(description)
+    if memory.flags.writeable and memory.ctypes.data % alignment == 0:
+        return cls.from_buffer(memory)
+    return cls.from_buffer_copy(memory)
+
+
+def _size_of(description: Any) -> tuple[int, int]:
+    """Tell size and alignment before a class is made: those that are made are kept for ever."""
+    count = 1
+    while type(description) is tuple:
+        item, length = parts(description, object, int)
+        need(0 <= length < 1 << 40, "a ctypes array out of range")
+        description, count = item, count * length
+    cls = _class_of(description)
+    return ctypes.sizeof(cls) * count, ctypes.alignment(cls)
+
+
+# -- small ones ------------------------------------------------------------------------------------------
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*")
+
+
+def _can_zone(zone: zoneinfo.ZoneInfo) -> Any:
+    key = zone.key
+    return (key,) if key and zoneinfo.ZoneInfo(key) is zone else NotImplemented
+
+
+def _zone(state: Any) -> zoneinfo.ZoneInfo:
+    (key,) = parts(state, str)
+    need(len(key) < 100 and _KEY.fullmatch(key), "the name of a time zone that is none")
+    return zoneinfo.ZoneInfo(key)
+
+
+def _can_struct(packer: struct.Struct) -> Any:
+    return (packer.format,)
+
+
+def _struct(state: Any) -> struct.Struct:
+    (code,) = state
+    return _packer(code)
+
+
+def _checked_struct(state: Any) -> struct.Struct:
+    (code,) = parts(state, str)
+    need(len(code) < 10_000, "a format of a Struct that is too long")
+    charge(40 * len(code))  # of each letter it keeps 32 bytes
+    return struct.Struct(code)
+
+
+@functools.lru_cache(maxsize=16)
+def _packer(code: str) -> struct.Struct:
+    """Make a Struct, or give one that there is."""
+    return struct.Struct(code)
+
+
+CANNERS: Final = (
+    Canner("mmap.mmap", _can_mmap, _mmap, data=True, exact=True),
+    Canner("io.BytesIO", _can_bytes_io, _bytes_io, data=True, exact=True),
+    Canner("ctypes.Array", _can_ctypes, _ctypes, data=True),
+    Canner("ctypes.Structure", _can_ctypes, _ctypes, data=True),
+    Canner("ctypes.Union", _can_ctypes, _ctypes, data=True),
+    Canner("ctypes._SimpleCData", _can_ctypes, _ctypes, data=True),
+    Canner("zoneinfo.ZoneInfo", _can_zone, _zone, data=True, exact=True),
+    Canner("struct.Struct", _can_struct, _struct, data=_checked_struct, exact=True),
+)

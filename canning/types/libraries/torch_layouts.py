@@ -1,0 +1,196 @@
+"""torch: tensors that are no strided elements: sparse, quantized, and those without memory (meta).
+
+Each is a tuple that begins with a word, and holds the tensors that it is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ..budget import charge
+from .checks import need, parts
+from .torch_memory import DTYPES, array_of, name_of, tensor_over
+
+_COMPRESSED: Final = {
+    torch.sparse_csr: ("csr", "crow_indices", "col_indices"),
+    torch.sparse_csc: ("csc", "ccol_indices", "row_indices"),
+    torch.sparse_bsr: ("bsr", "crow_indices", "col_indices"),
+    torch.sparse_bsc: ("bsc", "ccol_indices", "row_indices"),
+}
+_LAYOUTS: Final = {word: layout for layout, (word, *_) in _COMPRESSED.items()}
+_QUANTIZED: Final = {torch.quint8: "|u1", torch.qint8: "|u1", torch.qint32: "<i4"}
+
+
+def can_layout(tensor: Any) -> Any:
+    """Take such a tensor apart; NotImplemented leaves those of other layouts to torch."""
+    shape, grad = tuple(tensor.shape), tensor.requires_grad
+    if tensor.device.type == "meta":
+        if tensor.layout is not torch.strided:
+            return NotImplemented
+        return "meta", shape, tensor.stride(), name_of(tensor.dtype), grad
+    if tensor.is_quantized:
+        return _can_quantized(tensor)
+    bare = tensor.detach()
+    if tensor.layout is torch.sparse_coo:
+        return "coo", shape, bare._indices(), bare._values(), tensor.is_coalesced(), grad
+    if tensor.layout in _COMPRESSED:
+        word, rows, columns = _COMPRESSED[tensor.layout]
+        return word, shape, getattr(bare, rows)(), getattr(bare, columns)(), bare.values(), grad
+    return NotImplemented
+
+
+def _can_quantized(tensor: Any) -> Any:
+    if tensor.dtype not in _QUANTIZED:
+        return NotImplemented
+    whole = tensor if tensor.is_contiguous() else tensor.contiguous()
+    kind = name_of(tensor.dtype)
+    if tensor.qscheme() is torch.per_tensor_affine:
+        return "quantized", array_of(whole), kind, tensor.q_scale(), tensor.q_zero_point()
+    if tensor.qscheme() is torch.per_channel_affine:
+        scales, points = tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()
+        return "quantized channels", array_of(whole), kind, scales, points, tensor.q_per_channel_axis()
+    return NotImplemented
+
+
+def make_layout(state: Any, *, check: bool) -> Any:
+    """Put such a tensor together; with `check` one of a stranger's, and torch looks at every index."""
+    word, *rest = state
+    make = _MAKERS.get(word)
+    need(make is not None, "a tensor of no layout of torch's")
+    assert make is not None
+    charge(6000, 3000)  # whatever its size
+    return make(word, tuple(rest), check)
+
+
+def _check_shape(shape: Any) -> None:
+    need(
+        type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 40 for n in shape),
+        "a shape that is none",
+    )
+
+
+def _meta(word: str, state: Any, check: bool) -> Any:
+    shape, strides, kind, grad = parts(state, tuple, tuple, str, bool)
+    _check_shape(shape)
+    _check_shape(strides)
+    need(kind in DTYPES and len(shape) == len(strides), "a tensor of no dtype of torch's")
+    need(not grad or _may_have_gradient(DTYPES[kind]), "a gradient of whole numbers")
+    return torch.empty_strided(shape, strides, dtype=DTYPES[kind], device="meta", requires_grad=grad)
+
+
+def _may_have_gradient(kind: Any) -> bool:
+    return bool(kind.is_floating_point or kind.is_complex)
+
+
+def _check_parts(shape: Any, grad: Any, *tensors: Any) -> None:
+    _check_shape(shape)
+    need(all(type(t) is torch.Tensor and t.layout is torch.strided for t in tensors), "parts that are none")
+    need(all(t.device.type == "cpu" and not t.is_quantized for t in tensors), "parts that are none")
+    need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
+
+
+def _own(indices: Any) -> Any:
+    """Copy indices before they are looked at: other objects of the message may write to what arrived."""
+    need(indices.dtype in (torch.int32, torch.int64), "indices that are no integers")
+    nbytes = indices.numel() * indices.element_size()
+    charge(nbytes // 50, nbytes)
+    return indices.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _coo(word: str, state: Any, check: bool) -> Any:
+    shape, indices, values, coalesced, grad = parts(state, tuple, object, object, bool, bool)
+    _check_parts(shape, grad, indices, values)
+    indices = _own(indices) if check else indices
+    made = torch.sparse_coo_tensor(indices, values, shape, check_invariants=check)
+    if coalesced:
+        _check_order(indices if check else indices[:, :0])
+        made = made._coalesced_(True)
+    return made.requires_grad_() if grad else made
+
+
+def _check_order(indices: Any) -> None:
+    """Check that places are in order, each there once."""
+    before, after = indices[:, :-1], indices[:, 1:]
+    larger = torch.zeros(before.shape[1], dtype=torch.bool)
+    for row in range(len(indices) - 1, -1, -1):
+        larger = (after[row] > before[row]) | ((after[row] == before[row]) & larger)
+    need(bool(larger.all()), "places of a sparse tensor out of order")
+
+
+def _check_compressed(word: str, shape: Any, rows: Any, columns: Any, values: Any) -> None:
+    """Check where rows start, and each place, also where there are no values: torch checks less there."""
+    block = values.shape[rows.dim() : rows.dim() + 2] if word in ("bsr", "bsc") else (1, 1)
+    batch = rows.dim() - 1
+    need(rows.dim() and rows.shape[-1] and len(shape) >= batch + 2 and 0 not in block, "rows that are none")
+    need(rows.dtype is columns.dtype and rows.shape[:-1] == columns.shape[:-1], "indices that do not fit")
+    lengths = [length // size for length, size in zip(shape[batch : batch + 2], block, strict=True)]
+    down, across = lengths if word in ("csr", "bsr") else lengths[::-1]
+    need(rows.shape[-1] == down + 1, "rows that are not as many as the shape says")
+    steps = rows[..., 1:] - rows[..., :-1]
+    ends = bool((rows[..., 0] == 0).all() and (rows[..., -1] == columns.shape[-1]).all())
+    need(ends and bool((steps >= 0).all() and (steps <= across).all()), "rows that do not follow each other")
+    places = not columns.numel() or (int(columns.min()) >= 0 and int(columns.max()) < across)
+    need(places, "a place out of range")
+
+
+def _compressed(word: str, state: Any, check: bool) -> Any:
+    shape, rows, columns, values, grad = parts(state, tuple, object, object, object, bool)
+    _check_parts(shape, grad, rows, columns, values)
+    if check:
+        rows, columns = _own(rows), _own(columns)
+        _check_compressed(word, shape, rows, columns, values)
+    made = torch.sparse_compressed_tensor(
+        rows, columns, values, shape, layout=_LAYOUTS[word], check_invariants=check
+    )
+    return made.requires_grad_() if grad else made
+
+
+def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
+    kind = next((kind for kind in _QUANTIZED if name_of(kind) == name), None)
+    need(kind is not None and type(array) is np.ndarray, "a quantized tensor that is none")
+    assert kind is not None
+    need(array.dtype.str == _QUANTIZED[kind] and array.flags.c_contiguous, "a quantized tensor that is none")
+    made = empty(kind)
+    if not array.size:
+        return made.reshape(array.shape)
+    memory = tensor_over(array, torch.uint8 if array.itemsize == 1 else torch.int32).untyped_storage()
+    typed: Any = torch.storage.TypedStorage
+    storage = typed(wrap_storage=memory, dtype=kind, _internal=True)
+    strides = tuple(step // array.itemsize for step in array.strides)
+    return made.set_(storage, 0, array.shape, strides)
+
+
+def _quantized(word: str, state: Any, check: bool) -> Any:
+    array, name, scale, point = parts(state, object, str, float, int)
+
+    def empty(kind: Any) -> Any:
+        return torch._empty_affine_quantized((0,), scale=scale, zero_point=point, dtype=kind)
+
+    return _over(array, name, empty)
+
+
+def _quantized_channels(word: str, state: Any, check: bool) -> Any:
+    array, name, scales, points, axis = parts(state, object, str, object, object, int)
+    _check_parts((), False, scales, points)
+    need(type(array) is np.ndarray and 0 <= axis < array.ndim, "channels of no axis")
+    need(all(t.shape == (array.shape[axis],) for t in (scales, points)), "channels that do not fit")
+    return _over(
+        array,
+        name,
+        lambda kind: torch._empty_per_channel_affine_quantized(
+            array.shape, scales=scales, zero_points=points, axis=axis, dtype=kind
+        ),
+    )
+
+
+_MAKERS: Final[dict[Any, Callable[[str, Any, bool], Any]]] = {
+    "meta": _meta,
+    "coo": _coo,
+    **dict.fromkeys(_LAYOUTS, _compressed),
+    "quantized": _quantized,
+    "quantized channels": _quantized_channels,
+}

@@ -1,0 +1,240 @@
+"""torch: tensors and parameters of the CPU, of any dtype, stride and layout, as arrays over their storage.
+
+What a tensor's elements cover is sent, not its whole storage, and tensors that share memory share it again.
+torch's own pickling copies a storage into one bytes object. Modules are made of dicts of these, so that they
+need nothing of their own; a ``state_dict`` is read under ``trust="data"``. Tensors of other layouts are made
+of tensors: see `torch_layouts`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ...errors import SerializationError
+from ...memory.buffers import aligned_copy, foreign
+from ..canner import Canner
+from ..registry import Registry, default_registry
+from .checks import attributes, need, parts
+from .torch_layouts import can_layout, make_layout
+from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over
+
+
+def _plain(tensor: Any) -> bool:
+    """Tell whether a tensor is its strided elements in memory of the CPU, and nothing else."""
+    return bool(
+        tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+        and not tensor.is_quantized
+        and tensor.element_size() in WIDTHS
+    )
+
+
+def _shared_storage(tensor: Any) -> Any:
+    """Give the storage that others look at, where a tensor covers all of it: it is to be one again."""
+    storage = tensor.untyped_storage()
+    whole = tensor.is_contiguous() and 0 < tensor.nbytes == storage.nbytes()
+    return storage if whole and _USERS(storage._cdata) > _OWN_USERS else None
+
+
+_USERS: Final[Callable[[int], int]] = getattr(torch._C, "_storage_Use_Count", lambda storage: 0)
+_OWN_USERS: Final = 2
+"""Users of a storage that one tensor has: it, and the object that Python sees."""
+
+
+def _device(tensor: Any) -> str:
+    kind: str = tensor.device.type
+    return kind
+
+
+def _can_tensor(tensor: Any) -> Any:
+    if _device(tensor) not in ("cpu", "meta"):
+        raise SerializationError(
+            f"a tensor on {_device(tensor)} is sent from the host only: use tensor.cpu() first, or call "
+            "canning.types.libraries.torch_tensors.send_from_host() once, which lets all of them be copied "
+            "there"
+        )
+    if tensor._backward_hooks:
+        return NotImplemented
+    if _plain(tensor):
+        flags = (tensor.requires_grad, tensor.is_conj(), tensor.is_neg())
+        memory = _shared_storage(tensor)
+        rest: Any = (array_of(tensor),) if memory is None else ("of", memory, tuple(tensor.shape))
+        state: Any = (*rest, name_of(tensor.dtype), *flags)
+    else:
+        state = can_layout(tensor)
+    more = vars(tensor)
+    return ("with", state, dict(more)) if more and state is not NotImplemented else state
+
+
+def _tensor(state: Any, *, check: bool = False) -> Any:
+    if type(state) is tuple and state and type(state[0]) is str:
+        if state[0] == "with":
+            return _with(state, check)
+        if state[0] != "of":
+            return make_layout(state, check=check)
+        _, storage, shape, name, *flags = state
+    else:
+        storage, shape = None, ()
+        array, name, *flags = state
+    grad, conj, neg = flags
+    need(all(type(flag) is bool for flag in flags), "a tensor that is none")
+    need(type(name) is str and name in DTYPES, "a tensor of no dtype of torch's")
+    kind = DTYPES[name]
+    need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
+    if storage is None:
+        need(type(array) is np.ndarray, "a tensor that is none")
+        need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
+        tensor = tensor_over(array, kind)
+    else:
+        tensor = _over_storage(storage, shape, kind)
+    if not (grad or conj or neg):
+        return tensor
+    tensor = torch._neg_view(tensor) if neg else tensor
+    if conj:
+        need(kind.is_complex, "the conjugate of real numbers")
+        tensor = tensor.conj()
+    return tensor.requires_grad_() if grad else tensor
+
+
+def _over_storage(storage: Any, shape: Any, kind: Any) -> Any:
+    """Make a tensor that covers a storage."""
+    lengths = type(shape) is tuple and all(type(n) is int and 0 < n < 1 << 62 for n in shape)
+    need(type(storage) is torch.UntypedStorage and lengths, "a tensor that is none")
+    need(math.prod(shape) * kind.itemsize == storage.nbytes(), "a tensor that does not fit its storage")
+    need(storage.data_ptr() % min(kind.itemsize, 8) == 0, "a tensor out of place")
+    made: Any = torch.empty(0, dtype=kind)  # torch's stubs leave this way of calling `set_` out
+    return made.set_(storage, 0, shape)
+
+
+def _with(state: Any, check: bool) -> Any:
+    """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
+    _, inner, more = parts(state, str, tuple, dict)
+    need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
+    made = _tensor(inner, check=check)
+    _attach(made, more, check)
+    return made
+
+
+def _attach(made: Any, more: Any, check: bool) -> None:
+    if check:
+        attributes(made, more, torch.Tensor, torch.nn.Parameter)
+        return
+    for name, value in more.items():
+        setattr(made, name, value)
+
+
+_checked_tensor: Final = functools.partial(_tensor, check=True)
+
+
+# -- what is made of a tensor ----------------------------------------------------------------------------
+
+
+def _can_parameter(parameter: Any) -> Any:
+    if parameter._backward_hooks:
+        return NotImplemented
+    more = vars(parameter)
+    return parameter.data, parameter.requires_grad, *((dict(more),) if more else ())
+
+
+def _parameter(state: Any, *, check: bool = False) -> Any:
+    tensor, grad, *more = parts((*state, {}) if len(state) == 2 else state, torch.Tensor, bool, dict)
+    made = torch.nn.Parameter(tensor, grad)
+    _attach(made, more[0], check)
+    return made
+
+
+_checked_parameter: Final = functools.partial(_parameter, check=True)
+
+
+_WIDEST: Final = 16
+"""Bytes of the widest number of torch's."""
+
+
+def _can_storage(storage: Any) -> Any:
+    if storage.device.type != "cpu":
+        return NotImplemented
+    where = storage.data_ptr()
+    size = storage.nbytes()
+    return (foreign(where, (size,), storage, where) if size else np.empty(0, np.uint8),)
+
+
+def _storage(state: Any) -> Any:
+    (memory,) = parts(state, np.ndarray)
+    need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something else than bytes")
+    if memory.ctypes.data % _WIDEST:
+        memory = np.frombuffer(aligned_copy(memory.data), np.uint8)
+    return tensor_over(memory, torch.uint8).untyped_storage()
+
+
+def send_from_host(registry: Registry = default_registry) -> None:
+    """Let tensors of other devices be copied to the host and sent from there; they arrive on the CPU.
+
+    Without this, sending one is an error: a copy from a device takes its time, and waits for what the device
+    has yet to do. It holds for `registry`, which is by default the one that all use.
+
+    >>> send_from_host(default_registry.copy())
+    """
+    for canner in CANNERS[:2]:
+        registry.register(
+            canner.name, can=_on_host(canner.can), uncan=canner.uncan, data=canner.data, exact=True
+        )
+
+
+def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def can_on_host(tensor: Any) -> Any:
+        if _device(tensor) in ("cpu", "meta"):
+            return can(tensor)
+        cls, grad = type(tensor), tensor.requires_grad
+        moved = tensor.detach().cpu()
+        return can(moved.requires_grad_(grad) if cls is torch.Tensor else cls(moved, grad))
+
+    return can_on_host
+
+
+# -- what describes a tensor -----------------------------------------------------------------------------
+
+
+def _can_dtype(kind: Any) -> Any:
+    return (name_of(kind),)
+
+
+def _dtype(state: Any) -> Any:
+    (name,) = parts(state, str)
+    found = getattr(torch, name, None)
+    need(isinstance(found, torch.dtype), "a dtype that torch does not have")
+    return found
+
+
+def _can_device(device: Any) -> Any:
+    return device.type, device.index
+
+
+def _device_of(state: Any) -> Any:
+    kind, index = parts(state, str, (int, type(None)))
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+def _can_size(size: Any) -> Any:
+    return (tuple(size),)
+
+
+def _size(state: Any) -> Any:
+    (lengths,) = parts(state, tuple)
+    need(all(type(length) is int and 0 <= length < 1 << 62 for length in lengths), "a size that is none")
+    return torch.Size(lengths)
+
+
+CANNERS: Final = (
+    Canner("torch.Tensor", _can_tensor, _tensor, data=_checked_tensor, exact=True),
+    Canner("torch.nn.Parameter", _can_parameter, _parameter, data=_checked_parameter, exact=True),
+    Canner("torch.UntypedStorage", _can_storage, _storage, data=True, exact=True),
+    Canner("torch.dtype", _can_dtype, _dtype, data=True, exact=True),
+    Canner("torch.device", _can_device, _device_of, data=True, exact=True),
+    Canner("torch.Size", _can_size, _size, data=True, exact=True),
+)

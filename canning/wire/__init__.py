@@ -1,0 +1,1 @@
+"""What stands around the pickle: the trailer, the signature, keys, the names of calls as data."""

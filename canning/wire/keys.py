@@ -1,0 +1,194 @@
+"""Keys that sign messages: how they are made, kept in files, and kept out of sight."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+import struct
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from ..errors import SerializationError
+
+SHORTEST: Final = 16
+"""Bytes that a key must have."""
+LONGEST: Final = 4096
+"""Bytes that a key may have; a file with more is none of ours."""
+_DOMAIN: Final = b"canning signature 1\n"
+_DERIVED: Final = b"canning derived key 1\n"
+
+
+class InsecureKeyWarning(UserWarning):
+    """Warn that others than the user can read or replace a file with a key."""
+
+
+class Key:
+    """Hold a secret that signs messages and checks signatures; shown nowhere, and sent nowhere.
+
+    `secret` has 16 bytes or more. Raises `ValueError` for one that is shorter, or longer than 4096.
+
+    >>> Key(b"sixteen bytes at least")
+    <Key>
+    """
+
+    __slots__ = ("_derive", "_sign")
+
+    def __init__(self, secret: bytes) -> None:
+        if type(secret) is not bytes:
+            raise TypeError(f"a key is made of bytes, not of {type(secret).__name__}")
+        if not SHORTEST <= len(secret) <= LONGEST:
+            raise ValueError(
+                f"a key has {SHORTEST} to {LONGEST} bytes, and this one {len(secret)}: "
+                "canning.new_key() makes a good one"
+            )
+        self._sign = hmac.new(secret, _DOMAIN, "sha256")
+        self._derive = hmac.new(secret, _DERIVED, "sha256")
+
+    def derive(self, purpose: bytes) -> Key:
+        """Make a key for one purpose, from which this one cannot be learned."""
+        state = self._derive.copy()
+        state.update(purpose)
+        return Key(state.digest())
+
+    def code(self, lengths: Sequence[int], parts: Iterable[Any]) -> bytes:
+        """Compute the authentication code, 32 bytes, of frames of these lengths.
+
+        HMAC-SHA256 of a name for this use, the number of frames, the length of each, and `parts`, which are
+        what of the frames is signed: no two messages are the same to it, however they are cut.
+        """
+        state = self._sign.copy()
+        count = len(lengths)
+        state.update(struct.pack(f"<{count + 1}Q", count, *lengths))
+        for part in parts:
+            state.update(part)
+        return state.digest()
+
+    def __repr__(self) -> str:
+        return "<Key>"
+
+    def __copy__(self) -> Key:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Key:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise SerializationError("a key cannot be sent: let the other side load it from a file of its own")
+
+
+Keys = tuple[Key, ...]
+KeyLike = bytes | str | os.PathLike[str] | Key
+"""A key itself, or the path of the file that it is in."""
+KeyOption = KeyLike | Sequence[KeyLike] | None
+"""The option ``key``: one key, a list or tuple of several, or none."""
+
+
+def as_keys(key: KeyOption) -> Keys | None:
+    """Give the keys that an option names, the one to sign with first; None for None.
+
+    `bytes` are a key, str and paths are files that hold one. Raises `ValueError` for keys that cannot be
+    good ones, `OSError` for a file that cannot be read.
+    """
+    if key is None:
+        return None
+    if not isinstance(key, list | tuple):
+        return (_as_key(key),)
+    if not key:
+        raise ValueError("key=() names no key: give one, several, or None")
+    return tuple(map(_as_key, key))
+
+
+def _as_key(key: Any) -> Key:
+    if isinstance(key, Key):
+        return key
+    if isinstance(key, str | os.PathLike):
+        return load_key(key)
+    if isinstance(key, bytes):
+        return Key(key)
+    raise TypeError(f"a key is bytes, or the path of a file, not {type(key).__name__}")
+
+
+def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
+    """Make a key of 32 random bytes; with a path, put it into a new file that only the user can read.
+
+    Raises `FileExistsError` where the file is there already: a key in use is never replaced.
+
+    >>> len(new_key())
+    32
+    """
+    key = secrets.token_bytes(32)
+    if path is not None:
+        write_secret(path, key)
+    return key
+
+
+def load_key(path: str | os.PathLike[str]) -> Key:
+    """Load a key from a file: its bytes, all of them.
+
+    Warns with `InsecureKeyWarning` where the file is not the user's alone.
+    """
+    content = read_secret(path)
+    try:
+        return Key(content)
+    except ValueError:
+        raise ValueError(
+            f"{shown(path)} holds no key: it has {len(content)} bytes"
+            f"{' or more' if len(content) > LONGEST else ''}, and a key {SHORTEST} to {LONGEST}"
+        ) from None
+
+
+def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a new file that only the user can read, whole or not at all."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+    except BaseException:
+        Path(path).unlink()
+        raise
+
+
+def read_secret(path: str | os.PathLike[str]) -> bytes:
+    """Read a file of up to `LONGEST` bytes (one more of a longer one), and warn where it is not private."""
+    content, exposed = read_file(path)
+    if exposed:
+        warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
+    return content
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str | None]:
+    """Read a file as `read_secret` does, and say what makes it not private, None where nothing does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LONGEST + 1), _exposure(os.fstat(file.fileno()))
+    except OSError as error:
+        # The text of an OSError names the file, and a str may be a key that was meant to be bytes.
+        raise type(error)(error.errno, f"{error.strerror}: {shown(path)}") from None
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Name a file in an error, unless the name might be a key given as a str by mistake.
+
+    >>> shown(Path("cluster.key"))
+    "the key file 'cluster.key'"
+    >>> shown("correct horse battery staple")
+    'the key file (a str is a path, a key itself is bytes; pass a Path to have it named here)'
+    """
+    if isinstance(path, str) and not os.path.lexists(path):
+        return "the key file (a str is a path, a key itself is bytes; pass a Path to have it named here)"
+    return f"the key file {os.fspath(path)!r}"
+
+
+def _exposure(status: os.stat_result) -> str | None:
+    """Say why a file is not the user's alone."""
+    if not hasattr(os, "geteuid"):
+        return None
+    if status.st_uid != os.geteuid():
+        return "belongs to another user, who knows the key"
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        return f"can be read or written by others: chmod 600, its mode is {stat.S_IMODE(status.st_mode):o}"
+    return None

@@ -1,0 +1,62 @@
+"""Sign all frames of a message, and check that before anything in it is read.
+
+The signature is the last extension of the trailer, of a fixed size, so that it stands at a fixed distance
+from the end of frame 0: it is found without parsing anything else. The code covers the number of frames,
+the length of each, all of frame 0 but the code itself and the checksum, and all that follows.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ..errors import AuthenticationError
+from ..memory.buffers import Frame, flat
+from .keys import Keys
+from .trailer import FOOTER, MAGIC, SIGNATURE, SIGNED, extend, extension, seal
+
+CODE: Final = 32
+"""Bytes of an authentication code."""
+_HEADER: Final = extension(SIGNATURE, bytes(CODE))[:-CODE]
+_SEAL: Final = 12
+"""Bytes of the checksum and the magic, at the end of the footer."""
+
+
+def sign(frames: Sequence[Frame], keys: Keys, extensions: bytes = b"") -> list[Frame]:
+    """Sign a message with the first of the keys; only frame 0 becomes another one.
+
+    `frames` may be several objects' frames, chained: the signature, in the first header, is for all.
+    `extensions` are added to that header, and signed with it.
+    """
+    front, footer, start = extend(bytes(frames[0]), extensions + _HEADER, SIGNED, CODE)
+    rest = frames[1:]
+    lengths = [len(front) + CODE + FOOTER.size, *map(len, rest)]
+    code = keys[0].code(lengths, (front, footer, MAGIC, *rest))
+    return [seal(front + code, footer, start), *rest]
+
+
+def verify(frames: Sequence[Any], keys: Keys, *, chained: bool = False) -> list[Any]:
+    """Check the signature of a message; give its frames, frame 0 as `bytes` that nobody else can change.
+
+    Of `frames` those are checked that the first object has, and what is left is given back as it is; with
+    `chained` all of them. Raises `AuthenticationError`, having parsed nothing, unless the signature is
+    there and was made with one of the keys.
+    """
+    head = bytes(flat(frames[0]))
+    at = len(head) - FOOTER.size
+    mark = at - CODE - len(_HEADER)
+    if mark < 0 or head[-8:] != MAGIC or not head[-15] & SIGNED or head[mark : at - CODE] != _HEADER:
+        raise AuthenticationError(
+            "the message is not signed, and this reader has a key: its sender needs the same key"
+        )
+    count = len(frames) if chained else FOOTER.unpack_from(head, at)[1]
+    rest = [flat(frame) for frame in frames[1:count]]
+    lengths = [len(head), *(view.nbytes for view in rest)]
+    parts = (memoryview(head)[: at - CODE], head[at:-_SEAL], MAGIC, *rest)
+    stated = head[at - CODE : at]
+    if not any(hmac.compare_digest(key.code(lengths, parts), stated) for key in keys):
+        raise AuthenticationError(
+            "the signature does not match: the message was changed on the way, or its sender has another key"
+        )
+    return [head, *frames[1:]]

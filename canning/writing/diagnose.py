@@ -1,0 +1,266 @@
+"""Find out, after a failure, which part of an object cannot be pickled, and the way to it.
+
+Nothing here runs while all goes well.
+"""
+
+from __future__ import annotations
+
+import collections
+import copyreg
+import dataclasses
+import functools
+import signal
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from ..code.dataclass_source import is_made
+from ..errors import SerializationError, text_of
+
+_TRIES: Final = 20_000
+"""Parts that are tried before the search is given up, with the path as far as it is known."""
+_DEPTH: Final = 200
+_PLAIN: Final = frozenset((dict, list, tuple, set, frozenset))
+_LEAVES: Final = frozenset(
+    (*(str, bytes, bytearray, int, float, complex, bool, type(None), type(...)), range, slice)
+)
+"""Types whose instances have no parts to look at."""
+_CODE: Final = (
+    *(types.FunctionType, types.ModuleType, types.MethodType, staticmethod, classmethod, property),
+    functools.partial,
+)
+_DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_HEAP_TYPE: Final = 1 << 9
+_NAME: Final = 60
+"""Characters of a dictionary's key that a path shows."""
+
+
+def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
+    """Make the error that names the culprit in `obj`, which `serializer` could not pickle.
+
+    What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
+    """
+    if isinstance(error, RecursionError) or "recursion" in str(error):
+        return SerializationError(_too_deep(), "obj")
+    search = _Search(serializer)
+    try:
+        if is_of_signal(error) or (not isinstance(error, SerializationError) and search.attempt(obj) is None):
+            return error
+        culprit, path, reason = search.run(obj, error)
+    except _Interrupted as interrupted:
+        return interrupted.error
+    except Exception as other:  # an object that cannot even be looked at
+        if is_of_signal(other):
+            return other
+        culprit, path, reason = obj, "obj", error
+    if isinstance(reason, RecursionError) or "recursion" in str(reason):
+        return SerializationError(_too_deep(), path)
+    if isinstance(reason, SerializationError):
+        return type(reason)(reason.reason, path)
+    return SerializationError(_say(culprit, reason, serializer.pickler), path)
+
+
+def is_of_signal(error: Exception) -> bool:
+    """Tell whether a signal handler raised an error, as far as it is a function and installed still."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _too_deep() -> str:
+    return (
+        f"nested too deeply to be pickled, at up to three of {sys.getrecursionlimit():,} calls a level: "
+        "send its parts in a flat list, or raise sys.setrecursionlimit (too high, Python crashes)"
+    )
+
+
+def _say(culprit: Any, reason: Exception, pickler: str) -> str:
+    kind = type(culprit)
+    text = str(reason)
+    if pickler == "pickle" and issubclass(kind, types.FunctionType | type):
+        what = "class" if issubclass(kind, type) else "function"
+        return f'this {what} cannot be imported by its name, which pickler="pickle" needs: take "auto"'
+    if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
+        return text  # "cannot pickle '_thread.lock' object": says the type, and no data
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"cannot pickle {name!r} object ({text_of(reason)} from its own pickling)"
+
+
+class _Interrupted(Exception):
+    """Say that something was raised that a second attempt does not raise."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _Search:
+    """Go down from an object to the deepest part that still cannot be pickled."""
+
+    def __init__(self, serializer: Any) -> None:
+        self.serializer = serializer
+        self.tries = 0
+        self.seen: set[int] = set()
+
+    def run(self, obj: Any, error: Exception) -> tuple[Any, str, Exception]:
+        path = "obj"
+        for _ in range(_DEPTH):
+            self.seen.add(id(obj))
+            for step, part in parts_of(obj):
+                reason = self._failure(part)
+                if isinstance(error, SerializationError) and not isinstance(reason, SerializationError):
+                    continue  # what was said on purpose of the whole says more than what a part of it raises
+                if reason is not None:
+                    obj, path, error = part, path + step, reason
+                    break
+            else:
+                return obj, path, error
+        return obj, path, error
+
+    def _failure(self, part: Any) -> Exception | None:
+        self.tries += 1
+        if id(part) in self.seen or self.tries > _TRIES or type(part) in _LEAVES:
+            return None
+        error = self.attempt(part)
+        if error is not None and self.attempt(part) is None:
+            raise _Interrupted(error)
+        return error
+
+    def attempt(self, part: Any) -> Exception | None:
+        """Pickle a part; give what that raises."""
+        writer = self.serializer._new_writer()
+        try:
+            self.serializer._write(writer, part)
+        except Exception as error:
+            if is_of_signal(error):
+                raise _Interrupted(error) from None
+            return error
+        return None
+
+
+def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Give the parts of an object that pickling would come to, each with its step of a path.
+
+    >>> [step for step, _ in parts_of({"a": 1, 2: [3]})]
+    ["['a']", '[2]']
+    """
+    kind = type(obj)  # what an object says of its class is its own, and may raise
+    if kind in _LEAVES:
+        return
+    if issubclass(kind, dict):
+        yield from ((f"[{_show(key)}]", value) for key, value in obj.items())
+        yield from ((f".<key {_show(key)}>", key) for key in obj if type(key) not in _LEAVES)
+    elif issubclass(kind, list | tuple | collections.deque):
+        yield from ((f"[{number}]", item) for number, item in enumerate(obj))
+    elif issubclass(kind, set | frozenset):
+        yield from ((f".<item {number}>", item) for number, item in enumerate(obj))
+    elif issubclass(kind, np.ndarray) and obj.dtype.hasobject:
+        yield from ((f"[{', '.join(map(str, index))}]", item) for index, item in np.ndenumerate(obj))
+    elif issubclass(kind, functools.partial):
+        yield ".func", obj.func
+        yield from ((f".args[{number}]", arg) for number, arg in enumerate(obj.args))
+        yield from ((f".keywords[{name!r}]", value) for name, value in obj.keywords.items())
+        yield from _of_state(vars(obj))
+    elif kind is types.FunctionType:
+        yield from _parts_of_function(obj)
+    elif kind is types.MethodType:
+        yield ".__self__", obj.__self__
+        yield ".__func__", obj.__func__
+    elif kind in (staticmethod, classmethod):
+        yield ".__func__", obj.__func__
+    elif kind is property:
+        yield from ((f".{name}", getattr(obj, name)) for name in ("fget", "fset", "fdel"))
+    elif issubclass(kind, type):
+        yield from _parts_of_class(obj)
+    if kind not in _PLAIN and not issubclass(kind, (type, *_CODE)):
+        yield from _attributes(obj)
+
+
+def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield f".<closure {name}>", cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+    for number, default in enumerate(function.__defaults__ or ()):
+        yield f".__defaults__[{number}]", default
+    for name, default in (function.__kwdefaults__ or {}).items():
+        yield f".__kwdefaults__[{name!r}]", default
+    for name in dict.fromkeys(_names(function.__code__)):
+        if name in function.__globals__:
+            yield f".<global {name}>", function.__globals__[name]
+    yield from ((f".{name}", value) for name, value in vars(function).items())
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Give the names that code asks for, and that what is defined in it does."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if type(constant) is types.CodeType:
+            yield from _names(constant)
+
+
+def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
+    bases = enumerate(cls.__bases__)
+    yield from ((f".__bases__[{number}]", base) for number, base in bases if base is not object)
+    for name, value in vars(cls).items():
+        if type(value) in _DESCRIPTORS or type(value) in _LEAVES or name == "__slotnames__":
+            continue
+        if not is_made(value):
+            yield f".{name}", value
+
+
+def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
+    yield from _state(obj)
+    if type(obj).__flags__ & _HEAP_TYPE:
+        yield ".__class__", type(obj)
+
+
+def _state(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Ask an object for its parts as pickle would; give its attributes where it has none to give."""
+    kind = type(obj)
+    if dataclasses.is_dataclass(kind):
+        names = (field.name for field in dataclasses.fields(obj))
+        yield from ((f".{name}", getattr(obj, name, None)) for name in names)
+        return
+    if issubclass(kind, np.ndarray):
+        yield from _of_state(getattr(obj, "__dict__", None))
+        return
+    try:
+        reduced = obj.__reduce_ex__(5)
+    except Exception:
+        reduced = None
+        yield from _of_state(getattr(obj, "__dict__", None))
+    if type(reduced) is not tuple or len(reduced) < 2:
+        return
+    parts: Any = (*reduced, None, None, None)
+    maker, args, state, items, pairs = parts[:5]
+    skip = maker is copyreg.__newobj__  # type: ignore[attr-defined]
+    if type(args) is tuple:
+        numbered = list(enumerate(args))[1:] if skip else enumerate(args)
+        yield from ((f".<argument {number}>", arg) for number, arg in numbered)
+    yield from _of_state(state)
+    if not issubclass(kind, dict | list | collections.deque):
+        yield from ((f"[{number}]", item) for number, item in enumerate(items or ()))
+        yield from ((f"[{_show(key)}]", value) for key, value in pairs or ())
+
+
+def _of_state(state: Any) -> Iterator[tuple[str, Any]]:
+    for part in state if type(state) is tuple else (state,):
+        if isinstance(part, dict):
+            yield from ((f".{name}", value) for name, value in part.items() if isinstance(name, str))
+        elif part is not None:
+            yield ".<state>", part
+
+
+def _show(key: Any) -> str:
+    if type(key) in _LEAVES:
+        text = repr(key)
+        return text if len(text) <= _NAME else f"{text[:_NAME]}..."
+    if type(key) is tuple:
+        return f"({', '.join(map(_show, key))})"
+    return f"<{type(key).__qualname__}>"

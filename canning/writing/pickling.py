@@ -1,0 +1,277 @@
+"""Object to header: the C pickler with a private dispatch table, memory set aside on the way.
+
+The plain C pickler goes first, since it asks Python only for the types that the table names. Some things
+it cannot know, and when one of them shows, the object is pickled once more, by a `Plan` that says so:
+
+* memory that small arrays share (`ShareAgain`);
+* a function, class or module that must go by value (`ByName`): `ByValuePickler` takes over.
+
+`bytes` and `bytearray` of 64 KiB and more the C pickler hands to its file as the very object, and `Sink`
+makes buffers of them; what is smaller stands in the header.
+"""
+
+from __future__ import annotations
+
+import array as stdarray
+import copyreg
+import functools
+import io
+import pickle
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import cloudpickle
+import numpy as np
+
+from ..code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
+from ..code.exceptions import is_of_tblib, reduce_traceback
+from ..code.functions import ByValuePickler, CellOf, FillOf, is_local, reduce_cached
+from ..code.stubs import Stub, StubType
+from ..code.versions import note_class
+from ..memory.buffers import Body
+from ..pickles.naming import MAIN
+from ..types.canned import CannedObject, PrePickled, Reference
+from ..types.canner import Canner
+from .array_reducers import array_call
+from .instances import reducer_of_instances
+from .reducers import Reducers
+from .retries import ByName, Plan
+from .stream import ARRAYS, NO_ARRAYS, Sink
+
+
+def _refuse_file(file: io.TextIOWrapper) -> Any:
+    """Refuse what cloudpickle sends as a copy of its text, which nobody who sends a file has in mind."""
+    raise TypeError("cannot pickle an open text file: send its text, as file.read() gives it, or its path")
+
+
+_BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
+    io.TextIOWrapper: _refuse_file,
+    **BY_VALUE,
+    functools._lru_cache_wrapper: reduce_cached,
+    CellOf: CellOf.__reduce__,
+    FillOf: FillOf.__reduce__,
+}
+_HEAP_TYPE: Final = 1 << 9
+_TYPES: Final = 4096
+"""Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
+
+
+class Table(dict[type, Callable[[Any], Any]]):
+    """Find the reducer of a type, once.
+
+    The nearest of a type's bases that anyone has registered, or that this package knows, decides; after
+    them `copyreg`, and cloudpickle where `by_value`. All others reduce as they do themselves, by a function
+    that stands in the table so that the next instance is not looked up again.
+
+    Attributes:
+        first: the reducers of exactly these types, before all others.
+    """
+
+    def __init__(self, reducers: Reducers, *, by_value: bool, main: bool) -> None:
+        super().__init__()
+        self.reducers = reducers
+        self.by_value = by_value
+        self.main = main
+        self.registry = reducers.registry
+        self.codes = reducers.codes
+        self.version = self.known = -1
+        self.first: Mapping[type, Callable[[Any], Any]] = {}
+        self.theirs: dict[type, Callable[[Any], Any]] = {}
+        self.own: dict[type, Callable[[Any], Any]] = {
+            np.generic: reducers.scalar,
+            np.dtype: reducers.dtype,
+            memoryview: reducers.memoryview,
+            types.MethodType: reducers.method,
+            types.BuiltinMethodType: reducers.builtin,
+            BaseException: reducers.exception,
+            stdarray.array: reducers.stdlib_array,
+            CannedObject: reducers.canned,
+            PrePickled: reducers.prepickled,
+            Reference: reducers.reference,
+            Stub: reducers.stub,
+        }
+
+    def refresh(self) -> None:
+        """Forget what was found before somebody registered something."""
+        if (
+            self.version != self.registry.version
+            or self.known != len(copyreg.dispatch_table)
+            or len(self) > _TYPES
+            or (self.theirs and self._outdated())
+        ):
+            self.clear()
+            self.theirs.clear()
+            self.version, self.known = self.registry.version, len(copyreg.dispatch_table)
+
+    def forget(self) -> None:
+        """Forget all types but those that live as long as this process."""
+        for cls in [cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in _BY_VALUE]:
+            del self[cls]
+
+    def _outdated(self) -> bool:
+        return any(copyreg.dispatch_table.get(cls) is not found for cls, found in self.theirs.items())
+
+    def __missing__(self, cls: type) -> Callable[[Any], Any]:
+        nearest = self.registry.find(cls)
+        reducer = self._find(cls, nearest)
+        self[cls] = reducer
+        if nearest is None:  # else the header names the registration, not the class
+            note_class(cls, self.reducers.versions)
+        return reducer
+
+    def get(self, cls: type, default: Any = None) -> Any:
+        """Find a reducer for a pickler written in Python, which asks this way."""
+        try:
+            return self[cls]
+        except KeyError:
+            return default
+
+    def _find(self, cls: type, nearest: Canner | None) -> Callable[[Any], Any]:
+        if cls in self.first:
+            return self.first[cls]
+        if cls is StubType:
+            return self.reducers.stub_class
+        if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
+            return self.reducers.code
+        if cls is types.TracebackType:
+            return reduce_traceback
+        if cls is ARRAY_TYPE:
+            return reduce_array_type
+        if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
+            return copyreg.dispatch_table[cls]
+        found: Callable[[Any], Any] | None = self._find_ours(cls, nearest)
+        if found is None and cls in copyreg.dispatch_table:
+            found = self.theirs[cls] = copyreg.dispatch_table[cls]
+        if found is None and self.by_value:
+            found = _BY_VALUE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
+        if found is not None:
+            return found
+        if self.main and not self.by_value and (is_local(cls) or self.registry.goes_by_value(cls)):
+            raise ByName
+        return reducer_of_instances(cls, self.reducers.classes)
+
+    def _find_ours(self, cls: type, nearest: Canner | None) -> Callable[[Any], Any] | None:
+        registry = self.registry
+        for base in cls.__mro__:
+            if nearest is not None and registry.find_exact(base) is nearest:
+                return self.reducers.registered(nearest)
+            if base is np.ndarray:
+                return self.reducers.array if cls is base else self.reducers.subclass
+            if (
+                base is cls
+                and base in copyreg.dispatch_table
+                and not is_of_tblib(copyreg.dispatch_table[cls])
+            ):
+                return None
+            if base in self.own and (base is not np.generic or np.dtype(cls).type is cls):
+                return self.own[base]
+        return None
+
+
+class Writer:
+    """Write one message at a time: a pickler with its sink, its table, its reducers.
+
+    Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
+
+    Attributes:
+        plain: whether the header that was written last is short, needs nothing of this package, and left
+            nothing behind that `clear` would have to see to, as most messages of a few numbers and texts.
+    """
+
+    def __init__(
+        self,
+        reducers: Reducers,
+        *,
+        main: bool = True,
+        interactive: bool = False,
+        first: Mapping[type, Callable[[Any], Any]] | None = None,
+    ) -> None:
+        self.reducers = reducers
+        self.main = main
+        self.interactive = interactive
+        self.plain = False
+        self.sink = Sink(reducers.threshold, reducers.entries)
+        self.table = Table(reducers, by_value=False, main=main)
+        self.by_value_table = Table(reducers, by_value=True, main=main)
+        self.table.first = self.by_value_table.first = first or {}
+        self.pickler = self._new_pickler()
+        self._empty = self._new_pickler().memo
+
+    def _new_pickler(self) -> Any:
+        pickler: Any = pickle.Pickler(self.sink, 5, buffer_callback=self.reducers.outside_buffer)
+        pickler.dispatch_table = self.table
+        pickler.memo = first_memo()
+        return pickler
+
+    def _new_by_value_pickler(self) -> Any:
+        aside = self.reducers.outside_buffer
+        return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
+
+    def write(self, obj: Any) -> Body:
+        """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
+
+        The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
+        `ShareAgain` and `ByName` where a plan is needed.
+        """
+        if self.table:  # which has nothing to forget while messages are numbers and texts
+            self.table.refresh()
+        pickler, sink, noted = self.pickler, self.sink, self.reducers
+        try:
+            pickler.dump(obj)
+            chunk, used = sink.only, noted.entries or noted.small
+            self.plain = False
+            if sink.body is not None or chunk.rfind(MAIN) >= 0:
+                return self._finish(pickler)
+            if not (used or noted.named or noted.outside or noted.classes or noted.versions):
+                self.plain = True
+                sink.reset()
+            return (ARRAYS if used else NO_ARRAYS) + chunk[2:]
+        finally:
+            pickler.memo = self._empty
+
+    def write_by(self, plan: Plan, obj: Any) -> Body:
+        """Pickle an object by a plan; else as `write`."""
+        self.plain = False
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
+        self.sink.reset()
+        self.table.refresh()
+        self.by_value_table.refresh()
+        pickler = self.pickler
+        if plan.by_value:
+            pickler = self._new_by_value_pickler()
+        self.reducers.by_value = plan.by_value
+        pickler.memo = first_memo()
+        try:
+            pickler.dump(obj)
+            return self._finish(pickler)
+        finally:
+            pickler.memo = self._empty
+
+    def clear(self) -> None:
+        """Forget the message that was written, and hold on to nothing of it."""
+        self.sink.reset()
+        if self.reducers.by_value:  # no class of such a message may live by what tables remember
+            self.table.forget()
+            self.by_value_table.forget()
+        self.reducers.reset()
+
+    def _finish(self, pickler: Any) -> Body:
+        """Give the header that was pickled, unless it asks for another plan."""
+        sink, reducers = self.sink, self.reducers
+        sink.finish()
+        if sink.names_main and self.main and pickler is self.pickler:
+            raise ByName
+        return sink.close(arrays=bool(reducers.entries or reducers.small))
+
+
+def _of_base(cls: Any) -> Callable[[Any], Any] | None:
+    """Give what reduces instances of a type, and of those derived from it, that pickle has no way for."""
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        return None
+    return next((WITH_SUBCLASSES[base] for base in cls.__mro__ if base in WITH_SUBCLASSES), None)
+
+
+def first_memo() -> dict[int, tuple[int, Any]]:
+    """Give the memo that every header starts with."""
+    return {id(array_call): (0, array_call)}

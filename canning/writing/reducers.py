@@ -1,0 +1,210 @@
+"""What a pickler is told about each type of ours: metadata into the header, memory set aside.
+
+A `Reducers` belongs to one writer and is filled by one message at a time. Its methods are entries of the
+pickler's private dispatch table: each takes an object and gives what ``__reduce__`` would.
+"""
+
+from __future__ import annotations
+
+import array as stdarray
+import copyreg
+import ctypes
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Final
+
+import cloudpickle
+import numpy as np
+
+from .. import calls
+from ..code.code_source import reduce_code
+from ..code.exceptions import reduce_exception
+from ..code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
+from ..code.versions import note_class
+from ..errors import SerializationError
+from ..memory.buffers import flat
+from ..memory.layout import dense_bytes
+from ..types.canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
+from ..types.canner import Canner
+from ..types.registry import canned_state
+from .array_reducers import ArrayReducers, Reduced
+
+_NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
+"""Formats that `memoryview.cast` knows."""
+
+
+class Reducers(ArrayReducers):
+    """Add to the reducers of arrays those of all else that this package knows."""
+
+    def memoryview(self, view: memoryview) -> Reduced:
+        """Reduce a memoryview of any format, shape and layout."""
+        self.named = True
+        if view.format[0] in MARKS and view.format in ctypes_formats():
+            raw = pickle.PickleBuffer(view).raw() if view.c_contiguous else view.tobytes()
+            memory = np.frombuffer(raw, np.uint8) if view.nbytes else np.empty(0, np.uint8)
+            return calls.view, (memory, view.format, view.shape, view.readonly)
+        if view.format.lstrip("@") not in _NATIVE or (not view.nbytes and view.ndim != 1):
+            return calls.view, (_array_over(view), None, None, view.readonly)
+        if not view.c_contiguous and view.format != "P":
+            memory = np.asarray(view)
+            if memoryview(np.empty(0, memory.dtype.str)).format == view.format:
+                return calls.view, (memory, None, None, view.readonly)
+        elif view.nbytes:
+            memory = np.frombuffer(view.cast("B") if view.c_contiguous else view.tobytes(), np.uint8)
+        else:
+            memory = np.empty(0, np.uint8)
+        return calls.view, (memory, view.format, view.shape, view.readonly)
+
+    def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
+        """Reduce an `array.array`; its reader copies, since it owns its memory."""
+        self.named = True
+        if type(array) is not stdarray.array:
+            return array.__reduce_ex__(5)
+        return calls.stdlib_array, (
+            array.typecode,
+            array.itemsize,
+            np.frombuffer(memoryview(array).cast("B"), np.uint8),
+        )
+
+    def method(self, method: types.MethodType) -> Reduced:
+        """Reduce a bound method: by name where its owner has this very function under it.
+
+        Left to itself pickle asks for the name alone, and may get another function: what ``super()`` gave,
+        or what is private, or was set under another name. What a module offers as a function of its own,
+        as `random.choice`, goes by that name, without its owner's state.
+        """
+        function, owner = method.__func__, method.__self__
+        name: str = getattr(function, "__name__", "")
+        if named_in_module(method, name):
+            return name
+        if self.by_value and not is_importable(owner if isinstance(owner, type) else type(owner)):
+            return types.MethodType, (function, owner)  # its class may not have it yet
+        if name not in getattr(owner, "__dict__", ()) or isinstance(owner, type):
+            for base in (owner if isinstance(owner, type) else type(owner)).__mro__:
+                if name in vars(base):
+                    found = vars(base)[name]
+                    if found is function or getattr(found, "__func__", None) is function:
+                        return getattr, (owner, name)
+                    break
+        return types.MethodType, (function, owner)
+
+    def exception(self, error: BaseException) -> Reduced:
+        """Reduce an exception, with all that belongs to it."""
+        reduced = reduce_exception(error, bare=self.bare)
+        if type(reduced) is tuple and reduced[-1] is calls.fill_exception:
+            self.named = True
+            self.linked = self.linked or error.__cause__ is not None or error.__context__ is not None
+        return reduced
+
+    def builtin(self, function: Any) -> Reduced:
+        """Reduce a function written in C: one of an object by its module's name where that offers it."""
+        owner, name = function.__self__, function.__name__
+        module = type(owner).__module__
+        if module == "builtins" or getattr(sys.modules.get(module), name, None) is not function:
+            return function.__reduce__()
+        self.named = True
+        return calls.named, (module, name)
+
+    def canned(self, canned: CannedObject) -> Reduced:
+        """Reduce a canned object of any class: it arrives as the object that it stands for."""
+        self.named = True
+        state = canned.__getstate__()
+        state.pop("buffers", None)
+        buffers = () if isinstance(canned, CannedParts) else canned.buffers
+        cls = type(canned)
+        kind = cls.__name__ if OWN.get(cls.__name__) is cls else cls
+        return calls.canned, (kind, state, *map(self._aside, buffers))
+
+    def reference(self, reference: Reference) -> Reduced:
+        """Reduce a reference, which the reader looks up."""
+        self.named = True
+        if type(reference) is not Reference:
+            return reference.__reduce_ex__(5)
+        return calls.reference, (reference.name,)
+
+    def prepickled(self, ready: PrePickled) -> Reduced:
+        """Reduce what was serialized before."""
+        self.named = True
+        return calls.message, tuple(map(self._aside, ready.frames))
+
+    def code(self, code: types.CodeType) -> Reduced:
+        """Reduce a code object, as its source where that is asked for."""
+        if self.as_source:
+            self.named = True
+            return reduce_code(code)
+        self.bytecode = True
+        reduced: Reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+        return reduced
+
+    def stub(self, stub: Stub) -> Reduced:
+        """Reduce what stands for an object whose class is not here to the steps that made it."""
+        self.named = self.named or made_by_us(stub)
+        return reduce_stub(stub, self._aside)
+
+    def stub_class(self, cls: type) -> Reduced:
+        """Reduce a name that leads nowhere, which no pickler writes, to a call that looks it up."""
+        if cls is Stub:
+            return cls.__qualname__  # as pickle has it, the name by which it is found
+        if not is_stub_class(cls):
+            raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
+        self.named = True
+        self.versions.update(versions_of(cls))
+        return calls.named, (cls.__module__, cls.__qualname__)
+
+    def _aside(self, buffer: Any) -> Any:
+        view = dense_bytes(buffer) if isinstance(buffer, np.ndarray) else memoryview(buffer)
+        if view.nbytes < self.threshold:
+            return view.tobytes()
+        self.entries.append(flat(view))
+        return len(self.entries) - 1
+
+    def registered(self, canner: Canner) -> Callable[[Any], Reduced]:
+        """Give the reducer for what `canner` cans."""
+
+        def reduce_registered(obj: Any) -> Reduced:
+            state = canned_state(canner, obj)
+            if state is NotImplemented:
+                note_class(type(obj), self.versions)
+                return reduce_by_itself(obj)
+            if type(state) is not tuple and isinstance(state, CannedObject):
+                return self.canned(state)
+            self.named = True
+            cls = type(obj) if canner.wants_class else None
+            if cls is not None:
+                note_class(cls, self.versions)
+            return calls.registered, (canner.name, state, cls)
+
+        return reduce_registered
+
+
+def _array_over(view: memoryview) -> Any:
+    """View a memoryview as an array of what it holds."""
+    item: Any = type(view.obj)
+    while issubclass(item, ctypes.Array):
+        item = item._type_
+    if issubclass(item, ctypes.Structure) and view.c_contiguous and view.nbytes:
+        # numpy would take the format, and warn that its padding is missing before Python 3.12
+        return np.frombuffer(pickle.PickleBuffer(view).raw(), np.dtype(item)).reshape(view.shape)
+    try:
+        return np.asarray(view)
+    except (ValueError, TypeError) as error:
+        raise SerializationError(f"a memoryview of format {view.format!r} cannot be sent") from error
+
+
+def named_in_module(method: Any, name: str) -> bool:
+    """Tell whether a bound method is what its module has under its name."""
+    module: Any = getattr(method, "__module__", None)
+    return module != "__main__" and getattr(sys.modules.get(module), name, None) is method
+
+
+def is_importable(cls: type) -> bool:
+    """Tell whether a class has a name that leads to it in any process."""
+    return bool(cloudpickle.cloudpickle._should_pickle_by_reference(cls))
+
+
+def reduce_by_itself(obj: Any) -> Reduced:
+    """Reduce an object as pickle would that nobody has told anything."""
+    reduce = copyreg.dispatch_table.get(type(obj))
+    return obj.__reduce_ex__(5) if reduce is None else reduce(obj)

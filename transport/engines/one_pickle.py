@@ -1,0 +1,116 @@
+"""A message as one plain pickle, for engines that know nothing but ``pickle.loads`` at the other end.
+
+Frame 0 is such a pickle where the message has no other and nothing in it has to be built by canning. Then it
+goes as it is, and a file in memory takes it without a copy.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from canning import Codecs, Serializer, default_codecs
+from canning.wire.trailer import CODE, FOOTER, LIVE, PLAIN
+
+from ..shared import default_memory
+
+_LONG = 1024
+"""Bytes from which a header is a buffer too, so that it is not copied, and that engines may compress it."""
+
+
+class Inband:
+    """Be pickled as what frames stand for; their memory is copied once, into the pickle.
+
+    Args:
+        frames: a message.
+        reader: what gives the object again, called with `options` and the frames.
+        options: a few plain values.
+    """
+
+    def __init__(self, frames: Sequence[Any], reader: Callable[..., Any], options: tuple[Any, ...]) -> None:
+        self.frames = frames
+        self.reader = reader
+        self.options = options
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        head, *buffers = self.frames
+        short = bytes(head) if len(head) < _LONG else pickle.PickleBuffer(head)
+        return self.reader, (*self.options, short, *map(pickle.PickleBuffer, buffers))
+
+
+def write(
+    file: Any,
+    frames: list[Any],
+    *,
+    writable: bool = False,
+    in_main: bool = False,
+    reader: Callable[..., Any] | None = None,
+    options: tuple[Any, ...] = (),
+) -> bool:
+    """Write frames as one pickle; `pickle.load` gives the object that they stand for.
+
+    Tells whether functions or classes go by value.
+
+    `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
+    reader's. A `reader` takes the place of `read`, and gets `options` before those two. `frames` are empty
+    afterwards.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> write(file, Serializer().serialize_object([1, 2]))
+    False
+    >>> pickle.loads(file.getvalue())
+    [1, 2]
+    """
+    length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
+    if len(frames) > 1 or not flags & (PLAIN if in_main else PLAIN | LIVE):
+        pickle.Pickler(file, 5).dump(Inband(frames, reader or read, (*options, writable, in_main)))
+    elif type(file) is io.BytesIO and not file.getbuffer().nbytes:
+        file.__init__(frames[0])  # type: ignore[misc]  # takes the very object, which nobody else has then
+        file.truncate(length)
+        file.seek(length)
+    else:
+        file.write(memoryview(frames[0])[:length])  # without its trailer: another pickle may follow
+    frames.clear()
+    return bool(flags & CODE)
+
+
+def dumps(frames: list[Any], **options: Any) -> memoryview:
+    """Give what `write` writes, with its options; `frames` are empty afterwards."""
+    file = io.BytesIO()
+    write(file, frames, **options)
+    return file.getbuffer()
+
+
+def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
+    """Give a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` gives the object.
+
+    A long header is a buffer too. A message that is a plain pickle is all there is, and its reader needs no
+    canning.
+
+    >>> import numpy as np
+    >>> head, *buffers = dumps_apart(Serializer().serialize_object({"x": np.arange(1000)}))
+    >>> len(buffers), pickle.loads(head, buffers=buffers)["x"].sum()
+    (1, np.int64(499500))
+    """
+    length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
+    if len(frames) == 1 and flags & (PLAIN | LIVE):
+        return [bytes(frames[0][:length]) if length < _LONG else memoryview(frames[0])[:length]]
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(Inband(frames, read, (writable, False)), 5, buffer_callback=buffers.append)
+    return [head, *(buffer.raw() for buffer in buffers)]
+
+
+def read(writable: bool, in_main: bool, *frames: Any) -> Any:
+    """Read what `write` wrote."""
+    g = vars(sys.modules["__main__"]) if in_main else None
+    return _READERS[writable].deserialize_object(list(frames), g)[0]
+
+
+_READERS: dict[bool, Serializer] = {
+    writable: Serializer(writable=writable, codecs=Codecs([default_memory], beside=default_codecs))
+    for writable in (False, True)
+}
