@@ -1,0 +1,47 @@
+"""The programs in `docs/examples`, run as their users run them, in processes of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+RUNS = [
+    ("camera.py", [], "20 photos arrived as they were sent"),
+    ("camera.py", ["--arena"], "20 photos went through the arena"),
+]
+"""A program, its arguments, and what it must say."""
+NEEDS = {"ipyparallel_local_module.py": "ipyparallel", "dask_cluster.py": "distributed"}
+LINUX_ONLY = {("camera.py", "--arena")}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"), RUNS, ids=[" ".join([run[0], *run[1]]) for run in RUNS]
+)
+def test_example(name: str, arguments: list[str], said: str, tmp_path: Path) -> None:
+    if (package := NEEDS.get(name)) and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    if (name, *arguments) in LINUX_ONLY and sys.platform != "linux":
+        pytest.skip("shared memory is there on Linux only")
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent.parent)}
+    run = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", str(EXAMPLES / name), *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert said in run.stdout
+    assert not run.stderr
+
+
+def test_every_example_is_run() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {name for name, _, _ in RUNS}
