@@ -123,7 +123,7 @@ class Inner(ctypes.LittleEndianStructure):
     _fields_ = [("x", ctypes.c_short * 3)]
 
 class Packed(ctypes.Structure):
-    _pack_ = 1
+    _pack_, _layout_ = 1, "ms"  # which has to be said since Python 3.14
     _anonymous_ = ("inner",)
     _fields_ = [("a", ctypes.c_int8), ("b", ctypes.c_double), ("inner", Inner), ("bits", ctypes.c_int, 3)]
 
@@ -164,3 +164,62 @@ def test_types_of_ctypes_arrays_are_made_again(kind: Any) -> None:
         got = canning.deserialize_object(canning.serialize_object(obj))[0]
         found = got["f"]() if type(got) is dict else got[0] if type(got) is list else got
         assert found is kind
+
+
+ANNOTATED = """
+import dataclasses, typing
+
+class Plain:
+    x: int
+    y: "later" = 3
+    def method(self, other: Plain) -> bytes: ...
+
+@dataclasses.dataclass
+class Data:
+    x: int
+    y: typing.ClassVar[str] = ""
+
+class Pair(typing.NamedTuple):
+    x: int
+    y: str
+
+def function(a: int, *b: later, c: str = "") -> None: ...
+"""
+
+
+@pytest.mark.parametrize("by_value_as", ["code", "source"])
+def test_annotations(by_value_as: str, tmp_path: Path) -> None:
+    """Since Python 3.14 they are code that is run when somebody asks: https://peps.python.org/pep-0649/."""
+    path = tmp_path / "script.py"
+    text = ANNOTATED if sys.version_info >= (3, 14) else f"from __future__ import annotations{ANNOTATED}"
+    path.write_text(text)
+    there: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, str(path), "exec", dont_inherit=True), there)
+    sent = [there[name] for name in ("Plain", "Data", "Pair", "function")]
+    frames = canning.serialize_object(sent, by_value_as=by_value_as)
+    with elsewhere():
+        plain, data, pair, function = canning.deserialize_object(frames)[0]
+    names = [list(each.__annotations__) for each in (plain, plain.method, data, pair, function)]
+    assert names == [["x", "y"], ["other", "return"], ["x", "y"], ["x", "y"], ["a", "b", "c", "return"]]
+    assert "later" in str(function.__annotations__["b"])
+    assert data(3).x == 3
+    for each in (plain, data, pair):
+        assert "int" in str(each.__annotations__["x"])
+
+
+class Noted(type):
+    """A metaclass that has its part in a class when that has been made."""
+
+    def __init__(cls, *args: Any) -> None:
+        super().__init__(*args)
+        cls.noted = True
+
+
+def test_metaclasses_that_come_in_late() -> None:
+    class Own(Noted):
+        pass
+
+    made = Own("Made", (), {"x": 3})
+    with elsewhere():
+        got = canning.deserialize_object(canning.serialize_object(made))[0]
+    assert (got.noted, got.x) == (True, 3)

@@ -31,6 +31,7 @@ from canning import (
 from canning.wire.signing import verify
 from canning.wire.trailer import FOOTER, SIGNATURE, SIGNED, pack, parse
 from canning.writing import single as lone
+from canning.writing.stream import DIRECT
 
 from .harness import assert_equal
 from .samples import double
@@ -167,7 +168,7 @@ def test_the_signature_is_what_the_specification_says(obj: Any) -> None:
 
 # -- what is changed does not arrive -----------------------------------------------------------------------
 
-A, B = b"a" * 2000, b"b" * 2000
+A, B = b"a" * DIRECT, b"b" * DIRECT
 FAULTS: dict[str, Any] = {
     "a frame missing at the end": lambda f: f[:-1],
     "a frame missing inside": lambda f: f[:1] + f[2:],

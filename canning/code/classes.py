@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import sys
 import threading
 import types
 import weakref
@@ -19,6 +20,7 @@ from typing import Any, Final
 from cloudpickle import cloudpickle
 
 from ..provided import provides
+from .annotations import STORED, annotations_of
 from .by_value_types import FIELD, own_attributes
 from .dataclass_source import Dataclass, add_made
 
@@ -28,16 +30,19 @@ _DATA: Final = frozenset((tuple, list, dict, set, frozenset))
 _WRAPPERS: Final = frozenset((classmethod, staticmethod, property))
 _NOT_KEPT: Final = frozenset(
     (
-        *("__dict__", "__weakref__", "__slotnames__", "__annotate_func__"),
+        *("__dict__", "__weakref__", "__slotnames__", "__classdictcell__", *STORED),
         *("_abc_impl", "_abc_registry", "_abc_cache", "_abc_negative_cache", "_abc_negative_cache_version"),
     )
 )
 """What a class gets again when it is made, or asked."""
-_GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_anonymous_")
+_GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_layout_", "_anonymous_")
 """What it is made with; the fields of a structure come later, since they may point at it."""
 _LOCK: Final = threading.RLock()
 _RECEIVED: Final[weakref.WeakKeyDictionary[type, bool]] = weakref.WeakKeyDictionary()
 """The classes that came with messages, and whether they were filled."""
+_MAKING: Final = frozenset(("__new__", "__init__"))
+"""Where a metaclass has its part in a class: those of ctypes had it in the first up to Python 3.12, and
+have it in the second since: https://docs.python.org/3.13/whatsnew/3.13.html#ctypes."""
 _ORDINARY: Final = frozenset((type, abc.ABCMeta))
 """Metaclasses that take a body as it is."""
 State = tuple[list[Any], dict[str, Any], list[type] | None, Dataclass | None]
@@ -52,11 +57,14 @@ def body_of(cls: type) -> dict[str, Any]:
     >>> [name for name in body_of(Point) if name[:2] != "__"]
     ['norm']
     """
-    return {
+    body = {
         "".join(name): value  # no string that code has too: the pickle would depend on which are one
         for name, value in list(vars(cls).items())
         if name not in _NOT_KEPT and not _is_made(cls, value)
     }
+    if annotations := annotations_of(cls):
+        body["__annotations__"] = annotations
+    return body
 
 
 def _is_made(cls: type, value: Any) -> bool:
@@ -126,6 +134,10 @@ def make_class(
     if metaclass in _ORDINARY:
         with no_hooks(bases):
             return track(mark, metaclass(name, bases, {**given, **first}))
+    if "_pack_" in given and sys.version_info >= (3, 14):
+        # what was meant by it everywhere, and has to be said since:
+        # https://docs.python.org/3.14/library/ctypes.html#ctypes.Structure._layout_
+        given.setdefault("_layout_", "ms")
     made = _new_class(metaclass, name, bases, given)
     set_all(made, first)
     return track(mark, made)
@@ -179,12 +191,14 @@ def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[s
     failure: Exception | None = None
     with no_hooks(bases):
         for each in metaclass.__mro__:
-            if came_by_value(each) or "__new__" not in vars(each):
+            if came_by_value(each) or _MAKING.isdisjoint(vars(each)):
                 continue
             try:
                 if each is metaclass:
                     return metaclass(name, bases, dict(given))
-                return each.__new__(metaclass, name, bases, dict(given))
+                made = each.__new__(metaclass, name, bases, dict(given))
+                each.__init__(made, name, bases, dict(given))
+                return made
             except Exception as error:  # it asks for keywords, or for what is not there yet
                 failure = failure or error
     raise failure or TypeError(f"{metaclass!r} makes no classes")

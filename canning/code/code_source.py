@@ -26,6 +26,9 @@ from ..provided import provides
 _OUTER: Final = "__canning_outer__"
 _FUTURE: Final = "from __future__ import annotations\n"
 _ANNOTATIONS: Final = 0x1000000  # CO_FUTURE_ANNOTATIONS
+_ELSEWHERE: Final = inspect.CO_NESTED | getattr(inspect, "CO_METHOD", 0)
+"""Flags that say where code stands, the second since Python 3.14:
+https://docs.python.org/3.14/library/inspect.html#inspect.CO_METHOD"""
 _PARTS: Final = (
     *("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount"),
     *("co_posonlyargcount", "co_kwonlyargcount", "co_exceptiontable"),
@@ -181,7 +184,7 @@ def _same(one: types.CodeType, other: types.CodeType) -> bool:
     """Tell whether two code objects do the same, wherever they stand."""
     if any(getattr(one, part) != getattr(other, part) for part in _PARTS):
         return False
-    if (one.co_flags ^ other.co_flags) & ~inspect.CO_NESTED or len(one.co_consts) != len(other.co_consts):
+    if (one.co_flags ^ other.co_flags) & ~_ELSEWHERE or len(one.co_consts) != len(other.co_consts):
         return False
     pairs = zip(one.co_consts, other.co_consts, strict=True)
     return all(

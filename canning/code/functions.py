@@ -25,6 +25,7 @@ from .. import calls
 from ..provided import provides
 from ..types.canned import CannedObject, Namespace, own
 from ..types.registry import default_registry
+from .annotations import with_annotations
 from .by_value_types import METACLASSES, reduce_nameless
 from .classes import body_of, functions_of, parts_of_class, registered_with
 from .dataclass_source import without_made
@@ -180,7 +181,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _state_of(self, function: types.FunctionType) -> Any:
         """Give what it needs: attributes; defaults, closure, globals and the like."""
         cells = function.__closure__
-        attributes, slots = cloudpickle.cloudpickle._function_getstate(function)
+        attributes, slots = cloudpickle.cloudpickle._function_getstate(with_annotations(function))
         contents = cells and [contents_of(cell) for cell in cells]
         slots["__closure__"] = contents
         seen = [*slots["__globals__"].values(), *(each for cell in contents or () for each in cell)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..provided import provides
+from .annotations import annotations_of
 from .classes import class_of, mark_of, set_all, split_body, track
 
 _OPTIONS: Final = (
@@ -43,7 +44,7 @@ def _fields_of(cls: Any) -> list[tuple[str, Any, str, dict[str, Any]]]:
     default_of = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
     encoded = dict(zip(names, cls.__struct_encode_fields__, strict=True))
     fields = []
-    for name, kind in vars(cls).get("__annotations__", {}).items():
+    for name, kind in annotations_of(cls).items():
         if name not in encoded:  # a class variable
             continue
         default = default_of.get(name, NODEFAULT)

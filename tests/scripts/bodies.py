@@ -268,7 +268,7 @@ class Described:
 
 
 class Wire(ctypes.BigEndianStructure):
-    _pack_ = 1
+    _pack_, _layout_ = 1, "ms"  # https://docs.python.org/3.14/library/ctypes.html#ctypes.Structure._layout_
     _fields_ = (("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("parts", ctypes.c_uint16 * 2))
 
     def total(self) -> int:
