@@ -27,8 +27,8 @@ MESSAGES: Final = 16
 
 _SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
 _CLASS: Final = (
-    "a class by value: its code comes with the message, as that of __main__'s classes does; where both sides "
-    "import it, or it is registered with data=True, its name is enough"
+    "a class by value: its code comes with the message, as that of __main__'s classes does. Its name is "
+    'enough where both sides import it, the sender passes pickler="named", or it is registered with data=True'
 )
 _CODE: Final = 'read it with trust="code" only if you trust its sender to run any code here'
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
