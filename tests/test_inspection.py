@@ -743,6 +743,21 @@ torch.utils._config_module.ConfigModule torch.utils.bottleneck.__main__.run_cpro
 torch.utils.collect_env.run torch.utils.data.datapipes.utils.decoder.basichandlers
 urllib.request.urlopen uuid._get_command_stdout _osx_support._read_output _aix_support._read_cmd_output
 _pyrepl.pager.pipe_pager numpy.load pandas.read_pickle
+_interpreters.run_string _xxsubinterpreters.run_string _frozen_importlib._gcd_import _imp.create_dynamic
+_posixsubprocess.fork_exec _sqlite3.connect _winapi.CreateProcess _pyio.open _testcapi.run_in_subinterp
+asyncio.unix_events._UnixSubprocessTransport difflib.__loader__ filecmp.cmp
+inspect.getattr_static nntplib.NNTP pexpect.run pipes.Template selectors.DefaultSelector
+socketserver.TCPServer syslog.syslog tarfile.open zipfile.ZipFile mailcap.findmatch rlcompleter.Completer
+tkinter.Tk cgitb.handler pstats.Stats turtledemo.__main__ wsgiref.simple_server.make_server
+sysconfig._init_posix typing.get_type_hints typing.ForwardRef dataclasses._create_fn
+dataclasses.make_dataclass gettext.c2py collections.OrderedDict.__init__.__globals__
+random._os.system http.client.HTTPSConnection xmlrpc.client.ServerProxy
+numpy.compat.py3k.npy_load_module pandas.io.clipboard.paste pandas.core.computation.eval.eval
+torch.storage._load_from_bytes torch.ops.load_library torch.hub.load torch.compile
+torch.distributed.rpc.api.rpc_sync torch.utils.collect_env.run_and_read_all sympy.lambdify
+sympy.core.sympify.sympify yaml.unsafe_load keras.src.utils.python_utils.func_load six.exec_
+django.utils.module_loading.import_string jinja2.Template IPython.get_ipython Cython.inline
+joblib.externals.loky.backend.spawn.main picklescan.scanner.scan_pickle_bytes lib2to3.pgen2.pgen.generate
 """.split()  # noqa: SIM905
 """Names that other scanners are known to warn of."""
 
@@ -753,6 +768,43 @@ def test_what_other_scanners_warn_of_is_dangerous_when_it_is_called(dotted: str)
     stream = f"c{module}\n{name}\n)R.".encode()
     assert scan(b"\x80\x04" + stream).verdict == "dangerous"
     assert scan(b"\x80\x04" + stream[:-3] + b".").verdict == "needs code"  # named, and no more
+
+
+def torch_magic() -> bytes:
+    """Make a legacy file of torch's whose first number is what a call gives, and whose fifth pickle acts."""
+    magic = pickle.GLOBAL + b"builtins\neval\n" + b"S'0x1950A86A20F9469CFC6C'\n\x85R."
+    return magic + b"".join(pickle.dumps(each, 2) for each in (1001, {}, [])) + EVIL + b"N."
+
+
+HIDDEN: dict[str, bytes] = {
+    "attributes set, then named": b"\x80\x05cnumpy\nprod\nN(Va\nVos\nd\x86bN(Vb\nVsystem\nd\x86b0"
+    b"cnumpy\nprod.a\np0\n0cnumpy\nprod.b\np1\n0g0\ng1\n\x93Vtrue\n\x85R.",
+    "a memo of two countings": b"T\2\0\0\0osq\0T\6\0\0\0systemq\1\x8c\x0ctorch._utils\x94"
+    b"\x8c\x12_rebuild_tensor_v2\x94h\0h\1\x93\x8c\4true\x85R.",
+    "a memo out of order": b"Vos\np2\n0Vsystem\np3\n0Vtorch\np0\n0VLongStorage\np1\n0g2\ng3\n\x93(Vtrue\ntR.",
+    "an object, dropped": b"\x80\x04(\x8c\2os\x94\x8c\6system\x94\x93\x8c\4trueo0N.",
+    "an instance": b"(S'true'\nios\nsystem\n.",
+    "a state that calls": b"ccollections\nOrderedDict\n)R}S'__setstate__'\ncos\nsystem\nsbS'true'\nb.",
+    "a name that ends elsewhere": b"\x80\x04\x8c\6random\x8c\x0a_os.system\x93\x8c\4true\x85R.",
+    "a dotted name": b"\x80\x04\x8c\x0bcollections\x8c\x20OrderedDict.__init__.__globals__\x93)R.",
+    "a chain of getters": b"cbuiltins\ngetattr\ncbuiltins\n__import__\nVos\n\x85RVsystem\n\x86RVtrue\n\x85R.",
+    "a getter by a partial": b"cfunctools\npartial\ncos\nsystem\n\x85RVtrue\n\x85R.",
+    "a default factory": b"ccollections\ndefaultdict\ncbuiltins\nbreakpoint\n\x85R.",
+    "by a map": b"cbuiltins\nlist\ncbuiltins\nmap\ncos\nsystem\n(Vtrue\nl\x86R\x85R.",
+    "a wrong opcode behind it": EVIL[:-1] + b"\xff",
+    "a frame that ends within it": b"\x80\x04\x95\2\0\0\0\0\0\0\0N0" + EVIL,
+    "two protocols": b"\x80\x04\x80\x02c__builtin__\neval\n(S'1'\ntR.",
+    "a magic number by a call": torch_magic(),
+}
+"""Ways round scanners that were published, each with what acts at its end."""
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_was_hidden_from_other_scanners_is_dangerous(name: str, tmp_path: Path) -> None:
+    for stream in (HIDDEN[name], in_zip(HIDDEN[name]), in_tar(HIDDEN[name]), gzip.compress(HIDDEN[name])):
+        assert scan(stream).verdict == "dangerous"
+    (tmp_path / "picture.png").write_bytes(HIDDEN[name])
+    assert main(["scan", str(tmp_path)]) == 3
 
 
 def test_a_harmless_state_dict_is_not_dangerous() -> None:

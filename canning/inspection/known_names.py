@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import name_for_errors
+from ..pickles.nodes import MADE
 from ..wire.names import CALLS, PURPOSES
 
 
@@ -14,16 +15,24 @@ def _words(text: str) -> frozenset[str]:
 
 _MODULES: Final = _words(
     """
-    __builtin__ __builtins__ _aix_support _ctypes _functools _io _operator _osx_support _pickle
-    _posixsubprocess _pyrepl _signal _socket _thread _winreg aiohttp ast asyncio atexit bdb builtins
-    cPickle cProfile cffi cmd code codecs codeop commands compileall concurrent copyreg ctypes dill
-    distutils doctest ensurepip fcntl fileinput ftplib functools gc glob http httplib httpx idlelib
-    imaplib imp importlib inspect io itertools lib2to3 linecache logging marshal mmap msvcrt
-    multiprocessing nt ntpath nturl2path operator os pdb pickle pip pkg_resources pkgutil platform
-    popen2 poplib posix posixpath profile pty py_compile pydoc requests resource runpy sched select
-    setuptools shelve shutil signal site smtplib socket sqlite3 ssl subprocess sys telnetlib tempfile
-    test threading timeit trace types unittest urllib urllib2 urllib3 uuid venv weakref webbrowser
-    winreg xmlrpc zipimport
+    Cython IPython __builtin__ __builtins__ _aix_support _bootsubprocess _ctypes _dbm _distutils_hack
+    _frozen_importlib _frozen_importlib_external _functools _gdbm _imp _interpreters _io
+    _multiprocessing _operator _osx_support _overlapped _pickle _posixshmem _posixsubprocess _pyio
+    _pyrepl _pytest _signal _sitebuiltins _socket _sqlite3 _ssl _testcapi _testinternalcapi _thread
+    _tkinter _winapi _winreg _xxinterpchannels _xxsubinterpreters aiohttp antigravity ast asynchat
+    asyncio asyncore atexit bdb builtins cPickle cProfile cffi cgitb cmd code codecs codeop commands
+    compileall concurrent copyreg ctypes curses cython dbm dill distutils doctest ensurepip execjs
+    execnet fabric faulthandler fcntl fickling filecmp fileinput fsspec ftplib functools gc getpass glob
+    http httpcore httplib httpx idlelib imaplib imp importlib inspect invoke io ipykernel itertools
+    jinja2 jsonpickle lib2to3 linecache logging mailbox mailcap mako marshal mlflow mmap modelaudit
+    modelscan modulefinder msilib msvcrt multiprocessing netrc nis nntplib nose nt ntpath nturl2path
+    numba operator os paramiko pdb pexpect pickle picklescan pip pipes pkg_resources pkgutil platform
+    plumbum popen2 poplib posix posixpath profile pstats psutil pty ptyprocess py_compile pyclbr pydoc
+    pytest pywintypes pyximport requests resource rlcompleter runpy sched select selectors setuptools sh
+    shelve shutil signal site smart_open smtpd smtplib socket socketserver sqlite3 ssl subprocess sys
+    sysconfig syslog tarfile telnetlib tempfile termios test this threading timeit tkinter trace tty
+    turtle turtledemo types unittest urllib urllib2 urllib3 uuid venv weakref webbrowser websocket
+    websockets win32api win32com winreg wsgiref xmlrpc zipapp zipfile zipimport zmq
     """
 )
 """Modules all of whose names act: on files, processes, the network, or what they are handed."""
@@ -32,18 +41,25 @@ _WITHIN: Final = {
     for module, names in {
         "cloudpickle": "subimport load loads",
         "joblib": "load read_zfile",
+        "joblib.externals.loky": "*",
+        "typing": "ForwardRef _eval_type get_type_hints",
         "numpy": "load fromfile memmap loadtxt genfromtxt save savetxt tofile",
         "numpy.f2py": "*",
         "numpy.testing": "*",
         "numpy.ctypeslib": "*",
         "numpy.distutils": "*",
         "pandas": "read_pickle eval query read_csv read_json read_hdf",
+        "pandas.io.clipboard": "*",
+        "pandas.io.common": "*",
+        "yaml": "*",
         "torch": "load",
         "torch._dynamo": "*",
         "torch._inductor": "*",
         "torch.distributed": "*",
         "torch.fx": "*",
         "torch.hub": "*",
+        "torch.multiprocessing": "*",
+        "torch.storage": "_load_from_bytes",
         "torch.jit": "*",
         "torch.package": "*",
         "torch.serialization": "load",
@@ -56,9 +72,16 @@ _WITHIN: Final = {
 """Names that act in packages most of whose names do not; modules within them count, too."""
 _NAMES: Final = _words(
     """
-    Popen __import__ apply breakpoint call check_output compile delattr eval exec execfile getattr
-    globals import_module input loadTestsFromName load_library loadlib locals open popen read_pickle
-    resolve_name run_module run_path runstring setattr spawn system vars
+    Popen __base__ __bases__ __builtins__ __closure__ __code__ __delattr__ __dict__ __func__ __getattr__
+    __getattribute__ __globals__ __import__ __loader__ __mro__ __self__ __setattr__ __spec__
+    __subclasses__ _create_fn _load_from_bytes apply breakpoint c2py call check_call check_output
+    compile create_subprocess_exec create_subprocess_shell delattr eval exec exec_ execfile execv execve
+    execvp execvpe fork forkpty func_load get_type_hints getattr getoutput getstatusoutput globals
+    import_from_string import_module import_string input lambdify loadTestsFromName load_library
+    load_module load_source loadlib locals make_dataclass npy_load_module open parse_expr popen
+    posix_spawn posix_spawnp read_pickle resolve_name run_module run_path run_string runcode runcommand
+    runctx runsource runstring safe_eval setattr spawn spawnl spawnv spawnve spawnvp startfile sympify
+    system unsafe_load vars
     """
 )
 """Names that act in any module, or as an attribute of anything."""
@@ -168,11 +191,13 @@ def purpose_of(module: str, name: str) -> tuple[str, bool]:
     if name in _CLASSES:
         return "a class by value: its code comes with the pickle", False
     dotted = name_for_errors(module, name)
+    if MADE in (module, name):
+        return "dangerous: a name that is made while it is read", True
     if (
         package in _MODULES
         or _acts_within(module, parts)
         or not _NAMES.isdisjoint(parts)
-        or not _MODULES.isdisjoint(parts[:-1])
+        or not _MODULES.isdisjoint(part.lstrip("_") for part in parts[:-1])  # as in random._os
     ):
         return f"dangerous: {dotted}", True
     if package in ("builtins", "__builtin__"):

@@ -10,6 +10,9 @@ SHORT: Final = 4096
 LONG: Final = 32
 """Bytes from which the same string, written out twice, is worth a word."""
 
+MADE: Final = "(made by a call)"
+"""What stands for a part of a name that nobody knows before the stream is read."""
+
 
 class Break(Exception):
     """Say that the unpickler would stop here, and why."""

@@ -10,14 +10,15 @@ import re
 from typing import Any, Final
 
 from . import scalars
-from .nodes import SHORT, Blob, Break, Limit, Node
+from .nodes import MADE, SHORT, Blob, Break, Limit, Node
 from .scalars import Step
 from .stacks import Stacks
 from .wrapped_arrays import skip_array
 
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
 _INDEX: Final = re.compile(rb"0|[1-9]\d{0,18}")
-_MADE: Final = frozenset(("call", "new", "persistent", "extension"))
+_MADE: Final = frozenset(("call", "new", "persistent", "extension", "name"))
+"""What may turn out to be a string; of a name, since what has one can be given attributes that are."""
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 
@@ -207,7 +208,7 @@ def _name_part(machine: Stacks, part: Any, at: int) -> Any:
     if type(part) is Blob:
         machine.doubt(at, f"a name of {part.nbytes} bytes")
         return f"({part.kind} of {part.nbytes} bytes)"
-    return "(made by a call)" if type(part) is Node and part.kind in _MADE else part
+    return MADE if type(part) is Node and part.kind in _MADE else part
 
 
 def _reduce(machine: Stacks, argument: Any, at: int) -> None:
