@@ -230,6 +230,11 @@ def torch_rows() -> list[Hostile]:
         *(one(f"Tensor: the attribute {name!r}", lambda name=name: having(name)) for name in HOOKS),
         *(one(f"Parameter: the attribute {name!r}", lambda name=name: parameter(name)) for name in HOOKS),
         *_layouts(),
+        *(
+            Hostile(f"dtype: {name}", lambda name=name: Made("torch.dtype", (name,)))
+            for name in ("_dynamo", "_inductor", "nn", "Tensor", "float31")
+        ),
+        Hostile("dtype: float32", lambda: Made("torch.dtype", ("float32",)), False),
         one("Tensor: an attribute that is no name", lambda: having(5)),
         one("Tensor: an attribute that is no plain data", lambda: having("other", [np.dtype("i4")])),
         one("Tensor: attributes of plain data", lambda: having("_is_mark", [1, {"a": np.arange(3)}]), False),
@@ -822,6 +827,8 @@ def _schemas_by_hand() -> list[Hostile]:
             "Table: no columns, and endless rows",
             lambda: Made("pyarrow.Table", (pa.schema([]).serialize().to_pybytes(), 1 << 40, [])),
         ),
+        Hostile("Buffer: addresses", lambda: Made("pyarrow.Buffer", (np.array([[], {}], object),))),
+        Hostile("Buffer: structures", lambda: Made("pyarrow.Buffer", (np.zeros(2, "i4,i4"),))),
         Hostile("Tensor: no axes", lambda: Made("pyarrow.Tensor", (np.array(5.0), ()))),
         Hostile(
             "Tensor: the other byte order", lambda: Made("pyarrow.Tensor", (np.arange(5.0).astype(">f8"), ()))
@@ -898,11 +905,72 @@ def polars_rows() -> list[Hostile]:
     ]
 
 
+# -- pandas ----------------------------------------------------------------------------------------------
+
+
+def pandas_rows() -> list[Hostile]:
+    """List cells that numpy takes for an address where a label names the protocol, and texts that are parsed."""
+    import collections
+
+    import pandas as pd
+
+    labels = pd.Index(["__array_interface__", "x"])
+    ordered = collections.OrderedDict(_ADDRESS)
+    objects = np.array([_ADDRESS, 1], object)
+
+    def series(values: Any) -> Made:
+        return Made("pandas.Series", (values, labels, None))
+
+    def dtype(text: str) -> Made:
+        return Made("pandas.api.extensions.ExtensionDtype", text)
+
+    def period(text: str) -> Made:
+        return Made("pandas.Period", (1, text))
+
+    return [
+        Hostile("Series: an interface", lambda: series(("O", (2,), [_ADDRESS, 1]))),
+        Hostile("Series: an interface in order", lambda: series(("O", (2,), [ordered, 1]))),
+        Hostile("Series: an interface in an array", lambda: series(objects)),
+        Hostile(
+            "Series: an interface in an array of pandas",
+            lambda: series(Made("pandas.arrays.NumpyExtensionArray", (objects,))),
+        ),
+        Hostile(
+            "DataFrame: an interface in a row",
+            lambda: Made(
+                "pandas.DataFrame",
+                ([(0, 2, 1, ("O", (2, 1), [_ADDRESS, 1]))], pd.RangeIndex(1), labels),
+            ),
+        ),
+        Hostile("Series: a dict that is none", lambda: series(("O", (2,), [{"data": 1}, 1])), False),
+        *(
+            Hostile(f"dtype: {text}", lambda text=text: dtype(text))
+            for text in (
+                "interval[datetime64[ns, dateutil//etc/passwd], right]",
+                "Sparse[datetime64[ns, dateutil//etc/passwd]]",
+                "interval[datetime64[ns, dateutil/Europe/Berlin], right]",
+                "interval[interval[int64]]",
+                "category",
+                "object",
+            )
+        ),
+        *(
+            Hostile(f"dtype: {text}", lambda text=text: dtype(text), False)
+            for text in (
+                *("Int8", "Float64", "boolean", "interval", "interval[int64, both]"),
+                *("interval[datetime64[us, Europe/Berlin], right]", "Sparse[float64, nan]", "period[W-MON]"),
+            )
+        ),
+        Hostile("Period: many frequencies", lambda: [period("0.0000001D" * 6) for _ in range(1000)]),
+    ]
+
+
 _UNKNOWN_TO_POLARS: Final = ("union", "month_day", "decimal256", "list_view", "decimal32", "decimal64")
 
 
 ROWS: Final[dict[str, Callable[[], list[Hostile]]]] = {
     "scipy": scipy_rows,
+    "pandas": pandas_rows,
     "torch": torch_rows,
     "pyarrow": arrow_rows,
     "polars": polars_rows,

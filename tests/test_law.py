@@ -54,6 +54,7 @@ TIME = {
     ),
     "numbers of text": calls(name("decimal", "Decimal"), text("7" * 4299) + b"\x85", 50_000),
     "networks": calls(name("ipaddress", "IPv6Network"), text("1:2::/112") + b"\x85", 50_000),
+    "exceptions of many arguments": calls(name("builtins", "ValueError"), b"(" + b"N" * 100_000 + b"t", 2000),
     "equal text as keys": message(
         text("x" * LONG) + STORED + text("x" * LONG) + STORED + b"}h\0Ns" + b"h\1Ns" * 50_000 + b"."
     ),
@@ -107,6 +108,36 @@ MEMORY = {
         b"}(" + b"".join(b"M" + struct.pack("<H", at) + b"N" for at in range(1000)) + b"u\x85",
         1000,
     ),
+    "groups of exceptions": message(
+        name("builtins", "ExceptionGroup")
+        + STORED
+        + name("builtins", "ValueError")
+        + b")R"
+        + STORED
+        + text("a")
+        + b"]("
+        + b"h\1" * 100_000
+        + b"e\x86"
+        + STORED
+        + b"]("
+        + b"h\0h\2R" * 200
+        + b"e."
+    ),
+    "bytes between fields": message(
+        name("canning.calls", "view")
+        + b"("
+        + name("canning.calls", "array")
+        + b"(C\0K\0\x85("
+        + text("struct")
+        + number(1 << 28)
+        + b"\x89\x89(("
+        + text("a")
+        + b"N"
+        + number((1 << 28) - 1)
+        + text("|u1")
+        + b"tttNtR"
+        + b"NN\x89tR."
+    ),
     "tuples in tuples": message(b"](" + (b"N" + b"\x85" * 399) * 225 + b"e."),
     "paths": calls(name("pathlib", "PurePosixPath"), text("x/" * 500) + b"\x85", 5000),
     "copies of bytes": calls(name("canning.calls", "raw"), b"K\0\x88\x86", 30, bytes(3_000_000)),
@@ -154,6 +185,16 @@ def test_what_takes_much_memory_is_refused_before_it_does(frames: list[bytes]) -
         tracemalloc.stop()
     assert peak < allowed(frames)[1]
     assert left < 300_000
+
+
+def test_no_names_of_a_stranger_are_kept_by_others() -> None:
+    pytest.importorskip("dateutil")
+    state = text("x" * 1000) + name("datetime", "timedelta") + b"K\0K\0K\0\x87R\x86"
+    frames = message(
+        name("canning.calls", "registered") + b"(" + text("dateutil.tz.tzoffset") + state + b"NtR."
+    )
+    with pytest.raises(DeserializationError, match="a name that is none"):
+        DATA.deserialize_object(frames)
 
 
 def test_a_search_for_the_worst_message_finds_none_beyond_the_law() -> None:
@@ -257,7 +298,7 @@ try:
 except canning.DeserializationError as error:
     print(error)
 print(sorted(name for name in set(sys.modules) - known if not name.startswith("canning.")))
-print(canning.scan(blob))
+print(str(canning.scan(blob)).splitlines()[0])
 print("blosc2" in sys.modules)
 """
 

@@ -129,8 +129,8 @@ def weigh(key: Any, limits: Limits) -> int:
             rest.extend([(part, depth + 1) for part in tuple.__iter__(item)])
         elif kind is frozenset:
             rest.extend([(part, depth + 1) for part in item])
-        elif issubclass(kind, np.dtype) and item.fields:
-            rest.extend([(field[0].base, depth + 1) for field in item.fields.values()])
+        elif issubclass(kind, np.dtype) and item.base.fields:
+            rest.extend([(field[0].base, depth + 1) for field in item.base.fields.values()])
         if weight + len(rest) > limits.key_weight or depth > limits.depth:
             raise DeserializationError(
                 f"a key heavier than this reader's limit, key_weight={limits.key_weight}"

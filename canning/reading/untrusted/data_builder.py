@@ -196,7 +196,10 @@ class DataBuilder:
         array, code, shape, readonly = args
         if array.dtype.hasobject:
             raise DeserializationError("a memoryview of objects")
-        self.work.spend(2000 * (count_parts(array.dtype) + array.ndim), 100 * array.ndim)
+        padding = array.dtype.itemsize if array.dtype.base.names else 0  # numpy writes out each byte of it
+        self.work.spend(
+            2000 * (count_parts(array.dtype) + array.ndim) + 8 * padding, 100 * array.ndim + 3 * padding
+        )
         made: memoryview = memoryview(array)
         if code is not None:
             code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back

@@ -351,7 +351,7 @@ class DataReader(StackMachine):
         name, args = self._call_of()
         if name.make is None or (type(args) is Arguments and not hasattr(name.make, "takes_classes")):
             raise refuse("a call of a class")
-        size = 0
+        size = len(args)
         for arg in args:
             if type(arg) in _SIZED:
                 size += len(arg)

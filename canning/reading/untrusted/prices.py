@@ -49,6 +49,12 @@ def _counter(args: tuple[Any, ...]) -> tuple[int, int]:
     return 100 * len(held), 100 + sys.getsizeof(held)
 
 
+def _exception(args: tuple[Any, ...]) -> tuple[int, int]:
+    """Price an exception, which copies its arguments; a group of exceptions those in a list, too."""
+    held = len(args) + sum([len(arg) for arg in args if type(arg) is list or type(arg) is tuple])
+    return 4000 + 300 * held, 500 + 16 * held
+
+
 _NETWORKS: Final = ("IPv4Network", "IPv4Interface", "IPv6Network", "IPv6Interface")
 _PATHS: Final = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 PRICES: Final[dict[tuple[str, str], Price]] = {
@@ -58,7 +64,7 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     ("collections", "OrderedDict"): _always(1000, 300),
     ("collections", "defaultdict"): _always(1000, 300),
     ("types", "SimpleNamespace"): _always(1000, 300),
-    **{("builtins", cls.__name__): _always(4000, 500) for cls in EXCEPTIONS},
+    **{("builtins", cls.__name__): _exception for cls in EXCEPTIONS},
     **{("ipaddress", name): _always(5000, 400) for name in ("IPv4Address", "IPv6Address")},
     **{("ipaddress", name): _always(20_000, 1500) for name in _NETWORKS},
     **{(module, name): _path for module in ("pathlib", "pathlib._local") for name in _PATHS},

@@ -72,6 +72,8 @@ def to_buffer(state: Any) -> Any:
         return None
     if type(state) is not np.ndarray and type(state) is not bytes:
         raise DeserializationError("a buffer of Arrow that is none")
+    if type(state) is np.ndarray and (state.dtype.hasobject or state.dtype.names):
+        raise DeserializationError("a buffer of Arrow of something else than numbers")
     buffer = _py_buffer(state)
     return buffer if buffer.address % 8 == 0 else _py_buffer(aligned_copy(memoryview(state)))
 

@@ -42,6 +42,9 @@ def _can_offset(zone: Any) -> Any:
 def _offset(state: Any) -> Any:
     name, offset = parts(state, (str, type(None)), dt.timedelta)
     need(-_DAY < offset < _DAY, "an offset of more than a day")
+    need(
+        name is None or len(name) < 100, "a name that is none of a time zone"
+    )  # dateutil keeps the last eight
     return _zones.tzoffset(name, offset)
 
 

@@ -77,7 +77,18 @@ def is_values(values: Any) -> bool:
     if type(values) is not np.ndarray:
         return isinstance(values, pd.api.extensions.ExtensionArray)
     dtype = values.dtype
-    return dtype.kind in "biufcOSU" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
+    if dtype.hasobject:
+        return not any(map(_is_interface, values.ravel().tolist()))
+    return dtype.kind in "biufcSU" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
+
+
+def _is_interface(item: Any) -> bool:
+    """Tell whether numpy would take an object for an address.
+
+    pandas gives the element with the label ``__array_interface__`` where numpy asks a Series, or a row of a
+    frame, for the attribute. Only a dict that says what lies at the address is taken for one.
+    """
+    return isinstance(item, dict) and "typestr" in item
 
 
 _UNITS: Final = tuple((unit, 1) for unit in UNITS)

@@ -21,6 +21,16 @@ _NAMED: Final = (
 )
 """Dtypes of which a name may say all."""
 _PERIOD: Final = re.compile(r"[Pp]eriod\[(.*)\]")
+_NUMBER: Final = r"[uU]?[iI]nt(?:8|16|32|64)|[fF]loat(?:16|32|64)|bool|complex(?:64|128)"
+_ZONE: Final = r"(?!dateutil)[\w+:-]{1,60}(?:/[\w+-]{1,60}){0,3}"
+"""The name of a time zone; behind ``dateutil/`` pandas takes any path for one."""
+_TIME: Final = rf"(?:datetime64|timedelta64)\[(?:s|ms|us|ns)(?:, {_ZONE})?\]"
+_TEXT: Final = re.compile(
+    rf"{_NUMBER}|boolean|interval(?:\[(?:{_NUMBER}|{_TIME})(?:, (?:right|left|both|neither))?\])?"
+    rf"|Sparse\[(?:{_NUMBER}|{_TIME})(?:, [\w+.()-]{{1,60}})?\]",
+    re.ASCII,
+)
+"""Names of dtypes: whatever else pandas parses is not for strangers."""
 
 
 def _can(dtype: Any) -> Any:
@@ -48,7 +58,7 @@ def _of_name(text: str) -> Any:
     found = _PERIOD.fullmatch(text)
     if found:
         return period_dtype(found[1])
-    for cls in _NAMED:
+    for cls in _NAMED if _TEXT.fullmatch(text) else ():
         try:
             return cls.construct_from_string(text)
         except TypeError:

@@ -28,6 +28,8 @@ _SLOW: Final = {
 _STEP: Final = 7000
 """The same of all others: calendar months, quarters, years and halves of months."""
 _TICK: Final = 200
+_LETTER: Final = 300
+"""What a letter of a frequency costs, in items of 50 ns."""
 _MULTIPLE: Final = 50
 """Nanoseconds for each of the units that a step consists of."""
 
@@ -45,6 +47,7 @@ def freq_text(freq: Any) -> str | None:
 def to_freq(text: str) -> Any:
     """Make a frequency of its text."""
     need(type(text) is str and len(text) <= 64, "a frequency that is none")
+    charge(_LETTER * len(text), 100 * len(text))  # it may be a sum of many, each with a fraction
     return to_offset(text)
 
 

@@ -108,7 +108,10 @@ def _checked(state: Any) -> Any:
         need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "a palette that is none")
     if raw:
         found, width = _MEMORY.get(mode, ("", 0))
-        need(raw == found and type(memory) is np.ndarray, "an image in memory of another mode")
+        need(
+            raw == found and type(memory) is np.ndarray and memory.dtype == np.uint8,
+            "an image in memory of another mode",
+        )
         need(memory.flags.c_contiguous and nbytes == size[0] * size[1] * width, "too few pixels")
     else:
         need(type(memory) is bytes and _rows_fit(mode, size, nbytes), "too few pixels")

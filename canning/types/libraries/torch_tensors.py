@@ -206,7 +206,7 @@ def _can_dtype(kind: Any) -> Any:
 
 def _dtype(state: Any) -> Any:
     (name,) = parts(state, str)
-    found = getattr(torch, name, None)
+    found = vars(torch).get(name)  # ``getattr`` imports what is not there yet
     need(isinstance(found, torch.dtype), "a dtype that torch does not have")
     return found
 
