@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import struct
 import sys
 import warnings
 from collections.abc import Callable
@@ -834,8 +835,28 @@ def _schemas_by_hand() -> list[Hostile]:
             "Tensor: the other byte order", lambda: Made("pyarrow.Tensor", (np.arange(5.0).astype(">f8"), ()))
         ),
         Hostile("Tensor: names of other axes", lambda: Made("pyarrow.Tensor", (np.arange(5.0), ("a", "b")))),
+        Hostile("Schema: one field many times", lambda: Made("pyarrow.Schema", (_named_again(),))),
+        Hostile("Schema: many fields", lambda: Made("pyarrow.Schema", (_of_many(),)), False),
         Hostile("Table: a schema that is none", lambda: of(b"\xff" * 40, ints)),
     ]
+
+
+def _of_many() -> bytes:
+    import pyarrow as pa
+
+    fields = [pa.field("x" * 10_000, pa.int8()), *[pa.field("", pa.timestamp("s", "UTC"))] * 50]
+    text: bytes = pa.schema(fields, metadata={"a": "b"}).serialize().to_pybytes()
+    return text
+
+
+def _named_again() -> bytes:
+    """Let a schema name its first field, which has a long name, in the place of all others."""
+    text = bytearray(_of_many())
+    vector = text.index(struct.pack("<I", 51))
+    first = vector + 4 + struct.unpack_from("<I", text, vector + 4)[0]
+    for place in range(vector + 4, vector + 4 + 4 * 51, 4):
+        struct.pack_into("<I", text, place, first - place)
+    return bytes(text)
 
 
 def polars_rows() -> list[Hostile]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from ...errors import DeserializationError
 from .arrow_building import Shape, shape_of
 from .arrow_extensions import described, with_extensions
+from .arrow_flat import check_parts
 from .checks import need, parts
 
 _LONG: Final = 16 * 1024
@@ -107,6 +108,7 @@ def checked_schema(text: Any) -> Any:
         _EXTENSION not in text,
         "an extension type of Arrow, whose class runs code of its own: send what it is stored in",
     )
+    check_parts(text)
     return any_schema(text)
 
 
