@@ -13,24 +13,28 @@ import mmap as mapping
 import os
 import stat
 import struct
-from collections.abc import Iterator
-from typing import IO, Any, Final
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any, Final, Unpack
 
 from .errors import DeserializationError, SerializationError
 from .foreign import owner_of
 from .memory.buffers import ALIGNMENT, Frame, flat
-from .options import check_choices
+from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
 from .provided import provides
+from .reading.options import Trust
 from .replacing import replacing, resolved
-from .serializer import default_serializer
+from .serializer import Serializer, default_serializer
 from .types.canned import Namespace
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Path = str | os.PathLike[str]
 MAGIC: Final = b"\x93CANNEDF"
 _COUNT: Final = struct.Struct("<8sQ")
 _STEP: Final = 8 * 1024 * 1024
 """Bytes between two reports of progress."""
-_READERS: Final = {"data": default_serializer.evolve(trust="data"), "code": default_serializer}
 
 
 def _pad(length: int) -> bytes:
@@ -47,7 +51,7 @@ def _blob(frames: list[Frame]) -> Iterator[Frame]:
         yield _pad(length)
 
 
-def frames_of(blob: Any) -> list[memoryview]:
+def frames_of(blob: ReadableBuffer) -> list[memoryview]:
     """Cut a blob into its frames, without a copy; a plain pickle is one frame.
 
     Raises `DeserializationError` where the blob is neither, or is cut.
@@ -75,7 +79,7 @@ def frames_of(blob: Any) -> list[memoryview]:
     return frames
 
 
-def end_of(blob: Any) -> int:
+def end_of(blob: ReadableBuffer) -> int:
     """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
     view = flat(blob)
     frames = frames_of(view)
@@ -85,22 +89,30 @@ def end_of(blob: Any) -> int:
     return int(min(at + -at % ALIGNMENT, view.nbytes))
 
 
-def _frames(obj: Any, readable_as: str | None, options: dict[str, Any]) -> list[Frame]:
+def _evolved(function: Callable[..., object], options: SerializerOptions | WithoutTrust) -> Serializer:
+    """Give the serializer with these options; raises `TypeError` for one that the function does not have."""
+    if not options:
+        return default_serializer
+    if not options.keys() <= SerializerOptions.__annotations__.keys():
+        raise unknown_option(function, options)
+    return default_serializer.evolve(**options)
+
+
+def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> list[Frame]:
     """Serialize an object, and read it again where somebody wants to know that it can be read."""
-    frames = default_serializer.serialize_object(obj, **options)
+    frames = serializer.serialize_object(obj)
     if readable_as is not None:
         check_choices(trust=readable_as)
         try:
-            _READERS[readable_as].evolve(**options).deserialize_object(frames)
+            serializer.evolve(trust=readable_as).deserialize_object(frames)
         except DeserializationError as error:
             raise SerializationError(
                 f'a reader with trust="{readable_as}" would refuse it: {error}'
             ) from error
-    return frames
+    return list(_blob(frames))
 
 
-@provides("dumps")
-def dumps(obj: Any, *, readable_as: str | None = None, **options: Any) -> bytes:
+def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]) -> bytes:
     """Serialize an object into one `bytes`; its memory is copied once, into that.
 
     With ``readable_as="data"`` raises `SerializationError` for what `loads` would refuse by default; pass the
@@ -109,10 +121,23 @@ def dumps(obj: Any, *, readable_as: str | None = None, **options: Any) -> bytes:
     >>> loads(dumps([1, {"a": 2}]))
     [1, {'a': 2}]
     """
-    return b"".join(_blob(_frames(obj, readable_as, options)))
+    return _dumps(obj, readable_as, _evolved(dumps, options))
 
 
-def loads(blob: Any, g: Namespace | None = None, *, trust: str = "data", **options: Any) -> Any:
+@provides("dumps")
+def _dumps(
+    obj: object, readable_as: Trust | None = None, serializer: Serializer = default_serializer
+) -> bytes:
+    return b"".join(_pieces(obj, readable_as, serializer))
+
+
+def loads(
+    blob: ReadableBuffer,
+    g: Namespace | None = None,
+    *,
+    trust: Trust = "data",
+    **options: Unpack[WithoutTrust],
+) -> Any:
     """Build the object that `dumps` or `pickle.dumps` put into a blob.
 
     Args:
@@ -135,8 +160,13 @@ def loads(blob: Any, g: Namespace | None = None, *, trust: str = "data", **optio
     >>> loads(dumps(print), trust="code")
     <built-in function print>
     """
-    check_choices(trust=trust)
-    obj, rest = _READERS[trust].evolve(**options).deserialize_object(frames_of(blob), g)
+    return _loads(blob, g, trust, _evolved(loads, options))
+
+
+@provides("loads")
+def _loads(blob: ReadableBuffer, g: Namespace | None, trust: Trust, serializer: Serializer) -> Any:
+    reader = serializer.evolve(trust=trust)
+    obj, rest = reader.deserialize_object(frames_of(blob), g)
     if rest:
         raise DeserializationError(f"the blob holds {len(rest)} frames more than one object has")
     return obj
@@ -148,13 +178,13 @@ def _stub_of(blob: bytes) -> Any:
 
 
 def dump(
-    obj: Any,
-    path: str | os.PathLike[str] | IO[bytes],
+    obj: object,
+    path: Path | IO[bytes],
     *,
-    readable_as: str | None = None,
+    readable_as: Trust | None = None,
     on_progress: OnProgress | None = None,
     progress: bool = False,
-    **options: Any,
+    **options: Unpack[SerializerOptions],
 ) -> None:
     """Write an object to a file, its memory straight from where it lies.
 
@@ -178,12 +208,24 @@ def dump(
     >>> load(path)
     {'bias': [1, 2]}
     """
+    _dump(obj, path, readable_as, on_progress, progress, _evolved(dump, options))
+
+
+@provides("dump")
+def _dump(
+    obj: object,
+    path: Path | IO[bytes],
+    readable_as: Trust | None,
+    on_progress: OnProgress | None,
+    progress: bool,
+    serializer: Serializer,
+) -> None:
     if not isinstance(path, str | os.PathLike):
         check_binary(path, "write")
-        _write(path, list(_blob(_frames(obj, readable_as, options))), on_progress, progress)
+        _write(path, _pieces(obj, readable_as, serializer), on_progress, progress)
         return
     target = resolved(path)
-    pieces = list(_blob(_frames(obj, readable_as, options)))
+    pieces = _pieces(obj, readable_as, serializer)
     with replacing(target) as file:
         _write(file, pieces, on_progress, progress)
 
@@ -212,14 +254,14 @@ def _write_watched(
 
 
 def load(
-    path: str | os.PathLike[str] | IO[bytes],
+    path: Path | IO[bytes],
     g: Namespace | None = None,
     *,
     mmap: bool = True,
-    trust: str = "data",
+    trust: Trust = "data",
     on_progress: OnProgress | None = None,
     progress: bool = False,
-    **options: Any,
+    **options: Unpack[WithoutTrust],
 ) -> Any:
     """Build the object that `dump` or `pickle.dump` put into a file.
 
@@ -252,25 +294,39 @@ def load(
     >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
     (False, True)
     """
+    return _load(path, g, mmap, trust, on_progress, progress, _evolved(load, options))
+
+
+@provides("load")
+def _load(
+    path: Path | IO[bytes],
+    g: Namespace | None,
+    mmap: bool,
+    trust: Trust,
+    on_progress: OnProgress | None,
+    progress: bool,
+    serializer: Serializer,
+) -> Any:
     watched = on_progress is not None or progress
     if not isinstance(path, str | os.PathLike):
         check_binary(path, "read")
-        return _load(_read_one(path), getattr(path, "name", "the open file"), g, trust, options)
+        return _read(_read_one(path), getattr(path, "name", "the open file"), g, trust, serializer)
     with open_regular(path) as file:
-        if not mmap or options.get("key") is not None:
-            memory: Any = _read_watched(file, on_progress if watched else None, progress)
-            return _load(memory, path, g, trust, options)
+        if not mmap or serializer.key is not None:
+            memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)
+            return _read(memory, path, g, trust, serializer)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
         except ValueError:  # nothing can be mapped of an empty file
             memory = b""
     if watched:
         with watching(on_progress, progress, "mapping") as report:
-            report(len(memory), len(memory))
-    return _load(memory, path, g, trust, options)
+            total = memoryview(memory).nbytes
+            report(total, total)
+    return _read(memory, path, g, trust, serializer)
 
 
-def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+def open_regular(path: Path) -> IO[bytes]:
     """Open a file for reading, and none that could keep us waiting or never ends.
 
     Raises `DeserializationError` for a pipe or a device, `OSError` for what cannot be opened.
@@ -285,7 +341,7 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     raise DeserializationError(f"{os.fspath(path)} is no regular file: open it, and pass the open file")
 
 
-def check_binary(file: Any, way: str) -> None:
+def check_binary(file: object, way: str) -> None:
     """Insist on a binary file that is open; raises `TypeError` for anything else."""
     if isinstance(file, io.TextIOBase):
         raise TypeError(f"this file is open as text: open it with mode '{way[0]}b'")
@@ -317,11 +373,11 @@ def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
         nbytes -= len(piece)
 
 
-def _load(
-    memory: Any, path: str | os.PathLike[str], g: Namespace | None, trust: str, options: dict[str, Any]
+def _read(
+    memory: ReadableBuffer, path: Path, g: Namespace | None, trust: Trust, serializer: Serializer
 ) -> Any:
     try:
-        return loads(memory, g, trust=trust, **options)
+        return _loads(memory, g, trust, serializer)
     except DeserializationError as error:
         known = owner_of(memory)
         if known is not None:

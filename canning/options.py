@@ -2,19 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, Final, Literal, TypedDict, get_args
 
+from .code.modules import Wanted
+from .code.renaming import Renames
+from .codecs.coding import Chooser, Codec, Codecs
 from .limits import Limits
+from .reading.options import Mismatch, Missing, Prefer, Trust
 from .types.registry import Registry
+from .wire.keys import KeyOption
+
+Pickler = Literal["auto", "named", "pickle", "cloudpickle", "dill"]
+ByValueAs = Literal["code", "source"]
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "pickler": ("auto", "named", "pickle", "cloudpickle", "dill"),
-    "trust": ("code", "data"),
-    "missing": ("error", "stub"),
-    "prefer": ("own", "sent"),
-    "by_value_as": ("code", "source"),
-    "on_version_mismatch": ("auto", "error", "warn", "ignore"),
+    "pickler": get_args(Pickler),
+    "trust": get_args(Trust),
+    "missing": get_args(Missing),
+    "prefer": get_args(Prefer),
+    "by_value_as": get_args(ByValueAs),
+    "on_version_mismatch": get_args(Mismatch),
 }
+
+
+class WithoutTrust(TypedDict, total=False):
+    """The options of `Serializer`, for one call of a function that has a `trust` of its own."""
+
+    registry: Registry
+    pickler: Pickler
+    buffer_threshold: int
+    writable: bool
+    allow: Iterable[type | str] | type | str
+    limits: Limits
+    renames: Mapping[str, str] | Renames
+    missing: Missing
+    by_value: str | Iterable[ModuleType | str] | Wanted
+    prefer: Prefer
+    by_value_as: ByValueAs
+    on_version_mismatch: Mismatch
+    key: KeyOption
+    codec: Codec | Chooser | str | None
+    codecs: Codecs
+    interactive: bool
+    dispatch_table: Mapping[type, Callable[[Any], Any]] | None
+
+
+class SerializerOptions(WithoutTrust, total=False):
+    """The options of `Serializer`, as they are given for one call."""
+
+    trust: Trust
+
+
+def unknown_option(function: Callable[..., object], unknown: Iterable[str]) -> TypeError:
+    """Give the error for options that a function does not have; it names those that are near.
+
+    >>> unknown_option(check_kinds, ["limit"])
+    TypeError("check_kinds() has no option 'limit': did you mean 'limits'?")
+    """
+    known = {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    if "options" in inspect.signature(function).parameters:
+        known |= SerializerOptions.__annotations__.keys()
+    name = next((name for name in unknown if name not in known), next(iter(unknown)))
+    near = get_close_matches(name, sorted(known), 1)
+    hint = f": did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
+    return TypeError(f"{function.__name__}() has no option {name!r}{hint}")
 
 
 def check_choices(**options: str) -> None:
@@ -31,7 +90,7 @@ def check_choices(**options: str) -> None:
         raise ValueError("missing='stub' needs trust=\"code\"")
 
 
-def check_kinds(registry: Any, limits: Any, buffer_threshold: Any) -> None:
+def check_kinds(registry: object, limits: object, buffer_threshold: object) -> None:
     """Raise `TypeError` or `ValueError` for what would fail only when a message is made or read.
 
     >>> check_kinds(Registry(), Limits(), 0)

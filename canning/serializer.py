@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
 import numpy as np
 
@@ -15,8 +17,18 @@ from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, loa
 from .errors import SerializationError
 from .limits import DEFAULT_LIMITS, Limits
 from .memory.buffers import Body, Frame, bytes_of, listed
-from .options import check_choices, check_kinds
-from .provided import provides
+from .options import (
+    ByValueAs,
+    Pickler,
+    SerializerOptions,
+    WithoutTrust,
+    check_choices,
+    check_kinds,
+    unknown_option,
+)
+from .progress import OnProgress
+from .provided import provided, provides
+from .reading.options import Mismatch, Missing, Options, Prefer, Trust
 from .reading.reader import read_call, read_message, read_verified
 from .types.allowed import Allowed
 from .types.canned import Namespace, PrePickled
@@ -33,26 +45,9 @@ from .writing.reducers import Reducers
 from .writing.retries import Plan, better_plan, check_marks, first_plan
 from .writing.single import serialize_lone
 
-OPTIONS: Final = (
-    "registry",
-    "pickler",
-    "buffer_threshold",
-    "writable",
-    "trust",
-    "allow",
-    "limits",
-    "renames",
-    "missing",
-    "by_value",
-    "prefer",
-    "by_value_as",
-    "on_version_mismatch",
-    "key",
-    "codec",
-    "codecs",
-    "interactive",
-    "dispatch_table",
-)
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _ATOMS: Final = frozenset((int, float, bool, str, type(None)))
 """Types whose instances hold nothing else: they need no table and no second look."""
 _LONE: Final = frozenset((bytes, np.ndarray))
@@ -63,7 +58,8 @@ _KEPT: Final = 16
 """Serializers with other options that are kept."""
 
 
-class Serializer:
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Serializer(Options):
     """Hold all options; immutable, and safe to use from several threads.
 
     Options:
@@ -111,75 +107,83 @@ class Serializer:
     2
     """
 
-    __slots__ = (*OPTIONS, "_brings", "_evolved", "_frozen", "_writers", "allowed", "finds")
+    pickler: Pickler
+    buffer_threshold: int
+    allow: frozenset[type | str]
+    by_value: Wanted
+    by_value_as: ByValueAs
+    interactive: bool
+    dispatch_table: Mapping[type, Callable[[Any], Any]]
+    _writers: list[Writer | DillWriter]
+    _evolved: dict[object, Self]
 
     def __init__(
         self,
         *,
         registry: Registry = default_registry,
-        pickler: str = "auto",
+        pickler: Pickler = "auto",
         buffer_threshold: int = 1024,
         writable: bool = False,
-        trust: str = "code",
-        allow: Iterable[type | str] = (),
+        trust: Trust = "code",
+        allow: Iterable[type | str] | type | str = (),
         limits: Limits = DEFAULT_LIMITS,
         renames: Mapping[str, str] | Renames = NO_RENAMES,
-        missing: str = "error",
+        missing: Missing = "error",
         by_value: str | Iterable[ModuleType | str] | Wanted = (),
-        prefer: str = "own",
-        by_value_as: str = "code",
-        on_version_mismatch: str = "auto",
+        prefer: Prefer = "own",
+        by_value_as: ByValueAs = "code",
+        on_version_mismatch: Mismatch = "auto",
         key: KeyOption = None,
         codec: Codec | Chooser | str | None = None,
         codecs: Codecs = default_codecs,
         interactive: bool = False,
         dispatch_table: Mapping[type, Callable[[Any], Any]] | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise unknown_option(type(self), unknown)
         check_choices(pickler=pickler, trust=trust, missing=missing, prefer=prefer)
         check_choices(by_value_as=by_value_as, on_version_mismatch=on_version_mismatch)
         check_kinds(registry, limits, buffer_threshold)
-        self.registry = registry
-        self.pickler = pickler
-        self.buffer_threshold = buffer_threshold
-        self.writable = writable
-        self.trust = trust
-        self.allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
-        self.limits = limits
-        self.interactive = interactive
-        self.dispatch_table = dict(dispatch_table or {})
-        self.allowed = Allowed(self.allow)
-        self.renames = renames if isinstance(renames, Renames) else Renames(renames)
-        self.missing = missing
-        self.by_value = by_value if isinstance(by_value, Wanted) else Wanted(by_value)
-        self.prefer = prefer
-        self._brings = bool(self.by_value)
-        self.finds = bool(self.renames) or missing != "error"
-        self.by_value_as = by_value_as
-        self.on_version_mismatch = on_version_mismatch
-        self.key = as_keys(key)
-        self.codec = codec_of(codec, codecs)
+        allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
+        renames = renames if isinstance(renames, Renames) else Renames(renames)
+        vars(self).update(
+            registry=registry,
+            pickler=pickler,
+            buffer_threshold=buffer_threshold,
+            writable=writable,
+            trust=trust,
+            allow=allow,
+            limits=limits,
+            renames=renames,
+            missing=missing,
+            by_value=by_value if isinstance(by_value, Wanted) else Wanted(by_value),
+            prefer=prefer,
+            by_value_as=by_value_as,
+            on_version_mismatch=on_version_mismatch,
+            key=as_keys(key),
+            codec=codec_of(codec, codecs),
+            codecs=codecs,
+            interactive=interactive,
+            dispatch_table=dict(dispatch_table or {}),
+            allowed=Allowed(allow),
+            finds=bool(renames) or missing != "error",
+            _writers=[],
+            _evolved={},
+        )
         if trust == "data":
             load_safe_codecs()
-        self.codecs = codecs
-        self._writers: list[Writer | DillWriter] = []
-        self._evolved: dict[Any, Self] = {}
-        self._frozen = True
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if getattr(self, "_frozen", False):
-            raise AttributeError(f"a Serializer is immutable: use evolve({name}=...)")
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("a Serializer is immutable")
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SerializerOptions.__annotations__}
 
     def __repr__(self) -> str:
-        options = {name: getattr(self, name) for name in OPTIONS[1:5]}
-        if self.key is not None:
-            options["key"] = self.key  # a Key shows nothing of itself
-        return f"Serializer({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+        """Name the options that are not the default; a `Key` shows nothing of itself."""
+        usual = default_serializer._options()
+        told = (f"{name}={value!r}" for name, value in self._options().items() if value != usual[name])
+        return f"{type(self).__name__}({', '.join(told)})"
 
-    def evolve(self, **options: Any) -> Self:
+    def evolve(self, **options: Unpack[SerializerOptions]) -> Self:
         """Make a serializer with other options; raises `TypeError` for one that there is not.
 
         >>> Serializer().evolve(buffer_threshold=64).buffer_threshold
@@ -194,8 +198,7 @@ class Serializer:
             made = None
         if made is not None:
             return made
-        now = {name: getattr(self, name) for name in OPTIONS}
-        made = type(self)(**{**now, **options})
+        made = type(self)(**{**self._options(), **options})
         if all(type(value) in _LASTING and _says_all(name, value) for name, value in options.items()):
             if len(self._evolved) >= _KEPT:
                 self._evolved.clear()
@@ -208,16 +211,19 @@ class Serializer:
             raise SerializationError("a Serializer with a key cannot be sent: make it where it is used")
         if self is default_serializer:
             return "default_serializer"
-        return _serializer_of, (type(self), {name: getattr(self, name) for name in OPTIONS})
+        return _serializer_of, (type(self), self._options())
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def serialize_object(self, obj: Any, buffer_threshold: int | None = None, **options: Any) -> list[Frame]:
+    def serialize_object(
+        self, obj: object, threshold: int | None = None, /, **options: Unpack[SerializerOptions]
+    ) -> list[Frame]:
         """Turn an object into frames: a header, and the memory of its arrays and buffers, not copied.
 
-        Memory of `buffer_threshold` bytes (1024) and more gets a frame of its own, at any depth; that of
-        `bytes` and `bytearray` from 64 KiB on, and what is smaller is copied into the header. Frames are
-        flat, and look at the object's own memory: change it only when they have been sent.
+        Memory of `threshold` bytes and more, 1024 by default and also ``buffer_threshold=``, gets a frame of
+        its own, at any depth; that of `bytes` and `bytearray` from 64 KiB on. What is smaller is copied into
+        the header. Frames are flat, and look at the object's own memory: change it only when they have been
+        sent.
         `options` are those of `Serializer`. Raises `SerializationError`, with the path to the culprit,
         for what cannot be pickled, and `MemoryError`.
 
@@ -226,8 +232,8 @@ class Serializer:
         >>> memory.nbytes
         8000
         """
-        if buffer_threshold is not None:
-            options["buffer_threshold"] = buffer_threshold
+        if threshold is not None:
+            options["buffer_threshold"] = threshold
         if options:
             return self.evolve(**options).serialize_object(obj)
         frames = list(obj.frames) if type(obj) is PrePickled else self._serialize(obj, 0)
@@ -268,7 +274,7 @@ class Serializer:
             if told is error:
                 raise
             raise told from error
-        if writer.plain and not (flags or self._brings or self.registry.marks):
+        if writer.plain and not (flags or self.by_value or self.registry.marks):
             self._writers.append(writer)
             return [pack_alone(body, PLAIN)]
         frames = assemble(body, packed, writer.reducers, flags, self.codec, self.by_value, arrange)
@@ -307,7 +313,7 @@ class Serializer:
     # -- in ----------------------------------------------------------------------------------------
 
     def deserialize_object(
-        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
+        self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]
     ) -> tuple[Any, list[Any]]:
         """Build the first object of a message, **running what it names, as pickle does**; give the rest too.
 
@@ -331,6 +337,63 @@ class Serializer:
         obj, rest, _ = (read_verified if self.key is None else read_message)(self, frames, g)
         return obj, rest
 
+    # -- blobs and files ---------------------------------------------------------------------------
+
+    def dumps(
+        self, obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]
+    ) -> bytes:
+        """Serialize an object into one `bytes`: `canning.dumps` with these options."""
+        blob: bytes = provided("dumps")(obj, readable_as, self.evolve(**options))
+        return blob
+
+    def loads(
+        self,
+        blob: ReadableBuffer,
+        g: Namespace | None = None,
+        *,
+        trust: Trust = "data",
+        **options: Unpack[WithoutTrust],
+    ) -> Any:
+        """Build the object in a blob: `canning.loads` with these options, and **data as its trust**.
+
+        What a serializer trusts counts where messages are read, as by `deserialize_object`; what comes from
+        elsewhere is data unless the call says otherwise.
+
+        >>> serializer = Serializer(buffer_threshold=64)
+        >>> serializer.loads(serializer.dumps(b"text"))
+        b'text'
+        """
+        return provided("loads")(blob, g, trust, self.evolve(**options))
+
+    def dump(
+        self,
+        obj: object,
+        path: str | os.PathLike[str] | IO[bytes],
+        *,
+        readable_as: Trust | None = None,
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
+        **options: Unpack[SerializerOptions],
+    ) -> None:
+        """Write an object to a file: `canning.dump` with these options."""
+        write, serializer = provided("dump"), self.evolve(**options)
+        write(obj, path, readable_as, on_progress, progress, serializer)
+
+    def load(
+        self,
+        path: str | os.PathLike[str] | IO[bytes],
+        g: Namespace | None = None,
+        *,
+        mmap: bool = True,
+        trust: Trust = "data",
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
+        **options: Unpack[WithoutTrust],
+    ) -> Any:
+        """Build the object in a file: `canning.load` with these options, and **data as its trust**."""
+        read, serializer = provided("load"), self.evolve(**options)
+        return read(path, g, mmap, trust, on_progress, progress, serializer)
+
     # -- calls -------------------------------------------------------------------------------------
 
     def pack_apply_message(
@@ -340,7 +403,7 @@ class Serializer:
         kwargs: dict[str, Any] | None = None,
         *,
         arrange: Arrange | None = None,
-        **options: Any,
+        **options: Unpack[SerializerOptions],
     ) -> list[Frame]:
         """Turn a call into one message; `unpack_apply_message` takes it apart.
 
@@ -355,7 +418,7 @@ class Serializer:
         return frames if serializer.key is None else sign(frames, serializer.key)
 
     def unpack_apply_message(
-        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
+        self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         """Build the parts of a call, **running what the message names, as pickle does**: ``trust="code"``.
 

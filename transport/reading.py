@@ -96,7 +96,7 @@ def _made(
     if key is not None:
         reader = reader.evolve(key=key)
     if trust is None:
-        trust = reader.trust if reader.key is not None else "data"  # type: ignore[assignment]
+        trust = reader.trust if reader.key is not None else "data"
     if (reader.trust, reader.writable or not writable) == (trust, True) and allow <= reader.allow:
         return reader
     return reader.evolve(trust=trust, writable=writable or reader.writable, allow=reader.allow | allow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..wire.names import SUBIMPORT
 from .locating import without_mark
@@ -13,15 +13,6 @@ from .modules import unpack
 from .received import RECEIVED, World
 from .renaming import Renames, find_moved, look_up
 from .stubs import Stubs
-
-
-class FindingOptions(Protocol):
-    """What a `Serializer` says about names."""
-
-    renames: Renames
-    missing: str
-    prefer: str
-    registry: Any
 
 
 class Finder:
@@ -109,8 +100,7 @@ class Finder:
         return PlainReader(file, buffers=buffers)
 
 
-def finder_of(options: FindingOptions) -> Finder:
-    """Make a finder."""
-    registered = options.registry.renames
-    renames = options.renames.over(registered) if registered else options.renames
-    return Finder(renames, Stubs() if options.missing == "stub" else None)
+def finder_of(renames: Renames, registered: Mapping[str, str], missing: str) -> Finder:
+    """Make a finder; `renames` count before those that are registered."""
+    renames = renames.over(registered) if registered else renames
+    return Finder(renames, Stubs() if missing == "stub" else None)

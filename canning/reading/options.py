@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ..code.renaming import Renames
 from ..codecs.coding import Chooser, Codec, Codecs, decode
 from ..limits import Limits
 from ..types.allowed import Allowed
-from ..types.canned import Namespace
 from ..types.registry import Registry
 from ..wire.keys import Keys
 from ..wire.trailer import Trailer
 
+Trust = Literal["code", "data"]
+Missing = Literal["error", "stub"]
+Prefer = Literal["own", "sent"]
+Mismatch = Literal["auto", "error", "warn", "ignore"]
 Read = tuple[Any, list[Any], int]
 """The object, the frames that are left, the flags of the message."""
 
 
-class Options(Protocol):
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Options:
     """What a `Serializer` says to a reader."""
 
     registry: Registry
     writable: bool
-    trust: str
+    trust: Trust
     allowed: Allowed
     limits: Limits
     renames: Renames
-    missing: str
+    missing: Missing
     finds: bool
-    prefer: str
-    on_version_mismatch: str
+    prefer: Prefer
+    on_version_mismatch: Mismatch
     key: Keys | None
     codec: Codec | Chooser | None
     codecs: Codecs
-
-    def deserialize_object(
-        self, frames: Sequence[Any], g: Namespace | None = None, **options: Any
-    ) -> tuple[Any, list[Any]]:
-        """Read a message with these options."""
-        ...
 
 
 def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:

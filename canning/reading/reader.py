@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..code.versions import check_versions, packages, say_whence
 from ..errors import CanningError, DeserializationError, text_of
-from ..memory.buffers import flat
+from ..memory.buffers import flat, listed
 from ..types.canned import Namespace
 from ..wire.signing import verify
 from ..wire.trailer import (
@@ -107,7 +107,7 @@ def new_finder(options: Options) -> Finder:
     """Make what finds names; its modules are imported here, since few messages need them."""
     from ..code.finding import finder_of
 
-    return finder_of(options)
+    return finder_of(options.renames, options.registry.renames, options.missing)
 
 
 def _found(
@@ -178,9 +178,7 @@ def _read_code(
 
 def _reader_within(options: Options) -> Callable[..., Any]:
     """Give what reads a message that stands within another one, whose signature is for both."""
-    if options.key is None:
-        return options.deserialize_object
-    return lambda frames, g: read_verified(options, frames, g)[:2]
+    return lambda frames, g: read_verified(options, listed(frames), g)[:2]
 
 
 def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Finder | None) -> Read:
