@@ -78,7 +78,7 @@ fuzz: $(VENV)/.has-test
 
 .PHONY: bench
 bench: $(VENV)/.has-bench
-	$(RUN) -m canning bench $(or $(ARGS),--plots docs/bench)
+	$(RUN) -m tests.bench $(or $(ARGS),--plots docs/bench)
 
 .PHONY: format
 format: $(VENV)/.has-dev

@@ -30,13 +30,10 @@ def test_the_map_names_every_module(package: str) -> None:
     assert {name for name in MAP if name.startswith(f"{package}/")} == there(package)
 
 
-@pytest.mark.parametrize(("package", "who"), [("zmq", []), ("transport", ["cli.py"])])
-def test_the_codec_imports_no_sockets(package: str, who: list[str]) -> None:
-    """The command line alone starts what needs sockets: the demo and the benchmark."""
+@pytest.mark.parametrize("package", ["zmq", "transport"])
+def test_the_codec_imports_no_sockets(package: str) -> None:
     importing = re.compile(rf"^\s*(?:import|from) +{package}\b", re.M)
-    assert [
-        path.name for path in (ROOT / "canning").rglob("*.py") if importing.search(path.read_text())
-    ] == who
+    assert [path for path in (ROOT / "canning").rglob("*.py") if importing.search(path.read_text())] == []
 
 
 def imports_of(path: Path) -> set[str]:

@@ -11,15 +11,15 @@ import pytest
 
 pytest.importorskip("rich", reason="the benchmarks' tables need rich")
 
-from transport.bench import command, report
-from transport.bench.results import Cell, Result
-from transport.bench.saved import merge, read_json, write_json
+from tests.bench import report, running
+from tests.bench.results import Cell, Result
+from tests.bench.saved import merge, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def bench(*arguments: object, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, *(python or ("-m", "canning")), "bench", *map(str, arguments)]
+    line = [sys.executable, *(python or ("-m", "tests.bench")), *map(str, arguments)]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
 
 
@@ -45,7 +45,7 @@ def test_codec(tmp_path: Path) -> None:
     ],
 )
 def test_from_process_to_process(suite: str, row: str) -> None:
-    found = command.measure([suite], row, "raw frames,send_pyobj,canning", quick=True)
+    found = running.measure([suite], row, "raw frames,send_pyobj,canning", quick=True)
     (result,) = found.of(suite)
     assert result.name == row
     assert {name: cell.problem for name, cell in result.cells.items() if cell.problem} == {}
@@ -56,7 +56,7 @@ def test_from_process_to_process(suite: str, row: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="shared arenas are there on Linux")
 def test_arena() -> None:
-    found = command.measure(["arena"], "arena-1MB,arena-placed-1MB", "canning", quick=True)
+    found = running.measure(["arena"], "arena-1MB,arena-placed-1MB", "canning", quick=True)
     assert [result.name for result in found.results] == ["arena-1MB", "arena-placed-1MB"]
     assert not found.failures
 
@@ -65,7 +65,7 @@ def test_what_is_not_installed_is_named_as_absent() -> None:
     hide = (
         "import sys; sys.modules.update(dict.fromkeys(('distributed', 'ipyparallel', 'xoscar', 'joblib'))); "
     )
-    code = f"{hide}from canning.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = f"{hide}from tests.bench.__main__ import main; sys.exit(main(sys.argv[1:]))"
     ran = bench("codec", "--quick", "--only", "int", python=("-c", code))
     assert (ran.returncode, ran.stderr) == (0, "")
     for name in ("distributed", "ipyparallel", "xoscar", "joblib"):

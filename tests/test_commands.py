@@ -156,12 +156,3 @@ def test_progress_and_colours_on_a_terminal(folder: Path, monkeypatch: pytest.Mo
     assert "text" in terminal.text
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert commands._console(terminal) is None
-
-
-def test_benchmarks_without_rich_ask_for_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("rich", "rich.console"):
-        monkeypatch.setitem(sys.modules, name, None)
-    assert main(["bench", "codec", "--only", "int", "--quick"]) == 2
-    assert "pip install 'canning[bench]'" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ import numpy as np
 import pytest
 
 import canning
-from canning.cli import main
-from transport.demo import DemoError, errors, proofs, protocol, samples, session, timing
+from canning import cli
+from transport.demo import DemoError, add_demo, errors, proofs, protocol, samples, session, timing
 from transport.demo.arrivals import describe
 from transport.demo.memory import leaves, place, shared_pairs
 
@@ -28,6 +31,15 @@ pytest.importorskip("rich")
 def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure no longer than it takes to see that measuring works."""
     monkeypatch.setattr(timing, "ENOUGH", 0)
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line does once it has found the command, which takes an installation."""
+    parser = argparse.ArgumentParser()
+    add_demo(parser.add_subparsers())
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str], str]:
@@ -54,6 +66,8 @@ def test_shipped_data(capsys: pytest.CaptureFixture[str], arguments: list[str]) 
 
 def test_as_a_program(tmp_path: Path) -> None:
     np.save(tmp_path / "grid.npy", np.arange(40_000.0).reshape(200, 200))
+    if "demo" not in {entry.name for entry in entry_points(group=cli.GROUP)}:
+        pytest.skip("the installation is older than the entry point")
     command = [sys.executable, "-m", "canning", "demo", str(tmp_path / "grid.npy")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -162,9 +176,17 @@ def test_a_failed_proof_is_a_failure(
     assert outcome(capsys)[:2] == (1, ["FAILED  pigs fly"])
 
 
-def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    assert "demo" in capsys.readouterr().out
+def test_the_command_line_finds_it_by_its_entry_point(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    named = project["project"]["entry-points"][cli.GROUP]
+    found = [EntryPoint(name, value, cli.GROUP) for name, value in named.items()]
+    monkeypatch.setattr(cli, "entry_points", lambda *, group: found)
+    assert cli.main([]) == 0
+    assert "prove what happened" in " ".join(capsys.readouterr().out.split())
+    assert cli.main(["demo", "absent.npy"]) == 1
+    assert "No such file" in capsys.readouterr().err
 
 
 # -- the proofs ----------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ and cannot be sent: send what you read from it.
 
 A round trip in one process, as a part of the time that pickle protocol 5 takes with its buffers out of
 band; by turns with the other peers, in one run on a quiet machine (Python 3.11, pandas 3.1.1, two cores).
-Such rows are run by `python -m canning bench codec --only "frame_*,arrow_*,xarray_*"`; geopandas and jax were
+Such rows are run by `python -m tests.bench codec --only "frame_*,arrow_*,xarray_*"`; geopandas and jax were
 tried beside pickle alone. No other peer was faster than pickle by more than a tenth, but for tensors: 100 of
 them take 0.30 of the best peer's time, a `state_dict` 0.94, a sparse one 0.03.
 

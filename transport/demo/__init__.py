@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
 
-import zmq
+from .errors import DemoError
 
-import canning
-from canning import CanningError
-
-from .errors import DemoError, require
-
-__all__ = ["DemoError", "run"]
+__all__ = ["DemoError", "add_demo"]
 
 
-def run(file: Path | None = None, *, tcp: bool = False, timeout: float = 60.0) -> bool:
-    """Send real data with a function to a second process, and print what that proves.
+def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``demo`` to canning's; an entry point names this function."""
+    text = "send real data and a lambda to a second process, and prove what happened to them"
+    parser = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help=".npy, .csv, .parquet or an image; by default a photograph and tables that matplotlib ships",
+    )
+    parser.add_argument("--tcp", action="store_true", help="use tcp://127.0.0.1 instead of ipc://")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for any one answer (default: 60)"
+    )
+    parser.set_defaults(run=_run)
 
-    Args:
-        file: an array, table or image to send; by default what matplotlib ships.
-        tcp: whether to use ``tcp://127.0.0.1`` instead of ``ipc://``.
-        timeout: seconds to wait for any one answer.
 
-    Returns:
-        Whether all proofs hold.
+def _run(arguments: argparse.Namespace) -> int:
+    # Imported when it runs, since the help of all commands asks for this module.
+    from .running import run
 
-    Raises:
-        DemoError: a package or the file is missing, or the engine did not answer.
-    """
-    require("rich")
-    # Imported here, as rich comes with an extra.
-    from rich.console import Console
-
-    from . import report, samples
-    from .memory import leaves, place
-    from .proofs import prove
-    from .session import Session
-    from .timing import measure
-
-    console = Console()
-    sample = samples.shipped() if file is None else samples.from_file(file)
-    console.print(f"Sending {sample.title}", highlight=False, markup=False)
-    frames = place(canning.serialize_object((sample.function, sample.payload)), list(leaves(sample.payload)))
     try:
-        with Session(tcp=tcp, timeout=timeout) as session:
-            reply = session.call(sample.function, sample.payload)
-            timing = measure(session, sample.payload)
-    except (CanningError, zmq.ZMQError) as error:
-        raise DemoError(f"{type(error).__name__}: {error}") from error
-    proofs = prove(sample, frames, reply, timing.back)
-    report.show_frames(console, frames, reply.arrivals)
-    report.show_times(console, session.address, timing)
-    report.show_proofs(console, proofs)
-    return all(proof.holds for proof in proofs)
+        return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
+    except DemoError as error:
+        print(f"canning demo: {error}", file=sys.stderr)
+        return 1

@@ -18,10 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, Final, Self
 
 Say = Callable[[Any], None]
 
+ROOT: Final = Path(__file__).parents[2]
+"""Where Python finds this package, wherever the parent runs."""
 LIMIT: Final = 60.0
 """Seconds that any one wait may take."""
 _LAST_WORDS: Final = 1000
@@ -43,7 +46,8 @@ class Child:
     def __init__(self, target: str, *args: Any) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "transport.bench.child", target, json.dumps(args)],
+            [sys.executable, "-m", __name__, target, json.dumps(args)],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -1,26 +1,21 @@
-"""What ``python -m canning bench`` does: check the names, measure, show, write."""
+"""Check what is asked for, and measure it suite by suite."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import logging
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Final
 
-from . import arena, codec, machine, many, memory, messages, plots, report, signing, wire
+from . import arena, codec, machine, many, memory, messages, report, signing, wire
 from .links import LINKS
 from .peers import PEERS, Peer, available
 from .results import Result
-from .saved import merge, read_json, write_json
 from .timing import FULL, QUICK, Effort
 
 Tell = Callable[[str], object]
 """Called with what is at work."""
-RESULTS: Final = "results.json"
 
 SUITES: Final = {
     "codec": codec.NAMES,
@@ -124,35 +119,3 @@ def _matching(patterns: str | None, names: Iterable[str]) -> list[str]:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UnknownName(f"nothing is called {pattern!r}; there is {', '.join(names)}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns.split(","))]
-
-
-def main(options: argparse.Namespace) -> int:
-    """Measure what the command line asks for; 1 where canning did not bring back what was sent."""
-    logging.disable(logging.CRITICAL)  # peers log at length what the tables say in a word
-    out, progress = report.console(), report.console(errors=True)
-    try:
-        with progress.status("") as status:
-            found = measure(
-                options.suites,
-                options.only,
-                options.peers,
-                quick=options.quick,
-                tell=status.update,
-                done=lambda so_far, suite: report.show(so_far, suite, out),
-            )
-    except UnknownName as error:
-        print(f"canning bench: {error}", file=sys.stderr)
-        return 2
-    for line in report.summary(found):
-        out.print(line, markup=False, highlight=False)
-    if options.plots:
-        options.plots.mkdir(parents=True, exist_ok=True)
-        file = options.plots / RESULTS
-        whole = merge(read_json(file), found) if options.keep and file.exists() else found
-        pictures = plots.draw(whole, options.plots)
-        report.write_page(whole, options.plots / "README.md", pictures)
-        write_json(whole, file)
-    if options.json:
-        keep = options.keep and options.json.exists()
-        write_json(merge(read_json(options.json), found) if keep else found, options.json)
-    return 1 if found.failures else 0

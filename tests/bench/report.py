@@ -184,7 +184,7 @@ def _about(report: Report) -> list[str]:
     machine = report.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     return [
-        "Written by `python -m canning bench`. In each row all took turns in one run on the same object, and",
+        "Written by `python -m tests.bench`. In each row all took turns in one run on the same object, and",
         "the best round counts. Ratios within a row carry over to other machines better than times do. A",
         f"column that starts with / is {OURS}'s number divided by that one.",
         "",

@@ -1,7 +1,0 @@
-"""Benchmarks of canning beside its peers, in the same run on the same objects: ``python -m canning bench``.
-
-The suites: `codec` (round trips in one process), `wire` (from process to process), `many` (many small
-buffers in a message), `messages` (small messages a second), `arena` (through shared memory), `memory` (peaks
-at the sender and at the receiver) and `signing`. Other load slows a machine down by the minute, so peers
-take turns, a round each, and the best round counts; ratios hold where times do not.
-"""
