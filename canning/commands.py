@@ -135,7 +135,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
             print("\n".join(_lines(path, result)))
         if len(found) != 1 or left_out:
             total = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ORDER)
-            print(total + (f"; {left_out} files that are no pickles were left out" if left_out else ""))
+            print(total + (f"; skipped {left_out} that are not pickles" if left_out else ""))
     worst = max(verdicts, key=ORDER.index, default=CLEAN)
     return CODES[worst] if ORDER.index(worst) >= ORDER.index(arguments.fail_on.replace("-", " ")) else 0
 

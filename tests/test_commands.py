@@ -34,10 +34,7 @@ def test_scan_of_what_is_clean(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["scan", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["clean", "clean"]
-    assert (
-        lines[-1]
-        == "2 clean, 0 needs code, 0 unreadable, 0 dangerous; 2 files that are no pickles were left out"
-    )
+    assert lines[-1] == "2 clean, 0 needs code, 0 unreadable, 0 dangerous; skipped 2 that are not pickles"
 
 
 def test_scan_of_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,8 @@ NOTHING: Final = "\N{EN DASH}"
 DATA: Final = canning.Serializer(trust="data")
 INTRODUCTION: Final = """# Types that are known from the start
 
-Canning knows these types without a line of yours. Nothing of it is imported before you have imported their
-package; `canning.unregister("pandas.DataFrame")` leaves a type to pickle, and a registration of yours takes
+canning knows these types without being told. It imports nothing before you have imported their package.
+`canning.unregister("pandas.DataFrame")` leaves a type to pickle, and your own registration takes
 precedence. Under `trust="data"` the package must have been imported by the reader, for a stranger's message
 imports nothing. Older versions than those stated are refused, by an error that says so.
 
@@ -77,7 +77,8 @@ and cannot be sent: send what you read from it.
 ## How fast
 
 A round trip in one process, as a part of the time that pickle protocol 5 takes with its buffers out of
-band; by turns with the other peers, in one run on a quiet machine (Python 3.11, pandas 3.1.1, two cores).
+band; measured alternately with the other peers, in one run on a quiet machine (Python 3.11, pandas
+3.1.1, two cores).
 Such rows are run by `python -m tests.bench codec --only "frame_*,arrow_*,xarray_*"`; geopandas and jax were
 tried beside pickle alone. No other peer was faster than pickle by more than a tenth, but for tensors: 100 of
 them take 0.30 of the best peer's time, a `state_dict` 0.94, a sparse one 0.03.
@@ -98,10 +99,10 @@ them take 0.30 of the best peer's time, a `state_dict` 0.94, a sparse one 0.03.
 
 Pickle is faster where it only refers to memory, and the object is one of pyarrow or scipy, whose pickling is
 compiled or trivial; here it is looked up which buffers share memory, and what a slice leaves out. An Arrow
-table takes 20 µs to write and 15 to read, in a loop of its own, and pickle 21 and 13; by turns, as in the
-table above, each step costs more. Of the 35 a look at the table takes 5, to put it together 5, and the rest
-what any message of three buffers does. The 1,000 rows are 23 KB here, and 4.5 MB as pickle refers to them,
-which have yet to be sent. A sparse matrix takes 12 and 9.5 µs, and pickle 12.5 and 7.5.
+table takes 20 µs to write and 15 to read, in a loop of its own, and pickle 21 and 13; measured
+alternately, as in the table above, each step costs more. Of the 35 µs, 5 go to inspecting the table, 5 to
+rebuilding it, and the rest to any message of three buffers. The 1,000 rows are 23 KB here, and 4.5 MB as
+pickle refers to them, which have yet to be sent. A sparse matrix takes 12 and 9.5 µs, and pickle 12.5 and 7.5.
 
 Strings of Python's own stay above half of pickle's time, since most of it is to make each of them again: of
 27 ms for 200,000 short ones pickle takes 9 for that, and this 8 to 12, which depends on what memory is at

@@ -147,7 +147,7 @@ STANDARD: Final = (
         "re.Pattern",
         lambda: re.compile("a+", re.I),
         data=False,
-        remark="a stranger's pattern may take for ever to match",
+        remark="a stranger's pattern may take forever to match",
     ),
     value("decimal.Decimal", lambda: decimal.Decimal("1.10")),
     value("fractions.Fraction", lambda: fractions.Fraction(1, 3)),

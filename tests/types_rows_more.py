@@ -208,7 +208,7 @@ ASTROPY: Final = (
     ),
     astropy("Distance", lambda units, sky: sky.Distance(np.arange(400.0), units.kpc)),
     astropy(
-        "Quantity with a unit of one's own",
+        "Quantity with a unit that you define",
         lambda units, _: np.arange(400.0) * units.def_unit("dozen", 12 * units.one),
         data=False,
         remark="a unit that is not found by its name goes by astropy's hooks",
@@ -251,7 +251,7 @@ DATEUTIL: Final = (
     dateutil("UTC", lambda tz: tz.tzutc()),
     dateutil("offsets", lambda tz: tz.tzoffset("mine", 5400), golden=True),
     dateutil(
-        "rules of one's own, and the local zone",
+        "rules that you define, and the local zone",
         lambda tz: tz.tzstr("EST5EDT"),
         data=False,
         remark="by their own hooks",

@@ -139,10 +139,10 @@ _REPLACED: Final = Replaced(
 
 
 def register(client: distributed.Client | None = None) -> Any:
-    """Let this process use canning, and first, where a client is given, all workers of its cluster.
+    """Let this process use canning, and if a client is given, first all workers of its cluster.
 
-    Twice is as good as once. Processes that receive what others have canned need it too. With an asynchronous
-    client this is to be awaited, as what the client itself offers is.
+    Calling it again is harmless. Processes that only receive need canning installed, but not registered. With an
+    asynchronous client, await it.
     """
     if client is None:
         return _REPLACED.join(register)

@@ -55,7 +55,7 @@ def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
 
     Engines are asked first, each when it has finished what it is at, and nothing is changed before all
     have answered. `timeout` is in seconds. Raises `EngineError` where an engine has no canning that
-    understands this one, or does not answer in time. Twice is as good as once.
+    understands this one, or does not answer in time. Calling it again is harmless.
     """
     link = LINKS.get(client) or Link(client)
     _ask(client, engine.report, (), timeout)
