@@ -102,7 +102,8 @@ compiled or trivial; here it is looked up which buffers share memory, and what a
 table takes 20 µs to write and 15 to read, in a loop of its own, and pickle 21 and 13; measured
 alternately, as in the table above, each step costs more. Of the 35 µs, 5 go to inspecting the table, 5 to
 rebuilding it, and the rest to any message of three buffers. The 1,000 rows are 23 KB here, and 4.5 MB as
-pickle refers to them, which have yet to be sent. A sparse matrix takes 12 and 9.5 µs, and pickle 12.5 and 7.5.
+pickle refers to them, which have yet to be sent. A sparse matrix takes 12 and 9.5 µs, and
+pickle 12.5 and 7.5.
 
 Strings of Python's own stay above half of pickle's time, since most of it is to make each of them again: of
 27 ms for 200,000 short ones pickle takes 9 for that, and this 8 to 12, which depends on what memory is at

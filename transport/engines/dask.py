@@ -141,8 +141,8 @@ _REPLACED: Final = Replaced(
 def register(client: distributed.Client | None = None) -> Any:
     """Let this process use canning, and if a client is given, first all workers of its cluster.
 
-    Calling it again is harmless. Processes that only receive need canning installed, but not registered. With an
-    asynchronous client, await it.
+    Calling it again is harmless. Processes that only receive need canning installed, but not registered. With
+    an asynchronous client, await it.
     """
     if client is None:
         return _REPLACED.join(register)
