@@ -36,6 +36,8 @@ _RAW: Final = 1 << 31
 _WIDEST: Final = 32
 """Bytes of the largest items that are shuffled; larger ones are records, each with a pattern of its own."""
 _LOG2: Final = range(12, 25)
+_OF_PYTHON: Final = sys.version_info >= (3, 14)
+"""Whether zstd is in the standard library: https://peps.python.org/pep-0784/."""
 
 
 class BlockCodec(ABC):
@@ -126,25 +128,36 @@ class Lz4(BlockCodec):
 
 
 class Zstd(BlockCodec):
-    """Compress with zstd at a level from 1 (default) to 22. Needs ``pip install 'canning[zstd]'``."""
+    """Compress with zstd at a level from 1 (default) to 22.
+
+    It needs ``pip install 'canning[zstd]'`` before Python 3.14, which has zstd itself. Each reads what the
+    other has written.
+    """
 
     id = "zstd"
-    module = "zstandard"
+    module = "compression.zstd" if _OF_PYTHON else "zstandard"
 
     def __init__(self, level: int = 1) -> None:
         self.level = level
 
     def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
         """Compress one block."""
-        return self.load().ZstdCompressor(level=self.level).compress(block)
+        zstd = self.load()
+        if _OF_PYTHON:
+            return zstd.compress(block, self.level)
+        return zstd.ZstdCompressor(level=self.level).compress(block)
 
     def decompress(self, data: memoryview, size: int) -> Any:
         """Give back a block, whose header must state exactly `size` bytes."""
-        zstandard = self.load()
-        stated = zstandard.get_frame_parameters(data).content_size
+        zstd = self.load()
+        if _OF_PYTHON:
+            stated = zstd.get_frame_info(data).decompressed_size
+        else:
+            stated = zstd.get_frame_parameters(data).content_size
         if stated != size:
             raise DeserializationError(f"a block that states {stated} bytes where {size} were encoded")
-        return zstandard.ZstdDecompressor().decompress(data)
+        decompressor = zstd.ZstdDecompressor()
+        return decompressor.decompress(data, size) if _OF_PYTHON else decompressor.decompress(data)
 
 
 class Blosc2(BlockCodec):
@@ -234,6 +247,7 @@ def _import(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ImportError(
-            f"the codec {extra!r} needs the package {package}: pip install 'canning[{extra}]'"
-        ) from error
+        way = f"needs the package {package}: pip install 'canning[{extra}]'"
+        if package == "compression":
+            way = f"needs {module}, which this Python was built without"
+        raise ImportError(f"the codec {extra!r} {way}") from error

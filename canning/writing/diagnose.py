@@ -72,9 +72,17 @@ def is_of_signal(error: Exception) -> bool:
 
 
 def _too_deep() -> str:
+    """Say what bounds the C pickler: the stack since Python 3.14, a number that nobody can set since 3.12.
+
+    https://docs.python.org/3.12/whatsnew/3.12.html#sys, https://github.com/python/cpython/issues/91079
+    """
+    told = "nested too deeply to be pickled: send its parts in a flat list"
+    if sys.version_info >= (3, 14):
+        return f"{told}, or serialize it in a thread with a larger stack (threading.stack_size)"
+    if sys.version_info >= (3, 12):
+        return told
     return (
-        f"nested too deeply to be pickled, at up to three of {sys.getrecursionlimit():,} calls a level: "
-        "send its parts in a flat list, or raise sys.setrecursionlimit (too high, Python crashes)"
+        f"{told}, or raise sys.setrecursionlimit, of which a level may take three (too high, Python crashes)"
     )
 
 

@@ -27,12 +27,15 @@ _OLDER = "looks at protocols below 5, which canning does not write"
 _FRAMING = "looks at how a pickler cuts its stream: canning makes other cuts, and frames of large bytes"
 _PICKLER = "tries options of a class Pickler, which canning has not"
 _NO_COPY = "asserts that a slice is copied on the way, and canning sends it uncopied"
+_CALLBACK = "releases a buffer in a callback that is asked while it is pickled: canning asks nobody"
 _VALUE = "asserts a failure for what goes by value"
 
 NOT_OURS = {
     "test_bad_getattr": _OLDER,
     "test_buffers_numpy": _NO_COPY,
     "test_compat_pickle": _OLDER,
+    "test_concurrent_mutation_in_buffer_with_bytearray": _CALLBACK,
+    "test_concurrent_mutation_in_buffer_with_memoryview": _CALLBACK,
     "test_evil_pickler_mutating_collection": _PICKLER,
     "test_float_format": _OLDER,
     "test_framed_write_sizes_with_delayed_writer": _FRAMING,
@@ -41,6 +44,8 @@ NOT_OURS = {
     "test_global_ext1": _OLDER,
     "test_global_ext2": _OLDER,
     "test_global_ext4": _OLDER,
+    "test_object_with_private_slots": _OLDER,
+    "test_object_with_slots": _OLDER,
     "test_optional_frames": _FRAMING,
     "test_pickle_to_2x": _OLDER,
     "test_picklebuffer_error": _OLDER,
@@ -97,7 +102,8 @@ def unwrapped(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     try:
         return function(*args, **options)
     except canning.CanningError as error:
-        raise error.__cause__ or pickle.PickleError(str(error)) from None
+        told = error.__cause__ or pickle.PickleError(str(error))
+    raise told  # out here, where it keeps its context, at which the tests of 3.14 look
 
 
 class Refused(pickle.UnpicklingError, EOFError):
