@@ -22,7 +22,7 @@ from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_timeout
-from .conversation import Conversation, Pull, Push, Steps
+from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .driver import recv_timeout, retry_async, send_timeout
 from .errors import cause_of
 from .framing import unpack
@@ -212,7 +212,7 @@ class Channel(Conversation):
     [1, 2, 3]
     """
 
-    def __init__(self, socket: zmq.asyncio.Socket, **options: Any) -> None:
+    def __init__(self, socket: zmq.asyncio.Socket, **options: Unpack[ChannelOptions]) -> None:
         if not isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.Channel(...)")
         super().__init__(socket, **options)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import zmq
 import zmq.asyncio
 
 from .checks import Prefix, check_timeout
-from .conversation import Conversation, Pull, Push, Steps
+from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .driver import recv_timeout, retry, send_timeout
 from .multipart import pull, push
 from .tracker import Tracker
@@ -63,7 +63,7 @@ class Channel(Conversation):
     >>> sender.join()
     """
 
-    def __init__(self, socket: Any, **options: Any) -> None:
+    def __init__(self, socket: Any, **options: Unpack[ChannelOptions]) -> None:
         if isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is an asyncio socket: use transport.aio.Channel(...)")
         super().__init__(socket, **options)

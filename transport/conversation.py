@@ -10,7 +10,7 @@ import time
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Generator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 import zmq
 
@@ -73,6 +73,18 @@ class Arrived(NamedTuple):
 
     frames: list[Frame]
     prefix: list[bytes]
+
+
+class ChannelOptions(TypedDict, total=False):
+    """The options of both channels."""
+
+    key: KeyOption
+    serializer: Serializer | None
+    trust: Trust | None
+    prefix: int | None
+    max_age: float
+    not_before: float | None
+    sessions: int
 
 
 Steps = Generator[Push | Pull, Any, Any]

@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 from ..code.imports import imports_of, names_of
 from ..code.locating import find_spec
@@ -15,6 +15,7 @@ from ..code.locating import is_local as is_local_module
 from ..code.modules import Bundle, modules_for
 from ..errors import CanningError, SerializationError
 from ..memory.buffers import bytes_of, flat
+from ..options import SerializerOptions
 from ..pickles.outline import Line
 from ..serializer import Serializer, default_serializer
 from ..wire.trailer import CODE, parse
@@ -76,7 +77,7 @@ class Explanation:
         return as_html(self)
 
 
-def explain(obj: Any, **options: Any) -> Explanation:
+def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
     """Say what would become of an object, and send nothing.
 
     `options` are those of `Serializer`. An object that cannot be pickled is explained too; only options that

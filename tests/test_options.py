@@ -1,0 +1,70 @@
+"""Options: unknown ones, what a `Serializer` shows of them, and its methods for blobs and files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import canning
+from canning import DeserializationError, Serializer
+
+
+@pytest.mark.parametrize(
+    ("call", "near"),
+    [
+        (lambda **o: Serializer(**o), {"codek": "codec"}),
+        (lambda **o: Serializer().evolve(**o), {"tust": "trust"}),
+        (lambda **o: canning.serialize_object(1, **o), {"picler": "pickler"}),
+        (lambda **o: canning.dumps(1, **o), {"readable": "readable_as"}),
+        (lambda **o: canning.loads(canning.dumps(1), **o), {"trsut": "trust"}),
+        (lambda **o: canning.load("none", **o), {"mmpa": "mmap"}),
+        (lambda **o: canning.dump(1, "none", **o), {"progres": "progress"}),
+        (lambda **o: Serializer().loads(b"", **o), {"mising": "missing"}),
+    ],
+    ids=["make", "evolve", "serialize", "dumps", "loads", "load", "dump", "method"],
+)
+def test_an_unknown_option_names_the_near_one(call: Callable[..., Any], near: dict[str, str]) -> None:
+    ((wrong, right),) = near.items()
+    with pytest.raises(TypeError, match=f"'{wrong}': did you mean '{right}'"):
+        call(**{wrong: 1})
+
+
+def test_the_representation_names_what_is_not_the_default() -> None:
+    assert repr(Serializer()) == "Serializer()"
+    assert repr(Serializer(trust="data", missing="error", by_value="local")) == (
+        "Serializer(by_value='local', trust='data')"
+    )
+    key = b"0123456789abcdef0123"
+    assert "0123" not in repr(Serializer(key=key))
+
+
+def test_a_serializer_is_a_frozen_dataclass() -> None:
+    serializer = Serializer(buffer_threshold=9)
+    assert {"trust", "pickler", "codec"} <= {field.name for field in dataclasses.fields(serializer)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        serializer.trust = "data"  # type: ignore[misc]
+
+
+def test_methods_write_and_read_with_the_options(tmp_path: Path) -> None:
+    signer, other = Serializer(key=b"k" * 32), Serializer(key=b"o" * 32)
+    path = tmp_path / "file"
+    signer.dump({"a": 1}, path)
+    assert signer.load(path) == signer.loads(signer.dumps({"a": 1})) == {"a": 1}
+    for read in (lambda: other.load(path), lambda: other.loads(signer.dumps(1))):
+        with pytest.raises(canning.AuthenticationError):
+            read()
+
+
+def test_methods_read_data_unless_the_call_says_otherwise(tmp_path: Path) -> None:
+    serializer, path = Serializer(trust="code"), tmp_path / "file"
+    serializer.dump(print, path)
+    with pytest.raises(DeserializationError, match="print"):
+        serializer.load(path)
+    with pytest.raises(DeserializationError, match="print"):
+        serializer.loads(serializer.dumps(print))
+    assert serializer.load(path, trust="code") is print
+    assert serializer.loads(serializer.dumps(print), trust="code") is print
