@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import gc
+import itertools
 import json
 import pickle
 import random
@@ -23,6 +24,8 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 import canning
 from canning import DeserializationError, Serializer, Zstd
@@ -144,21 +147,21 @@ Gene = tuple[tuple[int, ...], int]
 """Numbers of what stands behind each other, and how often all of it is repeated."""
 
 
-def get(index: int) -> bytes:
-    """Push what stands in the memo."""
-    return b"h" + bytes([index])
+def get(index: int, places: dict[int, int]) -> bytes:
+    """Push one of `_KEPT`, which gets a place in the memo where it has none."""
+    return b"h" + bytes([places.setdefault(index, len(places))])
 
 
-def piece(number: int) -> bytes:
+def piece(number: int, places: dict[int, int]) -> bytes:
     """Give the opcodes that a number stands for: small ones, what stands in the memo, or a call."""
     if number < len(SMALL):
         return SMALL[number]
     number -= len(SMALL)
     if number < len(_KEPT):
-        return get(number)
+        return get(number, places)
     number -= len(_KEPT)
     called, given = divmod(number, len(ARGUMENTS))
-    return get(called % len(NAMES)) + get(len(NAMES) + given) + b"R"
+    return get(called % len(NAMES), places) + get(len(NAMES) + given, places) + b"R"
 
 
 PIECES: Final = len(SMALL) + len(_KEPT) + len(NAMES) * len(ARGUMENTS)
@@ -173,8 +176,10 @@ class Candidate(NamedTuple):
 
     def frames(self) -> list[bytes]:
         """Make the message."""
-        front = b"".join(kept + b"\x940" for kept in _KEPT)
-        body = b"".join(b"".join(map(piece, pieces)) * count for pieces, count in self.genes)[:LARGEST]
+        places: dict[int, int] = {}
+        rows = [b"".join(piece(number, places) for number in pieces) * count for pieces, count in self.genes]
+        front = b"".join(_KEPT[index] + b"\x940" for index in places)  # most of them would be 64 KB
+        body = b"".join(rows)[:LARGEST]
         head = b"\x80\x05" + front + b"](" + body + b"e."
         frame = bytes(self.frame)
         if self.compressed:
@@ -259,13 +264,28 @@ def _attempt(read: Callable[[list[bytes]], Any], frames: list[bytes]) -> Any:
 
 def use(value: Any) -> None:
     """Do with a value what programs do; whatever they raise is theirs, as long as it is an `Exception`."""
-    ways: tuple[Callable[[Any], Any], ...] = (repr, hash, copy.copy, copy.deepcopy, pickle.dumps)
     for part in [value, *(value[:50] if type(value) is list else ())]:
-        for way in ways:
+        for way in WAYS:
             try:
                 way(part)
             except Exception:
                 continue
+
+
+def _converted(part: Any) -> Any:
+    """Turn a value into an array and a column; of a range of whatever length only the front."""
+    part = part[:100] if type(part) is range else part
+    pandas = sys.modules.get("pandas")
+    return np.asarray(part), pandas is not None and pandas.Series([part])
+
+
+WAYS: Final[tuple[Callable[[Any], Any], ...]] = (
+    *(repr, hash, copy.copy, copy.deepcopy, pickle.dumps, str, bool, int, float, canning.serialize_object),
+    *(lambda part: part == part, lambda part: part < part, lambda part: part != 1, _converted),
+    *(lambda part: part + part, lambda part: part * 2, lambda part: part - part, lambda part: part / 3),
+    *(lambda part: list(itertools.islice(part, 100)), lambda part: part[:2], lambda part: part % 7),
+)
+"""What programs do with values: compare, compute, convert, copy, send on."""
 
 
 def search(
