@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.versions import check_versions, packages, say_whence
@@ -73,11 +74,7 @@ def read_verified(
         raise DeserializationError("there is no frame to read an object from")
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     if options.trust == "data":
-        from .untrusted.data_message import (
-            read_data,  # with all it stands on a third of this package's import
-        )
-
-        return read_data(options, head, frames, account)
+        return _data_reader()(options, head, frames, account)
     finder = None
     try:
         if options.finds or options.registry.renames:
@@ -101,6 +98,14 @@ def read_verified(
             return _found(options, head, frames, g, new_finder(options))
         told = explain_reading(head, error, new_finder(options).look_up)
         raise say_whence(told, head) from error.__cause__
+
+
+@cache
+def _data_reader() -> Callable[[Options, bytes | memoryview, list[Any], Work | None], Read]:
+    """Give what reads strangers' messages: with all that it stands on a third of this package's import."""
+    from .untrusted.data_message import read_data
+
+    return read_data
 
 
 def new_finder(options: Options) -> Finder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ...codecs.coding import made_by_decoding
 from ...errors import DeserializationError
@@ -12,10 +12,11 @@ from ...memory.buffers import flat
 from ...types.allowed import MESSAGES
 from ...types.budget import Work
 from ...wire.encoded import decoded_lengths
-from ...wire.trailer import Trailer, check_frames, parse
+from ...wire.trailer import FOOTER, LONE, NATIVE, PLAIN, Trailer, check_frames, flags_alone, parse
 from ..builder import Buffers
 from ..options import Options, Read, decode_frames
 from .data_builder import DataBuilder
+from .small import UNREAD, read_array, read_small, room
 
 
 def read_data(
@@ -25,7 +26,44 @@ def read_data(
 
     `work` is the account of the message where it holds several objects.
     """
+    if len(head) <= _SMALL and len(frames) <= options.limits.frames:
+        obj = _read_small(options, bytes(head), frames)
+        if obj is not UNREAD:
+            return obj
     return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
+
+
+_SMALL: Final = 1500
+"""Bytes of a header that may be read without more ado; an array of less than 1 KB stands in it."""
+_FEW: Final = 64
+"""More than an array that is all of a message has of anything that is limited."""
+
+
+def _read_small(options: Options, head: bytes, frames: list[Any]) -> Any:
+    """Read an object of a few bytes, or one array; `UNREAD` where it takes more than that."""
+    size, most = len(head) - FOOTER.size, room(options.limits)
+    flags = flags_alone(head)
+    if flags in (PLAIN, LONE):
+        if (
+            int.from_bytes(head[size : size + 8], "little") != size
+            or len(head) > options.limits.message_bytes
+        ):
+            return UNREAD
+        if flags == LONE:
+            obj = read_array(head[:size], None) if most >= _FEW else UNREAD
+        else:
+            obj = read_small(head[:size]) if size <= most else UNREAD
+        return UNREAD if obj is UNREAD else (obj, frames[1:], flags | NATIVE)
+    if size < 0 or not head[-15] & LONE or options.writable or len(frames) < 2 or most < _FEW:
+        return UNREAD
+    trailer = parse(head)
+    if trailer is None or trailer.frames != 2 or trailer.table or trailer.outside or trailer.extensions:
+        return UNREAD
+    memory = flat(frames[1])
+    if len(memory) != trailer.lengths[0] or len(head) + len(memory) > options.limits.message_bytes:
+        return UNREAD
+    obj = read_array(head[: trailer.pickle_length], memory)
+    return UNREAD if obj is UNREAD else (obj, frames[2:], trailer.flags)
 
 
 def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
