@@ -77,6 +77,7 @@ def read_by_hand(head: bytes) -> dict[str, Any]:
         "flags": flags,
         "stamp": stamp,
         "extensions": {},
+        "encoded": (),
     }
 
 

@@ -11,12 +11,14 @@ import gc
 import importlib
 import io
 import json
+import logging
 import os
 import pickle
 import resource
 import signal
 import sys
 import time
+import types
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -145,11 +147,15 @@ def limit_memory() -> None:
 
 
 def listen() -> dict[str, int]:
-    """Count audit events from here on, of all but ``id()``, which harms nobody."""
+    """Count audit events from here on, of all but what harms nobody and is the reader's own.
+
+    That is ``id()``, and the look at the traceback of an error, which tells whether a signal handler raised it.
+    """
     events: dict[str, int] = {}
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event != "builtins.id":
+        looks = event == "object.__getattr__" and type(args[0]) in (types.TracebackType, types.FrameType)
+        if event != "builtins.id" and not looks:
             events[event] = events.get(event, 0) + 1
 
     sys.addaudithook(hook)
@@ -254,6 +260,7 @@ def main(kind: str, folder: Path) -> None:
     for module in SLOW if kind == "control" else ():
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    logging.getLogger("transport").setLevel(logging.CRITICAL)  # a record looks for its caller's frame
     data = reader()
     warm_up(data)
     gc.collect()
