@@ -23,9 +23,10 @@ class Limits:
 
     >>> from canning import Serializer
     >>> reader = Serializer(trust="data", limits=Limits(frames=2, message_bytes=1_000_000))
-    >>> reader.deserialize_object(Serializer().serialize_object([b"x" * 2000] * 3))
+    >>> reader.deserialize_object(Serializer().serialize_object([memoryview(b"x" * 2000)]))
     (..., [])
-    >>> reader.deserialize_object(Serializer().serialize_object([b"x" * 2000, b"y" * 2000]))
+    >>> both = [memoryview(b"x" * 2000), memoryview(b"y" * 2000)]
+    >>> reader.deserialize_object(Serializer().serialize_object(both))
     Traceback (most recent call last):
     canning.errors.DeserializationError: 3 frames: this reader's limit is frames=2...
     """

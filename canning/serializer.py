@@ -103,7 +103,7 @@ class Serializer(Options):
             reader imports. False by default: they take along the globals that they use.
 
     >>> serializer = Serializer(buffer_threshold=100)
-    >>> len(serializer.serialize_object([b"x" * 200]))
+    >>> len(serializer.serialize_object([memoryview(b"x" * 200)]))
     2
     """
 

@@ -467,7 +467,8 @@ def test_what_came_through_an_arena_is_a_view_of_it(writable: bool) -> None:
         tracker = transport.send(here, [table, frame], arena=arena)
         got, there_too = transport.recv(there, shared_memory=True, writable=writable)
         assert got.equals(table)
-        addresses = [b.address for column in got.columns for b in column.chunk(0).buffers() if b]
+        # A stranger's text is copied before it is checked; numbers are not.
+        addresses = [b.address for b in got["n"].chunk(0).buffers() if b]
         addresses.append(there_too["a"].to_numpy().ctypes.data)
         assert all(any(address in place for place in shared_places()) for address in addresses)
         assert [address % 64 for address in addresses] == [0] * len(addresses)

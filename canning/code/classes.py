@@ -62,7 +62,8 @@ def body_of(cls: type) -> dict[str, Any]:
         for name, value in list(vars(cls).items())
         if name not in _NOT_KEPT and not _is_made(cls, value)
     }
-    if annotations := annotations_of(cls):
+    annotations = annotations_of(cls)
+    if annotations or "__annotations__" in vars(cls):
         body["__annotations__"] = annotations
     return body
 

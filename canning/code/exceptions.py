@@ -32,7 +32,7 @@ def reduce_exception(error: BaseException, *, bare: bool) -> Any:
     if type(cls.__reduce__) not in _BY_C or cls.__reduce_ex__ is not object.__reduce_ex__:  # type: ignore[comparison-overlap, unused-ignore]
         return _with_links(error.__reduce_ex__(5), links)
     plain = type(cls.__init__) in _BY_C and type(cls.__new__) in _BY_C
-    if plain and not links:
+    if plain and links.keys() <= {"__notes__"}:  # these stand among its attributes
         return error.__reduce_ex__(5)
     args = error.args
     if isinstance(error, BaseExceptionGroup) and args[:1] != (error.message,):

@@ -63,7 +63,7 @@ class Paths:
     def of(self, node: Node | None) -> str | None:
         """Give the path to a node; None where it is no part of the object.
 
-        >>> from .pickle_machine import PickleMachine
+        >>> from .machine import PickleMachine
         >>> import pickle
         >>> machine = PickleMachine(memoryview(pickle.dumps({"f": [print]}))).run()
         >>> Paths(machine.root).of(machine.names["builtins", "print"].node)

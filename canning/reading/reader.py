@@ -228,7 +228,7 @@ def split(frames: Iterable[Any]) -> list[list[Any]]:
     Raises `DeserializationError` where the message ends in the middle of an object.
 
     >>> from canning import serialize_object
-    >>> [len(part) for part in split(serialize_object(1) + serialize_object([b"x" * 2000]))]
+    >>> [len(part) for part in split(serialize_object(1) + serialize_object([memoryview(b"x" * 2000)]))]
     [1, 2]
     """
     rest = list(frames)

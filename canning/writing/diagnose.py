@@ -77,9 +77,10 @@ def _too_deep() -> str:
     https://docs.python.org/3.12/whatsnew/3.12.html#sys, https://github.com/python/cpython/issues/91079
     """
     told = "nested too deeply to be pickled: send its parts in a flat list"
-    if sys.version_info >= (3, 14):
+    python = sys.version_info[:2]
+    if python >= (3, 14):
         return f"{told}, or serialize it in a thread with a larger stack (threading.stack_size)"
-    if sys.version_info >= (3, 12):
+    if python >= (3, 12):
         return told
     return (
         f"{told}, or raise sys.setrecursionlimit, of which a level may take three (too high, Python crashes)"

@@ -89,7 +89,8 @@ def test_what_was_serialized_before_stays_as_it_is() -> None:
 @pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
 def test_functions_by_value(pickler: str, in_main: bool) -> None:
     serializer = Serializer(pickler=pickler)
-    wrapped = inband.dumps(serializer.serialize_object([NUMBERS, lambda: len(NUMBERS)]), in_main=in_main)
+    of_main = eval("lambda: len(NUMBERS)", {"__name__": "__main__", "NUMBERS": NUMBERS})
+    wrapped = inband.dumps(serializer.serialize_object([NUMBERS, of_main]), in_main=in_main)
     numbers, function = pickle.loads(wrapped)
     assert numbers == NUMBERS
     assert function() == len(NUMBERS)

@@ -201,6 +201,8 @@ def forget_what_finalizers_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("handler", [stop, use_all])
 def test_a_signal_at_some_points(handler: Callable[[Users], object]) -> None:
     assert at_each_point(handler, 61) > 500

@@ -27,9 +27,9 @@ def read_data(
     `work` is the account of the message where it holds several objects.
     """
     if len(head) <= _SMALL and len(frames) <= options.limits.frames:
-        obj = _read_small(options, bytes(head), frames)
-        if obj is not UNREAD:
-            return obj
+        found: Read | Any = _read_small(options, bytes(head), frames)
+        if found is not UNREAD:
+            return found  # type: ignore[no-any-return]  # of no type that says "nothing" apart
     return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
 
 
