@@ -982,6 +982,30 @@ def pandas_rows() -> list[Hostile]:
                 *("interval[datetime64[us, Europe/Berlin], right]", "Sparse[float64, nan]", "period[W-MON]"),
             )
         ),
+        *(
+            Hostile(
+                f"{what}: a label twice of {pd.Index(twice).dtype}",
+                lambda make=make, twice=twice: make(pd.Index(twice)),
+            )
+            for what, make in {
+                "Categorical": lambda twice: Made("pandas.Categorical", (np.zeros(1, "i1"), twice, False)),
+                "CategoricalDtype": lambda twice: Made("pandas.CategoricalDtype", (twice, False)),
+                "MultiIndex": lambda twice: Made(
+                    "pandas.MultiIndex", ([twice], [np.zeros(1, "i1")], [None], None)
+                ),
+                "Series": lambda twice: Made("pandas.Series", (np.zeros(3), twice, None, {}, True)),
+            }.items()
+            for twice in (
+                [2, 1, 2],
+                ["b", "a", "b"],
+                pd.array([2, 1, 2], "Int8"),
+                pd.PeriodIndex(["2020"] * 3, freq="Y"),
+            )
+        ),
+        Hostile(
+            "MultiIndex: an order that it has not",
+            lambda: Made("pandas.MultiIndex", ([pd.Index([1, 2])], [np.array([1, 0], "i1")], [None], 1)),
+        ),
         Hostile("Period: many frequencies", lambda: [period("0.0000001D" * 6) for _ in range(1000)]),
     ]
 

@@ -184,6 +184,18 @@ def test_a_container_that_a_decoder_has_checked_cannot_grow() -> None:
         canning.deserialize_object(frames, registry=registry, trust="data")
 
 
+def test_labels_of_a_stranger_are_hashed_by_no_function_that_is_known() -> None:
+    pd = pytest.importorskip("pandas")
+    index = pd.Index([2**40, 3, 2**50, 1])  # of labels in order pandas makes no table
+    got = DATA.deserialize_object(
+        canning.serialize_object(
+            [pd.Categorical.from_codes([0], index), pd.MultiIndex([index], [[0]]), pd.Series(range(4), index)]
+        )
+    )[0]
+    for labels in (got[0].categories, got[1].levels[0], got[2].index):
+        assert not labels._engine.is_mapping_populated
+
+
 class Checked:
     def __init__(self, items: list[Any]) -> None:
         self.items = items

@@ -344,7 +344,7 @@ def test_frames_whose_blocks_do_not_cover_them() -> None:
 def test_times_that_take_no_memory_have_no_frequency() -> None:
     pytest.importorskip("pandas")
     times = np.broadcast_to(np.zeros(1, "M8[ns]"), (100_000,))
-    with pytest.raises(DeserializationError, match="no memory|more time than what arrived"):
+    with pytest.raises(DeserializationError, match=r"no memory|more time than what arrived"):
         DATA.deserialize_object(frames_of("pandas.DatetimeIndex", (times, None, "cbh", None)))
 
 

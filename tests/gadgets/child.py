@@ -149,7 +149,7 @@ def limit_memory() -> None:
 def listen() -> dict[str, int]:
     """Count audit events from here on, of all but what harms nobody and is the reader's own.
 
-    That is ``id()``, and the look at the traceback of an error, which tells whether a signal handler raised it.
+    That is ``id()``, and the look at the traceback of an error, for what a signal handler raised.
     """
     events: dict[str, int] = {}
 

@@ -23,7 +23,7 @@ NOT_OURS = {
     "test_class": _CLASS,
     "test_class_inheritance": _CLASS,
     "test_class_oldstyle": _CLASS,
-    "test_roundtrip_buffered": "asserts that bytes of 1,025 have a frame of their own; ours do from 64 KiB on",
+    "test_roundtrip_buffered": "asserts that bytes of 1,025 have a frame; ours have from 64 KiB on",
 }
 """Tests that do not apply, by name, with the reason; ``test_class_travels`` is in their place."""
 

@@ -29,7 +29,7 @@ def read_data(
     if len(head) <= _SMALL and len(frames) <= options.limits.frames:
         found: Read | Any = _read_small(options, bytes(head), frames)
         if found is not UNREAD:
-            return found  # type: ignore[no-any-return]  # of no type that says "nothing" apart
+            return found
     return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
 
 

@@ -70,7 +70,7 @@ class _Parts:
         named = table - _i32(self.text, table)[0]
         need(named >= 0, "a schema of Arrow that is none")
         at = 4 + 2 * number
-        offset = _u16(self.text, named + at)[0] if at < _u16(self.text, named)[0] else 0
+        offset: int = _u16(self.text, named + at)[0] if at < _u16(self.text, named)[0] else 0
         return table + offset if offset else 0
 
     def _table(self, at: int) -> int:

@@ -19,7 +19,7 @@ from pandas.core.internals import managers  # type: ignore[import-not-found,unus
 from ..budget import charge
 from ..canner import Canner
 from .checks import attribute_names, label, labels, need, one_dimensional, parts
-from .pandas_arrays import checked_codes, is_values, pack, times, unpack
+from .pandas_arrays import check_unique, checked_codes, is_values, pack, times, unpack
 from .pandas_frequencies import charge_frequency, freq_text, to_freq
 
 pd: Any = pandas  # whose inner ways its stubs do not know
@@ -151,10 +151,10 @@ def _can_multi(index: Any) -> Any:
     return list(index._levels), list(index._codes), list(index.names), index.sortorder
 
 
-def _multi(state: Any, *, check: bool = False) -> Any:
+def _multi(state: Any) -> Any:
     levels, codes, names, sortorder = state
     return pd.MultiIndex(
-        levels=levels, codes=codes, names=names, sortorder=sortorder, copy=False, verify_integrity=check
+        levels=levels, codes=codes, names=names, sortorder=sortorder, copy=False, verify_integrity=False
     )
 
 
@@ -167,7 +167,12 @@ def _checked_multi(state: Any) -> Any:
         owned.append(checked_codes(code, level))
         need(len(code) == len(codes[0]), "codes of different lengths")
         label(name)
-    return _multi((levels, owned, names, state[3]), check=True)
+        check_unique(level)
+    made = _multi((levels, owned, names, None))
+    if state[3] is not None:
+        need(0 <= state[3] <= made._lexsort_depth, "an order that the index does not have")
+        made.sortorder = state[3]
+    return made
 
 
 # -- series and frames -----------------------------------------------------------------------------------
@@ -183,13 +188,15 @@ def _with(obj: Any, more: tuple[Any, ...]) -> Any:
     if more:
         obj._attrs = more[0]
         if more[1]:
-            obj.flags.allows_duplicate_labels = False
+            obj._flags = pd.Flags(obj, allows_duplicate_labels=False)
     return obj
 
 
-def _check_more(more: tuple[Any, ...]) -> None:
+def _check_more(more: tuple[Any, ...], *axes: Any) -> None:
     if more:
-        attrs, _ = parts(more, dict, bool)
+        attrs, unique = parts(more, dict, bool)
+        for axis in axes if unique else ():
+            check_unique(axis)
         attribute_names(map(label, attrs))
 
 
@@ -217,8 +224,8 @@ def _checked_series(state: Any) -> Any:
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
     values = unpack(values, checked=True)
-    _check_more(tuple(more))
     need(isinstance(index, pd.Index), "a series without an index")
+    _check_more(tuple(more), index)
     need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
     made = _from_array(values, index, refs)
     made._name = label(name)
@@ -256,7 +263,7 @@ def _checked_frame(state: Any) -> Any:
     blocks, index, columns, *more = state
     need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
     need(type(blocks) is list, "a frame without blocks")
-    _check_more(tuple(more))
+    _check_more(tuple(more), index, columns)
     made, places = [], []
     left = len(columns)
     for block in blocks:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ...memory.buffers import flat, foreign
+from ..budget import charge
 from ..canner import Canner
 from .checks import label, need, parts
 
@@ -106,6 +107,8 @@ def _checked(state: Any) -> Any:
     if palette is not None:
         kind, colours = parts(palette, str, bytes)
         need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "a palette that is none")
+    width = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+    charge(0, max(width * size[0] * size[1] - nbytes, 0))  # bits and pairs take more room in an image
     if raw:
         found, width = _MEMORY.get(mode, ("", 0))
         need(
