@@ -192,6 +192,11 @@ def fill_class(made: Any, state: Any) -> None:
     provided("fill_class")(made, state)
 
 
+def ahead(made: Any, attributes: Any) -> None:
+    """Give such a class what its instances need to be made and hashed, before its functions are filled."""
+    provided("ahead")(made, attributes)
+
+
 def struct(*parts: Any) -> Any:
     """Make a Struct of msgspec's that came by value."""
     return provided("struct")(*parts)
@@ -237,7 +242,7 @@ def typing_form(*parts: Any) -> Any:
 ALL: Final = (
     *(array, objects, structures, strings, subclass, masked, scalar, dtype, raw),
     *(view, message, reference, canned, registered, named, stub, items, attributes, stdlib_array),
-    *(function, function_of, fill, source, code, empty_class, fill_class, enum, fill_enum, struct),
+    *(function, function_of, fill, source, code, empty_class, fill_class, ahead, enum, fill_enum, struct),
     *(exception, fill_exception, traceback, cached, dispatching, forward_ref, typing_form),
 )
 PARTS: Final[Mapping[Any, type[CannedParts]]] = {

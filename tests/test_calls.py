@@ -198,6 +198,7 @@ def by_value() -> dict[str, tuple[Any, dict[str, Any]]]:
     canned = [canning.can(obj) for obj in (LARGE, b"b", by_value_here, functools.partial(max, LARGE))]
     made = {
         "enum": (Color, {}),
+        "dataclass as code": (Record, {}),
         "dataclass": (Record, {"by_value_as": "source"}),
         "methods": (Methods, {}),
         "cached": (functools.lru_cache(lambda: 1), {}),

@@ -2,8 +2,8 @@
 
 First come the class with its bases, its functions without what these need, and its constants: so instances
 that stand in the rest of it, in sets and dicts too, find the methods that they are made and hashed by. Then
-what the functions need, and the rest. Neither a metaclass nor an ``__init_subclass__`` that came by value
-runs again: what they did is part of the state.
+what the functions need, those that reading calls before the others, and the rest. Neither a metaclass nor an
+``__init_subclass__`` that came by value runs again: what they did is part of the state.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from .dataclass_source import Dataclass, add_made
 _LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
 """Types whose instances can be part of no cycle."""
 _DATA: Final = frozenset((tuple, list, dict, set, frozenset))
+_INERT: Final = frozenset((types.ModuleType, types.BuiltinFunctionType))
+_CALLED_ON_READING: Final = frozenset(
+    ("__hash__", "__eq__", "__setstate__", "__new__", "__setattr__", "__getattribute__", "__setitem__")
+)
 _WRAPPERS: Final = frozenset((classmethod, staticmethod, property))
 _NOT_KEPT: Final = frozenset(
     (
@@ -87,6 +91,41 @@ def functions_of(value: Any) -> list[Any]:
     return found if all(type(part) is types.FunctionType for part in found) else []
 
 
+def is_light(value: Any, depth: int = 4) -> bool:
+    """Tell whether a value can be part of no cycle: a number or text, or plain data of a few levels.
+
+    >>> is_light({"a": [1, 2]}), is_light([object()])
+    (True, False)
+    """
+    if type(value) in _LIGHT:
+        return True
+    if depth == 0 or type(value) not in _DATA:
+        return False
+    items = [*value, *value.values()] if type(value) is dict else value
+    return all(is_light(item, depth - 1) for item in items)
+
+
+def order_of_filling(name: str, function: types.FunctionType) -> int:
+    """Tell when a function of a class gets what it needs.
+
+    Instances may stand in what a function needs, in sets too, and be made and hashed when it is read: so
+    first come functions that need plain data only, and then those that Python calls to read.
+    """
+    seen = [cell.cell_contents for cell in function.__closure__ or () if _is_bound(cell)]
+    seen += [function.__globals__.get(each) for each in function.__code__.co_names]
+    if all(is_light(each) or type(each) in _INERT for each in seen):
+        return 0
+    return 1 if name in _CALLED_ON_READING else 2
+
+
+def _is_bound(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
 def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Give what `make_class` takes, and the rest of a class's body."""
     given: dict[str, Any] = {name: body.pop(name) for name in _GIVEN if name in body}
@@ -100,7 +139,9 @@ def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dic
 def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give what a class gets first, with places for all else in their order; and all else."""
     rest = {
-        name: value for name, value in body.items() if type(value) not in _LIGHT and not functions_of(value)
+        name: value
+        for name, value in body.items()
+        if not is_light(value, 0 if name[:2] == "__" else 4) and not functions_of(value)
     }
     called = [name for name in rest if name[:2] == "__" and type(rest[name]) not in _DATA]  # by Python
     placed = [name for name in body if name not in called]
@@ -166,6 +207,13 @@ def with_more(cls: Any, attributes: dict[str, Any]) -> Any:
 def is_filled(cls: type) -> bool:
     """Tell whether a class is complete, as those that were here before a message came."""
     return _RECEIVED.get(cls, True)
+
+
+@provides("ahead")
+def place_ahead(cls: Any, attributes: dict[str, Any]) -> None:
+    """Give a class attributes by which its instances are made; one that is complete has its own."""
+    if not is_filled(cls):
+        set_all(cls, attributes)
 
 
 @provides("fill_class")

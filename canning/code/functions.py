@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import builtins
 import copyreg
+import dis
 import enum
 import functools
 import importlib
+import inspect
 import io
 import operator
 import pickle
@@ -27,7 +29,7 @@ from ..types.canned import CannedObject, Namespace, own
 from ..types.registry import default_registry
 from .annotations import with_annotations
 from .by_value_types import METACLASSES, reduce_nameless
-from .classes import body_of, functions_of, parts_of_class, registered_with
+from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
 from .dataclass_source import without_made
 from .enums import attributes_of, parts_of_enum
 from .rebuild import OF_MODULE, fill_function, make_function
@@ -123,10 +125,14 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         body = body_of(cls)
         as_source = getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False)
         dataclass = without_made(cls, body) if as_source else None
-        found = [function for value in body.values() for function in functions_of(value)]
-        functions = [function for function in found if self._goes_by_value(function, whole=False)]
-        self._bare.update(map(id, functions))
-        fills = [FillOf(function, self._state_of(function)) for function in functions]
+        found = [(name, function) for name, value in body.items() for function in functions_of(value)]
+        own = [each for each in found if self._goes_by_value(each[1], whole=False)]
+        self._bare.update(id(function) for _, function in own)
+        own.sort(key=lambda each: order_of_filling(*each))
+        fills: list[Any] = [FillOf(function, self._state_of(function)) for _, function in own]
+        if "__dataclass_fields__" in body and dataclass is None:
+            fields = {"__dataclass_fields__": body["__dataclass_fields__"]}
+            fills.insert(sum(order_of_filling(*each) == 0 for each in own), AheadOf(cls, fields))
         if issubclass(cls, enum.Enum):
             parts, rest = parts_of_enum(cls, body)
             state: Any = (fills, rest, None, None), attributes_of(cls)
@@ -180,11 +186,13 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _state_of(self, function: types.FunctionType) -> Any:
         """Give what it needs: attributes; defaults, closure, globals and the like."""
-        cells = function.__closure__
+        cells, theirs = function.__closure__, function.__globals__
         attributes, slots = cloudpickle.cloudpickle._function_getstate(with_annotations(function))
         contents = cells and [contents_of(cell) for cell in cells]
         slots["__closure__"] = contents
-        seen = [*slots["__globals__"].values(), *(each for cell in contents or () for each in cell)]
+        shipped = slots["__globals__"]
+        shipped |= {name: theirs[name] for name in names_in_bodies(function.__code__) if name in theirs}
+        seen = [*shipped.values(), *(each for cell in contents or () for each in cell)]
         slots["_cloudpickle_submodules"] = submodules_of(function.__code__, seen)
         if getattr(function, "__type_params__", ()):
             slots["__type_params__"] = function.__type_params__
@@ -214,6 +222,26 @@ def submodules_of(code: types.CodeType, seen: list[Any]) -> list[types.ModuleTyp
         found += cloudpickle.cloudpickle._find_imported_submodules(each, packages)
         rest += [constant for constant in each.co_consts if isinstance(constant, types.CodeType)]
     return found
+
+
+def names_in_bodies(code: types.CodeType) -> list[str]:
+    """List the names that bodies of classes in code look up, there or in globals.
+
+    >>> def make():
+    ...     class Made:
+    ...         limit = LIMIT
+    >>> names_in_bodies(make.__code__)
+    ['LIMIT']
+    """
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    found = [name for each in inner for name in names_in_bodies(each)]
+    if not code.co_flags & inspect.CO_OPTIMIZED:
+        steps = dis.get_instructions(code)
+        found += [step.argval for step in steps if step.opname in _LOOKED_UP and step.argval not in OF_MODULE]
+    return found
+
+
+_LOOKED_UP: Final = frozenset(("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
 
 def method_by_name(function: types.FunctionType) -> Any:
@@ -250,6 +278,16 @@ class FillOf:
 
     def __reduce__(self) -> Any:
         return calls.fill, self.call
+
+
+class AheadOf:
+    """Stand for the call that gives a class attributes before its functions get what they need."""
+
+    def __init__(self, cls: type, attributes: dict[str, Any]) -> None:
+        self.call = cls, attributes
+
+    def __reduce__(self) -> Any:
+        return calls.ahead, self.call
 
 
 class CellOf:

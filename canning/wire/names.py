@@ -35,6 +35,7 @@ PURPOSES: Final = {
     "code": "a canned function or class: its code comes with the message",
     "empty_class": "a class by value: its code comes with the message",
     "fill_class": "what belongs to a class by value",
+    "ahead": "what belongs to a class by value",
     "enum": "an enum by value: its code comes with the message",
     "fill_enum": "what belongs to an enum by value",
     "struct": "a Struct by value: its code comes with the message",

@@ -17,6 +17,7 @@ from pathlib import Path
 from .checkouts import report, run_pytest
 
 NOT_OURS: dict[str, str] = {
+    "test_pickling_file_handles": "canning refuses text files, as pickle does, and says what to send",
     "test_recursion_during_pickling": "canning has an error of its own for what is nested too deeply",
 }
 """Tests that do not apply, by name, with the reason."""

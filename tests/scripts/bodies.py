@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import ctypes
+import dataclasses
 import functools
 import sys
 import types
@@ -11,6 +12,7 @@ from random import Random, choice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import xml.dom.minidom  # isort: skip
+import attrs
 import numpy as np
 
 from . import ask, write
@@ -74,6 +76,59 @@ PREFIX = "symbol "
 KNOWN = {Symbol("a"), Symbol("b")}
 Symbol.known.update(KNOWN)
 Symbol.weights[Symbol("a")] = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unit:
+    name: str
+
+    def is_known(self) -> bool:
+        return self in UNITS
+
+
+UNITS = {Unit("m"), Unit("s")}
+
+
+@attrs.frozen
+class Label:
+    def is_known(self) -> bool:
+        return self in LABELS
+
+    name: str
+
+
+LABELS = {Label("a"): 1}
+
+
+class Keyed:
+    def is_known(self) -> bool:
+        return self in KEYED
+
+    def __init__(self, name: str) -> None:
+        self.name, self.number = name, 1
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyed) and self.key() == other.key()
+
+    def key(self) -> tuple[str, ...]:
+        return tuple([PREFIXES[name] + str(getattr(self, name)) for name in self.NAMES])
+
+    NAMES = ["name", "number"]  # noqa: RUF012
+
+
+PREFIXES = {"name": "", "number": "no. "}
+KEYED = {Keyed("a")}
+
+
+def class_of_its_own() -> list[Any]:
+    class Inner:
+        prefix = PREFIX
+        parser = xml.dom.minidom.__name__
+
+    return [Inner.prefix, Inner.parser]
 
 
 class Slotted:
@@ -300,6 +355,10 @@ def main() -> None:
     ask("a method in a body", Shape, lambda cls: (cls.MAKERS["unit"]().side, cls.three()))
     ask("a method as a default", Shape(2), lambda s: s.made_by().side)
     ask("symbols", [Symbol("a"), Symbol("c")], lambda got: [each.is_known() for each in got])
+    ask("units", [Unit("m"), Unit("kg")], lambda got: [each.is_known() for each in got])
+    ask("labels", [Label("a"), Label("b")], lambda got: [each.is_known() for each in got])
+    ask("keys", [Keyed("a"), Keyed("b")], lambda got: [each.is_known() for each in got])
+    ask("a body in a function", class_of_its_own, lambda f: f())
     ask("symbols of a class", Symbol, lambda cls: [Symbol(n) in cls.known for n in "abc"])
     ask("a known one", next(iter(KNOWN)), lambda got: got.is_known() or got.name == "b")
     ask("slots and a state", Slotted(2), lambda got: got.both())
