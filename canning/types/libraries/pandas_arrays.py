@@ -128,7 +128,7 @@ def check_unique(labels: Any) -> None:
     Its hashes of numbers and of text are known: of numbers that were chosen for it 160 KB took 0.2 s, and ten
     times as many would take a hundred times as long.
     """
-    values = getattr(labels, "_data", None)
+    values: Any = getattr(labels, "_data", None)
     if hasattr(values, "_pa_array"):
         charge(2 * len(values), 16 * len(values))
         need(len(values._pa_array.unique()) == len(values), _TWICE)
