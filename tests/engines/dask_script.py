@@ -83,7 +83,7 @@ def calls(client: Any) -> dict[str, Any]:
         "graph": lambda: float(client.compute(dask.array.ones((40, 40), chunks=10).sum()).result(30)),
         "actor": lambda: client.submit(Counter, actor=True).result(30).add({"x": ARRAY}).result(30),
         "error": lambda: submit(fails),
-        "cached property": lambda: submit(same, Lazy.value),
+        "cached property": lambda: type(submit(same, Lazy.value)).__name__,
         "structure": lambda: submit(same, Structure(3)),
         "dispatch": lambda: submit(same, dispatch),
         "frame": lambda: submit(same, sys._getframe()),
