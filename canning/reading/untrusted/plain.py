@@ -180,8 +180,11 @@ def make_exception(cls: type[Exception], *args: Any) -> Exception:
 
 
 def fill_exception(obj: Exception, state: Any) -> None:
-    """Give an exception its notes, and the name of what was not found."""
-    if type(state) is not dict or not state.keys() <= {"__notes__", "name", "path"}:
+    """Give an exception its notes, and the name of what was not found.
+
+    Since Python 3.12 an AttributeError states its ``args`` a second time, which is left aside.
+    """
+    if type(state) is not dict or not state.keys() <= {"__notes__", "name", "path", "args"}:
         raise DeserializationError("an exception with attributes of its own")
     notes = state.get("__notes__", [])
     if type(notes) is not list or any(type(note) is not str for note in notes):
