@@ -70,7 +70,7 @@ types: $(VENV)/.has-dev
 
 .PHONY: notebooks
 notebooks: $(VENV)/.has-test
-	$(RUN) -m pytest --nbmake --nbmake-timeout=120 notebooks
+	$(RUN) -m pytest --nbmake --nbmake-timeout=400 notebooks
 
 .PHONY: fuzz
 fuzz: $(VENV)/.has-test
