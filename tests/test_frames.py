@@ -124,6 +124,7 @@ def test_frames_can_be_changed_as_the_copies_of_pickle(first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(1000, 2000, 100))
 def test_many_frames_can_be_changed_so(first: int) -> None:
     pytest.importorskip("pyarrow")

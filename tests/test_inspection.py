@@ -822,6 +822,7 @@ def test_a_scan_is_shown_with_one_reason_a_line() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_mutated_containers_that_are_clean_or_left_out_fire_in_no_reader() -> None:
     from .fuzz.scanned import made, run
 

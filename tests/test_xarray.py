@@ -46,6 +46,7 @@ def test_sets_can_be_used_as_before(first: int, trust: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(1000, 3000, 200))
 def test_many_sets_can_be_used_as_before(first: int) -> None:
     assert [line for seed in range(first, first + 200) for line in differences(seed, "data")] == []

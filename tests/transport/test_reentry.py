@@ -10,6 +10,7 @@ from __future__ import annotations
 import dis
 import gc
 import itertools
+import os
 import sys
 import threading
 import time
@@ -208,8 +209,8 @@ def test_a_signal_at_some_points(handler: Callable[[Users], object]) -> None:
     assert at_each_point(handler, 61) > 500
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.skipif("EVERY_POINT" not in os.environ, reason="takes an hour and more: EVERY_POINT=1 runs it")
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("handler", [stop, use_all])
 def test_a_signal_at_each_point(handler: Callable[[Users], object]) -> None:
     assert at_each_point(handler, 1) > 500
