@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,11 @@ import pytest
 from tests.transport.engine import ROOT
 
 
+# The processes run without coverage, whose own locks and database are not made for an alarm every millisecond.
+WITHOUT_COVERAGE = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+@pytest.mark.timeout(200)
 @pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
 @pytest.mark.parametrize(
     "what", ["messages --count 1000", "kills --count 8 --size 600000", "signals --count 4"]
@@ -19,7 +25,8 @@ def test_soak(what: str) -> None:
         [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.soak", *what.split()],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=180,
+        env=WITHOUT_COVERAGE,
         cwd=ROOT,
         check=False,
     )
