@@ -10,8 +10,7 @@ import pytest
 
 from tests.transport.engine import ROOT
 
-
-# The processes run without coverage, whose own locks and database are not made for an alarm every millisecond.
+# Without coverage, whose own locks and database are not made for an alarm every millisecond.
 WITHOUT_COVERAGE = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
