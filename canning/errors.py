@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dis
+import inspect
+import signal
+import traceback
+import types
 from typing import Final
 
 SHOWN: Final = 120
@@ -33,6 +37,26 @@ def _was_raised_by_a_statement(error: BaseException) -> bool:
     if step is None or step.tb_lasti < 0:
         return True
     return step.tb_frame.f_code.co_code[step.tb_lasti] == _RAISE
+
+
+def is_of_signal(error: BaseException) -> bool:
+    """Tell whether a signal handler raised an error: nobody's fault, and to be passed on as it is.
+
+    Python gives a handler the frame that it interrupts, and some throw that away.
+    """
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(frame.f_code in codes or _was_given_its_caller(frame) for frame in frames)
+
+
+def _was_given_its_caller(frame: types.FrameType) -> bool:
+    code, values = frame.f_code, frame.f_locals
+    named = code.co_argcount + code.co_kwonlyargcount
+    given = [values.get(name) for name in code.co_varnames[:named]]
+    if code.co_flags & inspect.CO_VARARGS:
+        given += values.get(code.co_varnames[named], ())
+    return frame.f_back is not None and any(each is frame.f_back for each in given)
 
 
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]

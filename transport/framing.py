@@ -9,13 +9,12 @@ import numpy as np
 import zmq
 
 from canning import Serializer, default_serializer, split
-from canning.errors import AuthenticationError, CanningError, DeserializationError
+from canning.errors import AuthenticationError, CanningError, DeserializationError, is_of_signal
 from canning.reading.reader import read_verified
 from canning.types.budget import Work
 from canning.wire.keys import KeyOption
 from canning.wire.signing import verify
 from canning.wire.trailer import MAGIC
-from canning.writing.diagnose import is_of_signal
 from canning.writing.packing import FEW, LARGE, PART, Packed, join_small, split_large
 
 from .checks import Prefix, prefix_frames
@@ -188,6 +187,8 @@ def unpack(received: list[Received], how: Reading) -> Any:
                 raise _foreign(head[0])
             return read_verified(how.reader, head, None)[0]
         except Exception as error:
+            if is_of_signal(error):
+                raise
             raise _unreadable(head, [], error) from error
     frames, prefix = take(received, how.prefix, how.alias)
     if how.reader.key is not None:
@@ -271,6 +272,8 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     try:
         obj, rest = _read_objects(frames, how)
     except Exception as error:
+        if is_of_signal(error):
+            raise
         raise _unreadable(frames, prefix, error) from error
     if rest:
         raise _unfit(
@@ -293,15 +296,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
 
 
 def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> Exception:
-    """Make the error for whatever a registered type's code raised; no message that was taken may be lost.
-
-    What a signal handler has raised meanwhile, as for a time-out, is given as it is.
-    """
-    root: BaseException | None = error
-    while root is not None:
-        if isinstance(root, Exception) and is_of_signal(root):
-            return root
-        root = root.__cause__
+    """Make the error for whatever a registered type's code raised; no message that was taken may be lost."""
     detail = f": {error}" if isinstance(error, CanningError) else ""
     what = f"could not be read: {type(error).__name__}{detail}{_hint(frames, prefix)}"
     return _unfit(

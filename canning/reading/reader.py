@@ -5,10 +5,10 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..code.versions import check_versions, packages, say_whence
-from ..errors import CanningError, DeserializationError, text_of
+from ..errors import CanningError, DeserializationError, is_of_signal, text_of
 from ..memory.buffers import flat, listed
 from ..types.canned import Namespace
 from ..wire.signing import verify
@@ -87,7 +87,7 @@ def read_verified(
             except (CanningError, MemoryError):
                 raise
             except Exception as error:
-                raise _blamed(error) from error
+                _blame(error)
         return _read_by(options, head, frames, g, flags)
     except DeserializationError as error:
         if error.__cause__ is None:
@@ -144,7 +144,7 @@ def _read_by(
     except (CanningError, MemoryError):
         raise
     except Exception as error:
-        raise _blamed(error) from error
+        _blame(error)
     return _read_code(options, head, frames, g)
 
 
@@ -208,18 +208,20 @@ def _guard(load: Callable[..., Any], *args: Any) -> Any:
     except (CanningError, MemoryError):
         raise
     except Exception as error:
-        raise _blamed(error) from error
+        _blame(error)
 
 
-def _blamed(error: Exception) -> DeserializationError:
-    """Give the error that says that a message is at fault."""
+def _blame(error: Exception) -> NoReturn:
+    """Say that a message is at fault, and not somebody's signal handler."""
+    if is_of_signal(error):
+        raise error
     if isinstance(error, RecursionError):
-        return DeserializationError("the message is nested too deeply to be read")
+        raise DeserializationError("the message is nested too deeply to be read") from error
     named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
     what = f"{type(error).__name__}: {error}" if named else text_of(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
-    return DeserializationError(f"the message cannot be read: {what}")
+    raise DeserializationError(f"the message cannot be read: {what}") from error
 
 
 def split(frames: Iterable[Any]) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import CannerError, CanningError, DeserializationError, SerializationError
+from ..errors import CannerError, CanningError, DeserializationError, SerializationError, is_of_signal
 from ..provided import provides
 from .canned import CannedObject
 from .canner import Canner
@@ -262,6 +262,8 @@ def canned_state(canner: Canner, obj: Any) -> Any:
     except (CanningError, MemoryError, RecursionError):
         raise
     except Exception as error:
+        if is_of_signal(error):
+            raise
         raise CannerError(f"the canner of {canner.name} raised {type(error).__name__}") from error
     if state is NotImplemented or (type(state) is tuple and canner.uncan is not None):
         return state  # what most give, without a look at the bases of its class: 4 of 30 µs for a small frame
@@ -296,6 +298,8 @@ def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
     except (CanningError, MemoryError, RecursionError):
         raise
     except Exception as error:
+        if is_of_signal(error):
+            raise
         raise DeserializationError(f"the uncan of {canner.name} raised {type(error).__name__}") from error
 
 

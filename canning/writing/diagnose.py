@@ -9,9 +9,7 @@ import collections
 import copyreg
 import dataclasses
 import functools
-import signal
 import sys
-import traceback
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..code.dataclass_source import is_made
-from ..errors import SerializationError, text_of
+from ..errors import SerializationError, is_of_signal, text_of
 
 _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""
@@ -62,13 +60,6 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
     return SerializationError(_say(culprit, reason, serializer.pickler), path)
-
-
-def is_of_signal(error: Exception) -> bool:
-    """Tell whether a signal handler raised an error, as far as it is a function and installed still."""
-    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
-    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
-    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _too_deep() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import subprocess
@@ -69,20 +70,41 @@ class Slow:
         return signal.raise_signal, (signal.SIGALRM,)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no alarms on Windows")
-def test_what_a_signal_handler_raises_is_raised(connect: Connect) -> None:
-    here, there = connect()
+class Late:
+    """Raise as handlers of signals do that are no functions."""
 
-    def late(*_: object) -> None:
+    def __call__(self, *_: object) -> None:
         raise ValueError("the time is over")
 
-    old = signal.signal(signal.SIGALRM, late)
-    try:
-        for obj in (Slow(), [np.zeros(2000), Slow()]):
+
+def late_once(number: int, frame: object) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    raise ValueError("the time is over")
+
+
+def late_without_a_frame(number: int, frame: object) -> None:
+    del number, frame
+    raise ValueError("the time is over")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no alarms on Windows")
+@pytest.mark.parametrize(
+    "handler",
+    [Late(), Late().__call__, functools.partial(Late(), "more"), late_once, late_without_a_frame],
+    ids=["an object", "a method", "a partial", "once", "without a frame"],
+)
+def test_what_a_signal_handler_raises_is_raised(connect: Connect, handler: Any) -> None:
+    here, there = connect()
+    for obj in (Slow(), [np.zeros(2000), Slow()], [Slow(), lambda: 1]):
+        old = signal.signal(signal.SIGALRM, handler)
+        try:
+            with pytest.raises(ValueError, match="the time is over"):
+                canning.deserialize_object(canning.serialize_object(obj))
+            signal.signal(signal.SIGALRM, handler)
             transport.send(here, obj)
             with pytest.raises(ValueError, match="the time is over"):
                 transport.recv(there, trust="code", timeout=10)
-    finally:
-        signal.signal(signal.SIGALRM, old)
+        finally:
+            signal.signal(signal.SIGALRM, old)
     with pytest.raises(zmq.Again):
         transport.recv(there, flags=zmq.NOBLOCK)

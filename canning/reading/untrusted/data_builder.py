@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...errors import DeserializationError
+from ...errors import DeserializationError, is_of_signal
 from ...limits import Limits
 from ...memory.buffers import flat
 from ...types.allowed import Allowed, refuse
@@ -261,6 +261,8 @@ class DataBuilder:
             with self.work.decoding():
                 return uncan(args[1])
         except Exception as error:
+            if is_of_signal(error):
+                raise
             why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple
 
-from ...errors import CanningError, DeserializationError
+from ...errors import CanningError, DeserializationError, is_of_signal
 from ...limits import Limits
 from ...types.allowed import NO_HEADER, refuse
 from ...types.budget import Work
@@ -79,6 +79,8 @@ class StackMachine:
         except (IndexError, struct.error, StopIteration) as error:
             raise DeserializationError(f"the header breaks off at byte {self.at}") from error
         except Exception as error:  # what is called is our own, so whatever it says is the message's fault
+            if is_of_signal(error):
+                raise
             raise DeserializationError(f"the header is damaged before byte {self.at}") from error
 
     def _run(self) -> Any:
