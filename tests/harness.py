@@ -20,10 +20,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cloudpickle
 import numpy as np
-import pytest
 
 import canning
 
@@ -39,9 +39,11 @@ Writeable = str
 @contextlib.contextmanager
 def elsewhere() -> Iterator[None]:
     """Read as a process that has neither sent nor received any class by value."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", weakref.WeakValueDictionary())
-        patch.setattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_CLASS", weakref.WeakKeyDictionary())
+    module = cloudpickle.cloudpickle
+    with (
+        mock.patch.object(module, "_DYNAMIC_CLASS_TRACKER_BY_ID", weakref.WeakValueDictionary()),
+        mock.patch.object(module, "_DYNAMIC_CLASS_TRACKER_BY_CLASS", weakref.WeakKeyDictionary()),
+    ):
         yield
 
 
