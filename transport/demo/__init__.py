@@ -6,25 +6,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from .errors import DemoError
-
-__all__ = ["DemoError", "add_demo"]
+__all__ = ["add_demo"]
 
 
 def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``demo`` to canning's; an entry point names this function."""
     text = "send real data and a lambda to a second process, and prove what happened to them"
     parser = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
-        metavar="FILE",
-        help=".npy, .csv, .parquet or an image; by default a photograph and tables that matplotlib ships",
-    )
+    default = "by default a photograph and tables that matplotlib ships"
+    parser.add_argument("file", nargs="?", type=Path, help=f".npy, .csv, .parquet or an image; {default}")
     parser.add_argument("--tcp", action="store_true", help="use tcp://127.0.0.1 instead of ipc://")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for any one answer (default: 60)"
+        "--timeout", type=float, default=60.0, help="seconds for any one answer (default: 60)"
     )
     parser.set_defaults(run=_run)
 
@@ -32,9 +25,12 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _run(arguments: argparse.Namespace) -> int:
     # Imported when it runs, since the help of all commands asks for this module.
     from .running import run
+    from .samples import DemoError
 
     try:
         return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
+    except ImportError as error:
+        print(f"canning demo: {error}: pip install 'canning[demo]'", file=sys.stderr)
     except DemoError as error:
         print(f"canning demo: {error}", file=sys.stderr)
-        return 1
+    return 1

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from .arrivals import Arrival, describe
-from .memory import FramePlace, Leaf, in_numpy, is_table, leaves, ranges, shared_pairs
-from .protocol import Reply
+from .leaves import Arrival, Frame, describe, find, in_numpy, is_table, ranges, shared_pairs
 from .samples import Sample
 
 THRESHOLD: Final = 1024
@@ -18,41 +16,83 @@ THRESHOLD: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """A claim in words, with its numbers in it, and whether it holds."""
+class Reply:
+    """What the engine tells of a call: what came, what the function returned, what the payload is there."""
 
-    claim: str
-    holds: bool
+    pid: int
+    function_name: str
+    result: object
+    arrivals: dict[str, Arrival]
+    shared: set[frozenset[str]]
 
 
-def prove(sample: Sample, frames: list[FramePlace], reply: Reply, back: Any) -> list[Proof]:
-    """Hold what was sent against what the engine tells and what came home.
+Proof: TypeAlias = tuple[str, bool]
+"""A claim in words, with its numbers in it, and whether it holds."""
 
-    Args:
-        sample: what was sent.
-        frames: the places of its frames, the header first.
-        reply: what the engine told of the call.
-        back: the payload as it came back from the engine.
-    """
-    here = {told.path: told for told in describe(sample.payload)}
-    there = {told.path: told for told in reply.arrivals}
+
+def prove(sample: Sample, frames: list[Frame], reply: Reply, back: object) -> list[Proof]:
+    """Hold what was sent, and its frames, against what the engine tells and what came home."""
+    here, there = describe(sample.payload), reply.arrivals
+    equal = [path for path in here if path in there and here[path].content == there[path].content]
+    names = ", ".join(sample.function.__code__.co_freevars)
+    writable = [path for path in here if here[path].writable]
+    still = [path for path in writable if path in there and there[path].writable]
+    pairs = shared_pairs(sample.payload)
+    path, window = f"[{sample.window!r}]", sample.payload[sample.window]
+    gaps = not (window.flags.c_contiguous or window.flags.f_contiguous)
     return [
-        Proof(f"two processes: {os.getpid()} here, {reply.pid} there", reply.pid != os.getpid()),
-        _ran_there(sample, reply),
-        _equal(here, there),
+        (f"two processes: {os.getpid()} here, {reply.pid} there", reply.pid != os.getpid()),
+        (
+            f"the lambda ran there with a local variable of the sender ({names}), and its result is right",
+            reply.function_name == sample.function.__qualname__
+            and same(reply.result, sample.function(sample.payload)),
+        ),
+        (
+            f"{len(equal)} of {len(here)} arrays and columns arrived equal: type, dtype, shape, values",
+            len(equal) == len(here) == len(there),
+        ),
         _uncopied(sample, frames),
-        _layout(sample, here, there),
-        _usable(here, there),
-        _shared(sample, reply),
-        Proof(
+        (
+            f"{sample.window!r} is not contiguous (shape {window.shape}, strides {window.strides}):"
+            " it kept its values, shape and order of axes",
+            gaps and path in equal and here[path].axes == there[path].axes,
+        ),
+        (
+            f"every array arrived aligned, and {len(still)} of {len(writable)} writable ones writable",
+            still == writable and all(told.aligned is not False for told in there.values()),
+        ),
+        (
+            f"arrays that share memory here share it there: {len(pairs & reply.shared)} of {len(pairs)}",
+            pairs == reply.shared,
+        ),
+        (
             "the whole payload came home again, equal, its containers and shared objects too",
-            same(sample.payload, back) and shared_pairs(sample.payload) == shared_pairs(back),
+            same(sample.payload, back) and pairs == shared_pairs(back),
         ),
     ]
 
 
+def _uncopied(sample: Sample, frames: list[Frame]) -> Proof:
+    header, *payload = frames
+    total = sum(frame.nbytes for frame in payload)
+    aliased = sum(frame.nbytes for frame in payload if frame.holds)
+    framed = {path for frame in payload for path in frame.holds}
+    leaves = find(sample.payload)
+    # Small memory belongs in the header; anything larger that no frame shows was copied somewhere.
+    sizes = {path: sum(high - low for low, high in ranges(leaf)) for path, leaf in leaves.items()}
+    large = {path for path, leaf in leaves.items() if in_numpy(leaf) and sizes[path] >= THRESHOLD}
+    others = sum(not in_numpy(leaf) for leaf in leaves.values())
+    claim = (
+        f"{aliased:,} of {total:,} payload bytes are uncopied: their frames are the sender's own memory"
+        f" (and the header is {header.nbytes:,} bytes)"
+    )
+    if others:
+        claim += f"; pandas itself copies when it pickles columns that numpy does not keep, {others} here"
+    return (claim, large <= framed and (aliased == total or others > 0))
+
+
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two objects have the same types, containers, arrays, and shared arrays.
+    """Tell whether two objects have the same types, containers, arrays and tables.
 
     >>> same({"a": [1, {2}]}, {"a": [1, {2}]}), same([1], [True]), same((1,), [1])
     (True, False, False)
@@ -63,80 +103,10 @@ def same(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    if is_table(one):
-        return bool(one.equals(other)) and _same_leaves(one, other)
-    if isinstance(one, np.ndarray):
-        return _same_leaves(one, other)
+    if is_table(one) or isinstance(one, np.ndarray):
+        return (not is_table(one) or bool(one.equals(other))) and _contents(one) == _contents(other)
     return bool(one == other)
 
 
-def _same_leaves(one: Any, other: Any) -> bool:
-    mine, theirs = describe(one), describe(other)
-    return len(mine) == len(theirs) and all(map(Arrival.same, mine, theirs))
-
-
-def _ran_there(sample: Sample, reply: Reply) -> Proof:
-    names = ", ".join(sample.function.__code__.co_freevars)
-    return Proof(
-        f"the lambda ran there with the sender's local variable ({names}): its result is what it gives here",
-        reply.function_name == sample.function.__qualname__
-        and same(reply.result, sample.function(sample.payload)),
-    )
-
-
-def _equal(here: dict[str, Arrival], there: dict[str, Arrival]) -> Proof:
-    equal = [path for path, told in here.items() if path in there and told.same(there[path])]
-    return Proof(
-        f"{len(equal)} of {len(here)} arrays and columns were equal on arrival: type, dtype, shape, values",
-        len(equal) == len(here) == len(there),
-    )
-
-
-def _uncopied(sample: Sample, frames: list[FramePlace]) -> Proof:
-    header, *payload = frames
-    total = sum(frame.nbytes for frame in payload)
-    aliased = sum(frame.nbytes for frame in payload if frame.aliases)
-    framed = {path for frame in payload for path in frame.holds}
-    found = list(leaves(sample.payload))
-    # Small memory belongs in the header; anything larger that no frame shows was copied somewhere.
-    large = {leaf.path for leaf in found if in_numpy(leaf.value) and _nbytes(leaf) >= THRESHOLD}
-    others = sum(not in_numpy(leaf.value) for leaf in found)
-    claim = (
-        f"{aliased:,} of {total:,} payload bytes are uncopied: their frames are the sender's own memory"
-        f" (and the header is {header.nbytes:,} bytes)"
-    )
-    if others:
-        claim += f"; pandas itself copies when it pickles columns that numpy does not keep, {others} here"
-    return Proof(claim, large <= framed and (aliased == total or others > 0))
-
-
-def _nbytes(leaf: Leaf) -> int:
-    return sum(high - low for low, high in ranges(leaf.value))
-
-
-def _layout(sample: Sample, here: dict[str, Arrival], there: dict[str, Arrival]) -> Proof:
-    path = f"[{sample.window!r}]"
-    array = sample.payload[sample.window]
-    gaps = not (array.flags.c_contiguous or array.flags.f_contiguous)
-    return Proof(
-        f"{sample.window!r} is not contiguous (shape {array.shape}, strides {array.strides}):"
-        " it kept its values, shape and order of axes",
-        gaps and path in there and here[path].same(there[path]) and here[path].axes == there[path].axes,
-    )
-
-
-def _usable(here: dict[str, Arrival], there: dict[str, Arrival]) -> Proof:
-    writable = [path for path, told in here.items() if told.writable]
-    still = [path for path in writable if path in there and there[path].writable]
-    return Proof(
-        f"every array arrived aligned, and {len(still)} of {len(writable)} writable ones writable",
-        still == writable and all(told.aligned is not False for told in there.values()),
-    )
-
-
-def _shared(sample: Sample, reply: Reply) -> Proof:
-    pairs = shared_pairs(sample.payload)
-    return Proof(
-        f"arrays that share memory here share it there: {len(pairs & reply.shared)} of {len(pairs)} pairs",
-        pairs == reply.shared,
-    )
+def _contents(obj: object) -> dict[str, object]:
+    return {path: told.content for path, told in describe(obj).items()}

@@ -1,4 +1,4 @@
-"""Real data for the demo: what a package ships, or a file of the user's."""
+"""Real data for the demo: what matplotlib ships, or a file of the user's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from .errors import DemoError, require
-
 IMAGES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
-KINDS: Final = (".npy", ".csv", ".parquet", *IMAGES)
+TABLES: Final = (".csv", ".parquet")
+
+
+class DemoError(Exception):
+    """Say why the demo cannot go on; the text is for the person at the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +30,27 @@ class Sample:
 
     title: str
     payload: dict[str, Any]
-    function: Callable[[dict[str, Any]], Any]
+    function: Callable[[dict[str, Any]], object]
     window: str
 
 
 def shipped() -> Sample:
     """Load a photograph, a table, a price history and a terrain that matplotlib ships in its wheel."""
     photo = _image(_shipped_file("grace_hopper.jpg"))
-    stocks = _stocks()
+    # A copy lays columns of one type side by side in one block, as most tables in use are.
+    stocks = _table(_shipped_file("Stocks.csv"), comment="#", parse_dates=["Date"]).copy()
     prices = np.load(_shipped_file("goog.npz"))["price_data"]
-    terrain = _terrain_window()
     exposure = 0.25
-    payload = {
-        "photo": photo,
-        "stocks": stocks,
-        "prices": prices,
-        "terrain": terrain,
-        "nested": {
-            "face": photo[60:360, 120:400],
-            "again": photo,
-            "layers": [{"blue": photo[:, :, 2]}, ("deeper", {"prices": prices})],
-            "notes": {"exposure": exposure, "units": ("USD", "m"), None: {1, 2, 3}},
-        },
+    nested = {
+        "face": photo[60:360, 120:400],
+        "again": photo,
+        "layers": [{"blue": photo[:, :, 2]}, ("deeper", {"prices": prices})],
+        "notes": {"exposure": exposure, "units": ("USD", "m"), None: {1, 2, 3}},
     }
     return Sample(
-        title="matplotlib's sample data: grace_hopper.jpg, Stocks.csv, goog.npz, jacksboro_fault_dem.npz",
-        payload=payload,
-        function=lambda goods: {
+        "matplotlib's sample data: grace_hopper.jpg, Stocks.csv, goog.npz, jacksboro_fault_dem.npz",
+        {"photo": photo, "stocks": stocks, "prices": prices, "terrain": _terrain(), "nested": nested},
+        lambda goods: {
             "darkened": (goods["photo"] * exposure).astype(np.uint8),
             "highest point": int(goods["terrain"].max()),
             "IBM, mean": float(goods["stocks"]["IBM"].mean()),
@@ -69,46 +65,50 @@ def from_file(path: Path) -> Sample:
     Raises:
         DemoError: the file is of another kind, or cannot be read.
     """
-    data = _read(path)
-    window = _window(data)
+    try:
+        data = _read(path)
+    except (OSError, ValueError) as error:
+        raise DemoError(f"cannot read {path}: {error}") from error
+    nested = {"again": data, "deeper": [(data, {"name": path.name}), 1, 2.5, {None}]}
     share = 0.25
-    payload = {
-        "data": data,
-        "window": _terrain_window() if window is None else window,
-        "nested": {"again": data, "deeper": [(data, {"name": path.name}), 1, 2.5, {None}]},
-    }
     return Sample(
-        title=str(path),
-        payload=payload,
-        function=lambda goods: goods["data"][: int(len(goods["data"]) * share)],
+        str(path),
+        {"data": data, "window": _window(data), "nested": nested},
+        lambda goods: goods["data"][: int(len(goods["data"]) * share)],
         window="window",
     )
 
 
 def _shipped_file(name: str) -> Path:
-    require("matplotlib")
     from matplotlib import get_data_path
 
     return Path(get_data_path()) / "sample_data" / name
 
 
-def _stocks() -> Any:
-    require("pandas")
-    import pandas as pd
-
-    table = pd.read_csv(_shipped_file("Stocks.csv"), comment="#", parse_dates=["Date"])
-    # A copy lays columns of one type side by side in one block, as most tables in use are.
-    return table.copy()
-
-
-def _terrain_window() -> Any:
+def _terrain() -> Any:
     """Cut rows and columns out of the terrain: three quarters of each row, so no two rows touch."""
     with np.load(_shipped_file("jacksboro_fault_dem.npz")) as terrain:
         return terrain["elevation"][40:300, 50:350]
 
 
+def _read(path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return np.atleast_1d(np.load(path, allow_pickle=False))
+    if suffix in TABLES:
+        return _table(path)
+    if suffix in IMAGES:
+        return _image(path)
+    raise DemoError(f"cannot tell what {path} is: give one of .npy, {', '.join(TABLES + IMAGES)}")
+
+
+def _table(path: Path, **options: Any) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, **options)
+
+
 def _image(path: Path) -> Any:
-    require("PIL")
     from PIL import Image
 
     with Image.open(path) as image:
@@ -116,34 +116,9 @@ def _image(path: Path) -> Any:
         return np.array(image.convert("RGB") if image.mode == "P" else image)
 
 
-def _table(path: Path) -> Any:
-    require("pandas")
-    import pandas as pd
-
-    if path.suffix.lower() == ".parquet":
-        require("pyarrow")
-        return pd.read_parquet(path)
-    return pd.read_csv(path)
-
-
-def _read(path: Path) -> Any:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".npy":
-            return np.atleast_1d(np.load(path, allow_pickle=False))
-        if suffix in (".csv", ".parquet"):
-            return _table(path)
-        if suffix in IMAGES:
-            return _image(path)
-    except (OSError, ValueError) as error:
-        raise DemoError(f"cannot read {path}: {error}") from error
-    raise DemoError(f"cannot tell what {path} is: give one of {', '.join(KINDS)}")
-
-
 def _window(data: Any) -> Any:
-    """Take every second row of the data's numbers, or None where that leaves nothing discontiguous."""
+    """Take every second row of the data's numbers; where that leaves nothing discontiguous, the terrain."""
     numbers = data if isinstance(data, np.ndarray) else data.select_dtypes("number").to_numpy()
-    longest = int(np.argmax(numbers.shape))
-    every_second = (slice(None),) * longest + (slice(None, None, 2),)
-    window = numbers[every_second]
-    return None if window.flags.c_contiguous or window.flags.f_contiguous else window
+    before = (slice(None),) * int(np.argmax(numbers.shape))
+    window = numbers[(*before, slice(None, None, 2))]
+    return _terrain() if window.flags.c_contiguous or window.flags.f_contiguous else window

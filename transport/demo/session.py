@@ -1,128 +1,162 @@
-"""The sender's side of the demo: start the engine, talk to it, measure, and never wait for ever."""
+"""The demo's two processes: the sender starts the engine, talks to it, and never waits for ever.
+
+The sender binds a PAIR socket, and hands the engine a token through its environment. The engine connects
+and says the token: until then nothing that arrives is unpickled, since on TCP anyone on this host could
+have connected first; from then on the socket is the engine's, as a PAIR has one peer only. The sender then
+says `CALL`, `ECHO` or `ECHO_PYOBJ`, each with an object behind it, and `STOP` at last.
+"""
 
 from __future__ import annotations
 
 import hmac
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import zmq
 
 import transport
 
-from . import protocol
-from .errors import DemoError
+from .leaves import describe, shared_pairs
+from .proofs import Reply
+from .samples import DemoError
 
-ENGINE: Final = [sys.executable, "-m", "transport.demo.engine"]
+CALL, ECHO, ECHO_PYOBJ, STOP = b"call", b"echo", b"echo_pyobj", b"stop"
+TOKEN: Final = "CANNING_DEMO_TOKEN"
+ENGINE: Final = [sys.executable, "-c", "from transport.demo.session import serve; serve()"]
 """The command that starts an engine; the address follows."""
 
 
+@dataclass(frozen=True, slots=True)
 class Session:
-    """Talk to an engine in a process of its own; a context manager, which ends that process.
+    """Talk to an engine that `start` started, and wait `timeout` seconds at the most for any one answer."""
 
-    Args:
-        tcp: use ``tcp://127.0.0.1`` and any free port instead of ``ipc://``.
-        timeout: seconds to wait for any one answer.
-    """
+    socket: zmq.Socket[bytes]
+    address: str
+    engine: subprocess.Popen[bytes]
+    timeout: float
 
-    def __init__(self, *, tcp: bool, timeout: float) -> None:
-        self.address = ""
-        self._tcp = tcp
-        self._timeout = timeout
-        self._cleanup = ExitStack()
-
-    def __enter__(self) -> Self:
-        with self._cleanup as cleanup:
-            context = cleanup.enter_context(zmq.Context())
-            self._socket: Any = cleanup.enter_context(context.socket(zmq.PAIR))
-            self._socket.linger = 0
-            self._socket.rcvtimeo = self._socket.sndtimeo = int(self._timeout * 1000)
-            self.address = self._bind(cleanup)
-            self._start(cleanup)
-            self._cleanup = cleanup.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cleanup.close()
-
-    def _bind(self, cleanup: ExitStack) -> str:
-        if self._tcp:
-            return f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
-        if not zmq.has("ipc"):
-            raise DemoError("ZeroMQ has no ipc:// on this system: use --tcp")
-        folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="canning-"))
-        path = Path(folder) / "engine"
-        if len(os.fsencode(path)) > zmq.IPC_PATH_MAX_LEN:
-            raise DemoError(
-                f"{path} is too long a path for ipc://: use --tcp, or set TMPDIR to a shorter one"
-            )
-        address = f"ipc://{path}"
-        self._socket.bind(address)
-        return address
-
-    def _start(self, cleanup: ExitStack) -> None:
-        token = secrets.token_hex(16)
-        environment = os.environ | {protocol.TOKEN: token}
-        self._engine = subprocess.Popen([*ENGINE, self.address], stdin=subprocess.PIPE, env=environment)
-        cleanup.callback(self._end)
-        if not hmac.compare_digest(self._answer(), token.encode()):
-            raise DemoError("someone else than the engine connected; nothing of theirs was read. Try again")
-
-    def _end(self) -> None:
-        """Ask the engine to stop, and see to it that it does; closing its standard input ends it too."""
-        try:
-            self._socket.send(protocol.STOP, zmq.NOBLOCK)
-            self._engine.wait(2)
-        except (zmq.ZMQError, subprocess.TimeoutExpired):
-            self._engine.kill()
-        finally:
-            self._engine.communicate()
-
-    def _answer(self) -> bytes:
-        """Wait for a short answer, as long as the engine lives and `timeout` allows."""
-        deadline = time.monotonic() + self._timeout
-        while time.monotonic() < deadline:
-            if self._socket.poll(100):
-                answer: bytes = self._socket.recv()
-                return answer
-            if self._engine.poll() is not None:
-                raise DemoError(f"the engine ended by itself, with exit code {self._engine.returncode}")
-        raise DemoError(f"the engine said nothing for {self._timeout:g} s; --timeout gives it longer")
-
-    def call(self, function: Callable[[Any], Any], payload: object) -> protocol.Reply:
+    def call(self, function: Callable[[Any], object], payload: object) -> Reply:
         """Send a function and its argument, and wait for what the engine tells of the call."""
-        self._socket.send(protocol.CALL)
-        transport.send(self._socket, (function, payload), timeout=self._timeout)
-        if self._answer() != protocol.DONE:
-            raise DemoError(f"the call failed in the engine:\n{self._socket.recv().decode()}")
-        reply: protocol.Reply = transport.recv(self._socket, trust="code", timeout=self._timeout)
+        self.socket.send(CALL)
+        transport.send(self.socket, (function, payload), timeout=self.timeout)
+        self.wait()
+        reply = transport.recv(self.socket, trust="code", timeout=self.timeout)
+        if not isinstance(reply, Reply):
+            raise DemoError(f"the call failed in the engine:\n{reply}")
         return reply
 
-    def echo(self, payload: object) -> tuple[float, Any]:
-        """Send an object there and back with `transport`: the seconds that took, and what came."""
-        self._announce(protocol.ECHO)
+    def echo(self, payload: object, *, pyobj: bool = False) -> tuple[float, object]:
+        """Send an object there and back; tell the seconds that took, and what came."""
+        self.socket.send(ECHO_PYOBJ if pyobj else ECHO)
         start = time.perf_counter()
-        transport.send(self._socket, payload, timeout=self._timeout)
-        back = transport.recv(self._socket, trust="code", timeout=self._timeout)
+        if pyobj:
+            self.socket.send_pyobj(payload)
+            back = self.socket.recv_pyobj()
+        else:
+            transport.send(self.socket, payload, timeout=self.timeout)
+            back = transport.recv(self.socket, trust="code", timeout=self.timeout)
         return time.perf_counter() - start, back
 
-    def echo_pyobj(self, payload: object) -> tuple[float, Any]:
-        """Do the same with the socket's own ``send_pyobj`` and ``recv_pyobj``."""
-        self._announce(protocol.ECHO_PYOBJ)
-        start = time.perf_counter()
-        self._socket.send_pyobj(payload)
-        back = self._socket.recv_pyobj()
-        return time.perf_counter() - start, back
+    def wait(self) -> None:
+        """Wait for an answer, as long as the engine lives and `timeout` allows."""
+        deadline = time.monotonic() + self.timeout
+        while not self.socket.poll(100):
+            if self.engine.poll() is not None:
+                raise DemoError(f"the engine ended by itself, with exit code {self.engine.returncode}")
+            if time.monotonic() > deadline:
+                raise DemoError(f"the engine said nothing for {self.timeout:g} s; --timeout gives it longer")
 
-    def _announce(self, command: bytes) -> None:
-        self._socket.send(command)
-        if self._answer() != protocol.READY:
-            raise DemoError("the engine answered out of turn")
+
+@contextmanager
+def start(*, tcp: bool, timeout: float) -> Iterator[Session]:
+    """Start an engine for the time of the block, and talk to it over ``ipc://`` or ``tcp://127.0.0.1``."""
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PAIR) as socket,
+        tempfile.TemporaryDirectory(prefix="canning-") as folder,
+    ):
+        socket.linger = 0
+        socket.rcvtimeo = socket.sndtimeo = int(timeout * 1000)
+        address = _bind(socket, None if tcp else Path(folder) / "engine")
+        token = secrets.token_hex(16)
+        environment = os.environ | {TOKEN: token}
+        engine = subprocess.Popen([*ENGINE, address], stdin=subprocess.PIPE, env=environment)
+        try:
+            session = Session(socket, address, engine, timeout)
+            session.wait()
+            if not hmac.compare_digest(socket.recv(), token.encode()):
+                raise DemoError(
+                    "someone else than the engine connected; nothing of theirs was read. Try again"
+                )
+            yield session
+        finally:
+            _end(socket, engine)
+
+
+def _bind(socket: zmq.Socket[bytes], path: Path | None) -> str:
+    if path is None:
+        return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+    if not zmq.has("ipc"):
+        raise DemoError("ZeroMQ has no ipc:// on this system: use --tcp")
+    if len(os.fsencode(path)) > zmq.IPC_PATH_MAX_LEN:
+        raise DemoError(f"{path} is too long a path for ipc://: use --tcp, or set TMPDIR to a shorter one")
+    socket.bind(f"ipc://{path}")
+    return f"ipc://{path}"
+
+
+def _end(socket: zmq.Socket[bytes], engine: subprocess.Popen[bytes]) -> None:
+    """Ask the engine to stop, and see to it that it does; closing its standard input ends it too."""
+    try:
+        socket.send(STOP, zmq.NOBLOCK)
+        engine.wait(2)
+    except (zmq.ZMQError, subprocess.TimeoutExpired):
+        engine.kill()
+    finally:
+        engine.communicate()
+
+
+def serve() -> None:
+    """Be the engine: connect to the address that the command line names, and obey until told to stop."""
+    # The terminal's Ctrl-C reaches both processes; what to do about it is the sender's affair.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
+        socket.linger = 0
+        socket.connect(sys.argv[1])
+        socket.send(os.environ[TOKEN].encode())
+        # The wait for a command has no limit of its own: the parent's death ends it.
+        while (command := socket.recv()) != STOP:
+            if command == ECHO_PYOBJ:
+                socket.send_pyobj(socket.recv_pyobj())
+            elif command == ECHO:
+                transport.send(socket, transport.recv(socket, trust="code", timeout=60))
+            else:
+                transport.send(socket, _called(socket))
+
+
+def _end_with_parent() -> None:
+    # Not through sys.stdin, whose lock this thread would hold while the interpreter shuts down.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def _called(socket: zmq.Socket[bytes]) -> Reply | str:
+    try:
+        function, payload = transport.recv(socket, trust="code", timeout=60)
+        name, result = function.__qualname__, function(payload)
+        return Reply(os.getpid(), name, result, describe(payload), shared_pairs(payload))
+    except Exception:
+        return traceback.format_exc()
