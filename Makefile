@@ -7,6 +7,8 @@
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
+#   make docs                 the documentation as a site, in site/: warnings are errors, links are checked
+#   make package              the wheel and the sources in dist/, checked as a package index would
 #   make format               let ruff rewrite what it can
 #   make clean                remove environments and caches
 
@@ -80,6 +82,18 @@ fuzz: $(VENV)/.has-test
 bench: $(VENV)/.has-bench
 	$(RUN) -m tests.bench $(or $(ARGS),--plots docs/bench)
 
+.PHONY: docs
+docs: $(VENV)/.has-docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict $(ARGS)
+	@echo "open site/index.html"
+
+.PHONY: package
+package: $(VENV)/.has-package
+	rm -rf dist
+	$(RUN) -m build --outdir dist .
+	$(RUN) -m twine check --strict dist/*
+	$(RUN) -m tests.package dist
+
 .PHONY: format
 format: $(VENV)/.has-dev
 	$(RUN) -m ruff check --fix
@@ -87,7 +101,7 @@ format: $(VENV)/.has-dev
 
 .PHONY: clean
 clean:
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf site dist .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 # Says which interpreter would be used, or fails where there is none.
 .PHONY: interpreter

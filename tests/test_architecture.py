@@ -30,6 +30,25 @@ def test_the_map_names_every_module(package: str) -> None:
     assert {name for name in MAP if name.startswith(f"{package}/")} == there(package)
 
 
+def test_the_drawing_has_the_layers_of_the_table() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = [
+        re.findall(r"`canning/([\w/.]+)`", row.split("|")[1])
+        for row in page.split("\n")
+        if row.startswith("| `can")
+    ]
+    drawing = (ROOT / "docs/images/layers.svg").read_text()
+    drawn = [text.split(", ") for text in re.findall(r"font-weight=\"600\"[^>]*>([^<]*)<", drawing)]
+    assert drawn == [["transport/"], *reversed(rows)]
+
+
+def test_the_drawing_of_the_way_names_packages() -> None:
+    drawing = (ROOT / "docs/images/way.svg").read_text()
+    named = set(re.findall(r">(\w+/)<", drawing))
+    assert {f"canning/{name}" for name in named - {"transport/"}} <= there("canning")
+    assert {"types/", "writing/", "codecs/", "wire/", "reading/"} <= named
+
+
 @pytest.mark.parametrize("package", ["zmq", "transport"])
 def test_the_codec_imports_no_sockets(package: str) -> None:
     importing = re.compile(rf"^\s*(?:import|from) +{package}\b", re.M)

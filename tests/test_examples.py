@@ -18,14 +18,29 @@ RUNS = [
     ("asyncio_service.py", [], "quick: 4999950000\nslow: 4999950000"),
     ("files.py", [], "a Scan of the roof, (400, 300)"),
     ("topics.py", [], "temperature of day 2: up to 2.0"),
+    ("arena_pipeline.py", [], "part 4: (240, 640, 3)"),
+    ("channel.py", [], "sum of powers of 3: 100\nrefused: "),
+    ("progress.py", [], "100 % of 32 MiB"),
+    ("worker_pool.py", [], "means: [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]"),
+    ("multiprocessing_pool.py", [], "brightest: [0, 1, 2, 3]\ndarkest: [0, 1, 2, 3]"),
+    ("joblib_parallel.py", [], "means: [0.0, 1.0, 2.0, 3.0]"),
+    ("scan_folder.py", [], "{'dangerous': 1, 'unreadable': 1, 'needs code': 1, 'clean': 2}"),
+    ("strangers.py", [], "roof: 21.5\nnot a reading\nrefused: "),
+    ("custom_type.py", [], "44100 samples at 44100 Hz in 2 frames\nrefused: "),
+    ("torch_state_dict.py", [], "weights.canned: clean\nloaded weight, bias"),
 ]
 """A program, its arguments, and what it must say."""
 CLUSTERS = [
     ("ipyparallel_local_module.py", [], "brightest: 150"),
     ("dask_cluster.py", [], "the sum is 7000000"),
 ]
-NEEDS = {"ipyparallel_local_module.py": "ipyparallel", "dask_cluster.py": "distributed"}
-LINUX_ONLY = {("camera.py", "--arena")}
+NEEDS = {
+    "ipyparallel_local_module.py": "ipyparallel",
+    "dask_cluster.py": "distributed",
+    "joblib_parallel.py": "joblib",
+    "torch_state_dict.py": "torch",
+}
+LINUX_ONLY = {("camera.py", "--arena"), ("arena_pipeline.py",)}
 
 
 @pytest.mark.parametrize(

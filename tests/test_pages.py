@@ -6,7 +6,10 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,12 @@ import canning
 import transport
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / ".github" / "SECURITY.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 IN_TEXT = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 OURS = ("canning", "transport")
@@ -33,6 +41,44 @@ def snippets(page: Path) -> Iterator[str]:
         code = code.replace("\\|", "|").removeprefix("with ").removesuffix(": ...")
         if re.search(r"\b(canning|transport)\.[a-z_.]*\w+\(|^(canning|transport)\.[\w.]+$", code):
             yield code
+
+
+def scripts() -> Iterator[tuple[str, str]]:
+    """Give the fences of Python without prompts that are run: all but those which say why they are not."""
+    for page in PAGES:
+        text = re.sub(
+            r"<!-- not run: .+ -->\n```python\n.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S
+        )
+        for number, (language, code) in enumerate(FENCE.findall(text)):
+            if language == "python" and ">>>" not in code:
+                yield f"{page.relative_to(ROOT).as_posix()}-{number}", code
+
+
+SCRIPTS = dict(scripts())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_run(name: str, tmp_path: Path) -> None:
+    for package in ("torch", "ipyparallel"):
+        if f"import {package}" in SCRIPTS[name] and importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPTS[name], encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_few_scripts_are_not_run() -> None:
+    assert len(SCRIPTS) >= 3
+    assert sum(page.read_text(encoding="utf-8").count("<!-- not run: ") for page in PAGES) <= 5
 
 
 def parsed(code: str) -> ast.AST | None:

@@ -64,8 +64,7 @@ class FakeSocket:
     """One end of `fake_pair`: the part of ``zmq.Socket`` that this package uses, and the multipart calls.
 
     Attributes:
-        sndtimeo: milliseconds that a blocking `send` waits before it raises ``zmq.Again``; -1 waits for
-        ever.
+        sndtimeo: milliseconds that a blocking `send` waits before it raises ``zmq.Again``; -1: no limit.
         rcvtimeo: the same for `recv`.
         closed: whether `close` was called.
     """
