@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, TypedDict, get_args
 
 from .code.modules import Wanted
 from .code.renaming import Renames
@@ -15,9 +15,7 @@ from .limits import Limits
 from .reading.options import Mismatch, Missing, Prefer, Trust
 from .types.registry import Registry
 from .wire.keys import KeyOption
-
-Pickler = Literal["auto", "named", "pickle", "cloudpickle", "dill"]
-ByValueAs = Literal["code", "source"]
+from .writing.options import ByValueAs, Pickler
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "pickler": get_args(Pickler),

@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Final, Never, Self, Unpack
-
-import numpy as np
 
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
 from .errors import SerializationError
 from .limits import DEFAULT_LIMITS, Limits
-from .memory.buffers import Body, Frame, bytes_of, listed
-from .options import (
-    ByValueAs,
-    Pickler,
-    SerializerOptions,
-    WithoutTrust,
-    check_choices,
-    check_kinds,
-    unknown_option,
-)
+from .memory.buffers import Frame, listed
+from .options import SerializerOptions, WithoutTrust, check_choices, check_kinds, unknown_option
 from .progress import OnProgress
 from .provided import provided, provides
 from .reading.options import Mismatch, Missing, Options, Prefer, Trust
 from .reading.reader import read_call, read_message, read_verified
 from .types.allowed import Allowed
-from .types.canned import Namespace, PrePickled
+from .types.canned import Namespace
 from .types.registry import Registry, default_registry
 from .wire.keys import KeyOption, as_keys
 from .wire.signing import sign
-from .wire.trailer import CALL, PLAIN, pack_alone
-from .writing.assembling import Arrange, assemble
-from .writing.diagnose import explain_failure
-from .writing.dilled import DillWriter
-from .writing.packing import LARGE, NOTHING, Packed, pack_buffers
-from .writing.pickling import Writer
-from .writing.reducers import Reducers
-from .writing.retries import Plan, better_plan, check_marks, first_plan
-from .writing.single import serialize_lone
+from .writing.draft import Message, encoded, frames
+from .writing.messages import write, write_call
+from .writing.options import ByValueAs, Pickler, WriteOptions
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_ATOMS: Final = frozenset((int, float, bool, str, type(None)))
-"""Types whose instances hold nothing else: they need no table and no second look."""
-_LONE: Final = frozenset((bytes, np.ndarray))
 _LASTING: Final = frozenset((bool, bytes, int, str, type(None), Limits))
 """Types of options that say all by themselves, and keep nothing alive: what they make is made once. An option
 given per call took 65 µs, and 0.7 when it was given before."""
@@ -59,7 +39,7 @@ _KEPT: Final = 16
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Serializer(Options):
+class Serializer(Options, WriteOptions):
     """Hold all options; immutable, and safe to use from several threads.
 
     Options:
@@ -107,14 +87,7 @@ class Serializer(Options):
     2
     """
 
-    pickler: Pickler
-    buffer_threshold: int
     allow: frozenset[type | str]
-    by_value: Wanted
-    by_value_as: ByValueAs
-    interactive: bool
-    dispatch_table: Mapping[type, Callable[[Any], Any]]
-    _writers: list[Writer | DillWriter]
     _evolved: dict[object, Self]
 
     def __init__(
@@ -168,7 +141,7 @@ class Serializer(Options):
             dispatch_table=dict(dispatch_table or {}),
             allowed=Allowed(allow),
             finds=bool(renames) or missing != "error",
-            _writers=[],
+            writers=[],
             _evolved={},
         )
         if trust == "data":
@@ -236,79 +209,32 @@ class Serializer(Options):
             options["buffer_threshold"] = threshold
         if options:
             return self.evolve(**options).serialize_object(obj)
-        frames = list(obj.frames) if type(obj) is PrePickled else self._serialize(obj, 0)
-        return frames if self.key is None else sign(frames, self.key)
+        message = write(self, obj)
+        return message if type(message) is list and self.key is None else self.finish((message,))
 
-    def serialize_chain(
-        self, objects: Iterable[Any], extensions: bytes = b"", arrange: Arrange | None = None
-    ) -> list[Frame]:
+    def serialize_chain(self, objects: Iterable[object], extensions: bytes = b"") -> list[Frame]:
         """Turn objects into frames behind each other; with a key, one signature covers them all.
 
         So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
         could; `transport` sends and receives them so. `extensions` go into the first header, which must be
-        signed to have some. `arrange` may lay an object's frames out anew, as `packing.join_small` does.
+        signed to have some.
         """
-        frames: list[Frame] = []
-        for obj in objects:
-            frames += obj.frames if type(obj) is PrePickled else self._serialize(obj, 0, arrange)
-        return frames if self.key is None else sign(frames, self.key, extensions)
+        return self.finish([write(self, obj) for obj in objects], extensions)
 
-    def _serialize(self, obj: Any, flags: int, arrange: Arrange | None = None) -> list[Frame]:
-        kind = type(obj)
-        if kind in _ATOMS:
-            return [pack_alone(pickle.dumps(obj, 5), PLAIN)]
-        if kind in _LONE and self.codec is None and not self._overrides(kind):
-            lone = serialize_lone(obj, self.buffer_threshold)
-            if lone is not None and (arrange is None or len(lone[-1]) < LARGE):
-                return lone
-        try:
-            writer: Writer | DillWriter = self._writers.pop()
-        except IndexError:
-            writer = self._new_writer()
-        try:
-            body, packed = self._write(writer, obj)
-        except MemoryError:  # no fault of the object, nor is there memory to search it
-            raise
-        except Exception as error:
-            told = explain_failure(obj, error, self)
-            if told is error:
-                raise
-            raise told from error
-        if writer.plain and not (flags or self.by_value or self.registry.marks):
-            self._writers.append(writer)
-            return [pack_alone(body, PLAIN)]
-        frames = assemble(body, packed, writer.reducers, flags, self.codec, self.by_value, arrange)
-        writer.clear()
-        self._writers.append(writer)
-        return frames
+    def finish(self, messages: Iterable[Message], extensions: bytes = b"") -> list[Frame]:
+        """Turn what `write` and `write_call` gave into frames, behind each other, and sign them.
 
-    def _overrides(self, kind: type) -> bool:
-        return kind is np.ndarray and (self.registry.overrides_arrays or kind in self.dispatch_table)
-
-    def _new_writer(self) -> Writer | DillWriter:
-        reducers = Reducers(self.registry, self.buffer_threshold)
-        reducers.as_source = self.by_value_as == "source"
-        if self.pickler == "dill":
-            return DillWriter(reducers)
-        main = self.pickler == "auto"
-        reducers.by_name = self.pickler == "named"
-        return Writer(reducers, main=main, interactive=self.interactive, first=self.dispatch_table)
-
-    def _write(self, writer: Writer | DillWriter, obj: Any) -> tuple[Body, Packed]:
-        """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
-        plan = first_plan(obj, self.pickler)
-        reducers = writer.reducers
-        while True:
-            try:
-                body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
-                if self.registry.marked and self.pickler in ("auto", "named"):
-                    check_marks(bytes_of(body), self.registry.marked, plan)
-                if writer.plain or not (entries := reducers.entries + reducers.outside):
-                    return body, NOTHING
-                return body, pack_buffers(entries, self.buffer_threshold, views=reducers.views)
-            except Exception as error:
-                by_value = self.pickler in ("auto", "named")
-                plan = better_plan(plan or Plan(), error, by_value=by_value, linked=reducers.linked)
+        In between the functions of `canning.writing.draft` may lay them out for the way that they will take.
+        """
+        chain: list[Frame] = []
+        for message in messages:
+            if isinstance(message, list):
+                chain += message
+                continue
+            if self.codec is not None and message.buffers:
+                message = encoded(message, self.codec)
+            chain += frames(message)
+        return chain if self.key is None else sign(chain, self.key, extensions)
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -401,21 +327,16 @@ class Serializer(Options):
         f: Callable[..., Any],
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
-        *,
-        arrange: Arrange | None = None,
         **options: Unpack[SerializerOptions],
     ) -> list[Frame]:
         """Turn a call into one message; `unpack_apply_message` takes it apart.
-
-        `arrange` is what `serialize_chain` takes.
 
         >>> f, args, kwargs = unpack_apply_message(pack_apply_message(max, [[3, 4]], {"default": 0}))
         >>> f(*args, **kwargs)
         4
         """
         serializer = self.evolve(**options)
-        frames = serializer._serialize((f, tuple(args), dict(kwargs or {})), CALL, arrange)
-        return frames if serializer.key is None else sign(frames, serializer.key)
+        return serializer.finish([write_call(serializer, f, args, kwargs)])
 
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]

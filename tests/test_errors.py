@@ -363,7 +363,7 @@ def test_finding_the_culprit_costs_nothing_while_all_goes_well(monkeypatch: pyte
     def refuse(*args: Any) -> None:
         raise AssertionError("nothing failed")
 
-    monkeypatch.setattr("canning.serializer.explain_failure", refuse)
+    monkeypatch.setattr("canning.writing.messages.explain_failure", refuse)
     serialize_object([LARGE, lambda: 1, Plain(x=LARGE[3:5]), b"x" * 5000])
 
 

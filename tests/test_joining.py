@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canning import default_serializer, deserialize_object, new_key
-from canning.writing.packing import Packed, join_small
+from canning import Serializer, default_serializer, deserialize_object, new_key
+from canning.writing.draft import Draft, join_small
+from canning.writing.messages import write
 from transport import fake_pair, recv, send
 
 from .harness import assert_equal
@@ -19,8 +20,10 @@ from .strategies import objects
 BELOW = 16 * 1024
 
 
-def join(packed: Packed) -> Packed:
-    return join_small(packed, BELOW)
+def joined(*objects: Any, serializer: Serializer = default_serializer) -> list[Any]:
+    """Give the frames of objects, small ones of each in common ones."""
+    messages = [write(serializer, obj) for obj in objects]
+    return list(serializer.finish([join_small(m, BELOW) if type(m) is Draft else m for m in messages]))
 
 
 LISTS: dict[str, tuple[Any, int]] = {
@@ -41,7 +44,7 @@ LISTS: dict[str, tuple[Any, int]] = {
 @pytest.mark.parametrize("name", LISTS)
 def test_lists(name: str, trust: str) -> None:
     obj, count = LISTS[name]
-    frames = default_serializer.serialize_chain([obj], arrange=join)
+    frames = joined(obj)
     if name != "read-only":
         assert len(frames) == count
     got, rest = deserialize_object([bytes(frame) for frame in frames], trust=trust)
@@ -53,18 +56,18 @@ def test_lists(name: str, trust: str) -> None:
 @given(st.lists(objects(), min_size=4, max_size=8), st.sampled_from([100, 1000]))
 def test_any_object(obj: list[Any], threshold: int) -> None:
     serializer = default_serializer.evolve(buffer_threshold=threshold)
-    frames = serializer.serialize_chain([obj, "next"], arrange=join)
+    frames = joined(obj, "next", serializer=serializer)
     got, rest = deserialize_object(frames)
     assert_equal(obj, got)
     assert deserialize_object(rest)[0] == "next"
 
 
 def test_what_is_kept_does_not_keep_the_joined_frame() -> None:
-    frames = default_serializer.serialize_chain([LISTS["of 10 kB"][0]], arrange=join)
-    [head, *joined] = [bytearray(frame) for frame in frames]
-    kept = deserialize_object([head, *joined])[0][77]
-    assert not any(np.shares_memory(kept, np.frombuffer(frame, np.uint8)) for frame in joined)
-    for frame in joined:
+    frames = joined(LISTS["of 10 kB"][0])
+    [head, *rest] = [bytearray(frame) for frame in frames]
+    kept = deserialize_object([head, *rest])[0][77]
+    assert not any(np.shares_memory(kept, np.frombuffer(frame, np.uint8)) for frame in rest)
+    for frame in rest:
         frame.append(0)  # raises BufferError where a view of it is left
 
 

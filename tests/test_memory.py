@@ -243,7 +243,6 @@ def test_classes_that_come_and_go_are_not_held_for_ever() -> None:
     for number in range(6000):
         cls = type(f"Made{number}", (), {"__module__": "__main__"})
         serializer.serialize_object([5, object])
-        serializer._new_writer  # noqa: B018 - only looked at
         if number % 40 == 0:
             serializer.serialize_object(cls())
         made.add(cls)

@@ -14,8 +14,9 @@ from canning.reading.reader import read_verified
 from canning.types.budget import Work
 from canning.wire.keys import KeyOption
 from canning.wire.signing import verify
-from canning.wire.trailer import MAGIC
-from canning.writing.packing import FEW, LARGE, PART, Packed, join_small, split_large
+from canning.wire.trailer import MAGIC, Trailer
+from canning.writing.draft import FEW, LARGE, PART, Draft, Message, join_small, name_bytes, split_large
+from canning.writing.messages import write
 
 from .checks import Prefix, prefix_frames
 from .errors import MessageError, RefusedMessage
@@ -95,10 +96,8 @@ def pack(
         serializer = default_serializer
     to = None if serializer.codec else socket  # what goes through a codec goes there whole
 
-    def arrange(packed: Packed) -> Packed:
-        return for_socket(packed, to, parted)
-
-    frames: list[Any] = serializer.serialize_chain(objects, extensions, arrange)
+    messages = [for_socket(write(serializer, obj), to, parted) for obj in objects]
+    frames: list[Any] = serializer.finish(messages, extensions)
     if len(frames) == 1 and len(frames[0]) < copy_threshold:  # most small messages
         return Outgoing([*leading, *frames] if leading else frames, DONE)
     sizes = list(map(len, frames))
@@ -121,18 +120,20 @@ def _copied(frame: Any) -> Any:
     return room
 
 
-def for_socket(packed: Packed, socket: Any, parted: bool = False) -> Packed:
-    """Lay the frames of a message out for the way that they will take.
+def for_socket(message: Message, socket: Any, parted: bool = False) -> Message:
+    """Lay the frames of an object out for the way that they will take.
 
     `parted` asks for more parts than are of use, so that it can be seen how many have left.
     """
-    if len(packed[0]) < FEW and not parted and sum(map(len, packed[0])) < LARGE:
-        return packed
-    packed = join_small(packed, OWN_BELOW, warm_empty)
+    if type(message) is not Draft:
+        return message
+    if len(message.buffers) < FEW and not parted and sum(map(len, message.buffers)) < LARGE:
+        return message
+    draft = join_small(name_bytes(message), OWN_BELOW, warm_empty)
     if socket is not None and parted and not stays_here(socket):
-        return split_large(packed, PARTED)
-    large = socket is not None and any(frame.nbytes >= LARGE for frame in packed[0])
-    return split_large(packed) if large and endpoint_of(socket).startswith(_PARTS) else packed
+        return split_large(draft, PARTED)
+    large = socket is not None and any(frame.nbytes >= LARGE for frame in draft.buffers)
+    return split_large(draft) if large and endpoint_of(socket).startswith(_PARTS) else draft
 
 
 def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
@@ -267,10 +268,9 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     Raises:
         MessageError: the frames do not hold what how asks for.
     """
-    if len(frames) > 2:
-        join_parts(frames, allocator(how.into, how.pool), how.joined)
+    trailers = join_parts(frames, allocator(how.into, how.pool), how.joined) if len(frames) > 2 else []
     try:
-        obj, rest = _read_objects(frames, how)
+        obj, rest = _read_objects(frames, how, trailers)
     except Exception as error:
         if is_of_signal(error):
             raise
@@ -316,20 +316,20 @@ def _hint(frames: list[Frame], prefix: list[bytes]) -> str:
     return f"; a header is in frame {first} of these: pass prefix={len(prefix) + first}" if first else ""
 
 
-def _read_objects(frames: list[Frame], how: Reading) -> tuple[Any, Sequence[Any]]:
-    if frames[0][_MAGIC:] != MAGIC:
-        raise _foreign(frames[0])
-    if not how.many:
-        return read_verified(how.reader, frames, how.g)[:2]
-    objects = []
+def _read_objects(
+    frames: list[Frame], how: Reading, trailers: Sequence[Trailer | None]
+) -> tuple[Any, Sequence[Any]]:
+    """Read one object or all of them; `trailers` are those of the first objects, as far as they are known."""
+    objects: list[Any] = []
     rest: list[Any] = frames
-    account = Work(how.reader.limits) if how.reader.trust == "data" else None  # one for all of them
-    while rest:
+    account = Work(how.reader.limits) if how.many and how.reader.trust == "data" else None  # one for all
+    known = iter(trailers)
+    while rest and (how.many or not objects):
         if rest[0][_MAGIC:] != MAGIC:
             raise _foreign(rest[0])
-        obj, rest, _ = read_verified(how.reader, rest, how.g, account)
+        obj, rest, _ = read_verified(how.reader, rest, how.g, account, next(known, None))
         objects.append(obj)
-    return objects, rest
+    return (objects if how.many else objects[0]), rest
 
 
 def _foreign(head: Frame) -> DeserializationError:

@@ -1,7 +1,7 @@
 """Buffers that come in parts: each part is copied to its place in one buffer, and let go of at once.
 
 A large frame in one piece arrives in memory that the system has just handed out, page by page, which takes
-most of its time. Parts of `canning.writing.packing.PART` bytes arrive in memory that is used again and again.
+most of its time. Parts of `canning.writing.draft.PART` bytes arrive in memory that is used again and again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy.typing as npt
 from canning.errors import DeserializationError
 from canning.memory.buffers import aligned_empty, flat
 from canning.wire.encoded import CODECS
-from canning.wire.trailer import BYTES, Trailer, parse
-from canning.writing.packing import LARGE, PART
+from canning.wire.trailer import BYTES, COUNT, Trailer, parse, shape_of
+from canning.writing.draft import LARGE, PART
 
 from .pool import Pool, long_empty
 
@@ -101,26 +101,35 @@ def _malloc_trim() -> Callable[[int], object] | None:
 
 def join_parts(
     received: list[Any], allocate: Allocate = aligned_empty, joined: Callable[[int], object] = lambda _: None
-) -> None:
+) -> list[Trailer | None]:
     """Replace the parts of buffers in received frames by views of one buffer each, side by side.
 
-    `received` holds the frames of one or more objects. What is not in order stays as it is, for the reader
-    to say what is wrong. `joined` is called with the bytes of each part.
+    `received` holds the frames of one or more objects. Gives the trailers of these, for the reader, and None
+    for each of a shape that needs none. What is not in order stays as it is, for the reader to say what is
+    wrong. `joined` is called with the bytes of each part.
     """
     at = 0
+    trailers: list[Trailer | None] = []
     while at < len(received):
+        head = flat(received[at])
+        if shape_of(head) != "general":
+            trailers.append(None)
+            at += head[COUNT]
+            continue
         try:
-            trailer = parse(flat(received[at]))
+            trailer = parse(head)
         except DeserializationError:
-            return
+            break
         if trailer is None:
-            return
+            break
+        trailers.append(trailer)
         if CODECS not in trailer.extensions and at + trailer.frames <= len(received):
             for places, length, whole in _to_do(trailer, at):
                 if all(len(received[i]) == trailer.lengths[i - at - 1] for i in places):
                     room = io.BytesIO() if whole else _Room(allocate(length))
                     _join(received, places, room, length, joined)
         at += trailer.frames
+    return trailers
 
 
 def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:

@@ -65,7 +65,7 @@ class Pool:
 
     Give it to `transport.recv`, which otherwise uses a common one of 256 MiB for arrays of 16 MiB and more.
     It serves messages that come in parts: what is sent over ``tcp://`` and ``ipc://`` in buffers of
-    `canning.writing.packing.LARGE` bytes and more, and slices that come in runs. Threads may share it.
+    `canning.writing.draft.LARGE` bytes and more, and slices that come in runs. Threads may share it.
 
     Args:
         capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. What is asked for

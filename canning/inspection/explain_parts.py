@@ -19,6 +19,7 @@ from ..pickles.outline import Line
 from ..serializer import Serializer
 from ..types.canned import CannedObject
 from ..types.registry import canned_state, dotted_name
+from ..writing.attempts import new_writer, pickled
 from ..writing.diagnose import parts_of
 from ..writing.stream import DIRECT
 
@@ -242,7 +243,7 @@ def find_problems(obj: Any, serializer: Serializer) -> Iterator[tuple[str, str]]
 
 def _fails(part: Any, serializer: Serializer) -> str | None:
     try:
-        serializer._write(serializer._new_writer(), part)
+        pickled(serializer, new_writer(serializer), part)
     except SerializationError as error:
         return error.reason
     except RecursionError:

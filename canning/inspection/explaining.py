@@ -19,6 +19,7 @@ from ..options import SerializerOptions
 from ..pickles.outline import Line
 from ..serializer import Serializer, default_serializer
 from ..wire.trailer import CODE, parse
+from ..writing.attempts import new_writer, pickled
 from .explain_parts import TOO_DEEP, PartRow, Walk, find_problems
 from .reports import Report, inspect
 
@@ -134,8 +135,8 @@ def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Ser
     codes: list[Any] = []
     header = b""
     if trailer is not None and trailer.flags & CODE:
-        writer = serializer._new_writer()
-        header = bytes_of(serializer._write(writer, obj)[0])
+        writer = new_writer(serializer)
+        header = bytes_of(pickled(serializer, writer, obj)[0])
         codes = writer.reducers.codes
     elif trailer is not None:
         header = bytes(flat(frames[0]))[: trailer.pickle_length]

@@ -15,19 +15,18 @@ from ..wire.signing import verify
 from ..wire.trailer import (
     CALL,
     CODE,
-    FOOTER,
-    LIVE,
-    LONE,
+    COUNT,
     MODULES,
     PLAIN,
-    SIGNED,
     VERSIONS,
+    Shape,
+    Trailer,
     check_frames,
     count_frames,
-    flags_alone,
     parse,
+    shape_of,
 )
-from ..writing.single import read_inline, read_lone
+from ..writing.single import read_single
 from ..writing.stream import ARRAYS, NO_ARRAYS
 from .builder import Buffers, Builder, read, read_plain
 from .options import Options, Read, decode_frames
@@ -64,31 +63,31 @@ def read_call(
 
 
 def read_verified(
-    options: Options, frames: list[Any], g: Namespace | None, account: Work | None = None
+    options: Options,
+    frames: list[Any],
+    g: Namespace | None,
+    account: Work | None = None,
+    trailer: Trailer | None = None,
 ) -> Read:
     """Read the first object of a message whose signature was checked, or that needs none.
 
-    `account` is that of a stranger's message where it holds several objects.
+    `account` is that of a stranger's message where it holds several objects, `trailer` that of frame 0 where
+    it was parsed already.
     """
     if not frames:
         raise DeserializationError("there is no frame to read an object from")
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
+    shape = shape_of(head) if trailer is None else "general"
     if options.trust == "data":
-        return _data_reader()(options, head, frames, account)
+        return _data_reader()(options, head, frames, shape, account, trailer)
     finder = None
     try:
         if options.finds or options.registry.renames:
             finder = new_finder(options)
             return _found(options, head, frames, g, finder)
-        flags = flags_alone(head) if type(head) is bytes else None
-        if flags == PLAIN or (flags == LIVE and g is None):  # most messages of a few numbers and texts
-            try:
-                return pickle.loads(head), frames[1:], 0
-            except (CanningError, MemoryError):
-                raise
-            except Exception as error:
-                _blame(error)
-        return _read_by(options, head, frames, g, flags)
+        if shape == "general":
+            return _read_general(options, head, frames, g, trailer=trailer)
+        return _BY_SHAPE[shape](options, head, frames, g)
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
@@ -101,7 +100,7 @@ def read_verified(
 
 
 @cache
-def _data_reader() -> Callable[[Options, bytes | memoryview, list[Any], Work | None], Read]:
+def _data_reader() -> Callable[..., Read]:
     """Give what reads strangers' messages: with all that it stands on a third of this package's import."""
     from .untrusted.data_message import read_data
 
@@ -120,44 +119,46 @@ def _found(
 ) -> Read:
     """Read a message whose names a finder finds."""
     try:
-        return _read_code(options, head, frames, g, finder)
+        return _read_general(options, head, frames, g, finder)
     finally:
         finder.close()
 
 
-def _read_by(
-    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, flags: int | None
-) -> Read:
-    """Read a message as it is most often: all in one frame, or one array; any other the long way."""
-    try:
-        if flags == 0:
-            return read(head, Builder((), options.registry, g, _reader_within(options)), None), frames[1:], 0
-        if flags == LONE:
-            array = read_inline(bytes(head))
-            if array is not None:
-                return array, frames[1:], 0
-        # a signed one is never seen twice
-        elif len(head) > FOOTER.size and head[-15] & (LONE | SIGNED) == LONE and len(frames) > 1:
-            lone = read_lone(head, frames[1], options.writable)
-            if lone is not None:
-                return lone, frames[2:], 0
-    except (CanningError, MemoryError):
-        raise
-    except Exception as error:
-        _blame(error)
-    return _read_code(options, head, frames, g)
+def _read_plain(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+    return _guard(pickle.loads, head), frames[1:], 0
 
 
-def _read_code(
+def _read_named(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+    builder = Builder((), options.registry, g, _reader_within(options))
+    return _guard(read, head, builder, None), frames[1:], 0
+
+
+def _read_single(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+    obj = _guard(read_single, bytes(head), frames, options.writable)
+    if obj is None:
+        return _read_general(options, head, frames, g)
+    return obj, frames[head[COUNT] :], 0
+
+
+_BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes | memoryview, list[Any], Namespace | None], Read]]] = {
+    "plain": _read_plain,
+    "named": _read_named,
+    "single": _read_single,
+}
+"""What reads a message of a shape; all others `_read_general`, which can read these too."""
+
+
+def _read_general(
     options: Options,
     head: bytes | memoryview,
     frames: list[Any],
     g: Namespace | None,
     finder: Finder | None = None,
+    trailer: Trailer | None = None,
 ) -> Read:
-    trailer = parse(head)
+    trailer = trailer or parse(head)
     if trailer is None:
-        return _read_plain_pickle(head, frames, finder)
+        return _read_foreign(head, frames, finder)
     if trailer.flags & CODE or VERSIONS in trailer.extensions:
         check_versions(trailer, options.on_version_mismatch)
     if finder is not None and finder.stubs is not None:
@@ -166,8 +167,7 @@ def _read_code(
     if said is not None:
         finder = finder or new_finder(options)
         finder.receive(said, options.prefer)
-    live = trailer.flags & PLAIN or (trailer.flags & LIVE and g is None)
-    if live and trailer.frames == 1 and finder is None:
+    if trailer.flags & PLAIN and trailer.frames == 1 and finder is None:  # signed, most often
         return _guard(pickle.loads, head), frames[1:], trailer.flags
     parts = check_frames(trailer, frames[1 : trailer.frames])
     if trailer.extensions:
@@ -186,7 +186,7 @@ def _reader_within(options: Options) -> Callable[..., Any]:
     return lambda frames, g: read_verified(options, listed(frames), g)[:2]
 
 
-def _read_plain_pickle(head: bytes | memoryview, frames: list[Any], finder: Finder | None) -> Read:
+def _read_foreign(head: bytes | memoryview, frames: list[Any], finder: Finder | None) -> Read:
     cut = len(head) > _TINY and bytes(head[-1:]) != b"."
     if cut or bytes(head[:5]) in (ARRAYS[:5], NO_ARRAYS[:5]):
         raise DeserializationError(

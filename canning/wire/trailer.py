@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import sys
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -44,6 +44,8 @@ LIVE: Final = 128
 unpickler gives the object itself, its functions in namespaces of their own."""
 
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
+COUNT: Final = 8 - FOOTER.size
+"""Where frame 0 says how many frames there are, if they are fewer than 256: one byte."""
 _SEAL: Final = struct.Struct("<I8s")
 _ENTRY: Final = struct.Struct("<IIQQ")
 _EXTENSION: Final = struct.Struct("<HHI")
@@ -74,10 +76,8 @@ _ROW: Final = 8192
 _SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
 """CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
 always the same, and so it is behind the magic. One call without a copy checks both."""
-_ALONE: Final = {
-    flags: struct.pack("<IIII5sBH", 1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)
-}
-_FLAGS: Final = {footer: flags for flags, footer in _ALONE.items()}
+_SIZES: Final = struct.Struct("<IIII5sBH")
+ALONE: Final = {flags: _SIZES.pack(1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)}
 """What stands between the length and the checksum of a frame 0 that is all of its message, by its flags."""
 
 Entry = tuple[int, int, int, int]
@@ -206,19 +206,55 @@ def pack_alone(body: Body, flags: int) -> bytes:
         return pack(body, body.tell(), [], flags=flags)
     if len(body) >= FOLD:
         return pack(body, len(body), [], flags=flags)
-    front = body + len(body).to_bytes(8, "little") + _ALONE[flags]
+    front = body + len(body).to_bytes(8, "little") + ALONE[flags]
     return front + _SEAL.pack(crc32(front), MAGIC)
 
 
-def flags_alone(head: bytes) -> int | None:
-    """Tell the flags of a frame 0 that `pack_alone` made, and that is in order.
+Shape = Literal["plain", "named", "single", "general"]
+"""What a message consists of, which its writer decides once and its reader looks up once.
 
-    None for any other: `parse` has to say what that is.
+- ``plain``: a pickle that names nothing of this package.
+- ``named``: a pickle that does, and has no buffers.
+- ``single``: one array or one bytes object, in the pickle or in frame 1.
+- ``general``: any other, with buffers, a table, extensions, a signature, code.
+"""
+
+
+def shape_of(head: bytes | memoryview) -> Shape:
+    """Tell the shape of a message by its frame 0; what is not in order is ``general``, for `parse` to say.
+
+    Frame 0 of any other shape holds a pickle and the footer, and adds up to its checksum.
     """
-    flags = _FLAGS.get(head[-36:-12])
-    if flags is not None and FOOTER.size < len(head) < FOLD and crc32(head) == _SUM_OF_ALL:
-        return flags
-    return None
+    shape = _shape(bytes(head[-36:-12]))
+    if shape == "general" or len(head) <= FOOTER.size:
+        return "general"
+    if crc32(head) == _SUM_OF_ALL if len(head) < FOLD else _is_whole(head):
+        return shape
+    return "general"
+
+
+@lru_cache(maxsize=256)
+def _shape(sizes: bytes) -> Shape:
+    """Tell it by what stands between the length and the checksum."""
+    frames, table, outside, more, stamp, flags, _ = _SIZES.unpack(sizes.rjust(_SIZES.size, b"\xff"))
+    if table or outside or more or stamp[4] != VERSION:
+        return "general"
+    return _SHAPES.get((frames, flags & ~(BIG_ENDIAN | NARROW)), "general")
+
+
+_SHAPES: Final[dict[tuple[int, int], Shape]] = {
+    (1, PLAIN): "plain",
+    (1, 0): "named",
+    (1, LIVE): "named",
+    (1, LONE): "single",
+    (2, LONE): "single",
+}
+
+
+def _is_whole(head: bytes | memoryview) -> bool:
+    length, *_, stated, _ = FOOTER.unpack_from(head, len(head) - FOOTER.size)
+    whole = memoryview(head)
+    return bool(length == len(head) - FOOTER.size and checksum(whole[:length], whole[length:-12]) == stated)
 
 
 def parse(head: bytes | memoryview) -> Trailer | None:

@@ -11,6 +11,7 @@ from ..memory.buffers import owner_key, span
 from ..memory.dtypes import BY_DTYPE, describe
 from ..memory.layout import Array, Block, extent, plan
 from ..types.registry import Registry
+from .retries import ShareAgain
 
 Reduced = Any
 _MASKED_STATE: Final = frozenset(
@@ -20,19 +21,6 @@ _MASKED_STATE: Final = frozenset(
 
 def array_call() -> None:
     """Stand for `calls.array` towards a pickler, which finds this in its memo from the start."""
-
-
-class ShareAgain(Exception):
-    """Ask for the message to be written again, since arrays of it turned out to share memory.
-
-    Attributes:
-        whole: keys of the blocks that must go with their whole extent.
-        apart: that they do not share any after all, though they have one owner.
-    """
-
-    def __init__(self, whole: frozenset[Any] = frozenset(), *, apart: bool = False) -> None:
-        self.whole = whole
-        self.apart = apart
 
 
 class ArrayReducers:

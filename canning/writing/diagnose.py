@@ -18,6 +18,8 @@ import numpy as np
 
 from ..code.dataclass_source import is_made
 from ..errors import SerializationError, is_of_signal, text_of
+from .attempts import new_writer, pickled
+from .options import WriteOptions
 
 _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""
@@ -37,14 +39,14 @@ _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
 
-def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
-    """Make the error that names the culprit in `obj`, which `serializer` could not pickle.
+def explain_failure(obj: Any, error: Exception, options: WriteOptions) -> Exception:
+    """Make the error that names the culprit in `obj`, which could not be pickled.
 
     What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
     """
     if isinstance(error, RecursionError) or "recursion" in str(error):
         return SerializationError(_too_deep(), "obj")
-    search = _Search(serializer)
+    search = _Search(options)
     try:
         if is_of_signal(error) or (not isinstance(error, SerializationError) and search.attempt(obj) is None):
             return error
@@ -59,7 +61,7 @@ def explain_failure(obj: Any, error: Exception, serializer: Any) -> Exception:
         return SerializationError(_too_deep(), path)
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
-    return SerializationError(_say(culprit, reason, serializer.pickler), path)
+    return SerializationError(_say(culprit, reason, options.pickler), path)
 
 
 def _too_deep() -> str:
@@ -101,8 +103,8 @@ class _Interrupted(Exception):
 class _Search:
     """Go down from an object to the deepest part that still cannot be pickled."""
 
-    def __init__(self, serializer: Any) -> None:
-        self.serializer = serializer
+    def __init__(self, options: WriteOptions) -> None:
+        self.options = options
         self.tries = 0
         self.seen: set[int] = set()
 
@@ -132,9 +134,8 @@ class _Search:
 
     def attempt(self, part: Any) -> Exception | None:
         """Pickle a part; give what that raises."""
-        writer = self.serializer._new_writer()
         try:
-            self.serializer._write(writer, part)
+            pickled(self.options, new_writer(self.options), part)
         except Exception as error:
             if is_of_signal(error):
                 raise _Interrupted(error) from None

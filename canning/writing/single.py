@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ..memory.buffers import Frame, flat
+from ..memory.buffers import flat
 from ..memory.dtypes import BY_DTYPE, BY_NAME
 from ..memory.layout import Array, Layout, dense_bytes
 from ..types.arrays import CannedArray
 from ..types.canned import CannedBytes, make_bytes
-from ..wire.trailer import FOOTER, LONE, pack, pack_alone, parse
+from ..wire.trailer import COUNT, FOOTER, LONE, pack, pack_alone, parse
+from .draft import LARGE, Draft, Message
 from .stream import ARRAYS, CALL_BYTES
 
 _LONGEST: Final = 1024
 """Bytes of a frame 0 that is worth keeping."""
 _CALL: Final = ARRAYS + b"h\0("
+_OF_FRAME: Final = _CALL + b"K\0"
 _INLINE: Final = _CALL + b"B"
+_BYTES: Final = b"\x80\x05" + CALL_BYTES + b"K\0\x85R."
 _SIZE: Final = struct.Struct("<I")
 
 
@@ -39,16 +43,20 @@ class Kind(NamedTuple):
     size: int
 
 
-def serialize_lone(obj: Any, threshold: int) -> list[Frame] | None:
-    """Turn a plain array, or a large bytes object, into frames; None for any other."""
+def write_single(obj: Any, threshold: int) -> Message | None:
+    """Turn a plain array, or a large bytes object, into its message; None for any other."""
     if type(obj) is bytes:
         size = len(obj)
+        if size >= LARGE:
+            return Draft(_BYTES, [memoryview(obj)], flags=LONE)
         return [_bytes_head(size), memoryview(obj)] if size >= threshold else None
     dtype, flags = BY_DTYPE.get(id(obj.dtype)), obj.flags
     if dtype is None or not flags.forc or not flags.writeable:
         return None
     layout = None if flags.c_contiguous else (0, obj.strides)
     size = obj.nbytes
+    if size >= LARGE:
+        return Draft(_OF_FRAME + _rest(obj.shape, dtype, layout), [dense_bytes(obj)], flags=LONE)
     if size >= threshold:
         return [_array_head(obj.shape, dtype, layout, size), dense_bytes(obj)]
     data = obj.tobytes("A")
@@ -58,13 +66,12 @@ def serialize_lone(obj: Any, threshold: int) -> list[Frame] | None:
 
 @lru_cache(maxsize=256)
 def _bytes_head(size: int) -> bytes:
-    body = b"\x80\x05" + CALL_BYTES + b"K\0\x85R."
-    return pack(body, len(body), [size], flags=LONE)
+    return pack(_BYTES, len(_BYTES), [size], flags=LONE)
 
 
 @lru_cache(maxsize=256)
 def _array_head(shape: tuple[int, ...], dtype: str, layout: Layout | None, size: int) -> bytes:
-    body = _CALL + b"K\0" + _rest(shape, dtype, layout)
+    body = _OF_FRAME + _rest(shape, dtype, layout)
     return pack(body, len(body), [size], flags=LONE)
 
 
@@ -79,30 +86,28 @@ def _tuple(numbers: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", number) for number in numbers) + b"t"
 
 
-def read_lone(head: bytes | memoryview, frame: Any, writable: bool) -> Any:
-    """Build the object of a message of two frames whose frame 0 says `LONE`.
+def read_single(head: bytes, frames: Sequence[Any], writable: bool) -> Array | bytes | bytearray | None:
+    """Build the object of a message whose frame 0 has the shape of a single one; None where it says more.
 
-    None where the long way has to see to it.
+    `frames` are those of the message, frame 0 among them, and maybe others.
     """
-    if len(head) > _LONGEST:
+    if head[COUNT] == 1:
+        if not head.startswith(_INLINE):
+            return None
+        start = len(_INLINE) + _SIZE.size
+        end = start + _SIZE.unpack_from(head, len(_INLINE))[0]
+        kind = _read_rest(head[end : -FOOTER.size])
+        return None if kind is None else _make(kind, bytearray(head[start:end]), False)
+    if len(head) > _LONGEST or len(frames) < 2:
         return None
-    kind = _read_head(bytes(head))
+    kind = _read_head(head)
     if kind is None:
         return None
+    frame = frames[1]
     memory = frame if hasattr(frame, "__len__") and len(frame) == kind.size else flat(frame)
     if len(memory) != kind.size:
         return None
     return make_bytes(memory) if kind.dtype is None else _make(kind, memory, writable)
-
-
-def read_inline(head: bytes) -> Array | None:
-    """Build the array of a message that says `LONE` and has no other frame; None as `read_lone`."""
-    if not head.startswith(_INLINE):
-        return None
-    start = len(_INLINE) + _SIZE.size
-    end = start + _SIZE.unpack_from(head, len(_INLINE))[0]
-    kind = _read_rest(head[end : -FOOTER.size])
-    return None if kind is None else _make(kind, bytearray(head[start:end]), False)
 
 
 def _make(kind: Kind, memory: Any, writable: bool) -> Array:
@@ -118,14 +123,14 @@ def _make(kind: Kind, memory: Any, writable: bool) -> Array:
 def _read_head(head: bytes) -> Kind | None:
     """Say what a frame 0 says; it is kept with all its bytes, and was checked as any other."""
     trailer = parse(head)
-    if trailer is None or trailer.frames != 2 or trailer.table is not None or trailer.extensions:
+    if trailer is None or trailer.frames != 2:
         return None
     return _kind_of(pickle.loads(head), trailer.lengths[0])
 
 
 @lru_cache(maxsize=256)
 def _read_rest(rest: bytes) -> Kind | None:
-    return _kind_of(pickle.loads(_CALL + b"K\0" + rest), 0)
+    return _kind_of(pickle.loads(_OF_FRAME + rest), 0)
 
 
 def _kind_of(canned: Any, size: int) -> Kind | None:

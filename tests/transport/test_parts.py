@@ -11,7 +11,8 @@ import zmq
 
 from canning import default_serializer, new_key, serialize_object
 from canning.wire.trailer import BYTES, extend, extension, parse, seal
-from canning.writing.packing import LARGE, PART, split_large
+from canning.writing.draft import LARGE, PART, Draft, name_bytes, split_large
+from canning.writing.messages import write
 from tests.harness import assert_equal
 from transport import joining as parts
 from transport import recv, send
@@ -67,16 +68,14 @@ def test_signed_and_many(pair: tuple[Any, Any]) -> None:
 
 def test_parts_are_cut_and_not_copied() -> None:
     array = OBJECTS["array"]
-    frames = default_serializer.serialize_chain([array], arrange=split_large)
+    frames = in_parts(array)
     assert [len(frame) for frame in frames[1:-1]] == [PART] * (array.nbytes // PART)
     assert all(np.shares_memory(np.frombuffer(frame, np.uint8), array) for frame in frames[1:])
 
 
 def test_parts_of_one_array_are_joined_once() -> None:
     array = OBJECTS["array"]
-    frames: list[Any] = [
-        bytearray(f) for f in default_serializer.serialize_chain([array], arrange=split_large)
-    ]
+    frames = arranged(array)
     made = []
 
     def allocate(size: int) -> Any:
@@ -105,9 +104,16 @@ def test_what_is_not_in_order_is_left_for_the_reader() -> None:
     assert len(serialize_object(OBJECTS["array"])) == 2  # in one piece where no socket asks for parts
 
 
+def in_parts(obj: Any) -> list[Any]:
+    """Give the frames of an object as they leave over tcp."""
+    message = write(default_serializer, obj)
+    assert type(message) is Draft
+    return list(default_serializer.finish([split_large(name_bytes(message))]))
+
+
 def arranged(obj: Any) -> list[Any]:
     """Give the frames of an object as they arrive over tcp, in memory of their own."""
-    return [bytearray(frame) for frame in default_serializer.serialize_chain([obj], arrange=split_large)]
+    return [bytearray(frame) for frame in in_parts(obj)]
 
 
 @pytest.mark.parametrize("trust", ["code", "data"])
@@ -139,7 +145,7 @@ def test_small_messages_say_nothing_of_their_bytes() -> None:
 @pytest.mark.parametrize("split", [True, False])
 def test_who_says_that_an_array_is_bytes_gets_an_array(said: bytes, split: bool) -> None:
     objects = [OBJECTS["array"], np.arange(9), {"b": BASE[:SIZE], "part": BASE[5:SIZE]}, b"z" * 3000]
-    frames = default_serializer.serialize_chain([objects], arrange=split_large if split else None)
+    frames = in_parts(objects) if split else serialize_object(objects)
     head, footer, start = extend(frames[0], extension(BYTES, said), 0, 0)
     for trust in ("code", "data"):
         lies = [seal(head, footer, start), *map(bytearray, frames[1:])]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from canning import default_serializer
-from canning.writing.packing import split_large
+from canning.writing.draft import Draft, split_large
+from canning.writing.messages import write
 from transport import MessageError, Pool, fake_pair, recv, send
 
 from .helpers import Connect
@@ -184,9 +185,9 @@ def test_what_a_pool_says() -> None:
 def test_parts_fill_what_is_there() -> None:
     array = np.zeros(70 * MB, np.uint8)
     array[::1000] = 7
-    frames: list[Any] = [
-        bytes(frame) for frame in default_serializer.serialize_chain([array], arrange=split_large)
-    ]
+    draft = write(default_serializer, array)
+    assert type(draft) is Draft
+    frames: list[Any] = [bytes(frame) for frame in default_serializer.finish([split_large(draft)])]
     assert len(frames) == 71
     here, there = fake_pair()
     here.send_multipart(frames)

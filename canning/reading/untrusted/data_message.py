@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ...codecs.coding import made_by_decoding
@@ -12,7 +13,7 @@ from ...memory.buffers import flat
 from ...types.allowed import MESSAGES
 from ...types.budget import Work
 from ...wire.encoded import decoded_lengths
-from ...wire.trailer import FOOTER, LONE, NATIVE, PLAIN, Trailer, check_frames, flags_alone, parse
+from ...wire.trailer import COUNT, FOOTER, Shape, Trailer, check_frames, parse
 from ..builder import Buffers
 from ..options import Options, Read, decode_frames
 from .data_builder import DataBuilder
@@ -20,53 +21,75 @@ from .small import UNREAD, read_array, read_small, room
 
 
 def read_data(
-    options: Options, head: bytes | memoryview, frames: list[Any], work: Work | None = None
+    options: Options,
+    head: bytes | memoryview,
+    frames: list[Any],
+    shape: Shape,
+    work: Work | None = None,
+    trailer: Trailer | None = None,
 ) -> Read:
     """Read the first object of a message, of which frame 0 is `head`, as plain data.
 
-    `work` is the account of the message where it holds several objects.
+    `work` is the account of the message where it holds several objects, `trailer` that of `head` where it was
+    parsed already.
     """
-    if len(head) <= _SMALL and len(frames) <= options.limits.frames:
-        found: Read | Any = _read_small(options, bytes(head), frames)
-        if found is not UNREAD:
-            return found
-    return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work)
+    quick = _BY_SHAPE.get(shape)
+    if quick is not None and len(head) <= _SMALL and len(frames) <= options.limits.frames:
+        obj = quick(options, bytes(head), frames)
+        if obj is not UNREAD:
+            return obj, frames[head[COUNT] :], 0
+    return _read_at(options, head, frames, 0, Work(options.limits) if work is None else work, trailer)
 
 
 _SMALL: Final = 1500
 """Bytes of a header that may be read without more ado; an array of less than 1 KB stands in it."""
 _FEW: Final = 64
 """More than an array that is all of a message has of anything that is limited."""
+_LENGTH: Final = struct.Struct("<Q").unpack_from
+_LENGTHS: Final = struct.Struct("<QQ").unpack_from
 
 
-def _read_small(options: Options, head: bytes, frames: list[Any]) -> Any:
-    """Read an object of a few bytes, or one array; `UNREAD` where it takes more than that."""
-    size, most = len(head) - FOOTER.size, room(options.limits)
-    flags = flags_alone(head)
-    if flags in (PLAIN, LONE):
-        if (
-            int.from_bytes(head[size : size + 8], "little") != size
-            or len(head) > options.limits.message_bytes
-        ):
-            return UNREAD
-        if flags == LONE:
-            obj = read_array(head[:size], None) if most >= _FEW else UNREAD
-        else:
-            obj = read_small(head[:size]) if size <= most else UNREAD
-        return UNREAD if obj is UNREAD else (obj, frames[1:], flags | NATIVE)
-    if size < 0 or not head[-15] & LONE or options.writable or len(frames) < 2 or most < _FEW:
+def _read_plain(options: Options, head: bytes, frames: list[Any]) -> Any:
+    """Read an object of a few bytes; `UNREAD` where it takes more than that."""
+    size, limits = len(head) - FOOTER.size, options.limits
+    if size > room(limits) or len(head) > limits.message_bytes or _LENGTH(head, size)[0] != size:
         return UNREAD
-    trailer = parse(head)
-    if trailer is None or trailer.frames != 2 or trailer.table or trailer.outside or trailer.extensions:
+    return read_small(head[:size])
+
+
+def _read_single(options: Options, head: bytes, frames: list[Any]) -> Any:
+    """Read one array; `UNREAD` where it takes more than that."""
+    size, most = len(head) - FOOTER.size, options.limits.message_bytes
+    if room(options.limits) < _FEW:
+        return UNREAD
+    if head[COUNT] == 1:
+        if len(head) > most or _LENGTH(head, size)[0] != size:
+            return UNREAD
+        return read_array(head[:size], None)
+    size -= 8
+    if size < 0 or options.writable or len(frames) < 2:
         return UNREAD
     memory = flat(frames[1])
-    if len(memory) != trailer.lengths[0] or len(head) + len(memory) > options.limits.message_bytes:
+    if len(head) + len(memory) > most or _LENGTHS(head, size) != (len(memory), size):
         return UNREAD
-    obj = read_array(head[: trailer.pickle_length], memory)
-    return UNREAD if obj is UNREAD else (obj, frames[2:], trailer.flags)
+    return read_array(head[:size], memory)
 
 
-def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], level: int, work: Work) -> Read:
+_BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes, list[Any]], Any]]] = {
+    "plain": _read_plain,
+    "single": _read_single,
+}
+"""What reads a small message of a shape, or gives `UNREAD`; `_read_at` can read all."""
+
+
+def _read_at(
+    options: Options,
+    head: bytes | memoryview,
+    frames: list[Any],
+    level: int,
+    work: Work,
+    trailer: Trailer | None = None,
+) -> Read:
     if level > MESSAGES:
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
     limits, size = options.limits, len(head)
@@ -74,7 +97,7 @@ def _read_at(options: Options, head: bytes | memoryview, frames: list[Any], leve
         raise DeserializationError(
             f"{len(frames)} frames: this reader's limit is frames={limits.frames} of canning.Limits"
         )
-    trailer = parse(head)
+    trailer = trailer or parse(head)
     plain = trailer is None
     parts: Sequence[memoryview]
     if trailer is None:

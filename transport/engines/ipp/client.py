@@ -14,6 +14,7 @@ from ipyparallel.serialize import serialize as stock
 
 from canning import PrePickled, split
 from canning.wire.trailer import VERSION
+from canning.writing.messages import write_call
 
 from ..patching import Replaced
 from .engine import join
@@ -49,7 +50,7 @@ def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int,
     ready = all(isinstance(part, PrePickled) for part in (*parts, *values.values()))
     if near is None:
         writer = ENVELOPE if ready else SERIALIZER
-        return writer.pack_apply_message(parts[0], parts[1:], values, arrange=in_parts)
+        return list(writer.finish([in_parts(write_call(writer, parts[0], parts[1:], values))]))
     writer = near.envelope if ready else near.serializer
     return writer.pack_apply_message(parts[0], parts[1:], values)
 

@@ -10,6 +10,7 @@ from ipyparallel.engine import datapub, kernel
 
 from canning import __version__ as canning_version
 from canning.wire.trailer import VERSION
+from canning.writing.messages import write
 
 from ...shared import SharedArena
 from ..patching import Replaced
@@ -66,7 +67,7 @@ class _Sharing:
         """Write a reply."""
         if session in self.sessions and self.arena is not None:
             return self.near.serialize_object(obj)
-        return SERIALIZER.serialize_chain([obj], arrange=in_parts)
+        return list(SERIALIZER.finish([in_parts(write(SERIALIZER, obj))]))
 
     def probe(self) -> list[bytes]:
         """Make the arena, if there is none, and what a client opens to try it."""

@@ -1,0 +1,123 @@
+"""How an object is pickled: what is known before, and what attempts that failed have shown.
+
+The C pickler asks nobody about functions, and fails at one that nobody can import when it may have written
+a million items. So a quick look at what stands at the top goes first, in C as well.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from itertools import islice
+from types import FunctionType
+from typing import Any, Final
+
+from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
+
+from ..code.functions import is_local
+from ..memory.buffers import Body, bytes_of
+from ..pickles.naming import names_marked
+from .dilled import DillWriter
+from .options import WriteOptions
+from .packing import NOTHING, Packed, pack_buffers
+from .pickling import Writer
+from .reducers import Reducers
+from .retries import ByName, Plan, ShareAgain
+
+_FEW: Final = 64
+"""Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
+_HEAP_TYPE: Final = 1 << 9
+_QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
+CURABLE: Final = (ByName, pickle.PicklingError, AttributeError, TypeError)
+"""What is raised where something can only go by value. Any other error is an object's own, and asking it
+once more would but run its methods twice."""
+_PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "pickle"))
+
+
+def new_writer(options: WriteOptions) -> Writer | DillWriter:
+    """Make a writer, which takes longer than writing a small object."""
+    reducers = Reducers(options.registry, options.buffer_threshold)
+    reducers.as_source = options.by_value_as == "source"
+    if options.pickler == "dill":
+        return DillWriter(reducers)
+    main = options.pickler == "auto"
+    reducers.by_name = options.pickler == "named"
+    return Writer(reducers, main=main, interactive=options.interactive, first=options.dispatch_table)
+
+
+def pickled(options: WriteOptions, writer: Writer | DillWriter, obj: object) -> tuple[Body, Packed]:
+    """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
+    plan = first_plan(obj, options.pickler)
+    reducers = writer.reducers
+    while True:
+        try:
+            body = writer.write(obj) if plan is None else writer.write_by(plan, obj)
+            if options.registry.marked and options.pickler in ("auto", "named"):
+                check_marks(bytes_of(body), options.registry.marked, plan)
+            if writer.plain or not (entries := reducers.entries + reducers.outside):
+                return body, NOTHING
+            return body, pack_buffers(entries, options.buffer_threshold, views=reducers.views)
+        except Exception as error:
+            by_value = options.pickler in ("auto", "named")
+            plan = better_plan(plan or Plan(), error, by_value=by_value, linked=reducers.linked)
+
+
+def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -> Plan:
+    """Learn from an attempt that failed; raise its error where that helps no more.
+
+    `by_value` tells whether code may go by value, `linked` whether an exception went with others.
+    """
+    if isinstance(error, ShareAgain) and error.apart and not plan.apart:
+        return replace(plan, share=False, apart=True)
+    if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
+        return replace(plan, share=True, whole=plan.whole | error.whole)
+    if not plan.by_value and by_value and isinstance(error, CURABLE) and not _is_own(error):
+        return replace(plan, by_value=True)
+    if linked and not plan.bare and not isinstance(error, MemoryError):
+        return replace(plan, bare=True)
+    raise error
+
+
+def _is_own(error: Exception) -> bool:
+    """Tell whether an object's own method raised an error, and not the C pickler, which has no frames.
+
+    Loggers raise `pickle.PicklingError` where cloudpickle helps; looking a name up may call ``__getattr__``.
+    """
+    if not isinstance(error, AttributeError | TypeError):
+        return False
+    step = error.__traceback__
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _PICKLERS:
+            return step.tb_frame.f_code.co_name != "__getattr__"
+        step = step.tb_next
+    return False
+
+
+def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:
+    """Ask for a better plan where a header names what was marked to go by value."""
+    if (plan is None or not plan.by_value) and names_marked(body, marked):
+        raise ByName
+
+
+def first_plan(obj: Any, pickler: str) -> Plan | None:
+    """Give the plan by which an object is pickled first; None where nothing is known."""
+    if pickler != "auto":
+        return Plan(by_value=True) if pickler == "cloudpickle" else None
+    kind = type(obj)
+    if kind is dict:
+        items: Any = obj.values()
+    elif kind is list or kind is tuple:
+        items = obj
+    else:
+        items = ()
+        if kind.__flags__ & _HEAP_TYPE and is_local(kind):
+            return Plan(by_value=True)
+    if len(items) > _FEW and type(next(iter(items))) in _QUICK:
+        items = tuple(islice(items, _FEW))
+    if kind is FunctionType:
+        items = (obj,)
+    if FunctionType in map(type, items) and any(
+        type(each) is FunctionType and is_local(each) for each in items
+    ):
+        return Plan(by_value=True)
+    return Plan(by_value=True) if _PICKLE_BY_VALUE_MODULES else None

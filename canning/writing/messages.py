@@ -1,0 +1,121 @@
+"""An object to its message: which shape it has is decided here, once.
+
+Numbers, texts and arrays on their own are written without a pickler. What the pickler shows to need nothing
+of this package is `plain`. All else is a `Draft`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import numpy as np
+
+from ..code.modules import modules_for
+from ..code.versions import versions_in
+from ..memory.buffers import Body, bytes_of
+from ..types.canned import PrePickled
+from ..wire.trailer import CALL, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack_alone
+from .attempts import new_writer, pickled
+from .diagnose import explain_failure
+from .draft import Draft, Message
+from .options import WriteOptions
+from .packing import Packed
+from .reducers import Reducers
+from .single import write_single
+
+
+def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
+    """Write an object; `flags` are those of the trailer that its pickle does not tell.
+
+    Raises `SerializationError`, with the path to the culprit, and `MemoryError`.
+    """
+    by_type = _BY_TYPE.get(type(obj))
+    if by_type is not None:
+        message = by_type(options, obj)
+        if message is not None:
+            return message
+    try:
+        writer = options.writers.pop()
+    except IndexError:
+        writer = new_writer(options)
+    try:
+        body, packed = pickled(options, writer, obj)
+    except MemoryError:  # no fault of the object, nor is there memory to search it
+        raise
+    except Exception as error:
+        told = explain_failure(obj, error, options)
+        if told is error:
+            raise
+        raise told from error
+    if writer.plain and not (flags or options.by_value or options.registry.marks):
+        options.writers.append(writer)
+        return [pack_alone(body, PLAIN)]
+    draft = _draft(options, body, packed, writer.reducers, flags)
+    writer.clear()
+    options.writers.append(writer)
+    return draft
+
+
+def write_call(
+    options: WriteOptions, f: Callable[..., Any], args: Iterable[object], kwargs: dict[str, Any] | None
+) -> Message:
+    """Write a call, as `write` writes an object."""
+    return write(options, (f, tuple(args), dict(kwargs or {})), CALL)
+
+
+def _write_atom(options: WriteOptions, obj: Any) -> Message:
+    return [pack_alone(pickle.dumps(obj, 5), PLAIN)]
+
+
+def _write_single(options: WriteOptions, obj: Any) -> Message | None:
+    if options.codec is not None:
+        return None
+    if type(obj) is np.ndarray and (
+        options.registry.overrides_arrays or np.ndarray in options.dispatch_table
+    ):
+        return None
+    return write_single(obj, options.buffer_threshold)
+
+
+def _write_ready(options: WriteOptions, obj: Any) -> Message:
+    return list(obj.frames)
+
+
+_BY_TYPE: Final[dict[type, Callable[[WriteOptions, Any], Message | None]]] = {
+    **dict.fromkeys((int, float, bool, str, type(None)), _write_atom),
+    **dict.fromkeys((bytes, np.ndarray), _write_single),
+    PrePickled: _write_ready,
+}
+"""What writes objects of these types when they are all of a message; None where the pickler has to."""
+
+
+def _draft(options: WriteOptions, body: Body, packed: Packed, reducers: Reducers, flags: int) -> Draft:
+    """Put together what an object was pickled to, what goes along, and the flags that say so."""
+    extensions = b""
+    named = reducers.named or reducers.used
+    if options.by_value or options.registry.marked_modules or reducers.versions:
+        modules = _modules_for(options, bytes_of(body), reducers)
+        named = named or bool(modules)  # an unpickler alone would not find them
+        extensions = modules + _versions_in(bytes_of(body), reducers)
+    if not named:
+        flags |= LIVE if reducers.by_value else PLAIN
+    if reducers.bytecode:
+        flags |= CODE
+    return Draft(body, *packed, flags, extensions, len(reducers.outside))
+
+
+def _modules_for(options: WriteOptions, body: bytes, reducers: Reducers) -> bytes:
+    """Give the extension of the modules that go along; nothing where there are none."""
+    wanted = options.by_value.also(options.registry.marked_modules)
+    bundle = modules_for(wanted, body, reducers.codes) if wanted else None
+    if bundle is None or not (bundle.sources or bundle.absent):
+        return b""
+    return extension(MODULES, bundle.pack())
+
+
+def _versions_in(body: bytes, reducers: Reducers) -> bytes:
+    """Give the extension of the versions of packages that a header names; nothing where there are none."""
+    said = versions_in(body, reducers.versions)
+    return extension(VERSIONS, said) if said else b""
