@@ -24,7 +24,7 @@ from .types.canned import Namespace
 from .types.registry import Registry, default_registry
 from .wire.keys import KeyOption, as_keys
 from .wire.signing import sign
-from .writing.draft import Message, encoded, frames
+from .writing.draft import Draft, Message, encoded, frames
 from .writing.messages import write, write_call
 from .writing.options import ByValueAs, Pickler, WriteOptions
 
@@ -210,7 +210,9 @@ class Serializer(Options, WriteOptions):
         if options:
             return self.evolve(**options).serialize_object(obj)
         message = write(self, obj)
-        return message if type(message) is list and self.key is None else self.finish((message,))
+        if type(message) is Draft:
+            message = frames(message) if self.codec is None else self._frames(message)
+        return message if self.key is None else sign(message, self.key)
 
     def serialize_chain(self, objects: Iterable[object], extensions: bytes = b"") -> list[Frame]:
         """Turn objects into frames behind each other; with a key, one signature covers them all.
@@ -228,13 +230,11 @@ class Serializer(Options, WriteOptions):
         """
         chain: list[Frame] = []
         for message in messages:
-            if isinstance(message, list):
-                chain += message
-                continue
-            if self.codec is not None and message.buffers:
-                message = encoded(message, self.codec)
-            chain += frames(message)
+            chain += message if isinstance(message, list) else self._frames(message)
         return chain if self.key is None else sign(chain, self.key, extensions)
+
+    def _frames(self, draft: Draft) -> list[Frame]:
+        return frames(draft if self.codec is None or not draft.buffers else encoded(draft, self.codec))
 
     # -- in ----------------------------------------------------------------------------------------
 

@@ -87,7 +87,12 @@ def read_verified(
             return _found(options, head, frames, g, finder)
         if shape == "general":
             return _read_general(options, head, frames, g, trailer=trailer)
-        return _BY_SHAPE[shape](options, head, frames, g)
+        try:
+            return _BY_SHAPE[shape](options, head, frames, g)
+        except (CanningError, MemoryError):
+            raise
+        except Exception as error:
+            raise _blamed(error) from error
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
@@ -125,16 +130,16 @@ def _found(
 
 
 def _read_plain(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
-    return _guard(pickle.loads, head), frames[1:], 0
+    return pickle.loads(head), frames[1:], 0
 
 
 def _read_named(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
     builder = Builder((), options.registry, g, _reader_within(options))
-    return _guard(read, head, builder, None), frames[1:], 0
+    return read(head, builder, None), frames[1:], 0
 
 
 def _read_single(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
-    obj = _guard(read_single, bytes(head), frames, options.writable)
+    obj = read_single(head if type(head) is bytes else bytes(head), frames, options.writable)
     if obj is None:
         return _read_general(options, head, frames, g)
     return obj, frames[head[COUNT] :], 0

@@ -155,11 +155,11 @@ def pack(
     `extensions` are those that `extension` has made, behind each other. A body that is a file is written to,
     and gives up its memory.
     """
-    count, size, more = len(lengths), len(table) if table else 0, len(extensions)
-    footer = (pickle_length, count + 1, size, outside, more, _STAMP, flags | NATIVE, 0)
-    if table is None and not more:
-        tail = _tail(count).pack(*lengths, *footer)
+    count, flags = len(lengths), flags | NATIVE
+    if table is None and not extensions:
+        tail = _tail(count).pack(*lengths, pickle_length, count + 1, 0, outside, 0, _STAMP, flags, 0)
     else:
+        footer = (pickle_length, count + 1, len(table or ()), outside, len(extensions), _STAMP, flags, 0)
         entries = b"".join([_ENTRY.pack(*entry) for entry in table or ()])
         tail = b"".join((_lengths(count).pack(*lengths), entries, extensions, _tail(0).pack(*footer)))
     if isinstance(body, bytes):
@@ -225,7 +225,8 @@ def shape_of(head: bytes | memoryview) -> Shape:
 
     Frame 0 of any other shape holds a pickle and the footer, and adds up to its checksum.
     """
-    shape = _shape(bytes(head[-36:-12]))
+    sizes = head[-36:-12] if type(head) is bytes else bytes(head[-36:-12])
+    shape = _OF_HERE.get(sizes) or _shape(sizes)
     if shape == "general" or len(head) <= FOOTER.size:
         return "general"
     if crc32(head) == _SUM_OF_ALL if len(head) < FOLD else _is_whole(head):
@@ -249,6 +250,13 @@ _SHAPES: Final[dict[tuple[int, int], Shape]] = {
     (1, LONE): "single",
     (2, LONE): "single",
 }
+
+
+_OF_HERE: Final[dict[bytes, Shape]] = {
+    _SIZES.pack(frames, 0, 0, 0, _STAMP, flags | NATIVE, 0): shape
+    for (frames, flags), shape in _SHAPES.items()
+}
+"""What most messages have there: those of this machine."""
 
 
 def _is_whole(head: bytes | memoryview) -> bool:

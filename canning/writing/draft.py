@@ -10,12 +10,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 from ..codecs.coding import Chooser, Codec, encode
 from ..memory.buffers import ALIGNMENT, Body, ByteArray, Frame, aligned_empty, longer
 from ..wire.encoded import CODECS
-from ..wire.trailer import ALONE, BYTES, LONE, Entry, extension, pack, pack_alone
+from ..wire.trailer import BYTES, LONE, Entry, extension, pack
 
 FEW: Final = 4
 """Small frames from which on they are joined."""
@@ -36,6 +36,7 @@ PART: Final = 1024 * 1024
 8 MiB 121, 30 MiB 126; over ipc in parts of 512 KiB 93, 1 MiB 78, 2 MiB 149."""
 
 
+@final
 class Draft(NamedTuple):
     """All that a message consists of, before its frames are laid out.
 
@@ -65,12 +66,11 @@ Message = Draft | list[Frame]
 def frames(draft: Draft) -> list[Frame]:
     """Make the frames of a message; a body that is a file gives up its memory."""
     body, buffers, table, inline, flags, extensions, outside = draft
-    if flags in ALONE and not (buffers or extensions or inline):
-        return [pack_alone(body, flags)]
     length = len(body) if isinstance(body, bytes) else body.tell()
     if inline:
         body = longer(body, inline)
-    return [pack(body, length, list(map(len, buffers)), table, outside, flags, extensions), *buffers]
+    lengths = [len(frame) for frame in buffers]
+    return [pack(body, length, lengths, table, outside, flags, extensions), *buffers]
 
 
 def encoded(draft: Draft, codec: Codec | Chooser) -> Draft:

@@ -16,12 +16,12 @@ from ..code.modules import modules_for
 from ..code.versions import versions_in
 from ..memory.buffers import Body, bytes_of
 from ..types.canned import PrePickled
-from ..wire.trailer import CALL, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack_alone
+from ..wire.trailer import ALONE, CALL, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack_alone
 from .attempts import new_writer, pickled
 from .diagnose import explain_failure
 from .draft import Draft, Message
 from .options import WriteOptions
-from .packing import Packed
+from .packing import NOTHING, Packed
 from .reducers import Reducers
 from .single import write_single
 
@@ -52,10 +52,10 @@ def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
     if writer.plain and not (flags or options.by_value or options.registry.marks):
         options.writers.append(writer)
         return [pack_alone(body, PLAIN)]
-    draft = _draft(options, body, packed, writer.reducers, flags)
+    message = _message(options, body, packed, writer.reducers, flags)
     writer.clear()
     options.writers.append(writer)
-    return draft
+    return message
 
 
 def write_call(
@@ -91,19 +91,22 @@ _BY_TYPE: Final[dict[type, Callable[[WriteOptions, Any], Message | None]]] = {
 """What writes objects of these types when they are all of a message; None where the pickler has to."""
 
 
-def _draft(options: WriteOptions, body: Body, packed: Packed, reducers: Reducers, flags: int) -> Draft:
+def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reducers, flags: int) -> Message:
     """Put together what an object was pickled to, what goes along, and the flags that say so."""
     extensions = b""
-    named = reducers.named or reducers.used
+    named: object = reducers.named or reducers.entries or reducers.small
     if options.by_value or options.registry.marked_modules or reducers.versions:
         modules = _modules_for(options, bytes_of(body), reducers)
-        named = named or bool(modules)  # an unpickler alone would not find them
+        named = named or modules  # an unpickler alone would not find them
         extensions = modules + _versions_in(bytes_of(body), reducers)
     if not named:
         flags |= LIVE if reducers.by_value else PLAIN
     if reducers.bytecode:
         flags |= CODE
-    return Draft(body, *packed, flags, extensions, len(reducers.outside))
+    if packed is NOTHING and not extensions and flags in ALONE:
+        return [pack_alone(body, flags)]
+    buffers, table, inline = packed
+    return Draft(body, buffers, table, inline, flags, extensions, len(reducers.outside))
 
 
 def _modules_for(options: WriteOptions, body: bytes, reducers: Reducers) -> bytes:
