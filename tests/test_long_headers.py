@@ -157,7 +157,7 @@ def test_nothing_is_left_in_the_writer() -> None:
     serializer = Serializer()
     for obj in (NUMBERS, [NUMBERS, LARGE], [NUMBERS, lambda: 1], [1], NUMBERS):
         serializer.serialize_object(obj)
-        (writer,) = serializer._writers
+        (writer,) = serializer.writers
         assert writer.sink.body is None  # type: ignore[union-attr]
         assert not writer.sink.only  # type: ignore[union-attr]
     assert serializer.serialize_object([1]) == Serializer().serialize_object([1])
