@@ -92,7 +92,7 @@ def read_verified(
         except (CanningError, MemoryError):
             raise
         except Exception as error:
-            raise _blamed(error) from error
+            _blame(error)
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
