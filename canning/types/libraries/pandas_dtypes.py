@@ -10,7 +10,7 @@ import pandas
 
 from ..canner import Canner
 from .checks import need, parts, time_zone
-from .pandas_frequencies import period_dtype
+from .pandas_frequencies import freq_text, period_dtype
 from .pandas_texts import text_dtype
 
 pd: Any = pandas
@@ -42,7 +42,8 @@ def _can(dtype: Any) -> Any:
         return dtype.unit, dtype.tz, None
     if type(dtype) not in _NAMED:
         return NotImplemented  # whoever made that class knows how to send it
-    text = str(dtype)
+    # a period's own text is an alias of its frequency, which pandas 3 reads nowhere else
+    text = f"period[{freq_text(dtype.freq)}]" if type(dtype) is pd.PeriodDtype else str(dtype)
     return text if _says_all(dtype, text) else NotImplemented
 
 
