@@ -107,7 +107,7 @@ def test_blocks_stand_anywhere_in_a_frame(order: list[int]) -> None:
         pd.testing.assert_frame_equal(got, sent)
 
 
-@pytest.mark.parametrize("freq", ["D", "B", "h", "15min", "us", "W-SAT", "2M", "Q-DEC", "Q-JAN", "Y-JUN"])
+@pytest.mark.parametrize("freq", ["D", "h", "15min", "us", "W-SAT", "2M", "Q-DEC", "Q-JAN", "Y-JUN"])
 def test_periods_of_all_frequencies_are_data(freq: str) -> None:
     frame = pd.DataFrame({"when": pd.period_range("2024", periods=3, freq=freq), "n": range(3)})
     got, _ = DATA.deserialize_object(DATA.serialize_object([frame, frame.dtypes, frame["when"].dtype]))
