@@ -5,8 +5,11 @@ from __future__ import annotations
 import collections
 import decimal
 import importlib
+import itertools
 import struct
+import traceback
 import types
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 
 import canning
-from canning import DeserializationError
+from canning import DeserializationError, calls
 
 from .harness import assert_equal
 from .test_trust import call, op_text
@@ -106,7 +109,7 @@ def raised(call: Any) -> BaseException:
     try:
         call()
     except Exception as error:
-        return error.with_traceback(None)  # with one, it is not for readers of plain data
+        return error
     raise AssertionError
 
 
@@ -150,6 +153,99 @@ def test_the_standard_library_and_numpy(name: str) -> None:
     if isinstance(obj, np.ndarray | np.dtype):
         assert_equal(obj, got, writeable="same")
         assert vars(got).keys() == vars(obj).keys() if hasattr(obj, "__dict__") else True
+
+
+def with_all() -> BaseException:
+    def fail() -> None:
+        try:
+            raise KeyError("k")
+        except KeyError as first:
+            try:
+                raise FileNotFoundError(2, "not here", "a.txt", None, "b.txt")
+            except OSError as second:
+                second.code = [5, {"a": 1}]  # type: ignore[attr-defined]
+                second.add_note("a note")
+                raise ValueError("v", first) from second
+
+    return raised(fail)
+
+
+def test_what_was_raised_arrives_with_all_but_its_traceback() -> None:
+    error = with_all()
+    got = sent(error)
+    assert repr(got) == repr(error)
+    cause = got.__cause__
+    assert cause is got.__context__
+    assert type(cause) is FileNotFoundError
+    assert str(cause) == "[Errno 2] not here: 'a.txt' -> 'b.txt'"
+    assert (cause.code, cause.__notes__) == ([5, {"a": 1}], ["a note"])  # type: ignore[attr-defined]
+    assert cause.__context__ is got.args[1], "one object is one"
+    assert (got.__suppress_context__, cause.__suppress_context__) == (True, False)
+    assert got.__traceback__ is cause.__traceback__ is cause.__context__.__traceback__ is None
+
+
+def test_exceptions_in_a_circle() -> None:
+    one, other = ValueError("one"), OSError(2, "other")
+    one.__context__, other.__context__ = other, one
+    got = sent([one, other])
+    assert (got[0].__context__, got[1].__context__) == (got[1], got[0])
+    assert "one" in "".join(traceback.format_exception(got[1]))
+
+
+class Of:
+    """Stand for a call of ours in a stranger's message."""
+
+    def __init__(self, *call: Any) -> None:
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def chain_of(count: int) -> list[Any]:
+    """Give exceptions that each are filled before what they were raised from is."""
+    errors = [Of(calls.exception, (OSError, (number,))) for number in range(count)]
+    links = itertools.pairwise(errors)
+    return [
+        errors,
+        [Of(calls.fill_exception, (error, ({}, {}, {"__cause__": cause}))) for error, cause in links],
+    ]
+
+
+STATES: dict[str, Any] = {
+    "a cause that is none": ({}, {}, {"__cause__": [1]}),
+    "a context that is no Exception": ({}, {}, {"__context__": KeyboardInterrupt()}),
+    "a traceback that is none": ({}, {}, {"__traceback__": "a"}),
+    "notes that are none": ({}, {}, {"__notes__": [1]}),
+    "links of another name": ({}, {}, {"__class__": 1}),
+    "attributes that Python looks for": ({"__class__": 1}, {}, {}),
+    "attributes that exceptions have": ({"with_traceback": 1}, {}, {}),
+    "a name that is no text": ({}, {"name": [1]}, {}),
+    "a name where there is none": ({}, {"filename": "a"}, {}),
+    "no state": 5,
+    "a state of lists": ([1], [2], [3]),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_states_of_exceptions_that_nobody_sends(name: str) -> None:
+    made = Of(calls.exception, (KeyError if "where" in name else ImportError, ("a",)))
+    with pytest.raises(DeserializationError):
+        DATA.deserialize_object(
+            canning.serialize_object([made, Of(calls.fill_exception, (made, STATES[name]))])
+        )
+
+
+@pytest.mark.parametrize("cls", [KeyboardInterrupt, SyntaxError, int, uuid.UUID])
+def test_exceptions_that_are_none(cls: type) -> None:
+    with pytest.raises(DeserializationError):
+        DATA.deserialize_object(canning.serialize_object(Of(calls.exception, (cls, ()))))
+
+
+def test_a_chain_of_causes_that_is_filled_from_the_outside_in() -> None:
+    DATA.deserialize_object(canning.serialize_object(chain_of(8)))
+    with pytest.raises(DeserializationError, match="outside in"):
+        DATA.deserialize_object(canning.serialize_object(chain_of(50_000)))
 
 
 REFUSED: dict[str, Any] = {

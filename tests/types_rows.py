@@ -188,7 +188,8 @@ STANDARD: Final = (
         "builtin exceptions",
         lambda: FileNotFoundError(2, "No such file"),
         same=same_exception,
-        remark="as data, with arguments and notes that are data; not SyntaxError, nor what is no `Exception`",
+        remark="as data, with arguments, attributes, notes, cause and context that are data, without the "
+        "traceback; not SyntaxError, nor what is no `Exception`",
     ),
 )
 

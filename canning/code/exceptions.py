@@ -38,10 +38,11 @@ def reduce_exception(error: BaseException, *, bare: bool) -> Any:
     if isinstance(error, BaseExceptionGroup) and args[:1] != (error.message,):
         args = error.message, error.exceptions
     state = {name: value for name, value in error.__dict__.items() if name != "__notes__"}
+    members = _members_of(error)
     for name in copyreg._slotnames(cls):  # type: ignore[attr-defined]
         with contextlib.suppress(AttributeError):
-            state[name] = getattr(error, name)
-    return calls.exception, (cls, args), (state, _members_of(error), links), None, None, calls.fill_exception
+            members[name] = object.__getattribute__(error, name)  # as if it had no `__getattr__`
+    return calls.exception, (cls, args), (state, members, links), None, None, calls.fill_exception
 
 
 def is_of_tblib(reducer: Any) -> bool:

@@ -59,7 +59,9 @@ _SAFE: Final = frozenset(
 )
 """What may be called with any arguments: at worst it raises."""
 _READ: Final = _SAFE.union(
-    CLASSES, SINGLETONS, ((CALLS, "attributes"), (CALLS, "items"), (CALLS, "registered"))
+    CLASSES,
+    SINGLETONS,
+    ((CALLS, name) for name in ("attributes", "items", "registered", "exception", "fill_exception")),
 )
 """What the reader of plain data knows."""
 _INDIRECT: Final = frozenset(("patch", "method", "persistent", "extension", "state"))

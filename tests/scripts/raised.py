@@ -84,6 +84,26 @@ class Stateful(Exception):
         self.a, self.seen = state["a"], sorted(state)[0]
 
 
+class Open(Exception):
+    """Has slots, answers for any name, and takes a state of attributes."""
+
+    __slots__ = ("a", "never")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return "dynamic"
+
+
+class Loaded(Open):
+    def __init__(self, a: Any) -> None:
+        super().__init__("loaded")
+        self.a, self.own = a, 1
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state)
+
+
 class Undecodable(UnicodeDecodeError):
     def __init__(self, what: str) -> None:
         super().__init__("utf-8", what.encode(), 1, 2, "bad")
@@ -175,6 +195,7 @@ def main() -> None:
         Frozen(1, "b"),
         Reduced(1, 2),
         Stateful([1]),
+        Loaded(2),
         Undecodable("abc"),
         Mixed("both"),
         Many([ValueError(1), Coded("in a group")]),
@@ -232,6 +253,8 @@ def state(error: BaseException) -> Any:
         "name",
         "lineno",
         "where",
+        "a",
+        "never",
         "object",
         "exceptions",
     ):

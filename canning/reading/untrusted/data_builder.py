@@ -26,6 +26,7 @@ from .data_reader import DataReader
 from .opcodes import Name
 from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
 from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
+from .plain_exceptions import fill_raised, make_raised
 from .prices import price_of_decoder
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
@@ -82,7 +83,7 @@ class DataBuilder:
             plain_array=self.plain_array,
             closed=self.closed,
         )
-        self.note_depth = reader.note_array
+        self.note_depth = reader.note_filled
         try:
             made = reader.read()
         finally:
@@ -165,6 +166,19 @@ class DataBuilder:
             raise DeserializationError("objects that do not fit their array")
         self.note_depth(array, items)
         fill_objects(array, (items, readonly))
+
+    def exception(self, *args: Any) -> Any:
+        """Make a builtin exception that was raised."""
+        if len(args) != 2 or type(args[0]) is not Name:
+            raise refuse("an exception that is not builtin")
+        return make_raised(args[0].make, args[1])
+
+    exception.takes_classes = True  # type: ignore[attr-defined]
+
+    def fill_exception(self, *args: Any) -> None:
+        """Give it what else belongs to it, once that is all there."""
+        obj, state = args
+        self.note_depth(obj, fill_raised(obj, state))
 
     def strings(self, *args: Any) -> Any:
         """Build an array of variable-width strings."""
@@ -370,6 +384,7 @@ CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
     (CALLS, "objects"): "objects",
     (CALLS, "items"): "fill_objects",
+    **{(CALLS, name): name for name in ("exception", "fill_exception")},
     **{(CALLS, name): name for name in ("message", "registered")},
     (CALLS, "subclass"): subclass,
     (CALLS, "attributes"): set_attributes,

@@ -30,14 +30,13 @@ from .array_calls import MakeArray
 from .opcodes import TOKENS, Arguments, Name, StackMachine
 from .plain import (
     CONSTRUCTORS,
-    EXCEPTIONS,
     FACTORIES,
     SINGLETONS,
-    fill_exception,
     fill_namespace,
     make_default_dict,
     set_uuid,
 )
+from .plain_exceptions import EXCEPTIONS, fill_exception
 from .prices import PRICES
 
 _CONTAINERS: Final = frozenset(
@@ -68,7 +67,7 @@ _NOT_ALONE: Final = _CONTAINERS | TOKENS
 ARRAY: Final = (CALLS, "array")
 _NESTING: Final = frozenset(
     (
-        *(("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered")),
+        *(("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered"), (CALLS, "exception")),
         *(("builtins", cls.__name__) for cls in EXCEPTIONS),
     )
 )
@@ -173,11 +172,11 @@ class DataReader(StackMachine):
             self.containers |= {kind}
             self.not_alone |= {kind}
 
-    def note_array(self, array: Any, items: list[Any]) -> None:
-        """Keep how deep an array of objects is, and from now on that of all arrays."""
-        self._nests(np.ndarray)
-        self.frail |= {np.ndarray}
-        self._note_depth(array, items)
+    def note_filled(self, obj: Any, items: list[Any]) -> None:
+        """Keep how deep an array of objects or an exception is, and from now on all others of its type."""
+        self._nests(type(obj))
+        self.frail |= {type(obj)}
+        self._note_depth(obj, items)
 
     def _set_depth(self, container: Any, depth: int) -> None:
         self._check_depth(depth)
@@ -400,8 +399,9 @@ class DataReader(StackMachine):
         if type(obj) in EXCEPTIONS:
             notes = state.get("__notes__") if type(state) is dict else None
             count = len(notes) if type(notes) is list else 0
-            self.work.spend(500 * (1 + count), 300 + 40 * count)
-            fill_exception(obj, state)
+            held = len(state) if type(state) is dict else 0
+            self.work.spend(700 * (1 + count + held), 300 + 40 * count + _PAIR * held)
+            self.note_filled(obj, fill_exception(obj, state))
             return
         if self.unbuilt.pop(id(obj), None) is None:
             raise refuse("the state of an object that has none")

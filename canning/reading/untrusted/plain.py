@@ -6,7 +6,6 @@ stand in `CONSTRUCTORS` under the names by which messages ask for them.
 
 from __future__ import annotations
 
-import builtins
 import collections
 import datetime as dt
 import decimal
@@ -24,6 +23,7 @@ import numpy as np
 
 from ...errors import DeserializationError
 from ...types.libraries.checks import check
+from .plain_exceptions import CONSTRUCTORS as EXCEPTION_CONSTRUCTORS
 
 _NUMBER: Final = re.compile(
     r"[+-]?(\d{1,4300}(\.\d{0,4300})?|\.\d{1,4300})([eE][+-]?\d{1,6})?|[+-]?(Infinity|s?NaN\d{0,4300})"
@@ -169,34 +169,6 @@ def fill_namespace(obj: types.SimpleNamespace, state: Any) -> None:
     vars(obj).update(state)
 
 
-def make_exception(cls: type[Exception], *args: Any) -> Exception:
-    """Make a builtin exception of its arguments."""
-    if issubclass(cls, UnicodeError) and cls is not UnicodeError:
-        check(args, *((str,) if cls is not UnicodeTranslateError else ()), (str, bytes), int, int, str)
-        text, start, end = args[-4:-1]
-        if not 0 <= start <= end <= len(text):
-            raise DeserializationError("an error of a place that its text does not have")
-    return cls(*args)
-
-
-def fill_exception(obj: Exception, state: Any) -> None:
-    """Give an exception its notes, and the name of what was not found.
-
-    Since Python 3.12 an AttributeError states its ``args`` a second time, which is left aside.
-    """
-    if type(state) is not dict or not state.keys() <= {"__notes__", "name", "path", "args"}:
-        raise DeserializationError("an exception with attributes of its own")
-    notes = state.get("__notes__", [])
-    if type(notes) is not list or any(type(note) is not str for note in notes):
-        raise DeserializationError("notes of an exception that are none")
-    for name in ("name", "path"):
-        if name in state:
-            check((state[name],), (str, type(None)))
-            setattr(obj, name, state[name])
-    for note in notes:
-        obj.add_note(note)
-
-
 def make_masked(*args: Any) -> Any:
     """Give what stands for one masked value."""
     check(args)
@@ -243,11 +215,6 @@ def set_uuid(obj: uuid.UUID, state: Any) -> None:
 _FACTORIES: Final = (list, dict, set, int, float, complex, str, bytes, bool, tuple)
 FACTORIES: Final = {("builtins", cls.__name__): cls for cls in _FACTORIES}
 """Types that a message names only as what makes the values of a defaultdict."""
-EXCEPTIONS: Final = frozenset(
-    cls
-    for cls in vars(builtins).values()
-    if isinstance(cls, type) and issubclass(cls, Exception) and not issubclass(cls, SyntaxError)
-)
 _ADDRESSES: Final = (
     *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
 )
@@ -274,7 +241,7 @@ CONSTRUCTORS: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     ("collections", "Counter"): make_counter,
     ("collections", "defaultdict"): make_default_dict,
     ("types", "SimpleNamespace"): make_namespace,
-    **{("builtins", cls.__name__): functools.partial(make_exception, cls) for cls in EXCEPTIONS},
+    **{("builtins", cls.__name__): make for cls, make in EXCEPTION_CONSTRUCTORS.items()},
     **{(module, "MaskedConstant"): make_masked for module in ("numpy.ma", "numpy.ma.core")},
     **{("ipaddress", name): functools.partial(make_address, name) for name in _ADDRESSES},
     **{(module, name): make for module in ("pathlib", "pathlib._local") for name, make in _PATHS.items()},

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...wire.names import CALLS
-from .plain import EXCEPTIONS
+from .plain_exceptions import EXCEPTIONS
 
 Price = Callable[[tuple[Any, ...]], tuple[int, int]]
 """What tells the nanoseconds and the bytes that a call takes, by its arguments."""
@@ -55,6 +55,18 @@ def _exception(args: tuple[Any, ...]) -> tuple[int, int]:
     return 4000 + 300 * held, 500 + 16 * held
 
 
+def _raised(args: tuple[Any, ...]) -> tuple[int, int]:
+    return _exception(args[1] if len(args) == 2 and type(args[1]) is tuple else ())
+
+
+def _filled(args: tuple[Any, ...]) -> tuple[int, int]:
+    """Price what an exception gets: attributes, notes and links."""
+    parts = [part for part in args[-1] if type(part) is dict] if args and type(args[-1]) is tuple else []
+    notes = [part["__notes__"] for part in parts if type(part.get("__notes__")) is list]
+    held = sum(map(len, parts)) + sum(map(len, notes))
+    return 4000 + 700 * held, 600 + 110 * held
+
+
 _NETWORKS: Final = ("IPv4Network", "IPv4Interface", "IPv6Network", "IPv6Interface")
 _PATHS: Final = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 PRICES: Final[dict[tuple[str, str], Price]] = {
@@ -76,6 +88,8 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     (CALLS, "subclass"): _always(20_000, 600),
     (CALLS, "message"): _always(60_000, 400),
     (CALLS, "stdlib_array"): _always(5000, 200),
+    (CALLS, "exception"): _raised,
+    (CALLS, "fill_exception"): _filled,
 }
 """By the name in the header. Decoders of registered types have theirs in `DECODERS`."""
 
