@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import DeserializationError, VersionMismatch, VersionWarning
 from ..memory.buffers import flat
 from ..wire.trailer import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
+from .providers import PROVIDERS
 
 _HERE: Final = (*sys.version_info[:2], *map(int, np.__version__.split(".")[:2]))
 _STAMP: Final = bytes(_HERE)
@@ -78,8 +79,6 @@ def version_of(top: str) -> str | None:
 @lru_cache(maxsize=256)
 def _installed_version(top: str) -> str | None:
     from importlib import metadata  # takes as long to import as a third of this package
-
-    from .providers import PROVIDERS
 
     try:
         return metadata.version(PROVIDERS.get(top, top))

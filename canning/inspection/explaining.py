@@ -20,6 +20,7 @@ from ..pickles.outline import Line
 from ..serializer import Serializer, default_serializer
 from ..wire.trailer import CODE, parse
 from ..writing.attempts import new_writer, pickled
+from . import explain_rendering
 from .explain_parts import TOO_DEEP, PartRow, Walk, find_problems
 from .reports import Report, inspect
 
@@ -63,19 +64,13 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        from .explain_rendering import as_text
-
-        return as_text(self)
+        return explain_rendering.as_text(self)
 
     def __rich__(self) -> Any:
-        from .explain_rendering import as_rich
-
-        return as_rich(self)
+        return explain_rendering.as_rich(self)
 
     def _repr_html_(self) -> str:
-        from .explain_rendering import as_html
-
-        return as_html(self)
+        return explain_rendering.as_html(self)
 
 
 def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:

@@ -13,7 +13,9 @@ from ..errors import DeserializationError, name_for_errors
 from ..memory.buffers import flat
 from ..pickles.nodes import Named
 from ..pickles.outline import Line
+from . import rendering
 from .containers import Unpacker
+from .disassembly import disassemble
 from .known_names import purpose_of
 from .memory_use import FrameRow, Same
 from .parts import Part, Room, parts_of_blob, parts_of_frames, parts_of_pickle
@@ -79,9 +81,7 @@ class ScanResult:
         return "\n".join((f"{self.kind}: {self.verdict}", *(f"  - {reason}" for reason in self.reasons)))
 
     def _repr_html_(self) -> str:
-        from .rendering import scan_as_html
-
-        return scan_as_html(self.kind, self.verdict, self.reasons)
+        return rendering.scan_as_html(self.kind, self.verdict, self.reasons)
 
 
 @dataclass
@@ -145,8 +145,6 @@ class Report:
 
     def opcodes(self) -> Iterator[str]:
         """Give a line for each opcode of each pickle: its offset, name, argument, and what comes of it."""
-        from .disassembly import disassemble
-
         for part in self.parts:
             if len(self.parts) > 1:
                 yield f"-- {part.name}"
@@ -154,24 +152,16 @@ class Report:
 
     def to_dict(self, *, opcodes: bool = False) -> dict[str, Any]:
         """Give plain data, for JSON; with `opcodes`, their lines too."""
-        from .rendering import as_dict
-
-        return as_dict(self, opcodes=opcodes)
+        return rendering.as_dict(self, opcodes=opcodes)
 
     def __str__(self) -> str:
-        from .rendering import as_text
-
-        return as_text(self)
+        return rendering.as_text(self)
 
     def __rich__(self) -> Any:
-        from .rendering import as_rich
-
-        return as_rich(self)
+        return rendering.as_rich(self)
 
     def _repr_html_(self) -> str:
-        from .rendering import as_html
-
-        return as_html(self)
+        return rendering.as_html(self)
 
 
 def inspect(source: Any, *, expanded: int | None = None) -> Report:

@@ -15,6 +15,7 @@ from ..provided import provides
 from .canned import CannedObject
 from .canner import Canner
 from .libraries.known import is_imported, load_canner, public_name
+from .libraries.protocols import LIKE
 from .marks import Marks
 
 _NEVER_ASKED: Final = frozenset(
@@ -219,8 +220,6 @@ class Registry(Marks):
 
 
 def _alike(name: str, like: str, can: Any, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    from .libraries.protocols import LIKE  # few need it
-
     if like not in LIKE or can is not None:
         raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and takes the place of can=")
     look, build = LIKE[like]
