@@ -122,7 +122,7 @@ def stub(blob: bytes) -> Any:
     return provided("stub")(blob)
 
 
-def items(array: Any, state: tuple[list[Any], bool]) -> None:
+def items(array: object, state: tuple[list[Any], bool]) -> None:
     """Put the elements of an array of objects in, or the fields of one of structures."""
     holds_fields = isinstance(array, CannedStructures) or (
         isinstance(array, np.ndarray) and array.dtype.names is not None
@@ -130,12 +130,12 @@ def items(array: Any, state: tuple[list[Any], bool]) -> None:
     (fill_structures if holds_fields else fill_objects)(array, state)
 
 
-def attributes(obj: Any, given: dict[str, Any]) -> None:
+def attributes(obj: object, given: dict[str, Any]) -> None:
     """Give an object that was just made the attributes which it had."""
     set_attributes(obj, given)
 
 
-def stdlib_array(typecode: str, itemsize: int, memory: Any) -> Any:
+def stdlib_array(typecode: str, itemsize: int, memory: object) -> Any:
     """Make an `array.array`."""
     return make_stdlib_array(typecode, itemsize, memory)
 
@@ -155,7 +155,7 @@ def function_of(home: str, *parts: Any) -> types.FunctionType:
     return made
 
 
-def fill(made: types.FunctionType, state: Any) -> None:
+def fill(made: types.FunctionType, state: object) -> None:
     """Give such a function its attributes, closure and globals."""
     provided("fill")(made, state)
 
@@ -177,7 +177,7 @@ def enum(*parts: Any) -> Any:
     return provided("enum")(*parts)
 
 
-def fill_enum(made: Any, state: Any) -> None:
+def fill_enum(made: object, state: object) -> None:
     """Give such an enum its methods, and its members their attributes."""
     provided("fill_enum")(made, state)
 
@@ -187,12 +187,12 @@ def empty_class(*parts: Any) -> Any:
     return provided("empty_class")(*parts)
 
 
-def fill_class(made: Any, state: Any) -> None:
+def fill_class(made: object, state: object) -> None:
     """Give such a class the rest of its body."""
     provided("fill_class")(made, state)
 
 
-def ahead(made: Any, attributes: Any) -> None:
+def ahead(made: object, attributes: object) -> None:
     """Give such a class what its instances need to be made and hashed, before its functions are filled."""
     provided("ahead")(made, attributes)
 
@@ -208,12 +208,12 @@ def exception(*parts: Any) -> BaseException:
     return made
 
 
-def fill_exception(made: BaseException, state: Any) -> None:
+def fill_exception(made: BaseException, state: object) -> None:
     """Give an exception its attributes, cause, context, notes and traceback."""
     provided("fill_exception")(made, state)
 
 
-def traceback(steps: Any) -> types.TracebackType:
+def traceback(steps: object) -> types.TracebackType:
     """Make a traceback that shows the same places."""
     made: types.TracebackType = provided("traceback")(steps)
     return made

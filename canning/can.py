@@ -18,7 +18,7 @@ from .writing.packing import pack_buffers
 from .writing.reducers import Reducers
 
 
-def can(obj: Any, registry: Registry = default_registry) -> Any:
+def can(obj: object, registry: Registry = default_registry) -> Any:
     """Wrap a recognised object in its `CannedObject`; give anything else as it is.
 
     Recognised are arrays, bytes, bytearrays, memoryviews, functions, classes that other processes
@@ -54,7 +54,7 @@ def can(obj: Any, registry: Registry = default_registry) -> Any:
     return _can_memory(obj, registry)
 
 
-def _can_memory(obj: Any, registry: Registry) -> Any:
+def _can_memory(obj: object, registry: Registry) -> Any:
     reducers = Reducers(registry, 1)
     if type(obj) is np.ndarray:
         reduced = reducers.any_array(obj)

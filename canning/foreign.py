@@ -26,7 +26,7 @@ _OTHERS: Final = (
 """What files of others start with, and what opens them."""
 
 
-def owner_of(memory: Any) -> str | None:
+def owner_of(memory: object) -> str | None:
     """Say what a file is that another program wrote, and what opens it."""
     head = bytes(flat(memory)[:_HEAD])
     for magic, what in _OTHERS:

@@ -352,7 +352,7 @@ class Serializer(Options, WriteOptions):
         return read_call(self.evolve(**options), listed(frames), g)
 
 
-def _says_all(name: str, value: Any) -> bool:
+def _says_all(name: str, value: object) -> bool:
     """Tell whether an option means the same the next time: a name may lead to something else then."""
     return type(value) is not str or name not in ("allow", "by_value", "codec", "key")
 

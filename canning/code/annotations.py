@@ -16,7 +16,7 @@ STORED: Final = ("__annotations__", "__annotations_cache__", "__annotate__", "__
 """What a class keeps of its annotations, in all versions: the last three since 3.14."""
 
 
-def annotations_of(obj: Any) -> dict[str, Any]:
+def annotations_of(obj: object) -> dict[str, Any]:
     """Give the annotations of a function, or a class its own: what has no value here as a text of it.
 
     >>> def add(a: int): ...

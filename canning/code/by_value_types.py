@@ -84,7 +84,7 @@ def reduce_method_of_class(method: Any) -> Reduced:
     return type(method), (method.__func__,), own_attributes(method)
 
 
-def own_attributes(wrapper: Any) -> dict[str, Any] | None:
+def own_attributes(wrapper: object) -> dict[str, Any] | None:
     """List what a wrapper has besides what it takes over from its function; None for nothing."""
     return {
         name: value for name, value in getattr(wrapper, "__dict__", {}).items() if name not in _TAKEN_OVER
@@ -131,7 +131,7 @@ def reduce_forward_ref(ref: Any) -> Reduced:
 
 
 @provides("forward_ref")
-def make_forward_ref(text: str, is_argument: bool, module: Any, is_class: bool) -> Any:
+def make_forward_ref(text: str, is_argument: bool, module: object, is_class: bool) -> Any:
     """Make an annotation of its text."""
     return typing.ForwardRef(text, is_argument=is_argument, module=module, is_class=is_class)
 

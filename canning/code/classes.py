@@ -163,7 +163,7 @@ def registered_with(cls: type) -> list[type] | None:
 
 @provides("empty_class")
 def make_class(
-    metaclass: Any,
+    metaclass: object,
     name: str,
     bases: tuple[type, ...],
     given: dict[str, Any],

@@ -69,7 +69,7 @@ def add_made(cls: Any, dataclass: Dataclass) -> None:
             delattr(cls, name)
 
 
-def is_made(value: Any) -> bool:
+def is_made(value: object) -> bool:
     """Tell whether `dataclasses` has made a function, whose source nobody has."""
     value = getattr(value, "__wrapped__", value) if type(value) is types.FunctionType else None
     if type(value) is not types.FunctionType:

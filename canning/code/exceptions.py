@@ -45,7 +45,7 @@ def reduce_exception(error: BaseException, *, bare: bool) -> Any:
     return calls.exception, (cls, args), (state, members, links), None, None, calls.fill_exception
 
 
-def is_of_tblib(reducer: Any) -> bool:
+def is_of_tblib(reducer: object) -> bool:
     """Tell whether a function is what tblib has told `copyreg` about exceptions, as Dask asks it to.
 
     Its reader would need tblib too.
@@ -92,7 +92,7 @@ def _members_of(error: BaseException) -> dict[str, Any]:
     return members
 
 
-def _with_links(reduced: Any, links: dict[str, Any]) -> Any:
+def _with_links(reduced: object, links: dict[str, Any]) -> Any:
     """Add ties to what an exception's own ``__reduce__`` gave, where there is a place for them."""
     if type(reduced) is not tuple or not links:
         return reduced

@@ -69,7 +69,7 @@ class Finder:
         if self.stubs is not None:
             self.stubs.closed = True
 
-    def guard(self, module: str, name: str, found: Any, buffers: Any = ()) -> Any:
+    def guard(self, module: str, name: str, found: object, buffers: object = ()) -> Any:
         """Give what a name stands for, with care for calls that are given stubs."""
         if self.world is not None and (module, name) == SUBIMPORT:
             found = self._import

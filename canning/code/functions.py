@@ -80,9 +80,9 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(
         self,
-        file: Any,
+        file: object,
         table: Mapping[type, Any],
-        buffer_callback: Any = None,
+        buffer_callback: object = None,
         *,
         interactive: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._codes: list[Any] = getattr(table, "codes", [])
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: object) -> Any:
         """Reduce functions and classes; leave all else to the table."""
         kind = type(obj)
         try:
@@ -273,7 +273,7 @@ _NOTHING: Final = types.ModuleType("nothing")
 class FillOf:
     """Stand for the call that gives a function of a class what it needs."""
 
-    def __init__(self, function: types.FunctionType, state: Any) -> None:
+    def __init__(self, function: types.FunctionType, state: object) -> None:
         self.call = function, state
 
     def __reduce__(self) -> Any:
@@ -365,7 +365,7 @@ _BUILTIN_TYPES: Final = cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES
 class CannedCode(CannedObject):
     """Stand for a function or class by the parts that it is made of."""
 
-    def __init__(self, obj: Any) -> None:
+    def __init__(self, obj: object) -> None:
         self.buffers = []
         self.code = obj
         reduced = ByValuePickler(io.BytesIO(), {}).reducer_override(obj)

@@ -207,7 +207,7 @@ class ReceivedModules:
         except (ImportError, ValueError, AttributeError):
             return False
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Spec | None:
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> Spec | None:
         """Find a module that arrived; the import system asks for it, after all others."""
         name, mark = without_mark(fullname)
         world = next((world for world in self._worlds if world.mark == mark), None)

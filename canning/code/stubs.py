@@ -103,7 +103,7 @@ class Stub(metaclass=StubType):
         """The items of a list, the pairs of a dict."""
         return [*self.__dict__.get("_items", ()), *self.__dict__.get("_pairs", ())]
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         for part in state if type(state) is tuple else (state,):
             if type(part) is dict and all(type(name) is str for name in part):
                 pairs = [(sys.intern(name), value) for name, value in part.items()]
@@ -113,14 +113,14 @@ class Stub(metaclass=StubType):
                 )  # attributes are called by interned names, of which a pickler knows the same
         self.__dict__["_state"] = state
 
-    def append(self, item: Any) -> None:
+    def append(self, item: object) -> None:
         """Take an item of a list."""
         self.__dict__.setdefault("_items", []).append(item)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         self.__dict__.setdefault("_pairs", []).append((key, value))
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> Any:
         for known, value in self.__dict__.get("_pairs", ()):
             if known == key:
                 return value
@@ -149,7 +149,7 @@ class Stub(metaclass=StubType):
         shown = "".join(f", {name}={_SHOWN.repr(part)}" for name, part in parts.items() if part)
         return f"Stub({self.class_name}{shown})"
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         """Travel by other picklers as a message of its own, which is read with stubs again."""
         return calls.stub, (provided("dumps")(self),)
 
@@ -163,13 +163,13 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}".rstrip(".")
 
 
-def type_of(stub: Any) -> StubType:
+def type_of(stub: object) -> StubType:
     """Give the class of a stub, and the class itself where it is one."""
     cls: Any = stub if isinstance(stub, StubType) else type(stub)
     return cls  # type: ignore[no-any-return]
 
 
-def is_stub_class(obj: Any) -> bool:
+def is_stub_class(obj: object) -> bool:
     """Tell whether something stands for a class or function that is not here."""
     return type(obj) is StubType and "_stubs" in vars(obj)
 
@@ -253,7 +253,7 @@ class Stubs:
 
 
 def _guarded_setter(setter: Callable[..., Any]) -> Callable[..., Any]:
-    def set_state(obj: Any, state: Any) -> Any:
+    def set_state(obj: object, state: object) -> Any:
         if not isinstance(obj, Stub):
             return setter(obj, state)
         obj.__dict__.update(_state=state, _setter=setter)

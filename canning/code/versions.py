@@ -136,7 +136,7 @@ def differences(trailer: Trailer, *, python: bool = False) -> Iterator[str]:
     yield from _other_packages(trailer.extensions.get(VERSIONS, b""))
 
 
-def say_whence(error: DeserializationError, head: Any) -> DeserializationError:
+def say_whence(error: DeserializationError, head: object) -> DeserializationError:
     """Add to the error of a message that could not be read in what its writer's environment differs."""
     if type(error) is not DeserializationError or error.__cause__ is None:
         return error

@@ -123,7 +123,7 @@ class Codecs:
         return name in self._by_id or (self._beside is not None and name in self._beside)
 
 
-def check_codec(codec: Any) -> Codec:
+def check_codec(codec: object) -> Codec:
     """Insist on a codec; raises `TypeError` for anything else, `ValueError` for an id that does not fit."""
     if isinstance(codec, type):
         raise TypeError(f"{codec.__name__} is a class: make a codec of it")

@@ -35,7 +35,7 @@ class _Span:
 
     __slots__ = ("__array_interface__", "base", "owner")
 
-    def __init__(self, interface: dict[str, Any], owner: object, base: Any = None) -> None:
+    def __init__(self, interface: dict[str, Any], owner: object, base: object = None) -> None:
         self.__array_interface__ = interface
         self.owner = owner
         self.base = base
@@ -89,7 +89,7 @@ def foreign(
     address: int,
     shape: tuple[int, ...],
     owner: object,
-    root: Any,
+    root: object,
     typestr: str = "|u1",
     strides: tuple[int, ...] | None = None,
 ) -> Any:
@@ -104,7 +104,7 @@ def foreign(
     return np.asarray(_Span(interface, owner, root))
 
 
-def owner_key(obj: Any) -> int:
+def owner_key(obj: object) -> int:
     """Tell who owns the memory of an object by a number: two that differ share none."""
     base = getattr(obj, "base", None)
     if type(base) is _Span and type(base.base) is int:  # of Arrow's buffers: the address itself
@@ -156,7 +156,7 @@ def joined_already(views: list[memoryview]) -> memoryview | None:
     return whole[start:at]
 
 
-def owner_of(obj: Any) -> object:
+def owner_of(obj: object) -> object:
     """Follow the bases of an array, and the objects behind memoryviews, to who owns the memory."""
     while True:
         below: Any = None

@@ -121,7 +121,7 @@ def blob(kind: str, raw: memoryview, at: int) -> Blob:
     return Blob(kind, at, len(raw), hashlib.blake2b(raw, digest_size=16).digest())
 
 
-def size_of(value: Any) -> int | None:
+def size_of(value: object) -> int | None:
     """Count the bytes of a string or bytes object; None for anything else."""
     if type(value) is Blob:
         return value.nbytes

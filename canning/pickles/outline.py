@@ -47,7 +47,7 @@ class Line:
 class Paths:
     """Know the way from the object to each node of a pickle."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: object) -> None:
         self._above: dict[int, tuple[Node | None, str]] = {}
         if type(root) is Node:
             self._above[id(root)] = (None, "")
@@ -144,7 +144,7 @@ def _state(state: Any, seen: set[int] | None) -> Iterator[tuple[str, Any]]:
             yield ".state", part
 
 
-def shown_key(key: Any) -> str:
+def shown_key(key: object) -> str:
     """Show a key in a path."""
     return key.kind if type(key) is Node else shown_value(key)
 
@@ -162,12 +162,12 @@ def shown_value(value: Any) -> str:
     return _quoted(value)
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     text = repr(value)
     return text if text.isprintable() else ascii(value)
 
 
-def describe(node: Any, where: Where) -> str:
+def describe(node: object, where: Where) -> str:
     """Say in a few words what a value is."""
     if type(node) is not Node:
         return (
@@ -251,7 +251,7 @@ def is_code(node: Node) -> bool:
     )
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     """Write plain data as Python would, as far as it is short."""
     if type(value) is not Node:
         return (
@@ -266,14 +266,14 @@ def _plain(value: Any) -> str:
     return f"({value.kind})"
 
 
-def _source(source: Any, where: Where) -> str:
+def _source(source: object, where: Where) -> str:
     if type(source) is int:
         return where(source)
     size = size_of(source)
     return "somewhere" if size is None else f"{size:,} bytes in the pickle"
 
 
-def outline(root: Any, where: Where) -> Line:
+def outline(root: object, where: Where) -> Line:
     """Make the tree of an object: the upper levels first, up to 3000 lines in all."""
     top = Line("obj", describe(root, where))
     seen: dict[int, str] = {id(root): "obj"}

@@ -38,12 +38,12 @@ _NUMBER: Final = re.compile(
 """What an unpickler may take for a number: of C's, a NUL ends it."""
 
 
-def push(machine: Stacks, value: Any) -> None:
+def push(machine: Stacks, value: object) -> None:
     """Push a value."""
     machine.stack.append(value)
 
 
-def constant(value: Any) -> Step:
+def constant(value: object) -> Step:
     """Make the step that pushes a constant."""
     return lambda machine, argument, at: machine.stack.append(value)
 

@@ -147,7 +147,7 @@ class Stacks(abc.ABC):
         self.doubtful = True
         self.flaw(at, what)
 
-    def call(self, kind: str, at: int, target: Any, args: Any, *keywords: Any) -> Node:
+    def call(self, kind: str, at: int, target: object, args: object, *keywords: Any) -> Node:
         """Push what a call gives; `args` may be that of many calls, and is not copied."""
         self.act(at, kind)
         node = self.new(kind, at, [target, args, *keywords])

@@ -36,7 +36,7 @@ def _frame(machine: Stacks, argument: Any, at: int) -> None:
         machine.flaw(at, f"a frame of {length} bytes, where {left} are left")
 
 
-def _stop(machine: Stacks, argument: Any, at: int) -> None:
+def _stop(machine: Stacks, argument: object, at: int) -> None:
     machine.root = machine.pop()
     machine.stopped = True
     if machine.stack or machine.marks:
@@ -47,18 +47,18 @@ def _stop(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def _empty(kind: str) -> Step:
-    def step(machine: Stacks, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: object, at: int) -> None:
         machine.new(kind, at)
 
     return step
 
 
-def _nothing(machine: Stacks, argument: Any, at: int) -> None:
+def _nothing(machine: Stacks, argument: object, at: int) -> None:
     scalars.push(machine, machine.nothing)
 
 
 def _marked(kind: str) -> Step:
-    def step(machine: Stacks, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: object, at: int) -> None:
         items = machine.items()
         if kind == "dict" and len(items) % 2:
             raise Break("a key without its value")
@@ -68,7 +68,7 @@ def _marked(kind: str) -> Step:
 
 
 def _tuple_of(count: int) -> Step:
-    def step(machine: Stacks, argument: Any, at: int) -> None:
+    def step(machine: Stacks, argument: object, at: int) -> None:
         if len(machine.stack) - machine.fence < count:
             raise Break("takes from an empty stack")
         items = machine.stack[-count:]
@@ -99,54 +99,54 @@ def _fill(machine: Stacks, items: list[Any], kinds: tuple[str, ...], at: int) ->
     machine.sink(target, items)
 
 
-def _append(machine: Stacks, argument: Any, at: int) -> None:
+def _append(machine: Stacks, argument: object, at: int) -> None:
     _fill(machine, [machine.pop()], ("list",), at)
 
 
-def _appends(machine: Stacks, argument: Any, at: int) -> None:
+def _appends(machine: Stacks, argument: object, at: int) -> None:
     _fill(machine, machine.items(), ("list",), at)
 
 
-def _set_item(machine: Stacks, argument: Any, at: int) -> None:
+def _set_item(machine: Stacks, argument: object, at: int) -> None:
     value = machine.pop()
     _fill(machine, [machine.pop(), value], ("dict",), at)
 
 
-def _set_items(machine: Stacks, argument: Any, at: int) -> None:
+def _set_items(machine: Stacks, argument: object, at: int) -> None:
     items = machine.items()
     if len(items) % 2:
         raise Break("a key without its value")
     _fill(machine, items, ("dict",), at)
 
 
-def _add_items(machine: Stacks, argument: Any, at: int) -> None:
+def _add_items(machine: Stacks, argument: object, at: int) -> None:
     _fill(machine, machine.items(), ("set",), at)
 
 
 # -- stack and memo ------------------------------------------------------------------------------------
 
 
-def _mark(machine: Stacks, argument: Any, at: int) -> None:
+def _mark(machine: Stacks, argument: object, at: int) -> None:
     machine.marks.append(len(machine.stack))
     machine.depth = max(machine.depth, len(machine.marks))
 
 
-def _pop(machine: Stacks, argument: Any, at: int) -> None:
+def _pop(machine: Stacks, argument: object, at: int) -> None:
     if machine.marks and len(machine.stack) == machine.marks[-1]:
         machine.marks.pop()
     else:
         machine.pop()
 
 
-def _pop_mark(machine: Stacks, argument: Any, at: int) -> None:
+def _pop_mark(machine: Stacks, argument: object, at: int) -> None:
     machine.items()
 
 
-def _dup(machine: Stacks, argument: Any, at: int) -> None:
+def _dup(machine: Stacks, argument: object, at: int) -> None:
     scalars.push(machine, machine.top())
 
 
-def _get(machine: Stacks, argument: Any, at: int) -> None:
+def _get(machine: Stacks, argument: object, at: int) -> None:
     index = _index(machine, argument, at)
     if index not in machine.memo:
         raise Break("asks the memo for what is not in it")
@@ -194,7 +194,7 @@ def _global(machine: Stacks, argument: Any, at: int) -> None:
     machine.name(*_names(argument), at)
 
 
-def _stack_global(machine: Stacks, argument: Any, at: int) -> None:
+def _stack_global(machine: Stacks, argument: object, at: int) -> None:
     name, module = machine.pop(), machine.pop()
     parts = [_name_part(machine, part, at) for part in (module, name)]
     if any(type(part) is not str for part in parts):
@@ -203,7 +203,7 @@ def _stack_global(machine: Stacks, argument: Any, at: int) -> None:
     machine.name(parts[0], parts[1], at)
 
 
-def _name_part(machine: Stacks, part: Any, at: int) -> Any:
+def _name_part(machine: Stacks, part: object, at: int) -> Any:
     """Give what can be said of a part of a name that is no short string."""
     if type(part) is Blob:
         machine.doubt(at, f"a name of {part.nbytes} bytes")
@@ -211,17 +211,17 @@ def _name_part(machine: Stacks, part: Any, at: int) -> Any:
     return MADE if type(part) is Node and part.kind in _MADE else part
 
 
-def _reduce(machine: Stacks, argument: Any, at: int) -> None:
+def _reduce(machine: Stacks, argument: object, at: int) -> None:
     args = machine.pop()
     machine.call("call", at, machine.pop(), args)
 
 
-def _new_object(machine: Stacks, argument: Any, at: int) -> None:
+def _new_object(machine: Stacks, argument: object, at: int) -> None:
     args = machine.pop()
     machine.call("new", at, machine.pop(), args)
 
 
-def _new_object_ex(machine: Stacks, argument: Any, at: int) -> None:
+def _new_object_ex(machine: Stacks, argument: object, at: int) -> None:
     keywords, args = machine.pop(), machine.pop()
     machine.call("new", at, machine.pop(), args, keywords)
 
@@ -234,7 +234,7 @@ def _instance(machine: Stacks, argument: Any, at: int) -> None:
     machine.call("call", at, target, args)
 
 
-def _object(machine: Stacks, argument: Any, at: int) -> None:
+def _object(machine: Stacks, argument: object, at: int) -> None:
     target, *rest = machine.items() or [None]
     if target is None:
         raise Break("an instance of nothing")
@@ -243,7 +243,7 @@ def _object(machine: Stacks, argument: Any, at: int) -> None:
     machine.call("call", at, target, args)
 
 
-def _build(machine: Stacks, argument: Any, at: int) -> None:
+def _build(machine: Stacks, argument: object, at: int) -> None:
     state, obj = machine.pop(), machine.top()
     machine.act(at, "state")
     if type(obj) is Node:
@@ -260,7 +260,7 @@ def _persistent(machine: Stacks, argument: bytes, at: int) -> None:
     machine.new("persistent", at).value = argument.decode("latin-1")[:SHORT]
 
 
-def _binary_persistent(machine: Stacks, argument: Any, at: int) -> None:
+def _binary_persistent(machine: Stacks, argument: object, at: int) -> None:
     value = machine.pop()
     machine.act(at, "persistent")
     machine.new("persistent", at, [value])
@@ -271,13 +271,13 @@ def _extension(machine: Stacks, argument: Any, at: int) -> None:
     machine.new("extension", at).value = int.from_bytes(argument, "little")
 
 
-def _next_buffer(machine: Stacks, argument: Any, at: int) -> None:
+def _next_buffer(machine: Stacks, argument: object, at: int) -> None:
     machine.act(at, "buffer")
     machine.new("buffer", at).value = machine.buffers
     machine.buffers += 1
 
 
-def _readonly_buffer(machine: Stacks, argument: Any, at: int) -> None:
+def _readonly_buffer(machine: Stacks, argument: object, at: int) -> None:
     machine.top()
 
 

@@ -54,7 +54,7 @@ def state_of(node: Node) -> dict[Any, Any]:
     }
 
 
-def dtype_of(node: Any) -> str | None:
+def dtype_of(node: object) -> str | None:
     """Tell the code of a dtype that was pickled by numpy: ``f8``, ``U5``; None for others."""
     if type(node) is not Node or node.target != ("numpy", "dtype"):
         return None
@@ -66,7 +66,7 @@ def dtype_of(node: Any) -> str | None:
     return None
 
 
-def shape_of(node: Any) -> tuple[int, ...] | None:
+def shape_of(node: object) -> tuple[int, ...] | None:
     """Tell a shape; None for what is none."""
     if type(node) is not Node or node.kind != "tuple" or len(node.items or ()) > 64:
         return None

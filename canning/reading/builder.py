@@ -205,7 +205,7 @@ class Builder:
         """Build what was serialized before it came into this message."""
         return self.deserialize([self.buffers[s] if type(s) is int else s for s in sources], self.g)[0]
 
-    def registered(self, name: str, state: Any, cls: type | None) -> Any:
+    def registered(self, name: str, state: object, cls: type | None) -> Any:
         """Build what was canned by registration."""
         return rebuild(self.registry, name, state, cls)
 

@@ -21,7 +21,7 @@ from .unfit_calls import LookUp, unfit_call
 _FILL: Final = (CALLS, "fill")
 
 
-def missing_code(head: Any, error: BaseException | None, look_up: LookUp) -> MissingCode | None:
+def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> MissingCode | None:
     """Make the error for what a header names and `look_up` does not find; None where it finds all.
 
     `error` is what reading the header has raised.
@@ -140,7 +140,7 @@ def distribution_of(module: str) -> str | None:
     return next(iter(_providers(module.partition(".")[0])), None)
 
 
-def moved(head: Any) -> bool:
+def moved(head: object) -> bool:
     """Tell whether a header names something that is not here, and has moved to where it is."""
     for named in PickleMachine(flat(head)).run().names.values():
         new = find_moved(named.module, named.name)
@@ -149,6 +149,6 @@ def moved(head: Any) -> bool:
     return False
 
 
-def explain_reading(head: Any, error: DeserializationError, look_up: LookUp) -> DeserializationError:
+def explain_reading(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError:
     """Give the error that names what is missing, or called wrongly; the one that there was for all else."""
     return missing_code(head, error.__cause__, look_up) or unfit_call(head, error, look_up) or error

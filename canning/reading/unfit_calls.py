@@ -28,7 +28,7 @@ _MARK_IN: Final = {
 """The number of the argument that tells a class by value from others, by what makes one."""
 
 
-def unfit_call(head: Any, error: DeserializationError, look_up: LookUp) -> DeserializationError | None:
+def unfit_call(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError | None:
     """Make the error for a call that does not fit; None where that is not why reading has failed."""
     cause = error.__cause__
     if type(cause) is not TypeError or _was_in_a_call(cause):

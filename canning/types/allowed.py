@@ -246,7 +246,7 @@ class Fields:
         self._known = frozenset(self.names)
         self._missing = _may_be_missing(cls)
 
-    def set(self, obj: Any, state: Any) -> None:
+    def set(self, obj: object, state: object) -> None:
         """Set the fields, and nothing that is not a field."""
         names, known = self.names, self._known
         if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form for slots
@@ -268,7 +268,7 @@ class Fields:
             object.__setattr__(obj, name, state[name])
 
 
-def enum_member(cls: type, value: Any) -> Any:
+def enum_member(cls: type, value: object) -> Any:
     """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
     for member in cls.__members__.values():  # type: ignore[attr-defined]
         known = member._value_

@@ -29,7 +29,7 @@ class CannedArray(CannedObject):
 
     def __init__(
         self,
-        source: Any,
+        source: object,
         shape: tuple[int, ...],
         dtype: Description,
         layout: Layout | None = None,
@@ -52,7 +52,7 @@ class CannedArray(CannedObject):
 
 
 def make_array(
-    memory: Any,
+    memory: object,
     shape: tuple[int, ...],
     dtype: Description,
     layout: Layout | None = None,
@@ -199,7 +199,7 @@ class CannedMasked(CannedParts):
     """Stand for a masked array: its data, its mask, its fill value."""
 
     @staticmethod
-    def make(cls: type[Any], data: Array, mask: Array | None, fill_value: Any, hard: bool) -> Any:
+    def make(cls: type[Any], data: Array, mask: Array | None, fill_value: object, hard: bool) -> Any:
         """Make the masked array over its data and its mask."""
         masked: Any = np.ma.MaskedArray(
             data, np.ma.nomask if mask is None else mask, copy=False, hard_mask=hard

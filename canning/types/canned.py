@@ -44,7 +44,7 @@ class CannedObject(abc.ABC):
         return {**self.__dict__, "buffers": [None] * len(self.buffers)}
 
 
-def uncan(obj: Any, g: Namespace | None = None) -> Any:
+def uncan(obj: object, g: Namespace | None = None) -> Any:
     """Undo `can`: give the object that a canned one stands for, and anything else as it is.
 
     >>> uncan(CannedBytes(b"abc")), uncan(5)
@@ -117,7 +117,7 @@ class CannedParts(CannedObject):
         return dict(self.__dict__)
 
 
-def set_attributes(obj: Any, attributes: dict[str, Any]) -> None:
+def set_attributes(obj: object, attributes: dict[str, Any]) -> None:
     """Give an object that was just made the attributes which it had where it came from."""
     if isinstance(obj, CannedParts):
         obj.attributes = attributes
@@ -132,7 +132,7 @@ class CannedBytes(CannedObject):
     `source` is the number of the buffer in its message, or the bytes themselves.
     """
 
-    def __init__(self, source: Any, mutable: bool = False) -> None:
+    def __init__(self, source: object, mutable: bool = False) -> None:
         self.buffers = [None if isinstance(source, int) else source]
         self.mutable = mutable
 
@@ -242,7 +242,7 @@ class CannedRegistered(CannedParts):
     """Stand for an object of a registered type: the name of the registration, and its state."""
 
     @staticmethod
-    def make(name: str, state: Any, cls: type | None) -> Any:
+    def make(name: str, state: object, cls: type | None) -> Any:
         """Build the object by the default registry."""
         return provided("rebuild")(name, state, cls)
 

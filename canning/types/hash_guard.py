@@ -61,7 +61,7 @@ class KeyGuard:
         self.hashes: dict[int, dict[int, int]] = {}
         self.watches: dict[int, Watch] = {}
 
-    def forget(self, container: Any) -> None:
+    def forget(self, container: object) -> None:
         """Start counting anew for a container that was just made, maybe where another one was."""
         if self.hashes:
             self.hashes.pop(id(container), None)
@@ -80,7 +80,7 @@ class KeyGuard:
         else:
             container.update(zip(keys, values, strict=True))
 
-    def check(self, container: Any, keys: list[Any]) -> None:
+    def check(self, container: object, keys: list[Any]) -> None:
         """Raise `DeserializationError` unless keys may go into a container.
 
         Text is on the account by its letters: where it is there already, the two are compared to their end.
@@ -99,7 +99,7 @@ class KeyGuard:
                 self._check(container, key)
         self.work.spend(letters, 0)
 
-    def _check(self, container: Any, key: Any) -> None:
+    def _check(self, container: object, key: object) -> None:
         price = weigh(key, self.limits)
         counts = self.hashes.get(id(container))
         if counts is None:

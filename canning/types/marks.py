@@ -101,7 +101,7 @@ class Marks:
             self.version += 1
         return obj
 
-    def goes_by_value(self, code: Any) -> bool:
+    def goes_by_value(self, code: object) -> bool:
         """Tell whether a function or class was marked, or a class that it is defined in."""
         if not self.marked:
             return False
@@ -121,7 +121,7 @@ def check_name(name: object) -> None:
         raise ValueError(f"{name!r} is no dotted name")
 
 
-def _mark_of(obj: Any) -> tuple[str, str]:
+def _mark_of(obj: object) -> tuple[str, str]:
     if not isinstance(obj, type | types.FunctionType):
         raise TypeError(
             f"by_value marks functions, classes and modules written in Python, not {type(obj).__name__}"

@@ -254,7 +254,7 @@ def _takes_class(function: Callable[..., Any]) -> bool:
         return False
 
 
-def canned_state(canner: Canner, obj: Any) -> Any:
+def canned_state(canner: Canner, obj: object) -> Any:
     """Call a canner and check what it gives; raises `CannerError` where it raises, or that does not fit."""
     try:
         state = canner.can(obj)
@@ -287,7 +287,7 @@ def canned_state(canner: Canner, obj: Any) -> Any:
     return state
 
 
-def rebuild(registry: Registry, name: str, state: Any, cls: type | None) -> Any:
+def rebuild(registry: Registry, name: str, state: object, cls: type | None) -> Any:
     """Call the `uncan` that `registry` has under a name."""
     canner = registry.by_name(name)
     if canner.uncan is None:
@@ -328,5 +328,5 @@ default_registry: Final = _default()
 
 
 @provides("rebuild")
-def _rebuild(name: str, state: Any, cls: type | None) -> Any:
+def _rebuild(name: str, state: object, cls: type | None) -> Any:
     return rebuild(default_registry, name, state, cls)

@@ -76,7 +76,7 @@ class Key:
     def __deepcopy__(self, memo: dict[int, Any]) -> Key:
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SerializationError("a key cannot be sent: let the other side load it from a file of its own")
 
 
@@ -102,7 +102,7 @@ def as_keys(key: KeyOption) -> Keys | None:
     return tuple(map(_as_key, key))
 
 
-def _as_key(key: Any) -> Key:
+def _as_key(key: object) -> Key:
     if isinstance(key, Key):
         return key
     if isinstance(key, str | os.PathLike):

@@ -358,7 +358,7 @@ def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
     return views
 
 
-def count_frames(head: Any) -> int:
+def count_frames(head: object) -> int:
     """Tell how many frames the message has that starts with frame 0; 1 for a plain pickle."""
     trailer = parse(flat(head))
     return 1 if trailer is None else trailer.frames

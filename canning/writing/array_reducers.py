@@ -292,7 +292,7 @@ def pickles_as(cls: type, base: type) -> bool:
     )
 
 
-def provider_of(entry: Any) -> Any:
+def provider_of(entry: object) -> Any:
     """Give the object behind an entry that keeps its memory."""
     return entry.array if isinstance(entry, Block) else entry
 

@@ -39,7 +39,7 @@ _NAME: Final = 60
 """Characters of a dictionary's key that a path shows."""
 
 
-def explain_failure(obj: Any, error: Exception, options: WriteOptions) -> Exception:
+def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exception:
     """Make the error that names the culprit in `obj`, which could not be pickled.
 
     What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
@@ -80,7 +80,7 @@ def _too_deep() -> str:
     )
 
 
-def _say(culprit: Any, reason: Exception, pickler: str) -> str:
+def _say(culprit: object, reason: Exception, pickler: str) -> str:
     kind = type(culprit)
     text = str(reason)
     if pickler == "pickle" and issubclass(kind, types.FunctionType | type):
@@ -108,7 +108,7 @@ class _Search:
         self.tries = 0
         self.seen: set[int] = set()
 
-    def run(self, obj: Any, error: Exception) -> tuple[Any, str, Exception]:
+    def run(self, obj: object, error: Exception) -> tuple[Any, str, Exception]:
         path = "obj"
         for _ in range(_DEPTH):
             self.seen.add(id(obj))
@@ -123,7 +123,7 @@ class _Search:
                 return obj, path, error
         return obj, path, error
 
-    def _failure(self, part: Any) -> Exception | None:
+    def _failure(self, part: object) -> Exception | None:
         self.tries += 1
         if id(part) in self.seen or self.tries > _TRIES or type(part) in _LEAVES:
             return None
@@ -132,7 +132,7 @@ class _Search:
             raise _Interrupted(error)
         return error
 
-    def attempt(self, part: Any) -> Exception | None:
+    def attempt(self, part: object) -> Exception | None:
         """Pickle a part; give what that raises."""
         try:
             pickled(self.options, new_writer(self.options), part)
@@ -215,7 +215,7 @@ def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
             yield f".{name}", value
 
 
-def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(obj: object) -> Iterator[tuple[str, Any]]:
     yield from _state(obj)
     if type(obj).__flags__ & _HEAP_TYPE:
         yield ".__class__", type(obj)
@@ -250,7 +250,7 @@ def _state(obj: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{_show(key)}]", value) for key, value in pairs or ())
 
 
-def _of_state(state: Any) -> Iterator[tuple[str, Any]]:
+def _of_state(state: object) -> Iterator[tuple[str, Any]]:
     for part in state if type(state) is tuple else (state,):
         if isinstance(part, dict):
             yield from ((f".{name}", value) for name, value in part.items() if isinstance(name, str))
@@ -258,7 +258,7 @@ def _of_state(state: Any) -> Iterator[tuple[str, Any]]:
             yield ".<state>", part
 
 
-def _show(key: Any) -> str:
+def _show(key: object) -> str:
     if type(key) in _LEAVES:
         text = repr(key)
         return text if len(text) <= _NAME else f"{text[:_NAME]}..."

@@ -23,7 +23,7 @@ class DillWriter:
         self.table = Table(reducers, by_value=False, main=False)
         self.pickler_class = _pickler_class()
 
-    def write(self, obj: Any) -> bytes:
+    def write(self, obj: object) -> bytes:
         """Pickle an object; raises what dill raises, and `ShareAgain`."""
         self.table.refresh()
         chunks: list[bytes] = []
@@ -36,7 +36,7 @@ class DillWriter:
         chunks[0] = ARRAYS  # in the place of PROTO, which dill writes first
         return b"".join(chunks)
 
-    def write_by(self, plan: Plan, obj: Any) -> bytes:
+    def write_by(self, plan: Plan, obj: object) -> bytes:
         """Pickle an object by a plan."""
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         return self.write(obj)

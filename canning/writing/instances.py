@@ -31,7 +31,7 @@ def reducer_of_instances(cls: type, known: set[type]) -> Callable[[Any], Any]:
         return _BY_THEMSELVES
     args = (cls,)
 
-    def reduce_ordinary(obj: Any) -> Any:
+    def reduce_ordinary(obj: object) -> Any:
         if cls not in known:
             if not _has_no_methods(cls):
                 return obj.__reduce_ex__(5)

@@ -65,11 +65,11 @@ def write_call(
     return write(options, (f, tuple(args), dict(kwargs or {})), CALL)
 
 
-def _write_atom(options: WriteOptions, obj: Any) -> Message:
+def _write_atom(options: WriteOptions, obj: object) -> Message:
     return [pack_alone(pickle.dumps(obj, 5), PLAIN)]
 
 
-def _write_single(options: WriteOptions, obj: Any) -> Message | None:
+def _write_single(options: WriteOptions, obj: object) -> Message | None:
     if options.codec is not None:
         return None
     if type(obj) is np.ndarray and (

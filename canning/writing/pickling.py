@@ -120,7 +120,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             note_class(cls, self.reducers.versions)
         return reducer
 
-    def get(self, cls: type, default: Any = None) -> Any:
+    def get(self, cls: type, default: object = None) -> Any:
         """Find a reducer for a pickler written in Python, which asks this way."""
         try:
             return self[cls]
@@ -208,7 +208,7 @@ class Writer:
         aside = self.reducers.outside_buffer
         return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
 
-    def write(self, obj: Any) -> Body:
+    def write(self, obj: object) -> Body:
         """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
 
         The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
@@ -230,7 +230,7 @@ class Writer:
         finally:
             pickler.memo = self._empty
 
-    def write_by(self, plan: Plan, obj: Any) -> Body:
+    def write_by(self, plan: Plan, obj: object) -> Body:
         """Pickle an object by a plan; else as `write`."""
         self.plain = False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
@@ -256,7 +256,7 @@ class Writer:
             self.by_value_table.forget()
         self.reducers.reset()
 
-    def _finish(self, pickler: Any) -> Body:
+    def _finish(self, pickler: object) -> Body:
         """Give the header that was pickled, unless it asks for another plan."""
         sink, reducers = self.sink, self.reducers
         sink.finish()

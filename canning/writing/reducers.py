@@ -163,7 +163,7 @@ class Reducers(ArrayReducers):
     def registered(self, canner: Canner) -> Callable[[Any], Reduced]:
         """Give the reducer for what `canner` cans."""
 
-        def reduce_registered(obj: Any) -> Reduced:
+        def reduce_registered(obj: object) -> Reduced:
             state = canned_state(canner, obj)
             if state is NotImplemented:
                 note_class(type(obj), self.versions)
@@ -193,7 +193,7 @@ def _array_over(view: memoryview) -> Any:
         raise SerializationError(f"a memoryview of format {view.format!r} cannot be sent") from error
 
 
-def named_in_module(method: Any, name: str) -> bool:
+def named_in_module(method: object, name: str) -> bool:
     """Tell whether a bound method is what its module has under its name."""
     module: Any = getattr(method, "__module__", None)
     return module != "__main__" and getattr(sys.modules.get(module), name, None) is method
@@ -204,7 +204,7 @@ def is_importable(cls: type) -> bool:
     return bool(cloudpickle.cloudpickle._should_pickle_by_reference(cls))
 
 
-def reduce_by_itself(obj: Any) -> Reduced:
+def reduce_by_itself(obj: object) -> Reduced:
     """Reduce an object as pickle would that nobody has told anything."""
     reduce = copyreg.dispatch_table.get(type(obj))
     return obj.__reduce_ex__(5) if reduce is None else reduce(obj)

@@ -133,7 +133,7 @@ def _read_rest(rest: bytes) -> Kind | None:
     return _kind_of(pickle.loads(_OF_FRAME + rest), 0)
 
 
-def _kind_of(canned: Any, size: int) -> Kind | None:
+def _kind_of(canned: object, size: int) -> Kind | None:
     if type(canned) is CannedBytes and not canned.mutable:
         return Kind((size,), None, None, size)
     if type(canned) is CannedArray and type(canned.dtype) is str and not canned.readonly:

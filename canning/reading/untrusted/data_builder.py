@@ -280,7 +280,7 @@ class DataBuilder:
             why = str(error) if isinstance(error, DeserializationError) else type(error).__name__
             raise DeserializationError(f"the decoder of {canner.name} refused its data: {why}") from error
 
-    def _charge_decoder(self, name: str, state: Any) -> None:
+    def _charge_decoder(self, name: str, state: object) -> None:
         time, memory = price_of_decoder(name)
         self.work.spend(time, memory)
         items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM, self.closed, self.unfilled)

@@ -145,7 +145,7 @@ class DataReader(StackMachine):
 
     # -- containers ------------------------------------------------------------------------------------
 
-    def _push_new(self, container: Any) -> None:
+    def _push_new(self, container: object) -> None:
         if self.depths:
             self.depths.pop(id(container), None)  # of one that is gone
             self.held.discard(id(container))
@@ -172,13 +172,13 @@ class DataReader(StackMachine):
             self.containers |= {kind}
             self.not_alone |= {kind}
 
-    def note_filled(self, obj: Any, items: list[Any]) -> None:
+    def note_filled(self, obj: object, items: list[Any]) -> None:
         """Keep how deep an array of objects or an exception is, and from now on all others of its type."""
         self._nests(type(obj))
         self.frail |= {type(obj)}
         self._note_depth(obj, items)
 
-    def _set_depth(self, container: Any, depth: int) -> None:
+    def _set_depth(self, container: object, depth: int) -> None:
         self._check_depth(depth)
         before = self.depths.get(id(container), 0)
         if depth > before:
@@ -361,7 +361,7 @@ class DataReader(StackMachine):
         if name.nests:
             self._note_made(made, args)
 
-    def _note_made(self, made: Any, args: tuple[Any, ...]) -> None:
+    def _note_made(self, made: object, args: tuple[Any, ...]) -> None:
         """Keep how deep is what a call has made of its arguments."""
         held = [item for arg in args for item in (arg if type(arg) is tuple else (arg,))]
         if not _LEAVES.issuperset(map(type, held)):

@@ -162,7 +162,7 @@ def make_namespace(*args: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace()
 
 
-def fill_namespace(obj: types.SimpleNamespace, state: Any) -> None:
+def fill_namespace(obj: types.SimpleNamespace, state: object) -> None:
     """Give a namespace attributes, of names that no protocol looks for."""
     if type(state) is not dict or any(type(name) is not str or name.startswith("_") for name in state):
         raise DeserializationError("a namespace with attributes of unusual names")
@@ -202,7 +202,7 @@ def make_pure_windows_path(*args: Any) -> pathlib.PurePath:
     return pathlib.PureWindowsPath(*args)
 
 
-def set_uuid(obj: uuid.UUID, state: Any) -> None:
+def set_uuid(obj: uuid.UUID, state: object) -> None:
     """Give a UUID that was just made its number."""
     if type(state) is not dict or set(state) - {"int", "is_safe"} or type(state.get("int")) is not int:
         raise DeserializationError("the state of a UUID that is not one")

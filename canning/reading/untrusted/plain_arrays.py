@@ -15,7 +15,7 @@ from ...types.libraries.checks import check
 from .plain_dtypes import Dtypes, Shape, checked_shape
 
 
-def check_fit(shape: Any, layout: Any, itemsize: int, size: int) -> None:
+def check_fit(shape: object, layout: object, itemsize: int, size: int) -> None:
     """Check that an array of this shape fits `size` bytes: all of them in C order, or by its layout."""
     if layout is not None:
         check_layout(layout, checked_shape(shape), itemsize, size)

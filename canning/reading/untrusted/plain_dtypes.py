@@ -44,7 +44,7 @@ class Dtypes:
         self._simple: dict[str, np.dtype[Any]] = {}
         self._built: dict[int, tuple[Any, Built]] = {}
 
-    def build(self, description: Any) -> np.dtype[Any]:
+    def build(self, description: object) -> np.dtype[Any]:
         """Build the dtype of a description; raises `DeserializationError` for any that is not in the grammar.
 
         >>> Dtypes().build(("array", "<i2", (2,)))
@@ -55,7 +55,7 @@ class Dtypes:
             return self._of_text(description) if found is None else found
         return self._parts(description, 0)[0]
 
-    def _parts(self, description: Any, depth: int) -> Built:
+    def _parts(self, description: object, depth: int) -> Built:
         if type(description) is str:
             return self._simple.get(description) or self._of_text(description), 1, 1
         if type(description) is not tuple or not description or depth > _NESTING:
@@ -156,7 +156,7 @@ def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:
     return dtype
 
 
-def checked_shape(shape: Any) -> Shape:
+def checked_shape(shape: object) -> Shape:
     """Check a shape: a tuple of at most 64 lengths, as many as numpy allows."""
     if type(shape) is not tuple or len(shape) > 64:
         raise DeserializationError("a shape that is none, or has too many axes")
@@ -166,7 +166,7 @@ def checked_shape(shape: Any) -> Shape:
     return shape
 
 
-def checked_axes(axes: Any, shape: Shape) -> None:
+def checked_axes(axes: object, shape: Shape) -> None:
     """Check the numbers of all axes of a shape, in any order, where there are any."""
     if type(axes) is tuple and sorted(axes) != list(range(len(shape))):
         raise DeserializationError("axes of an array that are none")

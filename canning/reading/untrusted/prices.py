@@ -27,7 +27,7 @@ def _always(time: int, memory: int) -> Price:
     return lambda args: price
 
 
-def _bits(arg: Any) -> int:
+def _bits(arg: object) -> int:
     if type(arg) is int:
         return arg.bit_length()
     return int(_DIGIT * len(arg)) if type(arg) is str else 0

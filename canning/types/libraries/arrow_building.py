@@ -30,7 +30,7 @@ _TEXTS: Final = VIEWS | {
 """Types whose bytes, behind the first two buffers, may lie anywhere."""
 
 
-def shape_of(kind: Any) -> Shape:
+def shape_of(kind: object) -> Shape:
     """Give the shape of a type.
 
     >>> shape_of(pa.list_(pa.int8()))
@@ -61,12 +61,12 @@ def array_of(shape: Shape, node: Node) -> Any:
     return restore(data_of(shape, node))
 
 
-def chunked_of(kind: Any, nodes: list[Node], make: Callable[[Node], Any]) -> Any:
+def chunked_of(kind: object, nodes: list[Node], make: Callable[[Node], Any]) -> Any:
     """Put a chunked array together, its chunks by `make`."""
     return pa.chunked_array(list(map(make, nodes)), kind)
 
 
-def to_buffer(state: Any) -> Any:
+def to_buffer(state: object) -> Any:
     """Make an Arrow buffer of what a stranger sent, aligned to 8 bytes at least; None stays None."""
     if state is None:
         return None
@@ -116,7 +116,7 @@ _FARTHEST: Final[dict[int, Callable[[Any], int]]] = {
 """By type, the largest number that others take for a time."""
 
 
-def checked_array_of(kind: Any, node: Node, depth: int = 0) -> Any:
+def checked_array_of(kind: object, node: Node, depth: int = 0) -> Any:
     """Put together an array of a stranger's; raises where any of its numbers is wrong."""
     if isinstance(kind, pa.BaseExtensionType):  # of those that `arrow_extensions` knows
         return pa.ExtensionArray.from_storage(kind, checked_array_of(kind.storage_type, node, depth))
@@ -125,7 +125,7 @@ def checked_array_of(kind: Any, node: Node, depth: int = 0) -> Any:
     return array
 
 
-def _own_buffer(state: Any) -> Any:
+def _own_buffer(state: object) -> Any:
     """Copy memory into a buffer that nobody else can write to."""
     if type(state) is not np.ndarray:
         return to_buffer(state)

@@ -57,12 +57,12 @@ def _tensor(storage: Any, parameters: Any) -> Any:
     return pa.fixed_shape_tensor(storage.value_type, shape, names, order)
 
 
-def _opaque(storage: Any, parameters: Any) -> Any:
+def _opaque(storage: object, parameters: object) -> Any:
     return pa.opaque(storage, *parts(parameters, str, str))
 
 
 def _plain(make: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    def checked(storage: Any, parameters: Any) -> Any:
+    def checked(storage: object, parameters: object) -> Any:
         parts(parameters)
         return make(storage)
 

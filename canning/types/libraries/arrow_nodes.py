@@ -64,7 +64,7 @@ def _part(buffer: Any, low: int, high: int) -> Any:
     return foreign(buffer.address + low, (size,), buffer, root.address)
 
 
-def node_of(array: Any) -> Node:
+def node_of(array: object) -> Node:
     """Take an array apart.
 
     >>> node_of(pa.array([1, 2, 3])[1:])[:3]
@@ -154,7 +154,7 @@ def _with_offsets(
     return length, nulls, offset, (valid, head, text), (), None
 
 
-def storage(kind: Any) -> Any:
+def storage(kind: object) -> Any:
     """Give the type in which an extension type is stored, and any other as it is."""
     while isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type

@@ -36,7 +36,7 @@ class Recent:
                 return text
         return None
 
-    def keep(self, described: Any, text: bytes) -> None:
+    def keep(self, described: object, text: bytes) -> None:
         """Remember one, unless it is long, or an extension type, which may mean another class by then."""
         if len(text) < _LONG and _EXTENSION not in text:
             self.pairs = ((described, text), *self.pairs[:3])
@@ -65,7 +65,7 @@ def text_of(schema: Any) -> Any:
     return NotImplemented
 
 
-def _comes_back(text: Any, schema: Any) -> bool:
+def _comes_back(text: object, schema: object) -> bool:
     """Tell whether a schema is read as it was: Arrow's message has no dictionaries of dictionaries."""
     try:
         return bool(any_schema(text).equals(schema, check_metadata=True))
@@ -84,7 +84,7 @@ def _with_extensions(schema: Any) -> Any:
     return (stored, columns) if None not in columns.values() and _EXTENSION not in stored else None
 
 
-def text_of_type(kind: Any) -> Any:
+def text_of_type(kind: object) -> Any:
     """Serialize a type, as a schema of one field without a name."""
     known = _types.find(kind)
     if known is not None:
@@ -112,21 +112,21 @@ def checked_schema(text: Any) -> Any:
     return any_schema(text)
 
 
-def any_schema(text: Any) -> Any:
+def any_schema(text: object) -> Any:
     """Read a schema."""
     if type(text) is tuple:
         return with_extensions(any_schema(text[0]), text[1])
     return pa.ipc.read_schema(pa.py_buffer(text))
 
 
-def checked_type(text: Any) -> Any:
+def checked_type(text: object) -> Any:
     """Read a type, as one of a stranger's."""
     schema = checked_schema(text)
     need(len(schema) == 1, "a type of Arrow that is none")
     return schema.field(0).type
 
 
-def known_schema(text: Any) -> tuple[Any, Any, tuple[Shape, ...]]:
+def known_schema(text: object) -> tuple[Any, Any, tuple[Shape, ...]]:
     """Read a schema; give it, the struct that has its columns, and their shapes."""
     found = _known.get(text) if type(text) is bytes else None
     if found is None:
@@ -139,6 +139,6 @@ def known_schema(text: Any) -> tuple[Any, Any, tuple[Shape, ...]]:
     return found
 
 
-def known_type(text: Any) -> Shape:
+def known_type(text: object) -> Shape:
     """Read a type, and give its shape."""
     return known_schema(text)[2][0]

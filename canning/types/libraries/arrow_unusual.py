@@ -87,7 +87,7 @@ def _check_union(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -
         need(not mine.size or (mine.min() >= 0 and mine.max() < len(part)), "a place beyond its part")
 
 
-def _check_runs(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+def _check_runs(kind: object, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(buffers == [None] and len(parts) == 2 and len(parts[0]) == len(parts[1]), "runs that are none")
     need(parts[0].null_count == 0, "a run that ends nowhere")
     ends = parts[0].to_numpy().astype(np.int64)

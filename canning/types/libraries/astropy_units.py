@@ -48,7 +48,7 @@ def _as(cls: Any) -> Callable[[Any], Any]:
 
 
 def _checked_as(cls: Any) -> Callable[[Any], Any]:
-    def make(state: Any) -> Any:
+    def make(state: object) -> Any:
         array, text, more = parts(state, np.ndarray, str, dict)
         need(array.dtype.kind in "fc", "a quantity of something else than numbers")
         wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None

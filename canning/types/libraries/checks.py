@@ -35,7 +35,7 @@ def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int 
             raise DeserializationError(f"an argument of type {type(arg).__name__} where none belongs")
 
 
-def parts(state: Any, *kinds: type | tuple[type, ...]) -> Any:
+def parts(state: object, *kinds: type | tuple[type, ...]) -> Any:
     """Check that state is a tuple of as many parts, each exactly of its type; `object` stands for any.
 
     >>> parts((1, "a"), int, (str, bytes))
@@ -121,7 +121,7 @@ def _plain(value: Any, kinds: tuple[type, ...]) -> None:
             need(plain, "an attribute that is no plain data")
 
 
-def label(name: Any) -> Any:
+def label(name: object) -> Any:
     """Check what is to name or to index something: whatever may be the key of a dict.
 
     Labels are hashed, and a tuple that holds another twice, and so on, hashes for ever.
@@ -151,7 +151,7 @@ def _check_equal(names: list[Any]) -> None:
         need(len(known) <= _COLLISIONS, "labels that were made to collide")
 
 
-def time_zone(zone: Any) -> Any:
+def time_zone(zone: object) -> Any:
     """Check a time zone, or that there is none."""
     need(zone is None or isinstance(zone, dt.tzinfo), "a time zone that is none")
     return zone

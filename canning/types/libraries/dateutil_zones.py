@@ -31,7 +31,7 @@ def _can_zone(zone: Any) -> Any:
     return (name,) if type(found) is type(zone) and found == zone else NotImplemented
 
 
-def _zone(state: Any) -> Any:
+def _zone(state: object) -> Any:
     return _named(*parts(state, str))
 
 
@@ -39,7 +39,7 @@ def _can_offset(zone: Any) -> Any:
     return zone._name, zone._offset
 
 
-def _offset(state: Any) -> Any:
+def _offset(state: object) -> Any:
     name, offset = parts(state, (str, type(None)), dt.timedelta)
     need(-_DAY < offset < _DAY, "an offset of more than a day")
     need(
@@ -48,11 +48,11 @@ def _offset(state: Any) -> Any:
     return _zones.tzoffset(name, offset)
 
 
-def _can_utc(zone: Any) -> Any:
+def _can_utc(zone: object) -> Any:
     return ()
 
 
-def _utc(state: Any) -> Any:
+def _utc(state: object) -> Any:
     return _zones.tzutc()
 
 

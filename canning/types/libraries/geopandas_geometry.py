@@ -19,7 +19,7 @@ _KINDS: Final = frozenset(int(kind) for kind in shapely.GeometryType if kind.nam
 _MISSING, _COLLECTION = -1, 7
 
 
-def _ragged(geometries: Any) -> tuple[int, Any, tuple[Any, ...]] | None:
+def _ragged(geometries: object) -> tuple[int, Any, tuple[Any, ...]] | None:
     """Give coordinates and offsets of geometries; None where they would not say all of them."""
     kinds = shapely.get_type_id(geometries)
     kind = int(kinds[0]) if len(kinds) else _MISSING

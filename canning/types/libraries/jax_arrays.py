@@ -25,7 +25,7 @@ def _can(array: Any) -> Any:
     return np.asarray(array), array.weak_type
 
 
-def _uncan(state: Any) -> Any:
+def _uncan(state: object) -> Any:
     array, weak = parts(state, np.ndarray, bool)
     need(not array.dtype.hasobject, "an array of objects")
     charge(6000, 3000)  # whatever its size

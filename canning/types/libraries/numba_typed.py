@@ -12,12 +12,12 @@ from ...errors import SerializationError
 from ..canner import Canner
 
 
-def _can(container: Any) -> NoReturn:
+def _can(container: object) -> NoReturn:
     plain = "dict(container.items())" if hasattr(container, "items") else "list(container)"
     raise SerializationError(f"numba cannot pickle its typed containers: send {plain}, or arrays")
 
 
-def _uncan(state: Any) -> NoReturn:
+def _uncan(state: object) -> NoReturn:
     raise TypeError("numba's typed containers cannot be sent")
 
 

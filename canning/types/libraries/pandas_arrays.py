@@ -58,7 +58,7 @@ def _pack_objects(values: Any) -> Any:
     return ("O", values.shape, flat.tolist()) if joined is None else ("T", values.shape, *joined)
 
 
-def unpack(state: Any, *, checked: bool = False) -> Any:
+def unpack(state: object, *, checked: bool = False) -> Any:
     """Put the values together again, or with `checked` those of a stranger."""
     if type(state) is not tuple:
         return state
@@ -73,7 +73,7 @@ def unpack(state: Any, *, checked: bool = False) -> Any:
     return np.fromiter(items, object, len(items)).reshape(shape)
 
 
-def is_values(values: Any) -> bool:
+def is_values(values: object) -> bool:
     """Tell whether a stranger's values may become those of a column."""
     if type(values) is not np.ndarray:
         return isinstance(values, pd.api.extensions.ExtensionArray)
@@ -83,7 +83,7 @@ def is_values(values: Any) -> bool:
     return dtype.kind in "biufcSU" or (dtype.kind in "mM" and np.datetime_data(dtype) in _UNITS)
 
 
-def _is_interface(item: Any) -> bool:
+def _is_interface(item: object) -> bool:
     """Tell whether numpy would take an object for an address.
 
     pandas gives the element with the label ``__array_interface__`` where numpy asks a Series, or a row of a
@@ -109,7 +109,7 @@ def _categorical(state: Any) -> Any:
     return pd.Categorical._simple_new(codes, dtype)
 
 
-def _checked_categorical(state: Any) -> Any:
+def _checked_categorical(state: object) -> Any:
     codes, categories, ordered = parts(state, object, object, bool)
     need(isinstance(categories, pd.Index), "categories that are none")
     codes = checked_codes(codes, categories)
@@ -178,7 +178,7 @@ def _category_dtype(state: Any) -> Any:
     return pd.CategoricalDtype(categories, ordered)
 
 
-def _checked_category_dtype(state: Any) -> Any:
+def _checked_category_dtype(state: object) -> Any:
     categories, ordered = parts(state, object, bool)
     need(categories is None or isinstance(categories, pd.Index), "categories that are none")
     return pd.CategoricalDtype(None, ordered) if categories is None else _checked_dtype(categories, ordered)
@@ -208,7 +208,7 @@ def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
 
 
 def _times_as(cls: Any) -> Any:
-    def make(state: Any) -> Any:
+    def make(state: object) -> Any:
         if type(state) is not tuple or len(state) != 3:
             return times(cls, *parts(state, np.ndarray, object))
         values, zone, text = parts(state, np.ndarray, object, str)
@@ -226,7 +226,7 @@ def _can_periods(array: Any) -> Any:
     return NotImplemented if freq is None else (array._ndarray, freq)
 
 
-def _periods(state: Any) -> Any:
+def _periods(state: object) -> Any:
     ordinals, freq = parts(state, np.ndarray, str)
     need(ordinals.dtype == np.int64, "periods that are none")
     return PeriodArray(ordinals, dtype=period_dtype(freq))
@@ -271,7 +271,7 @@ def _can_sparse(array: Any) -> Any:
     return array.sp_values, index.length, places, array.fill_value
 
 
-def _sparse(state: Any) -> Any:
+def _sparse(state: object) -> Any:
     from pandas._libs import sparse
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
@@ -294,7 +294,7 @@ def _can_arrow(array: Any) -> Any:
     return (array._pa_array,)
 
 
-def _arrow(state: Any) -> Any:
+def _arrow(state: object) -> Any:
     import pyarrow as pa
 
     (chunks,) = parts(state, pa.ChunkedArray)

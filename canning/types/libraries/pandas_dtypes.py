@@ -48,7 +48,7 @@ def _can(dtype: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _says_all(dtype: Any, text: str) -> bool:
+def _says_all(dtype: object, text: str) -> bool:
     try:
         return bool(_of_name(text) == dtype)
     except (TypeError, ValueError, ImportError):

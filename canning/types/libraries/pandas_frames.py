@@ -28,11 +28,11 @@ _block: Any = internals._unpickle_block
 # -- memory that is copied when one of its owners writes -------------------------------------------------
 
 
-def _can_shared(refs: Any) -> None:
+def _can_shared(refs: object) -> None:
     """Send nothing of what notes who looks at some memory, but that it is one: who else arrives is noted."""
 
 
-def _shared(state: Any) -> Any:
+def _shared(state: object) -> Any:
     need(state is None, "owners of memory that are none")
     return internals.BlockValuesRefs()
 
@@ -117,10 +117,10 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
     return make
 
 
-def _checked_times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
+def _checked_times_as(cls: Any, array_cls: object) -> Callable[[Any], Any]:
     make = _times_as(cls, array_cls)
 
-    def make_checked(state: Any) -> Any:
+    def make_checked(state: object) -> Any:
         made = make(state)
         if made.freq is not None:
             charge_frequency(made.freq, len(made))
@@ -311,17 +311,17 @@ def _check_cover(places: list[Any], columns: int) -> None:
     need(np.array_equal(*bounds), "columns in no block, or in two")
 
 
-def _is_run(place: Any) -> bool:
+def _is_run(place: object) -> bool:
     return isinstance(place, range) and abs(place.step) == 1
 
 
-def _shapes(values: Any, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
+def _shapes(values: object, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
     if type(values) is np.ndarray:
         return ((columns, rows),)
     return ((columns, rows), (rows,)) if columns == 1 else ((columns, rows),)
 
 
-def make_frame(blocks: list[tuple[Any, ...]], index: Any, columns: Any) -> Any:
+def make_frame(blocks: list[tuple[Any, ...]], index: object, columns: object) -> Any:
     """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
     made = tuple([_share(_block(values, where, 2), *refs or (None,)) for values, where, *refs in blocks])
     manager = managers.BlockManager(made, [columns, index], verify_integrity=False)

@@ -62,7 +62,7 @@ def period_dtype(text: str) -> Any:
     return made
 
 
-def charge_frequency(freq: Any, count: int) -> None:
+def charge_frequency(freq: object, count: int) -> None:
     """Count what pandas takes to see whether so many times keep to a frequency, from each to the next.
 
     Raises `DeserializationError` where that is more time than what arrived is good for.

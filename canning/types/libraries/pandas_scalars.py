@@ -18,7 +18,7 @@ def _can_timestamp(stamp: Any) -> Any:
     return stamp._value, stamp.unit, stamp.tz
 
 
-def _timestamp(state: Any) -> Any:
+def _timestamp(state: object) -> Any:
     value, unit, zone = parts(state, int, str, object)
     need(unit in UNITS, "a unit of time that is none")
     made = pd.Timestamp(np.datetime64(value, unit))
@@ -29,7 +29,7 @@ def _can_timedelta(delta: Any) -> Any:
     return delta._value, delta.unit
 
 
-def _timedelta(state: Any) -> Any:
+def _timedelta(state: object) -> Any:
     value, unit = parts(state, int, str)
     need(unit in UNITS, "a unit of time that is none")
     return pd.Timedelta(np.timedelta64(value, unit))
@@ -40,7 +40,7 @@ def _can_period(period: Any) -> Any:
     return NotImplemented if freq is None else (period.ordinal, freq)
 
 
-def _period(state: Any) -> Any:
+def _period(state: object) -> Any:
     ordinal, freq = parts(state, int, str)
     return pd.Period(ordinal=ordinal, freq=to_freq(freq))
 
@@ -49,20 +49,20 @@ def _can_interval(interval: Any) -> Any:
     return interval.left, interval.right, interval.closed
 
 
-def _interval(state: Any) -> Any:
+def _interval(state: object) -> Any:
     left, right, closed = parts(state, object, object, str)
     return pd.Interval(left, right, closed)
 
 
-def _nat(state: Any) -> Any:
+def _nat(state: object) -> Any:
     return pd.NaT
 
 
-def _na(state: Any) -> Any:
+def _na(state: object) -> Any:
     return pd.NA
 
 
-def _nothing(obj: Any) -> None:
+def _nothing(obj: object) -> None:
     return None
 
 

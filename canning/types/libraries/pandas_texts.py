@@ -184,7 +184,7 @@ def can_text(array: Any) -> Any:
     return (items.tolist() if joined is None else joined), missing is pd.NA
 
 
-def text(state: Any, *, checked: bool = False) -> Any:
+def text(state: object, *, checked: bool = False) -> Any:
     """Put one together."""
     items, missing = parts(state, (list, tuple), bool)
     dtype = text_dtype("python", missing)
@@ -233,7 +233,7 @@ def _size_of(buffer: Any) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _few_texts(kind: Any, items: tuple[str | None, ...]) -> Any:
+def _few_texts(kind: object, items: tuple[str | None, ...]) -> Any:
     """Make an array of a few texts, which cannot be changed; the next message often has the same."""
     import pyarrow as pa
 
@@ -271,7 +271,7 @@ def arrow_text(state: Any, *, checked: bool = False) -> Any:
     return cls(chunks, **more)
 
 
-def checked_arrow_text(state: Any) -> Any:
+def checked_arrow_text(state: object) -> Any:
     """Put one of a stranger's together."""
     nodes, *_ = parts(state, list, str, bool)
     if len(nodes) == 1 and type(nodes[0]) is list:

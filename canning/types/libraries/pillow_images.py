@@ -94,7 +94,7 @@ def _image(state: Any) -> Any:
     return image
 
 
-def _checked(state: Any) -> Any:
+def _checked(state: object) -> Any:
     memory, raw, mode, size, palette, info = parts(
         state, (np.ndarray, bytes), str, str, tuple, (tuple, type(None)), dict
     )
@@ -137,7 +137,7 @@ def _rows_fit(mode: str, size: Any, nbytes: int) -> bool:
     return mode in _BYTES and bool(size[0] * size[1] * _BYTES[mode] == nbytes)
 
 
-def _can_file(image: Any) -> Any:
+def _can_file(image: object) -> Any:
     return *_can(image), getattr(image, "filename", "")
 
 

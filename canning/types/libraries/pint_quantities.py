@@ -43,7 +43,7 @@ def _known(registry: Any, units: Any) -> Any:
     return pint.util.UnitsContainer(dict(units))
 
 
-def _unit(state: Any) -> Any:
+def _unit(state: object) -> Any:
     (units,) = parts(state, tuple)
     return pint.application_registry.Unit(_container(units))
 
@@ -57,7 +57,7 @@ def _quantity(state: Any) -> Any:
     return pint.application_registry.Quantity(magnitude, _container(units))
 
 
-def _checked_quantity(state: Any) -> Any:
+def _checked_quantity(state: object) -> Any:
     magnitude, _ = parts(state, object, tuple)
     need(isinstance(magnitude, _NUMBERS), "a quantity of something else than numbers")
     return _quantity(state)

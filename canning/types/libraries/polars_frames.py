@@ -30,7 +30,7 @@ def _table_of(frame: Any) -> Any:
     return frame.to_arrow(compat_level=pl.CompatLevel.newest())
 
 
-def _can_frame(frame: Any) -> Any:
+def _can_frame(frame: object) -> Any:
     try:
         return _state_of(frame)
     except BaseException as error:  # a panic is no `Exception`; polars' own pickling may know better
@@ -53,7 +53,7 @@ def _state_of(frame: Any) -> Any:
     return _table_of(frame), words, *((lists,) if lists else ())
 
 
-def _has_words(kind: Any) -> bool:
+def _has_words(kind: object) -> bool:
     """Tell whether a column has categories that are not those of all columns without a name."""
     if isinstance(kind, pl.Categorical) and hasattr(pl, "Categories"):
         return not kind.categories.is_global()
@@ -146,13 +146,13 @@ def _without_words(table: Any, words: dict[Any, Any]) -> Any:
     return pa.Table.from_arrays(columns, names) if words else table
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: object) -> bool:
     import pyarrow.types as types
 
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-def _kind_of(described: Any) -> Any:
+def _kind_of(described: object) -> Any:
     """Make the type of a column with categories, of what describes these."""
     if type(described) is list:
         need(all(type(word) is str for word in described), "categories that are no text")
@@ -200,7 +200,7 @@ def _checked_series(state: Any) -> Any:
 def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Let a panic in polars, which is no `Exception`, be an error."""
 
-    def make_or_raise(state: Any) -> Any:
+    def make_or_raise(state: object) -> Any:
         try:
             return make(state)
         except BaseException as error:
@@ -216,14 +216,14 @@ _LISTED: Final = tuple(_KINDS.values())
 """Types of columns that go as lists."""
 
 
-def _is_beyond_arrow(kind: Any) -> bool:
+def _is_beyond_arrow(kind: object) -> bool:
     """Tell whether polars cannot read columns of a type from Arrow, or hold what is in them."""
     if isinstance(kind, pl.Array) and 0 in kind.shape:
         return True
     return kind in _LISTED or any(_is_beyond_arrow(inner) for inner in _inner(kind))
 
 
-def _inner(kind: Any) -> list[Any]:
+def _inner(kind: object) -> list[Any]:
     if isinstance(kind, pl.Struct):
         return [field.dtype for field in kind.fields]
     return [kind.inner] if isinstance(kind, pl.List | pl.Array) else []

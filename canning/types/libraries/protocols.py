@@ -47,7 +47,7 @@ def _of_buffer(obj: Any) -> Array:
     return np.asarray(memoryview(obj))
 
 
-def _of_interface(obj: Any) -> Array:
+def _of_interface(obj: object) -> Array:
     if not hasattr(obj, "__array_interface__"):
         raise TypeError(f"{type(obj).__name__} has no __array_interface__")
     return np.asarray(obj)

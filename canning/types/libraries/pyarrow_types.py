@@ -28,7 +28,7 @@ from .arrow_schemas import (
 from .checks import need, parts
 
 
-def _with_text(text: Any, *more: Any) -> Any:
+def _with_text(text: object, *more: Any) -> Any:
     return NotImplemented if text is NotImplemented else (text, *more)
 
 
@@ -43,7 +43,7 @@ def _array(state: Any) -> Any:
     return array_of(known_type(state[0]), state[1])
 
 
-def _checked_array(state: Any) -> Any:
+def _checked_array(state: object) -> Any:
     text, node = parts(state, (bytes, tuple), tuple)
     return checked_array_of(checked_type(text), node)
 
@@ -57,21 +57,21 @@ def _chunked(state: Any) -> Any:
     return chunked_of(shape[0], state[1], partial(array_of, shape))
 
 
-def _checked_chunked(state: Any) -> Any:
+def _checked_chunked(state: object) -> Any:
     text, nodes = parts(state, (bytes, tuple), list)
     kind = checked_type(text)
     return chunked_of(kind, nodes, partial(checked_array_of, kind))
 
 
-def _can_scalar(scalar: Any) -> Any:
+def _can_scalar(scalar: object) -> Any:
     return _can_array(pa.repeat(scalar, 1))
 
 
-def _scalar(state: Any) -> Any:
+def _scalar(state: object) -> Any:
     return _array(state)[0]
 
 
-def _checked_scalar(state: Any) -> Any:
+def _checked_scalar(state: object) -> Any:
     array = _checked_array(state)
     need(len(array) == 1, "a scalar of Arrow that is none")
     return array[0]
@@ -117,7 +117,7 @@ def _table(state: Any) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _batch_of(struct: Any, rows: int, columns: list[Any]) -> Any:
+def _batch_of(struct: object, rows: int, columns: list[Any]) -> Any:
     """Put columns together as the parts of a struct, which are a batch: in one call for all of them."""
     return pa.RecordBatch.from_struct_array(restore((struct, rows, 0, 0, [None], columns, None)))
 
@@ -130,7 +130,7 @@ def _only_rows(schema: Any, rows: int) -> Any:
     return nulls.select([]).replace_schema_metadata(schema.metadata)
 
 
-def _checked_batch(state: Any) -> Any:
+def _checked_batch(state: object) -> Any:
     schema, rows, nodes = _checked_parts(state)
     if not nodes and rows:
         return _only_rows(schema, rows)
@@ -139,7 +139,7 @@ def _checked_batch(state: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _checked_table(state: Any) -> Any:
+def _checked_table(state: object) -> Any:
     schema, rows, nodes = _checked_parts(state)
     if not nodes and rows:
         return pa.Table.from_batches([_only_rows(schema, rows)])
@@ -151,7 +151,7 @@ def _checked_table(state: Any) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _checked_parts(state: Any) -> tuple[Any, int, list[Any]]:
+def _checked_parts(state: object) -> tuple[Any, int, list[Any]]:
     text, rows, nodes = parts(state, (bytes, tuple), int, list)
     schema = checked_schema(text)
     need(len(schema) == len(nodes), "columns of Arrow that are not those of their schema")
@@ -161,16 +161,16 @@ def _checked_parts(state: Any) -> tuple[Any, int, list[Any]]:
 # -- what describes, and bare memory ---------------------------------------------------------------------
 
 
-def _can_schema(schema: Any) -> Any:
+def _can_schema(schema: object) -> Any:
     text = text_of(schema)
     return text if text is NotImplemented else (text,)
 
 
-def _can_field(field: Any) -> Any:
+def _can_field(field: object) -> Any:
     return _can_schema(pa.schema([field]))
 
 
-def _can_type(kind: Any) -> Any:
+def _can_type(kind: object) -> Any:
     return _can_schema(pa.schema([pa.field("", kind)]))
 
 
@@ -183,7 +183,7 @@ def _can_buffer(buffer: Any) -> Any:
     return (state,)
 
 
-def _buffer(state: Any) -> Any:
+def _buffer(state: object) -> Any:
     return to_buffer(parts(state, (np.ndarray, bytes))[0])
 
 
@@ -191,13 +191,13 @@ def _can_tensor(tensor: Any) -> Any:
     return tensor.to_numpy(), tuple(tensor.dim_names)
 
 
-def _tensor(state: Any) -> Any:
+def _tensor(state: object) -> Any:
     array, names = parts(state, np.ndarray, tuple)
     need(not names or (len(names) == array.ndim and all(type(name) is str for name in names)), "odd names")
     return pa.Tensor.from_numpy(array, names or None)
 
 
-def _checked_tensor(state: Any) -> Any:
+def _checked_tensor(state: object) -> Any:
     array, _ = parts(state, np.ndarray, tuple)
     need(array.ndim and array.dtype.isnative, "a tensor that Arrow takes for another")  # or ends the process
     return _tensor(state)
@@ -210,7 +210,7 @@ def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callab
     return lambda state: make(any_schema(state[0]), state), checked
 
 
-def _schema_of(schema: Any, state: Any) -> Any:
+def _schema_of(schema: object, state: object) -> Any:
     return schema
 
 

@@ -28,11 +28,11 @@ def _zone(state: Any) -> Any:
     return zone._tzinfos[parts(tuple(shift), dt.timedelta, dt.timedelta, str)] if shift else zone
 
 
-def _can_utc(zone: Any) -> Any:
+def _can_utc(zone: object) -> Any:
     return ()
 
 
-def _utc(state: Any) -> Any:
+def _utc(state: object) -> Any:
     return _zones.utc
 
 
@@ -40,7 +40,7 @@ def _can_fixed(zone: Any) -> Any:
     return (zone._minutes,)
 
 
-def _fixed(state: Any) -> Any:
+def _fixed(state: object) -> Any:
     return _zones.FixedOffset(*parts(state, int))
 
 

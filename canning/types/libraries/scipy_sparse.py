@@ -26,12 +26,12 @@ _FIELDS: Final = {
 }
 
 
-def _can(matrix: Any) -> Any:
+def _can(matrix: object) -> Any:
     return dict(vars(matrix))
 
 
 def _as(cls: Any) -> Callable[[Any], Any]:
-    def make(state: Any) -> Any:
+    def make(state: object) -> Any:
         made = cls.__new__(cls)
         made.__dict__.update(state)
         return made

@@ -25,7 +25,7 @@ def _can_mmap(mapped: mmap.mmap) -> Any:
     return np.frombuffer(mapped, np.uint8), mapped.tell()
 
 
-def _mmap(state: Any) -> mmap.mmap:
+def _mmap(state: object) -> mmap.mmap:
     """Make an anonymous mapping with the same bytes: the file stays where it was."""
     memory, position = parts(state, np.ndarray, int)
     need(one_dimensional(memory, "u").dtype == np.uint8 and memory.size, "a mapping of no bytes")
@@ -39,7 +39,7 @@ def _can_bytes_io(file: io.BytesIO) -> Any:
     return NotImplemented if vars(file) else (file.getvalue(), file.tell())
 
 
-def _bytes_io(state: Any) -> io.BytesIO:
+def _bytes_io(state: object) -> io.BytesIO:
     content, position = parts(state, bytes, int)
     file = io.BytesIO(content)
     file.seek(position)
@@ -89,7 +89,7 @@ def _simple_types() -> dict[str, Any]:
 _SIMPLE: Final = _simple_types()
 
 
-def _class_of(description: Any, depth: int = 0) -> Any:
+def _class_of(description: object, depth: int = 0) -> Any:
     need(depth < 16, "a ctypes array of too many axes")
     if type(description) is tuple:
         item, length = parts(description, object, int)
@@ -115,7 +115,7 @@ def _can_ctypes(data: Any) -> Any:
     return description, np.frombuffer(data, np.uint8)
 
 
-def _ctypes(state: Any) -> Any:
+def _ctypes(state: object) -> Any:
     description, memory = parts(state, object, np.ndarray)
     size, alignment = _size_of(description)
     need(memory.dtype == np.uint8 and memory.flags.c_contiguous, "ctypes data of something else than bytes")
@@ -126,7 +126,7 @@ def _ctypes(state: Any) -> Any:
     return cls.from_buffer_copy(memory)
 
 
-def _size_of(description: Any) -> tuple[int, int]:
+def _size_of(description: object) -> tuple[int, int]:
     """Tell size and alignment before a class is made: those that are made are kept for ever."""
     count = 1
     while type(description) is tuple:
@@ -147,7 +147,7 @@ def _can_zone(zone: zoneinfo.ZoneInfo) -> Any:
     return (key,) if key and zoneinfo.ZoneInfo(key) is zone else NotImplemented
 
 
-def _zone(state: Any) -> zoneinfo.ZoneInfo:
+def _zone(state: object) -> zoneinfo.ZoneInfo:
     (key,) = parts(state, str)
     need(len(key) < 100 and _KEY.fullmatch(key), "the name of a time zone that is none")
     return zoneinfo.ZoneInfo(key)
@@ -162,7 +162,7 @@ def _struct(state: Any) -> struct.Struct:
     return _packer(code)
 
 
-def _checked_struct(state: Any) -> struct.Struct:
+def _checked_struct(state: object) -> struct.Struct:
     (code,) = parts(state, str)
     need(len(code) < 10_000, "a format of a Struct that is too long")
     charge(40 * len(code))  # of each letter it keeps 32 bytes

@@ -66,14 +66,14 @@ def make_layout(state: Any, *, check: bool) -> Any:
     return make(word, tuple(rest), check)
 
 
-def _check_shape(shape: Any) -> None:
+def _check_shape(shape: object) -> None:
     need(
         type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 40 for n in shape),
         "a shape that is none",
     )
 
 
-def _meta(word: str, state: Any, check: bool) -> Any:
+def _meta(word: str, state: object, check: bool) -> Any:
     shape, strides, kind, grad = parts(state, tuple, tuple, str, bool)
     _check_shape(shape)
     _check_shape(strides)
@@ -86,7 +86,7 @@ def _may_have_gradient(kind: Any) -> bool:
     return bool(kind.is_floating_point or kind.is_complex)
 
 
-def _check_parts(shape: Any, grad: Any, *tensors: Any) -> None:
+def _check_parts(shape: object, grad: object, *tensors: Any) -> None:
     _check_shape(shape)
     need(all(type(t) is torch.Tensor and t.layout is torch.strided for t in tensors), "parts that are none")
     need(all(t.device.type == "cpu" and not t.is_quantized for t in tensors), "parts that are none")
@@ -101,7 +101,7 @@ def _own(indices: Any) -> Any:
     return indices.detach().clone(memory_format=torch.contiguous_format)
 
 
-def _coo(word: str, state: Any, check: bool) -> Any:
+def _coo(word: str, state: object, check: bool) -> Any:
     shape, indices, values, coalesced, grad = parts(state, tuple, object, object, bool, bool)
     _check_parts(shape, grad, indices, values)
     indices = _own(indices) if check else indices
@@ -137,7 +137,7 @@ def _check_compressed(word: str, shape: Any, rows: Any, columns: Any, values: An
     need(places, "a place out of range")
 
 
-def _compressed(word: str, state: Any, check: bool) -> Any:
+def _compressed(word: str, state: object, check: bool) -> Any:
     shape, rows, columns, values, grad = parts(state, tuple, object, object, object, bool)
     _check_parts(shape, grad, rows, columns, values)
     if check:
@@ -164,7 +164,7 @@ def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
     return made.set_(storage, 0, array.shape, strides)
 
 
-def _quantized(word: str, state: Any, check: bool) -> Any:
+def _quantized(word: str, state: object, check: bool) -> Any:
     array, name, scale, point = parts(state, object, str, float, int)
 
     def empty(kind: Any) -> Any:
@@ -173,7 +173,7 @@ def _quantized(word: str, state: Any, check: bool) -> Any:
     return _over(array, name, empty)
 
 
-def _quantized_channels(word: str, state: Any, check: bool) -> Any:
+def _quantized_channels(word: str, state: object, check: bool) -> Any:
     array, name, scales, points, axis = parts(state, object, str, object, object, int)
     _check_parts((), False, scales, points)
     need(type(array) is np.ndarray and 0 <= axis < array.ndim, "channels of no axis")

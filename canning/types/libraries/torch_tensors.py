@@ -112,7 +112,7 @@ def _over_storage(storage: Any, shape: Any, kind: Any) -> Any:
     return made.set_(storage, 0, shape)
 
 
-def _with(state: Any, check: bool) -> Any:
+def _with(state: object, check: bool) -> Any:
     """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
     _, inner, more = parts(state, str, tuple, dict)
     need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
@@ -164,7 +164,7 @@ def _can_storage(storage: Any) -> Any:
     return (foreign(where, (size,), storage, where) if size else np.empty(0, np.uint8),)
 
 
-def _storage(state: Any) -> Any:
+def _storage(state: object) -> Any:
     (memory,) = parts(state, np.ndarray)
     need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something else than bytes")
     if memory.ctypes.data % _WIDEST:
@@ -200,11 +200,11 @@ def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
 # -- what describes a tensor -----------------------------------------------------------------------------
 
 
-def _can_dtype(kind: Any) -> Any:
+def _can_dtype(kind: object) -> Any:
     return (name_of(kind),)
 
 
-def _dtype(state: Any) -> Any:
+def _dtype(state: object) -> Any:
     (name,) = parts(state, str)
     found = vars(torch).get(name)  # ``getattr`` imports what is not there yet
     need(isinstance(found, torch.dtype), "a dtype that torch does not have")
@@ -215,7 +215,7 @@ def _can_device(device: Any) -> Any:
     return device.type, device.index
 
 
-def _device_of(state: Any) -> Any:
+def _device_of(state: object) -> Any:
     kind, index = parts(state, str, (int, type(None)))
     return torch.device(kind) if index is None else torch.device(kind, index)
 
@@ -224,7 +224,7 @@ def _can_size(size: Any) -> Any:
     return (tuple(size),)
 
 
-def _size(state: Any) -> Any:
+def _size(state: object) -> Any:
     (lengths,) = parts(state, tuple)
     need(all(type(length) is int and 0 <= length < 1 << 62 for length in lengths), "a size that is none")
     return torch.Size(lengths)

@@ -43,7 +43,7 @@ def _variable_as(cls: Any) -> Callable[[Any], Any]:
 def _checked_variable_as(cls: Any, kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
     make = _variable_as(cls)
 
-    def make_checked(state: Any) -> Any:
+    def make_checked(state: object) -> Any:
         dims, data, attrs, encoding = parts(state, tuple, object, object, object)
         need(type(data) in kinds and data.ndim == len(dims), "a variable of something else than an array")
         need(len(set(map(label, dims))) == len(dims), "an axis that is there twice")
@@ -59,7 +59,7 @@ def _check_attributes(attributes: Any) -> None:
     attribute_names(map(label, attributes or ()))  # xarray finds them by ``getattr``
 
 
-def _dtype(dtype: Any) -> Any:
+def _dtype(dtype: object) -> Any:
     need(isinstance(dtype, np.dtype | pd.api.extensions.ExtensionDtype), "a dtype that is none")
     return dtype
 
@@ -89,7 +89,7 @@ def _can_extension(wrapper: Any) -> Any:
     return (wrapper.array,)
 
 
-def _extension(state: Any) -> Any:
+def _extension(state: object) -> Any:
     (array,) = parts(state, object)
     need(isinstance(array, pd.api.extensions.ExtensionArray), "an array of pandas that is none")
     return _Extension(array)
@@ -112,7 +112,7 @@ def _can_multi_index(index: Any) -> Any:
     return index.index, index.dim, dict(index.level_coords_dtype)
 
 
-def _multi_index(state: Any) -> Any:
+def _multi_index(state: object) -> Any:
     array, dim, dtypes = parts(state, pd.MultiIndex, object, dict)
     need(set(dtypes) == set(array.names), "an index of other levels")
     return indexes.PandasMultiIndex(array, label(dim), {name: _dtype(of) for name, of in dtypes.items()})
@@ -147,7 +147,7 @@ def _array(state: Any) -> Any:
     return xr.DataArray(variable, coords, name=name, indexes=found, fastpath=True)
 
 
-def _checked_array(state: Any) -> Any:
+def _checked_array(state: object) -> Any:
     variable, coords, name, found = parts(state, (xr.Variable, xr.IndexVariable), dict, object, dict)
     _check_variables(coords)
     lengths = dict(zip(variable._dims, variable.shape, strict=True))
@@ -185,7 +185,7 @@ def _set(state: Any) -> Any:
     return xr.Dataset._construct_direct(variables, set(names), lengths, attrs, found, encoding)
 
 
-def _checked_set(state: Any) -> Any:
+def _checked_set(state: object) -> Any:
     variables, names, attrs, found, encoding, axes = parts(state, dict, list, object, dict, object, list)
     _check_variables(variables)
     need(all(label(name) in variables for name in names), "a coordinate that is no variable")
@@ -209,7 +209,7 @@ def _can_tree(tree: Any) -> Any:
     return nodes, tree.name
 
 
-def _tree(state: Any) -> Any:
+def _tree(state: object) -> Any:
     nodes, name = parts(state, dict, object)
     need(name is None or type(name) is str, "a tree of an unusual name")
     for path, node in nodes.items():
