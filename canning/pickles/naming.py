@@ -32,7 +32,7 @@ def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
     found = [name for name in list(sys.modules) if _stands_in(name, header) and wanted(name)]
     if all(is_asked(name, header) for name in found):
         return found
-    from .machine import PickleMachine
+    from .machine import PickleMachine  # few headers need it, and its import takes a while
 
     machine = PickleMachine(memoryview(header)).run()
     asked = {named.module for named in machine.names.values()}

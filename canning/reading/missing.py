@@ -6,7 +6,7 @@ Nothing here runs while all goes well.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Final
 
 from ..code.providers import PROVIDERS
 from ..code.renaming import find_moved, leads_somewhere

@@ -96,7 +96,7 @@ def read_verified(
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
-        from .missing import explain_reading, moved
+        from .missing import explain_reading, moved  # which nobody needs while all goes well
 
         if finder is None and moved(head):
             return _found(options, head, frames, g, new_finder(options))

@@ -6,7 +6,7 @@ takes 0.3 s for each type of item, in every process.
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from ...errors import SerializationError
 from ..canner import Canner
