@@ -74,7 +74,7 @@ def make_enum(
     qualname: str,
     module: str,
     members: Members,
-    boundary: Any,
+    boundary: object,
     first: dict[str, Any],
     mark: str,
 ) -> Any:

@@ -181,7 +181,7 @@ class Builder:
         self.g = g
         self.deserialize = deserialize
 
-    def array(self, source: Any, shape: Any, dtype: Any, layout: Any = None, readonly: bool = False) -> Any:
+    def array(self, source: Any, shape: Any, dtype: object, layout: Any = None, readonly: bool = False) -> Any:
         """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
         memory = self.buffers[source] if type(source) is int else bytearray(source)
         if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
@@ -224,7 +224,7 @@ class Builder:
         g = self.g if parts[1].get("__name__") == "__main__" else None
         return make_function(*parts, g=g, special=special)
 
-    def fill(self, function: Any, state: Any) -> None:
+    def fill(self, function: Any, state: object) -> None:
         """Give such a function its attributes, closure and globals."""
         fill_function(function, state, self.g if function.__globals__ is self.g else None)
 

@@ -218,7 +218,7 @@ class PrePickled:
 
     __slots__ = ("frames",)
 
-    def __init__(self, obj: Any, serializer: Any = None) -> None:
+    def __init__(self, obj: object, serializer: Any = None) -> None:
         made = provided("serializer")() if serializer is None else serializer
         if made.key is not None:
             made = made.evolve(key=None)

@@ -219,7 +219,7 @@ class Registry(Marks):
                         self._by_type[found] = canner
 
 
-def _alike(name: str, like: str, can: Any, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
+def _alike(name: str, like: str, can: object, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     if like not in LIKE or can is not None:
         raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and takes the place of can=")
     look, build = LIKE[like]

@@ -108,7 +108,7 @@ class DataBuilder:
         return self.buffers[source]
 
     def plain_array(
-        self, source: Any, shape: Any, description: Any, layout: Any = None, readonly: bool = False
+        self, source: object, shape: Any, description: object, layout: Any = None, readonly: bool = False
     ) -> Any:
         """Build an array as `ArrayCalls` finds it: what most arrays are."""
         if type(source) is bytes:

@@ -152,7 +152,7 @@ class DataReader(StackMachine):
         self.keys.forget(container)
         self.stack.append(container)
 
-    def _note_depth(self, container: Any, items: Any) -> None:
+    def _note_depth(self, container: object, items: Any) -> None:
         """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
         if id(container) in self.closed:
             raise DeserializationError("a container that grows after a decoder has checked it")
@@ -186,7 +186,7 @@ class DataReader(StackMachine):
             if not before:
                 self.work.spend(0, _NESTED)
 
-    def _hold(self, container: Any, items: Any) -> None:
+    def _hold(self, container: object, items: Any) -> None:
         """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
         self.late += id(container) in self.held
         if self.late > _LATE:

@@ -47,7 +47,7 @@ def with_extensions(schema: Any, columns: Any) -> Any:
     return schema
 
 
-def _tensor(storage: Any, parameters: Any) -> Any:
+def _tensor(storage: Any, parameters: object) -> Any:
     shape, names, order = parts(parameters, list, (list, type(None)), (list, type(None)))
     need(pa.types.is_fixed_size_list(storage), "tensors of no fixed size")
     need(all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none")

@@ -90,7 +90,7 @@ def attribute_names(names: Any) -> None:
         need(not hook, "an attribute with a name that protocols look for")
 
 
-def attributes(obj: Any, more: Any, *kinds: type) -> None:
+def attributes(obj: object, more: Any, *kinds: type) -> None:
     """Give an object attributes of its own: plain data, or of these kinds, that hides nothing of its class.
 
     >>> class Record: pass

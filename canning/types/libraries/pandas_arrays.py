@@ -116,7 +116,7 @@ def _checked_categorical(state: object) -> Any:
     return pd.Categorical._simple_new(codes, _checked_dtype(categories, ordered))
 
 
-def _checked_dtype(categories: Any, ordered: Any) -> Any:
+def _checked_dtype(categories: Any, ordered: object) -> Any:
     need(not categories.hasnans, "a category that is missing")
     check_unique(categories)
     return pd.CategoricalDtype._from_fastpath(categories, ordered)
@@ -159,7 +159,7 @@ def check_unique(labels: Any) -> None:
 _TWICE: Final = "a label that is there twice"
 
 
-def checked_codes(codes: Any, labels: Any) -> Any:
+def checked_codes(codes: object, labels: Any) -> Any:
     """Check the codes of labels, and copy them: nobody else may change what was found to be right."""
     owned = own(one_dimensional(codes, "i"))
     need(not owned.size or (owned.min() >= -1 and owned.max() < len(labels)), "codes out of range")
@@ -196,7 +196,7 @@ def _can_times(array: Any) -> Any:
     return NotImplemented if text is None else (*state, text)
 
 
-def times(cls: Any, values: Any, zone: Any, freq: Any = None) -> Any:
+def times(cls: Any, values: Any, zone: object, freq: Any = None) -> Any:
     """Make an array of points or spans of time of numpy's; `freq` belonged to it before pandas 3.1."""
     need(type(values) is np.ndarray and is_values(values), "times that are none")
     dtype = values.dtype

@@ -213,7 +213,7 @@ def _series(state: Any) -> Any:
     return _with(made, tuple(more))
 
 
-def _from_array(values: Any, index: Any, refs: Any) -> Any:
+def _from_array(values: object, index: Any, refs: object) -> Any:
     block = _share(_block(values, slice(0, len(index)), 1), refs)
     manager = managers.SingleBlockManager(block, index)
     return pd.Series._from_mgr(manager, axes=manager.axes)
@@ -253,7 +253,7 @@ def _frame(state: Any) -> Any:
     return _with(make_frame(made, index, columns), tuple(more))
 
 
-def _where(start: Any, stop: Any, step: Any) -> Any:
+def _where(start: object, stop: Any, step: object) -> Any:
     """Give the place of a block as pandas takes it: a slice down to the first column ends nowhere."""
     return start if stop is None else slice(start, None if stop < 0 else stop, step)
 

@@ -70,7 +70,7 @@ def join(items: Any, missing: type) -> Joined | None:
         return None
 
 
-def _with_one_between(items: Any, texts: list[Any], empty: Any) -> Joined | None:
+def _with_one_between(items: Any, texts: list[Any], empty: object) -> Joined | None:
     if empty is not None:
         filled = items.copy()
         filled[empty] = ""
@@ -103,7 +103,7 @@ def _offsets(items: Any) -> tuple[Any, Any]:
     return bounds, np.frombuffer(memory, np.uint8, bounds[-1])
 
 
-def split(joined: Any, missing: Any, *, checked: bool) -> Any:
+def split(joined: Any, missing: object, *, checked: bool) -> Any:
     """Make the array of strings again, with `checked` of what a stranger made up."""
     memory, between, empty = joined
     if type(between) is not str:
@@ -125,7 +125,7 @@ def split(joined: Any, missing: Any, *, checked: bool) -> Any:
     return made
 
 
-def _split_by_offsets(offsets: Any, memory: Any, empty: Any, missing: Any, *, checked: bool) -> Any:
+def _split_by_offsets(offsets: Any, memory: object, empty: Any, missing: object, *, checked: bool) -> Any:
     if checked:
         _check_joined(offsets, memory, empty)
     try:
@@ -143,7 +143,7 @@ def _split_by_offsets(offsets: Any, memory: Any, empty: Any, missing: Any, *, ch
     return made
 
 
-def _split_slowly(offsets: Any, memory: Any, empty: Any, missing: Any) -> Any:
+def _split_slowly(offsets: Any, memory: Any, empty: Any, missing: object) -> Any:
     whole = memory.tobytes()
     items = [whole[low:high].decode() for low, high in itertools.pairwise(offsets.tolist())]
     made = np.fromiter(items, object, len(items))
@@ -152,7 +152,7 @@ def _split_slowly(offsets: Any, memory: Any, empty: Any, missing: Any) -> Any:
     return made
 
 
-def _check_joined(offsets: Any, memory: Any, empty: Any) -> None:
+def _check_joined(offsets: Any, memory: Any, empty: object) -> None:
     need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "offsets that are none")
     need(offsets[0] >= 0 and (offsets[1:] >= offsets[:-1]).all(), "offsets out of order")
     need(one_dimensional(memory, "u").dtype == np.uint8 and offsets[-1] <= memory.size, "too little text")

@@ -214,11 +214,11 @@ def _schema_of(schema: object, state: object) -> Any:
     return schema
 
 
-def _field_of(schema: Any, state: Any) -> Any:
+def _field_of(schema: Any, state: object) -> Any:
     return schema.field(0)
 
 
-def _type_of(schema: Any, state: Any) -> Any:
+def _type_of(schema: Any, state: object) -> Any:
     return schema.field(0).type
 
 

@@ -85,17 +85,17 @@ def _compressed(data: Any, rows: int, columns: int, indices: Any, starts: Any) -
     return data[:count], _integers(indices[:count], columns - 1), starts
 
 
-def _by_rows(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+def _by_rows(data: Any, shape: Any, indices: object, starts: Any) -> Any:
     need(data.ndim == 1, "values of several axes")
     rows, columns = shape if len(shape) == 2 else (1, *shape)
     return _compressed(data, rows, columns, indices, starts)
 
 
-def _by_columns(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+def _by_columns(data: object, shape: Any, indices: object, starts: Any) -> Any:
     return _by_rows(data, shape[::-1], indices, starts)
 
 
-def _by_blocks(data: Any, shape: Any, indices: Any, starts: Any) -> Any:
+def _by_blocks(data: Any, shape: Any, indices: object, starts: Any) -> Any:
     need(data.ndim == 3 and 0 not in data.shape[1:], "blocks that are none")
     (rows, odd_rows), (columns, odd_columns) = map(divmod, shape, data.shape[1:])
     need(not odd_rows and not odd_columns, "blocks that do not fit")

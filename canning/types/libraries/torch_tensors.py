@@ -121,7 +121,7 @@ def _with(state: object, check: bool) -> Any:
     return made
 
 
-def _attach(made: Any, more: Any, check: bool) -> None:
+def _attach(made: object, more: Any, check: bool) -> None:
     if check:
         attributes(made, more, torch.Tensor, torch.nn.Parameter)
         return
