@@ -181,7 +181,9 @@ class Builder:
         self.g = g
         self.deserialize = deserialize
 
-    def array(self, source: Any, shape: Any, dtype: object, layout: Any = None, readonly: bool = False) -> Any:
+    def array(
+        self, source: Any, shape: Any, dtype: object, layout: Any = None, readonly: bool = False
+    ) -> Any:
         """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
         memory = self.buffers[source] if type(source) is int else bytearray(source)
         if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
