@@ -134,7 +134,7 @@ def _own_buffer(state: object) -> Any:
     return _py_buffer(copied)
 
 
-def _built(kind: Any, node: Node, depth: int, *, private: bool = False) -> Any:
+def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) -> Any:
     need(type(node) is tuple and len(node) == 6 and depth < _DEEPEST, "an array of Arrow that is none")
     charge(_ARRAY, 5 * _ARRAY)
     length, nulls, offset, buffers, children, dictionary = node

@@ -19,7 +19,7 @@ _MOST: Final = 1 << 31
 """Items of one tensor, at most, of which Arrow says its size in 32 bits."""
 
 
-def described(kind: Any) -> tuple[Any, ...] | None:
+def described(kind: pa.DataType) -> tuple[Any, ...] | None:
     """Give the name and the parameters of an extension type; None of one that is not known here."""
     name = kind.extension_name
     if name not in _MADE or type(kind) is not getattr(pa, _MADE[name][0], None):
@@ -32,7 +32,7 @@ def described(kind: Any) -> tuple[Any, ...] | None:
     return (name,)
 
 
-def with_extensions(schema: Any, columns: Any) -> Any:
+def with_extensions(schema: pa.Schema, columns: Any) -> Any:
     """Give a schema the extension types of some of its columns; raises for what a stranger made up."""
     need(type(columns) is dict, "extension types of no columns")
     for at, description in columns.items():

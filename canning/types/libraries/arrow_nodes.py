@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ...errors import SerializationError
 from ...memory.buffers import foreign
+from ...memory.layout import Array
 from .arrow_unusual import UNUSUAL, compact
 
 Node = Any
@@ -44,12 +45,12 @@ _MUCH: Final = 256
 _OTHERS: Final = NESTED | UNUSUAL | VIEWS | {_lib.Type_DICTIONARY, _lib.Type_NA}
 
 
-def buffer_state(buffer: Any) -> Any:
+def buffer_state(buffer: pa.Buffer) -> Any:
     """View an Arrow buffer as an array of bytes; copy it where it is small; None stays None."""
     return None if buffer is None else _part(buffer, 0, buffer.size)
 
 
-def _part(buffer: Any, low: int, high: int) -> Any:
+def _part(buffer: pa.Buffer, low: int, high: int) -> Any:
     """View the bytes from `low` up to `high` of a buffer, or copy them where they are few."""
     if not buffer.is_cpu:
         raise SerializationError("memory of a device: copy it to the CPU first, with copy_to")
@@ -73,7 +74,7 @@ def node_of(array: object) -> Node:
     return trimmed(array.__reduce__()[1][0])
 
 
-def nodes_of(batch: Any) -> list[Node]:
+def nodes_of(batch: pa.RecordBatch) -> list[Node]:
     """Take the columns of a batch apart: those of a struct, of which one call gives all there is to know."""
     if not batch.num_columns:
         return []
@@ -161,12 +162,12 @@ def storage(kind: object) -> Any:
     return kind
 
 
-def _bits(kind: Any) -> int | None:
+def _bits(kind: pa.DataType) -> int | None:
     """Tell the bits of one value of a type of fixed width; None for all others."""
     return None if kind.id in _OTHERS or kind.id in _OFFSETS else kind.bit_width
 
 
-def _bits_of(buffer: Any, width: int, base: int, end: int) -> Any:
+def _bits_of(buffer: pa.Buffer, width: int, base: int, end: int) -> Any:
     """View the values from `base`, a multiple of 8, up to `end`, of `width` bits each."""
     if buffer is None:
         return None
@@ -174,7 +175,7 @@ def _bits_of(buffer: Any, width: int, base: int, end: int) -> Any:
     return _part(buffer, low, max(high, low))
 
 
-def _viewed(views: Any, texts: list[Any], offset: int, *, cut: bool) -> tuple[Any, list[Any]]:
+def _viewed(views: Array, texts: list[Any], offset: int, *, cut: bool) -> tuple[Any, list[Any]]:
     """Leave out the text that no view looks at; the views, which say where it is, are then a copy."""
     total = sum(text.size for text in texts)
     if total <= SMALL or not (cut or total > _MUCH * (views.size // 16)):
@@ -196,7 +197,7 @@ def _viewed(views: Any, texts: list[Any], offset: int, *, cut: bool) -> tuple[An
     return memory if memory.nbytes >= SMALL else memory.tobytes(), [text for _, _, text in kept]
 
 
-def _shown(text: Any, starts: Any, sizes: Any) -> tuple[Any, Any]:
+def _shown(text: Any, starts: Array, sizes: Array) -> tuple[Any, Any]:
     """Take out of text what views show, and say where in that they begin; a copy where they are far apart."""
     low, high = max(int(starts.min()), 0), min(int((starts + sizes).max()), text.size)
     if 2 * int(sizes.sum()) >= high - low:

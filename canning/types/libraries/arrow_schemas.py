@@ -47,7 +47,7 @@ _types: Final = Recent()
 _known: Final[dict[bytes, tuple[Any, Any, tuple[Shape, ...]]]] = {}
 
 
-def text_of(schema: Any) -> Any:
+def text_of(schema: pa.Schema) -> Any:
     """Serialize a schema; NotImplemented where it would not come back as it is.
 
     One that has extension types which Arrow itself defines gives what `arrow_extensions` makes of it.
@@ -73,7 +73,7 @@ def _comes_back(text: object, schema: object) -> bool:
         return False
 
 
-def _with_extensions(schema: Any) -> Any:
+def _with_extensions(schema: pa.Schema) -> Any:
     columns = {}
     plain = schema
     for at, kind in enumerate(schema.types):

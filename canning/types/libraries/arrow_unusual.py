@@ -25,7 +25,7 @@ UNUSUAL: Final = frozenset((_SPARSE, _DENSE, _RUNS, _LIST_VIEW, _LARGE_LIST_VIEW
 _ITEM: Final = {_LIST_VIEW: "<i4", _LARGE_LIST_VIEW: "<i8"}
 
 
-def compact(kind: Any, data: Any, start: int, length: int) -> Any:
+def compact(kind: pa.DataType, data: Any, start: int, length: int) -> Any:
     """Copy what a slice covers; give the data of an array as it was where the slice is all of it.
 
     >>> union = pa.UnionArray.from_sparse(pa.array([0] * 9, pa.int8()), [pa.array(range(9))])
@@ -42,7 +42,7 @@ def compact(kind: Any, data: Any, start: int, length: int) -> Any:
     return array.__reduce__()[1][0]
 
 
-def _compact_dense(kind: Any, array: Any) -> Any:
+def _compact_dense(kind: pa.DataType, array: Any) -> Any:
     _, length, _, offset, buffers, children, _ = array.__reduce__()[1][0]
     codes = np.frombuffer(buffers[1], "i1")[offset : offset + length]
     places = np.frombuffer(buffers[2], "<i4")[offset : offset + length].copy()
@@ -56,7 +56,7 @@ def _compact_dense(kind: Any, array: Any) -> Any:
     return kind, length, 0, 0, buffers, parts, None
 
 
-def checked(kind: Any, length: int, offset: int, buffers: list[Any], parts: list[Any]) -> Any:
+def checked(kind: pa.DataType, length: int, offset: int, buffers: list[Any], parts: list[Any]) -> Any:
     """Put together such an array of a stranger's, of parts that were checked."""
     need(offset == 0, "an array of Arrow that begins somewhere within")
     charge(length)  # which may take no memory yet
@@ -65,14 +65,14 @@ def checked(kind: Any, length: int, offset: int, buffers: list[Any], parts: list
     return _lib._restore_array((kind, length, _NONE if kind.id in _ITEM else 0, 0, buffers, data, None))
 
 
-def _numbers(buffer: Any, dtype: str, length: int) -> Any:
+def _numbers(buffer: pa.Buffer, dtype: str, length: int) -> Any:
     need(
         buffer is not None and buffer.size >= length * np.dtype(dtype).itemsize, "a buffer that is too short"
     )
     return np.frombuffer(buffer, dtype, length) if length else np.empty(0, dtype)
 
 
-def _check_union(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+def _check_union(kind: pa.DataType, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(len(buffers) == (2 if kind.id == _SPARSE else 3) and buffers[0] is None, "a union that is none")
     need(len(parts) == len(set(kind.type_codes)), "a union of other parts")
     need(all(0 <= code < 128 for code in kind.type_codes), "a union of other parts")
@@ -95,7 +95,7 @@ def _check_runs(kind: object, length: int, buffers: list[Any], parts: list[Any])
     need((ends[1:] > ends[:-1]).all(), "runs out of order")
 
 
-def _check_list_view(kind: Any, length: int, buffers: list[Any], parts: list[Any]) -> None:
+def _check_list_view(kind: pa.DataType, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(len(buffers) == 3 and len(parts) == 1, "a view of lists that is none")
     need(buffers[0] is None or buffers[0].size >= (length + 7) // 8, "a buffer that is too short")
     starts, sizes = (_numbers(buffer, _ITEM[kind.id], length).astype(np.int64) for buffer in buffers[1:])

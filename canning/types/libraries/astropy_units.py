@@ -37,7 +37,7 @@ def _can(quantity: Any) -> Any:
 
 
 def _as(cls: Any) -> Callable[[Any], Any]:
-    def make(state: Any) -> Any:
+    def make(state: tuple[Any, ...]) -> Any:
         array, unit, more = state
         made = array.view(cls)
         made._set_unit(_unit(unit) if type(unit) is str else unit)

@@ -45,7 +45,7 @@ def _can(array: Any) -> Any:
     return NotImplemented if ragged is None else (*ragged, array._crs)
 
 
-def _uncan(state: Any) -> Any:
+def _uncan(state: tuple[Any, ...]) -> Any:
     kind, coordinates, offsets, crs = state
     made = shapely.from_ragged_array(shapely.GeometryType(kind), coordinates, offsets or None)
     return GeometryArray(made, crs=crs)

@@ -102,7 +102,7 @@ def _can_categorical(array: Any) -> Any:
     return array._ndarray, array.categories, array.ordered
 
 
-def _categorical(state: Any) -> Any:
+def _categorical(state: tuple[Any, ...]) -> Any:
     codes, categories, ordered = state
     dtype = pd.CategoricalDtype.__new__(pd.CategoricalDtype)
     dtype.__setstate__({"categories": categories, "ordered": ordered})
@@ -172,7 +172,7 @@ def _can_category_dtype(dtype: Any) -> Any:
     return dtype.categories, dtype.ordered
 
 
-def _category_dtype(state: Any) -> Any:
+def _category_dtype(state: tuple[Any, ...]) -> Any:
     categories, ordered = state
     need(categories is None or isinstance(categories, pd.Index), "categories that are none")
     return pd.CategoricalDtype(categories, ordered)
@@ -236,7 +236,7 @@ def _can_intervals(array: Any) -> Any:
     return array.left, array.right, array.closed
 
 
-def _intervals(state: Any) -> Any:
+def _intervals(state: tuple[Any, ...]) -> Any:
     left, right, closed = state
     for bound in (left, right):
         need(isinstance(bound, pd.Index) and not isinstance(bound, pd.RangeIndex), "intervals that are none")
@@ -250,8 +250,8 @@ def _can_masked(array: Any) -> Any:
     return array._data, array._mask
 
 
-def _masked_as(cls: Any, kinds: str) -> Any:
-    def make(state: Any) -> Any:
+def _masked_as(cls: type, kinds: str) -> Any:
+    def make(state: tuple[Any, ...]) -> Any:
         data, mask = state
         need(type(data) is np.ndarray and data.dtype.kind in kinds, "numbers that are none")
         need(
@@ -305,7 +305,7 @@ def _can_numpy(array: Any) -> Any:
     return (pack(array._ndarray),)
 
 
-def _numpy(state: Any) -> Any:
+def _numpy(state: tuple[Any, ...]) -> Any:
     values = unpack(state[0], checked=True)
     need(is_values(values), "an array that is none")
     return NumpyExtensionArray(values)

@@ -117,7 +117,7 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
     return make
 
 
-def _checked_times_as(cls: Any, array_cls: object) -> Callable[[Any], Any]:
+def _checked_times_as(cls: type, array_cls: object) -> Callable[[Any], Any]:
     make = _times_as(cls, array_cls)
 
     def make_checked(state: object) -> Any:
@@ -135,12 +135,12 @@ def _can_range(index: Any) -> Any:
     return index.start, index.stop, index.step, index.name
 
 
-def _range(state: Any) -> Any:
+def _range(state: tuple[Any, ...]) -> Any:
     start, stop, step, name = state
     return pd.RangeIndex._simple_new(range(start, stop, step), name=name)
 
 
-def _checked_range(state: Any) -> Any:
+def _checked_range(state: tuple[Any, ...]) -> Any:
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
     need(abs(stop - start) // abs(step) < (1 << 63) - 1, "a range out of range")
@@ -151,14 +151,14 @@ def _can_multi(index: Any) -> Any:
     return list(index._levels), list(index._codes), list(index.names), index.sortorder
 
 
-def _multi(state: Any) -> Any:
+def _multi(state: tuple[Any, ...]) -> Any:
     levels, codes, names, sortorder = state
     return pd.MultiIndex(
         levels=levels, codes=codes, names=names, sortorder=sortorder, copy=False, verify_integrity=False
     )
 
 
-def _checked_multi(state: Any) -> Any:
+def _checked_multi(state: tuple[Any, ...]) -> Any:
     levels, codes, names, _ = parts(state, list, list, list, (int, type(None)))
     need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
     owned = []
@@ -205,7 +205,7 @@ def _can_series(series: Any) -> Any:
     return *state, *_refs_of(series._mgr._block)
 
 
-def _series(state: Any) -> Any:
+def _series(state: tuple[Any, ...]) -> Any:
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
     made = _from_array(unpack(values), index, refs)
@@ -213,13 +213,13 @@ def _series(state: Any) -> Any:
     return _with(made, tuple(more))
 
 
-def _from_array(values: object, index: Any, refs: object) -> Any:
+def _from_array(values: object, index: pandas.Index, refs: object) -> Any:
     block = _share(_block(values, slice(0, len(index)), 1), refs)
     manager = managers.SingleBlockManager(block, index)
     return pd.Series._from_mgr(manager, axes=manager.axes)
 
 
-def _checked_series(state: Any) -> Any:
+def _checked_series(state: tuple[Any, ...]) -> Any:
     need(type(state) is tuple and 3 <= len(state) <= 6, "a series that is none")
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
@@ -247,7 +247,7 @@ def _place(block: Any, columns: int) -> tuple[Any, ...]:
     return where.indices(columns) if type(where) is slice else (where, None, None)
 
 
-def _frame(state: Any) -> Any:
+def _frame(state: tuple[Any, ...]) -> Any:
     blocks, index, columns, *more = state
     made = [(unpack(block[3]), _where(*block[:3]), *block[4:]) for block in blocks]
     return _with(make_frame(made, index, columns), tuple(more))
@@ -258,7 +258,7 @@ def _where(start: object, stop: Any, step: object) -> Any:
     return start if stop is None else slice(start, None if stop < 0 else stop, step)
 
 
-def _checked_frame(state: Any) -> Any:
+def _checked_frame(state: tuple[Any, ...]) -> Any:
     need(type(state) is tuple and len(state) in (3, 5), "a frame that is none")
     blocks, index, columns, *more = state
     need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")

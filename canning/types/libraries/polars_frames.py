@@ -25,7 +25,7 @@ _OWN: Final = b"_PL_"
 """How the metadata begins in which polars keeps the categories of a column."""
 
 
-def _table_of(frame: Any) -> Any:
+def _table_of(frame: pl.DataFrame) -> Any:
     """Look at a frame as a table of Arrow; text stays in views, as polars keeps it, and is not copied."""
     return frame.to_arrow(compat_level=pl.CompatLevel.newest())
 
@@ -68,7 +68,7 @@ def _words_of(kind: Any) -> Any:
     return named.name(), named.namespace(), str(named.physical())
 
 
-def _frame(state: Any) -> Any:
+def _frame(state: tuple[Any, ...]) -> Any:
     table, _, *lists = state
     made: Any = _renamed(table)
     return _with_lists(made, *lists[0]) if lists else made
@@ -99,7 +99,7 @@ def _with_lists(made: Any, *more: Any) -> Any:
     return made
 
 
-def _checked_frame(state: Any) -> Any:
+def _checked_frame(state: tuple[Any, ...]) -> Any:
     """Make a frame; polars does not check what its metadata says, so that goes, and enums are looked up."""
     import pyarrow as pa
 
@@ -179,7 +179,7 @@ def _looked_up(column: Any, codes: Any, kind: Any, known: dict[Any, Any]) -> Any
     return pl.concat(made, rechunk=False).rename(codes.name) if made else pl.Series(codes.name, [], kind)
 
 
-def _can_series(series: Any) -> Any:
+def _can_series(series: pl.Series) -> Any:
     state = _can_frame(series.to_frame())
     return state if state is NotImplemented else (*state, series.name)
 
@@ -189,7 +189,7 @@ def _series(state: Any) -> Any:
     return _frame(frame).to_series().rename(name)
 
 
-def _checked_series(state: Any) -> Any:
+def _checked_series(state: tuple[Any, ...]) -> Any:
     need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "a series that is none")
     need("\0" not in state[-1], "a name that polars cannot give to Arrow")
     frame = _checked_frame(state[:-1])

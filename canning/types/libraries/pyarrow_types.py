@@ -35,7 +35,7 @@ def _with_text(text: object, *more: Any) -> Any:
 # -- arrays ----------------------------------------------------------------------------------------------
 
 
-def _can_array(array: Any) -> Any:
+def _can_array(array: pa.Array) -> Any:
     return _with_text(text_of_type(array.type), node_of(array))
 
 
@@ -48,11 +48,11 @@ def _checked_array(state: object) -> Any:
     return checked_array_of(checked_type(text), node)
 
 
-def _can_chunked(array: Any) -> Any:
+def _can_chunked(array: pa.Array) -> Any:
     return _with_text(text_of_type(array.type), [node_of(chunk) for chunk in array.chunks])
 
 
-def _chunked(state: Any) -> Any:
+def _chunked(state: tuple[Any, ...]) -> Any:
     shape = known_type(state[0])
     return chunked_of(shape[0], state[1], partial(array_of, shape))
 
@@ -80,11 +80,11 @@ def _checked_scalar(state: object) -> Any:
 # -- tables ----------------------------------------------------------------------------------------------
 
 
-def _can_batch(batch: Any) -> Any:
+def _can_batch(batch: pa.RecordBatch) -> Any:
     return _with_text(text_of(batch.schema), batch.num_rows, nodes_of(batch))
 
 
-def _can_table(table: Any) -> Any:
+def _can_table(table: pa.Table) -> Any:
     batches = table.to_batches()  # as many as there are chunks
     if len(batches) == 1:
         nodes = [[node] for node in nodes_of(batches[0])]
@@ -93,7 +93,7 @@ def _can_table(table: Any) -> Any:
     return _with_text(text_of(table.schema), table.num_rows, nodes)
 
 
-def _batch(state: Any) -> Any:
+def _batch(state: tuple[Any, ...]) -> Any:
     text, rows, nodes = state
     schema, struct, shapes = known_schema(text)
     if not nodes:
@@ -102,7 +102,7 @@ def _batch(state: Any) -> Any:
     return made.replace_schema_metadata(schema.metadata) if schema.metadata else made
 
 
-def _table(state: Any) -> Any:
+def _table(state: tuple[Any, ...]) -> Any:
     text, rows, nodes = state
     schema, struct, shapes = known_schema(text)
     if not nodes:
@@ -122,7 +122,7 @@ def _batch_of(struct: object, rows: int, columns: list[Any]) -> Any:
     return pa.RecordBatch.from_struct_array(restore((struct, rows, 0, 0, [None], columns, None)))
 
 
-def _only_rows(schema: Any, rows: int) -> Any:
+def _only_rows(schema: pa.Schema, rows: int) -> Any:
     """Make a batch without columns, whose length none of them can tell."""
     need(0 <= rows < 1 << 48, "a batch of no possible length")
     charge(rows)
@@ -174,7 +174,7 @@ def _can_type(kind: object) -> Any:
     return _can_schema(pa.schema([pa.field("", kind)]))
 
 
-def _can_buffer(buffer: Any) -> Any:
+def _can_buffer(buffer: pa.Buffer) -> Any:
     if not buffer.is_cpu:
         return NotImplemented
     state = buffer_state(buffer)
@@ -187,7 +187,7 @@ def _buffer(state: object) -> Any:
     return to_buffer(parts(state, (np.ndarray, bytes))[0])
 
 
-def _can_tensor(tensor: Any) -> Any:
+def _can_tensor(tensor: pa.Tensor) -> Any:
     return tensor.to_numpy(), tuple(tensor.dim_names)
 
 
@@ -204,7 +204,7 @@ def _checked_tensor(state: object) -> Any:
 
 
 def _both(make: Callable[[Any, Any], Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    def checked(state: Any) -> Any:
+    def checked(state: tuple[Any, ...]) -> Any:
         return make(checked_schema(state[0]), state)
 
     return lambda state: make(any_schema(state[0]), state), checked
@@ -214,15 +214,15 @@ def _schema_of(schema: object, state: object) -> Any:
     return schema
 
 
-def _field_of(schema: Any, state: object) -> Any:
+def _field_of(schema: pa.Schema, state: object) -> Any:
     return schema.field(0)
 
 
-def _type_of(schema: Any, state: object) -> Any:
+def _type_of(schema: pa.Schema, state: object) -> Any:
     return schema.field(0).type
 
 
-def _row(name: str, can: Any, uncan: Any, data: Any) -> Canner:
+def _row(name: str, can: Callable[[Any], Any], uncan: Callable[[Any], Any], data: Any) -> Canner:
     return Canner(f"pyarrow.{name}", can, uncan, data=data)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from ...memory.layout import Array
 from ..canner import Canner
 from .checks import need, one_dimensional, own
 
@@ -55,7 +56,7 @@ def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
     return make
 
 
-def _shape(shape: Any, form: str) -> Any:
+def _shape(shape: tuple[int, ...], form: str) -> Any:
     need(
         type(shape) is tuple and all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none"
     )
@@ -64,7 +65,7 @@ def _shape(shape: Any, form: str) -> Any:
     return shape
 
 
-def _integers(array: Any, most: int, *, least: int = 0) -> Any:
+def _integers(array: Array, most: int, *, least: int = 0) -> Any:
     """Copy integers, as wide as scipy wants them, and check that they are from `least` up to `most`."""
     one_dimensional(array, "iu")
     need(not array.size or array.itemsize <= 8, "integers that are too wide")
@@ -75,7 +76,7 @@ def _integers(array: Any, most: int, *, least: int = 0) -> Any:
     return copied.astype(np.int32 if max(most, -least) < 1 << 31 else np.int64)
 
 
-def _compressed(data: Any, rows: int, columns: int, indices: Any, starts: Any) -> Any:
+def _compressed(data: Array, rows: int, columns: int, indices: Any, starts: Array) -> Any:
     """Check rows of places: where each row starts, up to where the last one ends, and each place."""
     one_dimensional(starts, "iu", rows + 1)
     one_dimensional(indices, "iu")
@@ -112,7 +113,7 @@ def _by_places(data: Any, shape: Any, places: Any) -> Any:
     return data, tuple(checked)
 
 
-def _by_diagonals(data: Any, shape: Any, offsets: Any) -> Any:
+def _by_diagonals(data: Array, shape: tuple[int, ...], offsets: Array) -> Any:
     need(data.ndim == 2, "diagonals that are none")
     one_dimensional(offsets, "iu", len(data))
     need(sum(shape) + data.shape[1] < 1 << 31, "diagonals beyond what scipy counts with")

@@ -157,7 +157,7 @@ def _can_struct(packer: struct.Struct) -> Any:
     return (packer.format,)
 
 
-def _struct(state: Any) -> struct.Struct:
+def _struct(state: tuple[Any, ...]) -> struct.Struct:
     (code,) = state
     return _packer(code)
 

@@ -25,7 +25,7 @@ _LAYOUTS: Final = {word: layout for layout, (word, *_) in _COMPRESSED.items()}
 _QUANTIZED: Final = {torch.quint8: "|u1", torch.qint8: "|u1", torch.qint32: "<i4"}
 
 
-def can_layout(tensor: Any) -> Any:
+def can_layout(tensor: torch.Tensor) -> Any:
     """Take such a tensor apart; NotImplemented leaves those of other layouts to torch."""
     shape, grad = tuple(tensor.shape), tensor.requires_grad
     if tensor.device.type == "meta":
@@ -43,7 +43,7 @@ def can_layout(tensor: Any) -> Any:
     return NotImplemented
 
 
-def _can_quantized(tensor: Any) -> Any:
+def _can_quantized(tensor: torch.Tensor) -> Any:
     if tensor.dtype not in _QUANTIZED:
         return NotImplemented
     whole = tensor if tensor.is_contiguous() else tensor.contiguous()
@@ -56,7 +56,7 @@ def _can_quantized(tensor: Any) -> Any:
     return NotImplemented
 
 
-def make_layout(state: Any, *, check: bool) -> Any:
+def make_layout(state: tuple[Any, ...], *, check: bool) -> Any:
     """Put such a tensor together; with `check` one of a stranger's, and torch looks at every index."""
     word, *rest = state
     make = _MAKERS.get(word)
@@ -82,7 +82,7 @@ def _meta(word: str, state: object, check: bool) -> Any:
     return torch.empty_strided(shape, strides, dtype=DTYPES[kind], device="meta", requires_grad=grad)
 
 
-def _may_have_gradient(kind: Any) -> bool:
+def _may_have_gradient(kind: torch.dtype) -> bool:
     return bool(kind.is_floating_point or kind.is_complex)
 
 
@@ -93,7 +93,7 @@ def _check_parts(shape: object, grad: object, *tensors: Any) -> None:
     need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
 
 
-def _own(indices: Any) -> Any:
+def _own(indices: torch.Tensor) -> Any:
     """Copy indices before they are looked at: other objects of the message may write to what arrived."""
     need(indices.dtype in (torch.int32, torch.int64), "indices that are no integers")
     nbytes = indices.numel() * indices.element_size()
@@ -112,7 +112,7 @@ def _coo(word: str, state: object, check: bool) -> Any:
     return made.requires_grad_() if grad else made
 
 
-def _check_order(indices: Any) -> None:
+def _check_order(indices: torch.Tensor) -> None:
     """Check that places are in order, each there once."""
     before, after = indices[:, :-1], indices[:, 1:]
     larger = torch.zeros(before.shape[1], dtype=torch.bool)
@@ -167,7 +167,7 @@ def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
 def _quantized(word: str, state: object, check: bool) -> Any:
     array, name, scale, point = parts(state, object, str, float, int)
 
-    def empty(kind: Any) -> Any:
+    def empty(kind: torch.dtype) -> Any:
         return torch._empty_affine_quantized((0,), scale=scale, zero_point=point, dtype=kind)
 
     return _over(array, name, empty)

@@ -20,7 +20,7 @@ DTYPES: Final = {
 _NAMES: Final = {kind: str(kind).removeprefix("torch.") for kind in DTYPES.values()}
 
 
-def name_of(kind: Any) -> str:
+def name_of(kind: torch.dtype) -> str:
     """Name a dtype as torch does, without its package.
 
     >>> name_of(torch.bfloat16)
@@ -29,7 +29,7 @@ def name_of(kind: Any) -> str:
     return _NAMES.get(kind) or str(kind).removeprefix("torch.")
 
 
-def array_of(tensor: Any) -> Any:
+def array_of(tensor: torch.Tensor) -> Any:
     """View the elements of a strided tensor of the CPU as numbers of their width."""
     size, shape = tensor.element_size(), tuple(tensor.shape)
     if not tensor.numel():
@@ -39,7 +39,7 @@ def array_of(tensor: Any) -> Any:
     return foreign(tensor.data_ptr(), shape, storage, storage.data_ptr(), WIDTHS[size], strides)
 
 
-def tensor_over(array: Array, kind: Any) -> Any:
+def tensor_over(array: Array, kind: torch.dtype) -> Any:
     """Make a tensor over an array's memory; tensors are writable always, and read-only memory is copied."""
     if not array.size:
         return torch.empty(array.shape, dtype=kind)

@@ -25,7 +25,7 @@ from .torch_layouts import can_layout, make_layout
 from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over
 
 
-def _plain(tensor: Any) -> bool:
+def _plain(tensor: torch.Tensor) -> bool:
     """Tell whether a tensor is its strided elements in memory of the CPU, and nothing else."""
     return bool(
         tensor.layout is torch.strided
@@ -35,7 +35,7 @@ def _plain(tensor: Any) -> bool:
     )
 
 
-def _shared_storage(tensor: Any) -> Any:
+def _shared_storage(tensor: torch.Tensor) -> Any:
     """Give the storage that others look at, where a tensor covers all of it: it is to be one again."""
     storage = tensor.untyped_storage()
     whole = tensor.is_contiguous() and 0 < tensor.nbytes == storage.nbytes()
@@ -47,12 +47,12 @@ _OWN_USERS: Final = 2
 """Users of a storage that one tensor has: it, and the object that Python sees."""
 
 
-def _device(tensor: Any) -> str:
+def _device(tensor: torch.Tensor) -> str:
     kind: str = tensor.device.type
     return kind
 
 
-def _can_tensor(tensor: Any) -> Any:
+def _can_tensor(tensor: torch.Tensor) -> Any:
     if _device(tensor) not in ("cpu", "meta"):
         raise SerializationError(
             f"a tensor on {_device(tensor)} is sent from the host only: use tensor.cpu() first, or call "
@@ -72,7 +72,7 @@ def _can_tensor(tensor: Any) -> Any:
     return ("with", state, dict(more)) if more and state is not NotImplemented else state
 
 
-def _tensor(state: Any, *, check: bool = False) -> Any:
+def _tensor(state: tuple[Any, ...], *, check: bool = False) -> Any:
     if type(state) is tuple and state and type(state[0]) is str:
         if state[0] == "with":
             return _with(state, check)
@@ -102,7 +102,7 @@ def _tensor(state: Any, *, check: bool = False) -> Any:
     return tensor.requires_grad_() if grad else tensor
 
 
-def _over_storage(storage: Any, shape: Any, kind: Any) -> Any:
+def _over_storage(storage: torch.UntypedStorage, shape: Any, kind: torch.dtype) -> Any:
     """Make a tensor that covers a storage."""
     lengths = type(shape) is tuple and all(type(n) is int and 0 < n < 1 << 62 for n in shape)
     need(type(storage) is torch.UntypedStorage and lengths, "a tensor that is none")
@@ -135,14 +135,14 @@ _checked_tensor: Final = functools.partial(_tensor, check=True)
 # -- what is made of a tensor ----------------------------------------------------------------------------
 
 
-def _can_parameter(parameter: Any) -> Any:
+def _can_parameter(parameter: torch.nn.Parameter) -> Any:
     if parameter._backward_hooks:
         return NotImplemented
     more = vars(parameter)
     return parameter.data, parameter.requires_grad, *((dict(more),) if more else ())
 
 
-def _parameter(state: Any, *, check: bool = False) -> Any:
+def _parameter(state: tuple[Any, ...], *, check: bool = False) -> Any:
     tensor, grad, *more = parts((*state, {}) if len(state) == 2 else state, torch.Tensor, bool, dict)
     made = torch.nn.Parameter(tensor, grad)
     _attach(made, more[0], check)
@@ -156,7 +156,7 @@ _WIDEST: Final = 16
 """Bytes of the widest number of torch's."""
 
 
-def _can_storage(storage: Any) -> Any:
+def _can_storage(storage: torch.UntypedStorage) -> Any:
     if storage.device.type != "cpu":
         return NotImplemented
     where = storage.data_ptr()
@@ -187,7 +187,7 @@ def send_from_host(registry: Registry = default_registry) -> None:
 
 
 def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def can_on_host(tensor: Any) -> Any:
+    def can_on_host(tensor: torch.Tensor) -> Any:
         if _device(tensor) in ("cpu", "meta"):
             return can(tensor)
         cls, grad = type(tensor), tensor.requires_grad
@@ -200,7 +200,7 @@ def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
 # -- what describes a tensor -----------------------------------------------------------------------------
 
 
-def _can_dtype(kind: object) -> Any:
+def _can_dtype(kind: torch.dtype) -> Any:
     return (name_of(kind),)
 
 
@@ -211,7 +211,7 @@ def _dtype(state: object) -> Any:
     return found
 
 
-def _can_device(device: Any) -> Any:
+def _can_device(device: torch.device) -> Any:
     return device.type, device.index
 
 
@@ -220,7 +220,7 @@ def _device_of(state: object) -> Any:
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
-def _can_size(size: Any) -> Any:
+def _can_size(size: torch.Size) -> Any:
     return (tuple(size),)
 
 

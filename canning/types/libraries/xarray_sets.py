@@ -27,7 +27,7 @@ _DEEP: Final = 100
 # -- variables -------------------------------------------------------------------------------------------
 
 
-def _can_variable(variable: Any) -> Any:
+def _can_variable(variable: xarray.Variable) -> Any:
     return variable._dims, variable._data, variable._attrs, variable._encoding
 
 
@@ -40,7 +40,7 @@ def _variable_as(cls: Any) -> Callable[[Any], Any]:
     return make
 
 
-def _checked_variable_as(cls: Any, kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+def _checked_variable_as(cls: type, kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
     make = _variable_as(cls)
 
     def make_checked(state: object) -> Any:
@@ -64,11 +64,11 @@ def _dtype(dtype: object) -> Any:
     return dtype
 
 
-def _can_adapter(adapter: Any) -> Any:
+def _can_adapter(adapter: indexing.PandasIndexingAdapter) -> Any:
     return adapter.array, adapter._dtype
 
 
-def _adapter(state: Any) -> Any:
+def _adapter(state: tuple[Any, ...]) -> Any:
     array, dtype = state
     need(isinstance(array, pd.Index), "an index that is none")
     return _Adapter(array, _dtype(dtype))
@@ -78,7 +78,7 @@ def _can_multi_adapter(adapter: Any) -> Any:
     return adapter.array, adapter._dtype, adapter.level
 
 
-def _multi_adapter(state: Any) -> Any:
+def _multi_adapter(state: tuple[Any, ...]) -> Any:
     array, dtype, level = state
     need(isinstance(array, pd.MultiIndex), "an index that is none")
     need(level is None or label(level) in array.names, "a level that the index does not have")
@@ -98,11 +98,11 @@ def _extension(state: object) -> Any:
 # -- indexes ---------------------------------------------------------------------------------------------
 
 
-def _can_index(index: Any) -> Any:
+def _can_index(index: indexes.PandasIndex) -> Any:
     return index.index, index.dim, index.coord_dtype
 
 
-def _index(state: Any) -> Any:
+def _index(state: tuple[Any, ...]) -> Any:
     array, dim, dtype = state
     need(isinstance(array, pd.Index) and array.name is not None, "an index that is none")
     return indexes.PandasIndex(array, label(dim), _dtype(dtype), fastpath=True)
@@ -136,7 +136,7 @@ def _is_read(obj: Any, variables: Any) -> bool:
     return obj._close is None or all(type(variable._data) in _MEMORY for variable in variables)
 
 
-def _can_array(array: Any) -> Any:
+def _can_array(array: xarray.DataArray) -> Any:
     if not _is_read(array, (array._variable, *array._coords.values())):
         return NotImplemented
     return array._variable, array._coords, array._name, array._indexes
@@ -167,7 +167,7 @@ def _check_variables(variables: dict[Any, Any]) -> None:
         label(name)
 
 
-def _can_set(dataset: Any) -> Any:
+def _can_set(dataset: xarray.Dataset) -> Any:
     if not _is_read(dataset, dataset._variables.values()):
         return NotImplemented
     names = [name for name in dataset._variables if name in dataset._coord_names]
@@ -202,7 +202,7 @@ def _checked_set(state: object) -> Any:
     return _set(state)
 
 
-def _can_tree(tree: Any) -> Any:
+def _can_tree(tree: xarray.DataTree) -> Any:
     """Take a tree apart; a branch goes as xarray copies one: with the coordinates that it has from above."""
     root = tree if tree.parent is None else tree.copy()
     nodes = {node.relative_to(root): node.to_dataset(inherit=False) for node in root.subtree}
@@ -220,7 +220,7 @@ def _tree(state: object) -> Any:
     )
 
 
-def _row(name: str, can: Any, uncan: Any, data: Any = True) -> Canner:
+def _row(name: str, can: Callable[[Any], Any], uncan: Callable[[Any], Any], data: Any = True) -> Canner:
     return Canner(f"xarray.{name}", can, uncan, data=data, exact=True)
 
 
