@@ -63,14 +63,6 @@ def test_arrays_of_objects(name: str) -> None:
     assert_equal(ARRAYS[name], sent(ARRAYS[name]), writeable="same")
 
 
-def test_arrays_of_objects_that_hold_themselves() -> None:
-    array = np.empty(2, object)
-    array[0], array[1] = array, [array]
-    got = sent(array)
-    assert got[0] is got
-    assert got[1][0] is got
-
-
 EMPTY = call("canning.calls", "objects", b"K\x01\x85N\x86") + b"\x94"
 FILL = b"ccanning.calls\nitems\n"
 HOSTILE = {
@@ -101,7 +93,7 @@ def test_arrays_within_arrays_are_no_deeper_than_containers() -> None:
         FILL + b"j" + struct.pack("<I", number) + b"]" + make + b"a\x89\x86\x86R0" for number in range(5000)
     )
     body += FILL + b"j" + struct.pack("<I", 5000) + b"]Na\x89\x86\x86R0"
-    with pytest.raises(DeserializationError, match="outside in"):
+    with pytest.raises(DeserializationError, match="without any"):
         DATA.deserialize_object([b"\x80\x05" + make + body + b"."])
 
 

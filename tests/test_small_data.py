@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 import canning
+import transport
 from canning import DeserializationError, Limits, Serializer
 from canning.reading.untrusted import data_message
-from canning.reading.untrusted.small import UNREAD, read_small
+from canning.reading.untrusted.small import LARGEST, UNREAD, read_small
 from canning.wire.trailer import LONE, PLAIN, pack, pack_alone, shape_of
+from transport import framing
 
 DATA = Serializer(trust="data")
 OPS = (
@@ -133,3 +136,32 @@ def test_a_header_that_says_another_length_goes_the_long_way() -> None:
     head = pack(body + b"x", len(body), [], flags=PLAIN)
     assert the_short_way([head]) is UNREAD
     assert DATA.deserialize_object([head])[0] == [1]
+
+
+def test_all_small_objects_of_a_message_are_within_its_law_together() -> None:
+    body = b"\x80\x05(" + b"}" * (LARGEST - 6) + b"t."
+    one = pack(body, len(body), [])
+    assert read_small(body) is not UNREAD
+    here, there = transport.fake_pair()
+    here.send_multipart([one] * 500)
+    tracemalloc.start()
+    try:
+        got = transport.recv(there, many=True, timeout=10)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(got) == 500
+    assert peak < 100 * 500 * len(one)
+
+
+def test_objects_of_a_message_are_read_without_a_look_at_those_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    real = framing.read_verified
+    monkeypatch.setattr(framing, "read_verified", lambda *args: seen.append(len(args[1])) or real(*args))
+    here, there = transport.fake_pair()
+    frames = [*canning.serialize_object(1), *canning.serialize_object(np.arange(3000.0))] * 100
+    here.send_multipart([bytes(frame) for frame in frames])
+    assert len(transport.recv(there, many=True, timeout=10)) == 200
+    assert sum(seen) == len(frames)

@@ -180,7 +180,7 @@ def test_a_container_that_a_decoder_has_checked_cannot_grow() -> None:
     items: list[Any] = []
     items.append(Checked(items))  # the list is filled after the object is made that looks at it
     frames = canning.serialize_object(items, registry=registry)
-    with pytest.raises(canning.DeserializationError, match="grows after a decoder has checked it"):
+    with pytest.raises(canning.DeserializationError, match="grows after it was found to be complete"):
         canning.deserialize_object(frames, registry=registry, trust="data")
 
 

@@ -14,7 +14,7 @@ from canning.reading.reader import read_verified
 from canning.types.budget import Work
 from canning.wire.keys import KeyOption
 from canning.wire.signing import verify
-from canning.wire.trailer import MAGIC, Trailer
+from canning.wire.trailer import MAGIC, Trailer, count_frames
 from canning.writing.draft import FEW, LARGE, PART, Draft, Message, join_small, name_bytes, split_large
 from canning.writing.messages import write
 
@@ -320,16 +320,26 @@ def _read_objects(
     frames: list[Frame], how: Reading, trailers: Sequence[Trailer | None]
 ) -> tuple[Any, Sequence[Any]]:
     """Read one object or all of them; `trailers` are those of the first objects, as far as they are known."""
-    objects: list[Any] = []
-    rest: list[Any] = frames
-    account = Work(how.reader.limits) if how.many and how.reader.trust == "data" else None  # one for all
     known = iter(trailers)
-    while rest and (how.many or not objects):
-        if rest[0][_MAGIC:] != MAGIC:
-            raise _foreign(rest[0])
-        obj, rest, _ = read_verified(how.reader, rest, how.g, account, next(known, None))
-        objects.append(obj)
-    return (objects if how.many else objects[0]), rest
+    if not how.many:
+        _check_head(frames[0])
+        return read_verified(how.reader, frames, how.g, None, next(known, None))[:2]
+    objects: list[Any] = []
+    account = Work(how.reader.limits) if how.reader.trust == "data" else None  # one for all of them
+    at = 0
+    while at < len(frames):
+        _check_head(frames[at])
+        trailer = next(known, None)
+        count = count_frames(frames[at]) if trailer is None else trailer.frames
+        its_own = frames[at : at + count]  # what is left would be copied for each object
+        objects.append(read_verified(how.reader, its_own, how.g, account, trailer)[0])
+        at += count
+    return objects, ()
+
+
+def _check_head(head: Frame) -> None:
+    if head[_MAGIC:] != MAGIC:
+        raise _foreign(head)
 
 
 def _foreign(head: Frame) -> DeserializationError:

@@ -238,14 +238,14 @@ def split(frames: Iterable[Any]) -> list[list[Any]]:
     >>> [len(part) for part in split(serialize_object(1) + serialize_object([memoryview(b"x" * 2000)]))]
     [1, 2]
     """
-    rest = list(frames)
+    whole, at = list(frames), 0
     parts = []
-    while rest:
-        count = count_frames(rest[0])
-        if count > len(rest):
+    while at < len(whole):
+        count = count_frames(whole[at])
+        if count > len(whole) - at:
             raise DeserializationError(
-                f"the message is cut: it has {count} frames, of which {len(rest)} are here"
+                f"the message is cut: it has {count} frames, of which {len(whole) - at} are here"
             )
-        parts.append(rest[:count])
-        rest = rest[count:]
+        parts.append(whole[at : at + count])
+        at += count
     return parts

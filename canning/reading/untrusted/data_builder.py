@@ -6,8 +6,7 @@ import array as stdarray
 import collections
 import math
 import sys
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -28,11 +27,12 @@ from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scala
 from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
 from .plain_exceptions import fill_raised, make_raised
 from .prices import price_of_decoder
+from .sealing import LEAVES, Seals
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
 _MARK: Final = "<" if sys.byteorder == "little" else ">"
-_LEAVES: Final = frozenset((int, float, bool, type(None)))
+_NUMBERS: Final = LEAVES - {str, bytes}
 _WALKED: Final = frozenset(
     (
         *(list, tuple, dict, set, frozenset),
@@ -69,26 +69,26 @@ class DataBuilder:
         self.limits = limits
         self.deserialize = deserialize
         self.work = work
-        self.dtypes = Dtypes()
-        self.told_dtypes = Dtypes(objects=True)
+        self.dtypes = Dtypes(work)
+        self.told_dtypes = Dtypes(work, objects=True)
         self.fitting: Any = None
-        self.closed: dict[int, Any] = {}
-        self.unfilled: dict[int, Any] = {}
-        self.note_depth: Callable[[Any, list[Any]], None]
+        self.seals = Seals(limits, work)
+        self.note_array: Callable[[Any, list[Any]], None]
+        self.note_filled: Callable[[Any, list[Any]], None]
 
     def read(self, data: bytes, outside: Any) -> Any:
         """Read a header."""
         reader = DataReader(
             *(data, self.constructor, self.allowed, self.limits, outside, self.work),
             plain_array=self.plain_array,
-            closed=self.closed,
+            seals=self.seals,
         )
-        self.note_depth = reader.note_filled
+        self.note_array, self.note_filled = reader.note_array, reader.note_filled
         try:
             made = reader.read()
         finally:
-            del self.note_depth  # a circle with the reader, which would keep what was read
-        if self.unfilled:
+            del self.note_array, self.note_filled  # a circle with the reader, which would keep what was read
+        if self.seals.unfilled:
             raise DeserializationError("the header ends with an array of objects without any")
         return made
 
@@ -155,16 +155,17 @@ class DataBuilder:
         self.work.copy(8 * math.prod(shape))
         charge_unreal(shape, 8, 8 * math.prod(shape), self.work)
         array = CannedObjects.make(shape, axes)
-        self.unfilled[id(array)] = array
+        self.seals.unfilled[id(array)] = array
         return array
 
     def fill_objects(self, *args: Any) -> Any:
         """Put its objects into such an array, once."""
         array, (items, readonly) = args
         check((items, readonly), list, bool)
-        if self.unfilled.pop(id(array), None) is None or array.size != len(items):
+        if id(array) not in self.seals.unfilled or array.size != len(items):
             raise DeserializationError("objects that do not fit their array")
-        self.note_depth(array, items)
+        self.note_array(array, items)  # raises where the array is among them
+        del self.seals.unfilled[id(array)]
         fill_objects(array, (items, readonly))
 
     def exception(self, *args: Any) -> Any:
@@ -178,7 +179,8 @@ class DataBuilder:
     def fill_exception(self, *args: Any) -> None:
         """Give it what else belongs to it, once that is all there."""
         obj, state = args
-        self.note_depth(obj, fill_raised(obj, state))
+        self.seals.check_open(obj)
+        self.note_filled(obj, fill_raised(obj, state))
 
     def strings(self, *args: Any) -> Any:
         """Build an array of variable-width strings."""
@@ -243,6 +245,7 @@ class DataBuilder:
         cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
         if cls is not np.ma.MaskedArray or type(data) not in _MASKABLE or type(hard) is not bool:
             raise DeserializationError("a masked array that is none")
+        self.seals.seal((data, mask, fill))
         for part, shape in ((mask, data.shape), (fill, ())):
             if part is not None and (type(part) is not np.ndarray or part.shape != shape):
                 raise DeserializationError("a masked array whose parts do not fit")
@@ -254,6 +257,14 @@ class DataBuilder:
         if fill is not None and fill.dtype != data.dtype:
             raise DeserializationError("a fill value of another dtype")
         return CannedMasked.make(cls, data, mask, fill, hard)
+
+    def subclass(self, *args: Any) -> Any:
+        """View an array as a matrix or a record array."""
+        cls, array = _class_of(args, 2), args[1]
+        if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
+            raise DeserializationError("a subclass of an array that is none")
+        self.seals.seal((array,))
+        return array.view(cls)
 
     def message(self, *args: Any) -> Any:
         """Read a message within this one."""
@@ -283,26 +294,20 @@ class DataBuilder:
     def _charge_decoder(self, name: str, state: object) -> None:
         time, memory = price_of_decoder(name)
         self.work.spend(time, memory)
-        items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM, self.closed, self.unfilled)
+        items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM)
         self.work.spend(_ITEM * items + nbytes, 8 * items + nbytes)
+        self.seals.seal((state,))
 
 
 _ITEM: Final = 200
 """Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
 
 
-def weigh(
-    state: Any,
-    allowed: Allowed,
-    most: int,
-    closed: dict[int, Any] | None = None,
-    unfilled: Mapping[int, Any] = MappingProxyType({}),
-) -> tuple[int, int]:
+def weigh(state: Any, allowed: Allowed, most: int) -> tuple[int, int]:
     """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
 
     Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
-    a little of the length of what other decoders have made, which they look at as a whole. Containers that a
-    header could still add to are put in `closed`, by identity; arrays of objects in `unfilled` are refused.
+    a little of the length of what other decoders have made, which they look at as a whole.
 
     >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
     (9, 32)
@@ -312,15 +317,13 @@ def weigh(
         part = rest.pop()
         items += 1
         kind = type(part)
-        if kind in _LEAVES:
+        if kind in _NUMBERS:
             continue
         if kind is str:
             nbytes += 0 if id(part) in texts else len(part)
             texts.add(id(part))
         elif kind in _WALKED:
             items += len(part)
-            if closed is not None and kind is not tuple and kind is not frozenset:
-                closed[id(part)] = part
             if items <= most:
                 rest.extend(part.values() if isinstance(part, dict) else part)
         elif kind is bytes:
@@ -328,8 +331,6 @@ def weigh(
         elif issubclass(kind, np.ndarray):
             nbytes += part.nbytes
             if part.dtype.hasobject:
-                if not unfilled.keys().isdisjoint((id(part), id(part.base))):
-                    raise DeserializationError("an array of objects without any")
                 items += part.size
                 if items <= most:
                     rest.extend(part.ravel().tolist())
@@ -345,14 +346,6 @@ def _length(part: Any) -> int:
         return 0
 
 
-def subclass(*args: Any) -> Any:
-    """View an array as a matrix or a record array."""
-    cls, array = _class_of(args, 2), args[1]
-    if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
-        raise DeserializationError("a subclass of an array that is none")
-    return array.view(cls)
-
-
 def _class_of(args: tuple[Any, ...], count: int) -> type:
     if len(args) != count or type(args[0]) is not Name or args[0].cls is None:
         raise DeserializationError("a class is missing where one belongs")
@@ -362,7 +355,8 @@ def _class_of(args: tuple[Any, ...], count: int) -> type:
     return cls
 
 
-subclass.takes_classes = DataBuilder.masked.takes_classes = True  # type: ignore[attr-defined]
+for _method in (DataBuilder.subclass, DataBuilder.masked):
+    _method.takes_classes = True  # type: ignore[attr-defined]
 
 
 def set_attributes(*args: Any) -> None:
@@ -386,7 +380,7 @@ CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     (CALLS, "items"): "fill_objects",
     **{(CALLS, name): name for name in ("exception", "fill_exception")},
     **{(CALLS, name): name for name in ("message", "registered")},
-    (CALLS, "subclass"): subclass,
+    (CALLS, "subclass"): "subclass",
     (CALLS, "attributes"): set_attributes,
     (CALLS, "stdlib_array"): "stdlib_array",
 }

@@ -15,7 +15,7 @@ import functools
 import types
 import uuid
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +38,7 @@ from .plain import (
 )
 from .plain_exceptions import EXCEPTIONS, fill_exception
 from .prices import PRICES
+from .sealing import Seals, check_depth
 
 _CONTAINERS: Final = frozenset(
     (
@@ -67,7 +68,8 @@ _NOT_ALONE: Final = _CONTAINERS | TOKENS
 ARRAY: Final = (CALLS, "array")
 _NESTING: Final = frozenset(
     (
-        *(("builtins", "slice"), ("collections", "Counter"), (CALLS, "registered"), (CALLS, "exception")),
+        *(("builtins", "slice"), ("collections", "Counter")),
+        *((CALLS, called) for called in ("registered", "masked", "subclass", "exception")),
         *(("builtins", cls.__name__) for cls in EXCEPTIONS),
     )
 )
@@ -93,6 +95,10 @@ CLASSES: Final[dict[tuple[str, str], type]] = {
 """Classes that a message may name for what `calls.subclass`, `calls.masked` and NEWOBJ make of them."""
 
 
+def _is_leaf(item: Any) -> bool:
+    return type(item) in _LEAVES and not (type(item) is np.ndarray and item.dtype.hasobject)
+
+
 def _to_look(cls: Any, args: tuple[Any, ...]) -> tuple[int, int]:
     """Price a look for the member of an enum that has a value."""
     return 300 * len(cls.__members__), 0
@@ -109,7 +115,7 @@ class DataReader(StackMachine):
         outside: pickle's own out-of-band buffers.
         work: the account of what reading takes.
         plain_array: makes arrays that are read in one step.
-        closed: containers that a decoder has looked at, by identity: the header may add nothing to them.
+        seals: what the header may add nothing to.
     """
 
     def __init__(
@@ -122,16 +128,17 @@ class DataReader(StackMachine):
         work: Work,
         *,
         plain_array: MakeArray,
-        closed: Mapping[int, Any],
+        seals: Seals,
     ) -> None:
         super().__init__(data, limits, outside, work)
+        self.seals = seals
+        self.depths = seals.depths
+        self.unbuilt = seals.unbuilt
         self.constructor = constructor
         self.plain_array = plain_array
-        self.closed = closed
         self.allowed = allowed
         self.keys = KeyGuard(limits, work)
         self.fields: dict[type, Fields] = {}
-        self.unbuilt: dict[int, Any] = {}
         self.held: set[int] = set()
         self.late = 0
         self.containers = _CONTAINERS
@@ -154,8 +161,7 @@ class DataReader(StackMachine):
 
     def _note_depth(self, container: object, items: Any) -> None:
         """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
-        if id(container) in self.closed:
-            raise DeserializationError("a container that grows after a decoder has checked it")
+        self.seals.check_open(container)
         containers = self.containers
         if containers.isdisjoint(map(type, items)):
             return
@@ -173,13 +179,18 @@ class DataReader(StackMachine):
             self.not_alone |= {kind}
 
     def note_filled(self, obj: object, items: list[Any]) -> None:
-        """Keep how deep an array of objects or an exception is, and from now on all others of its type."""
+        """Keep how deep an exception is, and from now on all others of its type."""
         self._nests(type(obj))
         self.frail |= {type(obj)}
         self._note_depth(obj, items)
 
+    def note_array(self, array: Any, items: list[Any]) -> None:
+        """Keep how deep an array of objects is, and from now on that of all arrays."""
+        self._nests(np.ndarray)
+        self._set_depth(array, 1 + self.seals.seal(items))
+
     def _set_depth(self, container: object, depth: int) -> None:
-        self._check_depth(depth)
+        check_depth(depth, self.limits)
         before = self.depths.get(id(container), 0)
         if depth > before:
             self.depths[id(container)] = depth
@@ -190,7 +201,7 @@ class DataReader(StackMachine):
         """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
         self.late += id(container) in self.held
         if self.late > _LATE:
-            raise DeserializationError("deques or arrays within others that are filled from the outside in")
+            raise DeserializationError("deques or exceptions that are filled from the outside in")
         self.held.update(id(item) for item in items if type(item) in self.frail)
         self.depths.setdefault(id(container), 1)
 
@@ -334,6 +345,7 @@ class DataReader(StackMachine):
             else:
                 found = Name(None, cls)
                 self._nests(cls)
+                self.seals.classes.add(cls)
         self.named = True
         self.stack.append(found)
 
@@ -364,7 +376,7 @@ class DataReader(StackMachine):
     def _note_made(self, made: object, args: tuple[Any, ...]) -> None:
         """Keep how deep is what a call has made of its arguments."""
         held = [item for arg in args for item in (arg if type(arg) is tuple else (arg,))]
-        if not _LEAVES.issuperset(map(type, held)):
+        if not all(map(_is_leaf, held)):
             self._nests(type(made))
             self._note_depth(made, args)
 
@@ -386,6 +398,7 @@ class DataReader(StackMachine):
     def _build(self) -> None:
         state, obj = self._pop(), self.stack[-1]
         self._no_tokens((state,))
+        self.seals.check_open(obj)
         if type(obj) is collections.OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
             self.work.spend(0, _INSTANCE + 8 * len(state))
             self._note_depth(obj, (state,))

@@ -15,6 +15,7 @@ from ...types.allowed import NO_HEADER, refuse
 from ...types.budget import Work
 from .array_calls import ArrayCalls, MakeArray
 from .prices import Price
+from .sealing import check_depth
 
 _U16: Final = struct.Struct("<H")
 _U8: Final = struct.Struct("<B")
@@ -245,13 +246,9 @@ class StackMachine:
 
     # -- stack and memo --------------------------------------------------------------------------------
 
-    def _check_depth(self, depth: int) -> None:
-        if depth > self.limits.depth:
-            raise DeserializationError(f"nested deeper than this reader's limit, depth={self.limits.depth}")
-
     def _mark(self) -> None:
         self.marks.append(len(self.stack))
-        self._check_depth(len(self.marks))
+        check_depth(len(self.marks), self.limits)
 
     def _drop(self) -> None:
         if self.marks and len(self.stack) == self.marks[-1]:

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...errors import DeserializationError
+from ...types.allowed import kind_of
 from ...types.libraries.checks import check
 from .plain_exceptions import CONSTRUCTORS as EXCEPTION_CONSTRUCTORS
 
@@ -59,7 +60,9 @@ def make_time(*args: Any) -> dt.time:
 def _with_zone(args: tuple[Any, ...]) -> tuple[bytes]:
     """Check bytes that a time zone may follow: an offset, or what a registered decoder has made."""
     check(args[:1], bytes)
-    if len(args) > 2 or not all(isinstance(zone, dt.tzinfo) for zone in args[1:]):
+    if len(args) > 2 or not all(
+        isinstance(zone, dt.tzinfo) and kind_of(type(zone)) is None for zone in args[1:]
+    ):
         raise DeserializationError("a time with something else than a time zone")
     return args[:1]
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import DeserializationError
 from ...memory.dtypes import BY_NAME, parted, struct_of
 from ...types.allowed import refuse
+from ...types.budget import Work
 from ...types.libraries.checks import check
 
 _UNITS: Final = "generic|Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as"
@@ -25,6 +26,12 @@ _NESTING: Final = 32
 _ITEM: Final = 2**31 - 1
 """Bytes of one element at most, as for numpy itself."""
 _NAMED: Final = re.compile(r"b?float\d\w{0,20}|bfloat16|u?int[1-4]")
+_NOTES: Final = 1000
+"""Parts of the metadata of one dtype, which may be this deep:"""
+_DEEP: Final = 8
+_NOTE: Final = 1000, 250
+"""Nanoseconds and bytes of one part: numpy copies the metadata for each dtype."""
+_PLAIN: Final = frozenset((str, bytes, int, float, bool, type(None)))
 _CANNOT: Final = "an array of objects"
 
 Shape = tuple[int, ...]
@@ -36,10 +43,11 @@ class Dtypes:
     """Build the dtypes of one message, each description once: one can hold another twice, and so on.
 
     With `objects` those of numpy's objects too, which are good for telling and for nothing else: never for a
-    view of memory.
+    view of memory. `work` is the account of the message.
     """
 
-    def __init__(self, *, objects: bool = False) -> None:
+    def __init__(self, work: Work, *, objects: bool = False) -> None:
+        self._work = work
         self._objects = objects
         self._simple: dict[str, np.dtype[Any]] = {}
         self._built: dict[int, tuple[Any, Built]] = {}
@@ -47,7 +55,8 @@ class Dtypes:
     def build(self, description: object) -> np.dtype[Any]:
         """Build the dtype of a description; raises `DeserializationError` for any that is not in the grammar.
 
-        >>> Dtypes().build(("array", "<i2", (2,)))
+        >>> from canning import Limits
+        >>> Dtypes(Work(Limits())).build(("array", "<i2", (2,)))
         dtype(('<i2', (2,)))
         """
         if type(description) is str:
@@ -109,7 +118,10 @@ class Dtypes:
     def _metadata(self, parts: tuple[Any, ...], depth: int) -> Built:
         check(parts, (str, tuple), dict)
         item, count, height = self._parts(parts[0], depth + 1)
-        return np.dtype(item, metadata=parts[1]), count, height + 1
+        left = [_NOTES]
+        notes = _copied(parts[1], left, 0)
+        self._work.spend(*((_NOTES - left[0]) * price for price in _NOTE))
+        return np.dtype(item, metadata=notes), count, height + 1
 
     def _parted(self, parts: tuple[Any, ...], depth: int) -> Built:
         check(parts, tuple, str)
@@ -141,6 +153,26 @@ class Dtypes:
                 raise DeserializationError("a field that lies outside its dtype")
             items.append((name, title, offset, item))
         return struct_of(itemsize, aligned, record, items), total, highest + 1
+
+
+def _copied(note: Any, left: list[int], depth: int) -> Any:
+    """Copy metadata, which is to be plain: Python frees no dtype that is part of its own."""
+    kind = type(note)
+    left[0] -= 1
+    if left[0] < 0 or depth > _DEEP:
+        raise DeserializationError("metadata of a dtype that are too many, or too deep")
+    if kind is dict:
+        if not _PLAIN.issuperset(map(type, note)):
+            raise DeserializationError(_ODD)
+        return {key: _copied(part, left, depth + 1) for key, part in note.items()}
+    if kind is list or kind is tuple:
+        return kind([_copied(part, left, depth + 1) for part in note])
+    if kind not in _PLAIN:
+        raise DeserializationError(_ODD)
+    return note
+
+
+_ODD: Final = "metadata of a dtype that are no plain data: text, numbers, and lists, tuples and dicts of them"
 
 
 def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:
