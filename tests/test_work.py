@@ -14,7 +14,7 @@ import pytest
 import canning
 from canning import DeserializationError, Serializer
 from canning.reading.untrusted import array_calls as fused
-from canning.types.hash_flooding import Watch, judge
+from canning.types.hash_guard import Watch, judge
 from canning.wire.trailer import pack
 
 from .test_types_hostile import frames_of
@@ -269,8 +269,8 @@ def test_ordinary_keys_are_not_taken_for_chosen_ones(hashes: Any, is_set: bool) 
 
 
 def test_many_keys_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.types.hash_flooding._PATIENCE", -1e9)  # judge whatever there is
-    monkeypatch.setattr("canning.types.hash_flooding._PER_KEY", 0.0)
+    monkeypatch.setattr("canning.types.hash_guard._PATIENCE", -1e9)  # judge whatever there is
+    monkeypatch.setattr("canning.types.hash_guard._PER_KEY", 0.0)
     for obj in (
         {number: str(number) for number in range(20_000)},
         set(range(20_000)),

@@ -18,7 +18,7 @@ import numpy as np
 
 from canning.memory.buffers import ByteArray, aligned_empty, span
 
-from .shared.sizes import parse_size
+from .shared.blocks import parse_size
 
 _GRAIN: Final = 1024 * 1024
 """Bytes of which blocks are multiples, so that messages of about one size share them."""

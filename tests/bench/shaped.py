@@ -55,7 +55,7 @@ def photograph() -> Any:
     from PIL import Image
 
     with get_sample_data("grace_hopper.jpg", asfileobj=True) as file:  # type: ignore[union-attr]
-        return np.asarray(Image.open(io.BytesIO(file.read())))  # type: ignore[arg-type]
+        return np.asarray(Image.open(io.BytesIO(file.read())))
 
 
 def command(*words: str) -> None:
@@ -102,7 +102,7 @@ def measure(link: str, nbytes: int, rounds: int) -> dict[str, dict[str, float]]:
     """
     order = random.Random(0)
     codecs = {"raw": None, "lz4": "lz4", "zstd": "zstd", "adaptive": Adaptive(link)}
-    serializers = {way: Serializer(codec=codecs[way]) for way in WAYS}  # type: ignore[arg-type]
+    serializers = {way: Serializer(codec=codecs[way]) for way in WAYS}
     found = {}
     with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
         socket.connect(f"tcp://{THERE[1]}:{PORT}")

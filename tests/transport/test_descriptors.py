@@ -21,10 +21,9 @@ import transport
 from canning import DeserializationError, Serializer
 from tests.transport.engine import ROOT
 from transport import ArenaFull, SharedArena, SharedMemory, SharedMemoryError
-from transport.shared.descriptor import SIZE, Origin, Place, parse, parse_origin
-from transport.shared.layout import LARGEST, RECORD, SLOTS, Layout
+from transport.shared.blocks import Space
+from transport.shared.layout import LARGEST, RECORD, SIZE, SLOTS, Layout, Origin, Place, parse, parse_origin
 from transport.shared.memory import make_memfd, started
-from transport.shared.space import Space
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
 

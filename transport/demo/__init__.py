@@ -24,8 +24,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported when it runs, since the help of all commands asks for this module.
-    from .running import run
-    from .samples import DemoError
+    from .running import DemoError, run
 
     try:
         return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1

@@ -18,6 +18,8 @@ from .proofs import prove
 from .samples import DemoError, from_file, shipped
 from .session import Session, start
 
+__all__ = ["DemoError", "run"]
+
 MOST_FRAMES: Final = 24  # are shown; a wide table may have hundreds, of which the rest are summed up
 MOST_NAMES: Final = 4  # are shown for one frame
 ENOUGH: Final = 1.0  # seconds, after which no new round is measured

@@ -21,7 +21,7 @@ import numpy as np
 from canning import CanningError, Serializer
 
 from ..shared import ArenaError, SharedArena, default_memory
-from ..shared.descriptor import SIZE, parse, parse_origin
+from ..shared.layout import SIZE, parse, parse_origin
 
 FIELD: Final = "canning"
 """Where an end of a connection tells of its arena."""

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
+from ..errors import ArenaError, ArenaFull, SharedMemoryError
 from .arena import SharedArena
-from .errors import ArenaError, ArenaFull, SharedMemoryError
-from .readers import ForReaders
-from .resolving import SharedMemory, default_memory
-from .sizes import ArenaStats
+from .blocks import ArenaStats
+from .codecs import ForReaders, SharedMemory, default_memory
 
 __all__ = [
     "ArenaError",

@@ -15,16 +15,14 @@ import numpy.typing as npt
 
 from canning.memory.buffers import Frame, address, span
 
-from .copying import copy
-from .descriptor import MAGIC, SIZE, Place, parse
-from .errors import ArenaError, ArenaFull
+from ..errors import ArenaError, ArenaFull
+from .blocks import ArenaStats, parse_size
+from .codecs import ID, ForReaders, default_memory, promised
+from .layout import DESCRIPTOR, SIZE, Place, parse
 from .ledger import UNKNOWN, Ledger, Receipt
 from .lingering import LONGEST, drain, drop, enter, leave
-from .memory import PAGE, unsupported
-from .readers import ForReaders, promised
+from .memory import PAGE, copy, unsupported
 from .reclaiming import BlockRef
-from .resolving import ID, default_memory
-from .sizes import ArenaStats, parse_size
 
 _Shape = SupportsIndex | Sequence[SupportsIndex]
 
@@ -237,7 +235,7 @@ class SharedArena:
     def revoke(self, frames: Sequence[Any], readers: int) -> None:
         """Take back what was promised with these frames: they were not sent after all."""
         for frame in frames:
-            if type(frame) is not bytes or len(frame) != SIZE or not frame.startswith(MAGIC):
+            if type(frame) is not bytes or len(frame) != SIZE or not frame.startswith(DESCRIPTOR):
                 continue
             origin, place = parse(frame)
             if origin == self._ledger.origin:

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple, NoReturn
 from canning.errors import DeserializationError
 from canning.memory.buffers import span
 
-from .descriptor import Origin, Place
-from .errors import SharedMemoryError
+from ..errors import SharedMemoryError
 from .layout import (
     BLOCK_BYTES,
     FORWARDED,
@@ -26,6 +25,8 @@ from .layout import (
     SLOT_BYTES,
     SLOTS,
     UNTIL,
+    Origin,
+    Place,
     read_head,
     words_of,
 )

@@ -1,4 +1,4 @@
-"""The words of an arena: which there are, and who writes each.
+"""The words of an arena, who writes each, and the descriptor that says where in it a payload lies.
 
     page 0 | blocks | groups | slots | data | records of slot 0 | records of slot 1 | ...
 
@@ -28,13 +28,14 @@ them. What a consumer reads is checked before it is used.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from canning.errors import DeserializationError
 from canning.memory.buffers import span
 
-from .memory import PAGE, Mapping
+from .memory import PAGE, Host, Mapping
 
 MAGIC: Final = int.from_bytes(b"canarena", "little")
 VERSION: Final = 2
@@ -159,3 +160,78 @@ def _pad(words: int) -> int:
 def count_blocks(capacity: int) -> int:
     """Choose how many blocks an arena of so many bytes may be cut into."""
     return min(max(capacity // _BYTES_A_BLOCK, _FEWEST), _MOST)
+
+
+# -- the descriptor of a payload, which stands on the wire in its place ---------------------------------
+#
+# The first part, the origin, is the same for all payloads of one arena that come from one process.
+
+DESCRIPTOR: Final = b"\x93ARENA1\n"
+_ORIGIN: Final = struct.Struct("<8sIII4xQ16sQ16sQ")
+_PLACE: Final = struct.Struct("<QQQQ")
+SIZE: Final = _ORIGIN.size + _PLACE.size
+_TOKEN: Final = slice(56, 72)
+
+
+class Origin(NamedTuple):
+    """Say which arena, and how to come by it.
+
+    Attributes:
+        user, pid, fd: whose descriptor of the arena can be opened; it need not be the owner's.
+        started: when that process started, in ticks since the kernel did.
+        boot, namespace: the machine and the PID namespace in which that is so.
+        token: 16 random bytes of the arena.
+        inode: the memfd's.
+    """
+
+    user: int
+    pid: int
+    fd: int
+    started: int
+    boot: bytes
+    namespace: int
+    token: bytes
+    inode: int
+
+    @property
+    def host(self) -> Host:
+        """Give what must be the same at the reader."""
+        return Host(self.user, self.boot, self.namespace)
+
+    def pack(self) -> bytes:
+        """Give the first part of the bytes that go on the wire."""
+        return _ORIGIN.pack(DESCRIPTOR, *self)
+
+
+class Place(NamedTuple):
+    """Say where in the arena: which use of which block, and which bytes of the data."""
+
+    block: int
+    generation: int
+    offset: int
+    length: int
+
+    def pack(self) -> bytes:
+        """Give the second part."""
+        return _PLACE.pack(*self)
+
+
+def parse(frame: memoryview | bytes) -> tuple[bytes, Place]:
+    """Cut a descriptor into its origin, still packed, and the place.
+
+    Raises `DeserializationError` for a frame that is none.
+    """
+    raw = bytes(frame[: SIZE + 1])
+    if len(raw) != SIZE or raw[:8] != DESCRIPTOR:
+        raise DeserializationError(f"a frame of {len(frame)} bytes that is no descriptor of shared memory")
+    return raw[: _ORIGIN.size], Place._make(_PLACE.unpack_from(raw, _ORIGIN.size))
+
+
+def parse_origin(raw: bytes) -> Origin:
+    """Read the first part of a descriptor."""
+    return Origin._make(_ORIGIN.unpack(raw)[1:])
+
+
+def token_of(raw: bytes) -> bytes:
+    """Read from the first part of a descriptor which arena it means."""
+    return raw[_TOKEN]

@@ -21,13 +21,11 @@ import time
 from collections import deque
 from typing import Final, NamedTuple
 
-from .blocks import Block
+from .blocks import Block, Places
 from .consumers import Consumers
-from .descriptor import Origin, Place
-from .layout import BLOCK_BYTES, OWNER_BYTE, Head, Layout, count_blocks, words_of
+from .layout import BLOCK_BYTES, OWNER_BYTE, Head, Layout, Origin, Place, count_blocks, words_of
 from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unlock, unlock_all
 from .reclaiming import BlockRef, Ended, Reclaimer
-from .space import Places
 
 UNKNOWN: Final = 1 << 32
 """Readers of a message of which nobody knows how many there will be: more than ever open it."""

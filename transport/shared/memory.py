@@ -8,8 +8,11 @@ import ctypes
 import os
 import struct
 import sys
+import threading
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 if sys.platform == "linux":
     import fcntl
@@ -129,6 +132,24 @@ def forget_pages(address: int, nbytes: int) -> None:
     if _libc().madvise(address, nbytes, _MADV_DONTNEED):
         number = ctypes.get_errno()
         raise OSError(number, f"forgetting {nbytes} bytes: {os.strerror(number)}")
+
+
+_TWO: Final = 64 * 1024 * 1024
+"""Bytes from which two threads copy. On 2 cores of an AMD EPYC 200 MB took 14 ms in two threads and 20 in
+one; 64 MB took as long either way."""
+
+
+def copy(target: Any, source: Any) -> None:
+    """Copy one flat view into another of its length."""
+    into, out = np.frombuffer(target, np.uint8), np.frombuffer(source, np.uint8)
+    if len(out) < _TWO:
+        np.copyto(into, out)
+        return
+    half = len(out) // 2
+    helper = threading.Thread(target=np.copyto, args=(into[:half], out[:half]))
+    helper.start()
+    np.copyto(into[half:], out[half:])
+    helper.join()
 
 
 # -- locks on bytes --------------------------------------------------------------------------------------

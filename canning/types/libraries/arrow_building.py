@@ -118,7 +118,7 @@ _FARTHEST: Final[dict[int, Callable[[Any], int]]] = {
 
 def checked_array_of(kind: object, node: Node, depth: int = 0) -> Any:
     """Put together an array of a stranger's; raises where any of its numbers is wrong."""
-    if isinstance(kind, pa.BaseExtensionType):  # of those that `arrow_extensions` knows
+    if isinstance(kind, pa.BaseExtensionType):  # of those that `described` knows
         return pa.ExtensionArray.from_storage(kind, checked_array_of(kind.storage_type, node, depth))
     array = _built(kind, node, depth)
     array.validate(full=True)

@@ -1,16 +1,176 @@
-"""pyarrow: schemas and types as Arrow's own IPC message, those of the last messages remembered."""
+"""pyarrow: schemas and types as Arrow's own IPC message, those of the last messages remembered.
+
+A schema is a message of FlatBuffers, in which tables, text and vectors are found by offsets. Nothing keeps a
+stranger from naming one part many times: a schema of 200 KB named its one long text a thousand times, and
+took 200 MB. So `check_parts` goes first: Arrow's own writer puts down each part once.
+https://arrow.apache.org/docs/format/Columnar.html
+
+A schema with an extension type runs code when it is read: that of the class which is registered under its
+name. So of the types that are known here the name and the parameters go beside a schema of plain types, as
+``(text, {column: (name, parameters)})``, and are read by a constructor from a closed list.
+"""
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import pyarrow as pa
 
 from ...errors import DeserializationError
 from .arrow_building import Shape, shape_of
-from .arrow_extensions import described, with_extensions
-from .arrow_flat import check_parts
 from .checks import need, parts
+
+_u16: Final = struct.Struct("<H").unpack_from
+_u32: Final = struct.Struct("<I").unpack_from
+_i32: Final = struct.Struct("<i").unpack_from
+_CONTINUES: Final = b"\xff\xff\xff\xff"
+_HEADER: Final = 2
+_FIELDS, _METADATA_OF_SCHEMA, _FEATURES = 1, 2, 3
+_NAME, _KIND, _TYPE, _DICTIONARY, _CHILDREN, _METADATA = 0, 2, 3, 4, 5, 6
+_INDEX: Final = 1
+_WITH_PARTS: Final = {10: 1, 14: 4}
+"""By the number of a type, the bytes of an item of its second slot: a time zone's name, codes of a union."""
+
+
+def check_parts(text: bytes) -> None:
+    """Check that the parts of a schema, each as often as it is named, are no larger than the schema."""
+    _Parts(text).check()
+
+
+class _Parts:
+    """Follow the offsets of one schema; `left` is what its parts may yet come to."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.left = len(text)
+
+    def check(self) -> None:
+        """Follow all that Arrow makes something of."""
+        start = 8 if self.text.startswith(_CONTINUES) else 4
+        schema = self._table(self._slot(self._table(start), _HEADER))
+        need(schema, "a schema of Arrow that is none")
+        self._pairs(self._slot(schema, _METADATA_OF_SCHEMA))
+        self._items(self._slot(schema, _FEATURES), 8)
+        rest = self._tables(self._slot(schema, _FIELDS))
+        while rest:
+            field = rest.pop()
+            self._items(self._slot(field, _NAME), 1)
+            self._pairs(self._slot(field, _METADATA))
+            kind, made = self._slot(field, _KIND), self._table(self._slot(field, _TYPE))
+            width = _WITH_PARTS.get(self.text[kind]) if kind else None
+            if width and made:
+                self._items(self._slot(made, 1), width)
+            dictionary = self._table(self._slot(field, _DICTIONARY))
+            if dictionary:
+                self._table(self._slot(dictionary, _INDEX))
+            rest += self._tables(self._slot(field, _CHILDREN))
+
+    def _take(self, size: int) -> None:
+        self.left -= size
+        need(self.left >= 0, "a schema of Arrow that says one thing many times")
+
+    def _follow(self, at: int) -> int:
+        found: int = at + _u32(self.text, at)[0]
+        return found
+
+    def _slot(self, table: int, number: int) -> int:
+        """Tell where a slot of a table is, or 0 where it has none."""
+        named = table - _i32(self.text, table)[0]
+        need(named >= 0, "a schema of Arrow that is none")
+        at = 4 + 2 * number
+        offset: int = _u16(self.text, named + at)[0] if at < _u16(self.text, named)[0] else 0
+        return table + offset if offset else 0
+
+    def _table(self, at: int) -> int:
+        if at:
+            self._take(4)
+        return self._follow(at) if at else 0
+
+    def _items(self, at: int, width: int) -> tuple[int, int]:
+        """Take a vector, or a text; tell where its items are, and how many."""
+        if not at:
+            return 0, 0
+        vector = self._follow(at)
+        count = _u32(self.text, vector)[0]
+        self._take(4 + width * count)
+        return vector + 4, count
+
+    def _tables(self, at: int) -> list[int]:
+        start, count = self._items(at, 4)
+        return [self._table(start + 4 * number) for number in range(count)]
+
+    def _pairs(self, at: int) -> None:
+        for pair in self._tables(at):
+            self._items(self._slot(pair, 0), 1)
+            self._items(self._slot(pair, 1), 1)
+
+
+_MOST: Final = 1 << 31
+"""Items of one tensor, at most, of which Arrow says its size in 32 bits."""
+
+
+def described(kind: pa.DataType) -> tuple[Any, ...] | None:
+    """Give the name and the parameters of an extension type; None of one that is not known here."""
+    name = kind.extension_name
+    if name not in _MADE or type(kind) is not getattr(pa, _MADE[name][0], None):
+        return None
+    if name == "arrow.opaque":
+        return name, kind.type_name, kind.vendor_name
+    if name == "arrow.fixed_shape_tensor":
+        names, order = kind.dim_names, kind.permutation
+        return name, list(kind.shape), names and list(names), order and list(order)
+    return (name,)
+
+
+def with_extensions(schema: pa.Schema, columns: Any) -> Any:
+    """Give a schema the extension types of some of its columns; raises for what a stranger made up."""
+    need(type(columns) is dict, "extension types of no columns")
+    for at, description in columns.items():
+        need(type(at) is int and 0 <= at < len(schema), "an extension type of no column")
+        need(type(description) is tuple and description, "an extension type that is none")
+        name, *parameters = description
+        need(type(name) is str and name in _MADE, "an extension type of Arrow that is not known here")
+        storage = schema.field(at).type
+        made = _MADE[name][1](storage, tuple(parameters))
+        need(made.storage_type == storage, "an extension type over another type")
+        schema = schema.set(at, schema.field(at).with_type(made))
+    return schema
+
+
+def _tensor(storage: Any, parameters: object) -> Any:
+    shape, names, order = parts(parameters, list, (list, type(None)), (list, type(None)))
+    need(pa.types.is_fixed_size_list(storage), "tensors of no fixed size")
+    need(all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none")
+    need(math.prod(shape) == storage.list_size, "a shape of another size")
+    need(names is None or (all(type(n) is str for n in names) and len(names) == len(shape)), "odd names")
+    need(order is None or sorted(order) == list(range(len(shape))), "axes in no order")
+    return pa.fixed_shape_tensor(storage.value_type, shape, names, order)
+
+
+def _opaque(storage: object, parameters: object) -> Any:
+    return pa.opaque(storage, *parts(parameters, str, str))
+
+
+def _plain(make: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    def checked(storage: object, parameters: object) -> Any:
+        parts(parameters)
+        return make(storage)
+
+    return checked
+
+
+_MADE: Final[dict[str, tuple[str, Callable[[Any, Any], Any]]]] = {
+    "arrow.uuid": ("UuidType", _plain(lambda storage: pa.uuid())),
+    "arrow.bool8": ("Bool8Type", _plain(lambda storage: pa.bool8())),
+    "arrow.json": ("JsonType", _plain(lambda storage: pa.json_(storage))),
+    "arrow.opaque": ("OpaqueType", _opaque),
+    "arrow.fixed_shape_tensor": ("FixedShapeTensorType", _tensor),
+}
+"""By name: the class, which older versions of pyarrow may not have, and what makes one of its storage."""
+
 
 _LONG: Final = 16 * 1024
 """Bytes of a schema from which on it is not remembered."""
@@ -50,7 +210,7 @@ _known: Final[dict[bytes, tuple[Any, Any, tuple[Shape, ...]]]] = {}
 def text_of(schema: pa.Schema) -> Any:
     """Serialize a schema; NotImplemented where it would not come back as it is.
 
-    One that has extension types which Arrow itself defines gives what `arrow_extensions` makes of it.
+    One that has extension types which Arrow itself defines gives what `described` makes of it.
     """
     known = _schemas.find(schema)
     if known is not None:

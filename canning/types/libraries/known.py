@@ -96,7 +96,7 @@ LIBRARIES: Final[dict[str, Library]] = {
         (2, 2),
         (
             *("pandas.Timestamp", "pandas.Timedelta", "pandas.Period", "pandas.Interval"),
-            *("pandas.NaT", "pandas.NA"),
+            *("pandas.NaT", "pandas.NA", "pandas.api.extensions.ExtensionDtype"),
         ),
         {
             "pandas.Timestamp": "pandas._libs.tslibs.timestamps.Timestamp",
@@ -105,13 +105,8 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.Interval": "pandas._libs.interval.Interval",
             "pandas.NaT": "pandas._libs.tslibs.nattype.NaTType pandas.api.typing.NaTType",
             "pandas.NA": "pandas._libs.missing.NAType pandas.api.typing.NAType",
+            "pandas.api.extensions.ExtensionDtype": "pandas.core.dtypes.base.ExtensionDtype",
         },
-    ),
-    "pandas_dtypes": Library(
-        "pandas",
-        (2, 2),
-        ("pandas.api.extensions.ExtensionDtype",),
-        {"pandas.api.extensions.ExtensionDtype": "pandas.core.dtypes.base.ExtensionDtype"},
     ),
     "polars_frames": Library(
         "polars",

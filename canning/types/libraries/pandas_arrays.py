@@ -22,10 +22,9 @@ from pandas.arrays import (
 
 from ..budget import charge
 from ..canner import Canner
-from ..hash_flooding import Watch
+from ..hash_guard import Watch
 from .checks import need, one_dimensional, own, parts, time_zone
-from .pandas_frequencies import charge_frequency, freq_text, period_dtype, to_freq
-from .pandas_scalars import UNITS
+from .pandas_scalars import UNITS, charge_frequency, freq_text, period_dtype, to_freq
 from .pandas_texts import (
     arrow_text,
     can_arrow_text,

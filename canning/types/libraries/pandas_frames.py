@@ -20,7 +20,7 @@ from ..budget import charge
 from ..canner import Canner
 from .checks import attribute_names, label, labels, need, one_dimensional, parts
 from .pandas_arrays import check_unique, checked_codes, is_values, pack, times, unpack
-from .pandas_frequencies import charge_frequency, freq_text, to_freq
+from .pandas_scalars import charge_frequency, freq_text, to_freq
 
 pd: Any = pandas  # whose inner ways its stubs do not know
 _block: Any = internals._unpickle_block

@@ -1,15 +1,157 @@
-"""pandas: Timestamp, Timedelta, Period, Interval, NaT, NA."""
+"""pandas: scalars, dtypes by their names, and frequencies with what it takes to keep to one."""
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
+import pandas
+from pandas.tseries.frequencies import to_offset
 
+from ..budget import charge
 from ..canner import Canner
 from .checks import need, parts, time_zone
-from .pandas_frequencies import freq_text, to_freq
+from .pandas_texts import text_dtype
+
+pd: Any = pandas  # whose inner ways its stubs do not know
+_SLOW: Final = {
+    "B": 20_000,
+    "bh": 30_000,
+    "C": 35_000,
+    "cbh": 90_000,
+    "CBMS": 120_000,
+    "CBME": 120_000,
+    "WOM": 30_000,
+    "LWOM": 30_000,
+    "RE": 35_000,
+    "REQ": 350_000,
+}
+"""Nanoseconds that pandas takes to go from one time to the next, two to three times what was measured."""
+_STEP: Final = 7000
+"""The same of all others: calendar months, quarters, years and halves of months."""
+_TICK: Final = 200
+_LETTER: Final = 300
+"""What a letter of a frequency costs, in items of 50 ns."""
+_MULTIPLE: Final = 50
+"""Nanoseconds for each of the units that a step consists of."""
+
+
+@functools.lru_cache(maxsize=64)
+def freq_text(freq: Any) -> str | None:
+    """Give the text of a frequency; None where it says less than the frequency."""
+    text: str = freq.freqstr
+    try:
+        return text if to_offset(text) == freq else None
+    except ValueError:
+        return None
+
+
+def to_freq(text: str) -> Any:
+    """Make a frequency of its text."""
+    need(type(text) is str and len(text) <= 64, "a frequency that is none")
+    charge(_LETTER * len(text), 100 * len(text))  # it may be a sum of many, each with a fraction
+    return to_offset(text)
+
+
+def period_dtype(text: str) -> Any:
+    """Make the dtype of periods of a frequency, which pandas then does not keep for good."""
+    freq = to_freq(text)
+    kept: dict[Any, Any] = getattr(pd.PeriodDtype, "_cache_dtypes", {})
+    known = freq in kept
+    made = pd.PeriodDtype(freq)
+    if not known:
+        kept.pop(freq, None)
+    return made
+
+
+def charge_frequency(freq: object, count: int) -> None:
+    """Count what pandas takes to see whether so many times keep to a frequency, from each to the next.
+
+    Raises `DeserializationError` where that is more time than what arrived is good for.
+    """
+    charge(_price(freq) * count // 50, 40 * count)
+
+
+def _price(freq: Any) -> int:
+    if isinstance(freq, pd.offsets.Tick):
+        return _TICK
+    prefix = freq.rule_code.partition("-")[0]
+    slow = prefix in _SLOW and not (prefix == "B" and freq.n == 1)
+    times: int = abs(freq.n)
+    return (_SLOW[prefix] if slow else _STEP) + _MULTIPLE * times
+
+
+_NAMED: Final = (
+    *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype, pd.Float32Dtype, pd.Float64Dtype),
+    *(pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype, pd.BooleanDtype),
+    *(pd.PeriodDtype, pd.IntervalDtype, pd.SparseDtype),
+)
+"""Dtypes of which a name may say all."""
+_PERIOD: Final = re.compile(r"[Pp]eriod\[(.*)\]")
+_NUMBER: Final = r"[uU]?[iI]nt(?:8|16|32|64)|[fF]loat(?:16|32|64)|bool|complex(?:64|128)"
+_ZONE: Final = r"(?!dateutil)[\w+:-]{1,60}(?:/[\w+-]{1,60}){0,3}"
+"""The name of a time zone; behind ``dateutil/`` pandas takes any path for one."""
+_TIME: Final = rf"(?:datetime64|timedelta64)\[(?:s|ms|us|ns)(?:, {_ZONE})?\]"
+_TEXT: Final = re.compile(
+    rf"{_NUMBER}|boolean|interval(?:\[(?:{_NUMBER}|{_TIME})(?:, (?:right|left|both|neither))?\])?"
+    rf"|Sparse\[(?:{_NUMBER}|{_TIME})(?:, [\w+.()-]{{1,60}})?\]",
+    re.ASCII,
+)
+"""Names of dtypes: whatever else pandas parses is not for strangers."""
+
+
+def _can_dtype(dtype: Any) -> Any:
+    if type(dtype) is pd.StringDtype:
+        return dtype.storage.removesuffix("_numpy"), dtype.na_value is pd.NA
+    if type(dtype) is pd.ArrowDtype:
+        return (dtype.pyarrow_dtype,)
+    if type(dtype) is pd.DatetimeTZDtype:  # whose name leaves open of which package its zone is
+        return dtype.unit, dtype.tz, None
+    if type(dtype) not in _NAMED:
+        return NotImplemented  # whoever made that class knows how to send it
+    # a period's own text is an alias of its frequency, which pandas 3 reads nowhere else
+    text = f"period[{freq_text(dtype.freq)}]" if type(dtype) is pd.PeriodDtype else str(dtype)
+    return text if _says_all(dtype, text) else NotImplemented
+
+
+@functools.lru_cache(maxsize=256)
+def _says_all(dtype: object, text: str) -> bool:
+    try:
+        return bool(_of_name(text) == dtype)
+    except (TypeError, ValueError, ImportError):
+        return False
+
+
+def _of_name(text: str) -> Any:
+    found = _PERIOD.fullmatch(text)
+    if found:
+        return period_dtype(found[1])
+    for cls in _NAMED if _TEXT.fullmatch(text) else ():
+        try:
+            return cls.construct_from_string(text)
+        except TypeError:
+            pass
+    raise TypeError("a dtype that pandas does not have")
+
+
+def _dtype(state: Any) -> Any:
+    if type(state) is str:
+        need(len(state) < 200, "a dtype that is none")
+        return _of_name(state)
+    need(type(state) is tuple and state, "a dtype that is none")
+    if len(state) == 1:
+        import pyarrow as pa
+
+        need(isinstance(state[0], pa.DataType), "a type of Arrow that is none")
+        return pd.ArrowDtype(state[0])
+    if len(state) == 3:
+        unit, zone, _ = parts(state, str, object, type(None))
+        return pd.DatetimeTZDtype(unit, time_zone(zone))
+    storage, missing = parts(state, str, bool)
+    return text_dtype(storage, missing)
+
 
 UNITS: Final = ("s", "ms", "us", "ns")
 
@@ -73,4 +215,5 @@ CANNERS: Final = (
     Canner("pandas.Interval", _can_interval, _interval, data=True, exact=True),
     Canner("pandas.NaT", _nothing, _nat, data=True, exact=True),
     Canner("pandas.NA", _nothing, _na, data=True, exact=True),
+    Canner("pandas.api.extensions.ExtensionDtype", _can_dtype, _dtype, data=True),
 )

@@ -21,8 +21,7 @@ from ...memory.buffers import aligned_copy, foreign
 from ..canner import Canner
 from ..registry import Registry, default_registry
 from .checks import attributes, need, parts
-from .torch_layouts import can_layout, make_layout
-from .torch_memory import DTYPES, WIDTHS, array_of, name_of, tensor_over
+from .torch_layouts import DTYPES, WIDTHS, array_of, can_layout, make_layout, name_of, tensor_over
 
 
 def _plain(tensor: torch.Tensor) -> bool:
