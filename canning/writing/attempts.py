@@ -7,9 +7,10 @@ a million items. So a quick look at what stands at the top goes first, in C as w
 from __future__ import annotations
 
 import pickle
+import traceback
 from dataclasses import replace
 from itertools import islice
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any, Final
 
 from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
@@ -31,7 +32,7 @@ _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tu
 CURABLE: Final = (ByName, pickle.PicklingError, AttributeError, TypeError)
 """What is raised where something can only go by value. Any other error is an object's own, and asking it
 once more would but run its methods twice."""
-_PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "pickle"))
+_PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "dill", "pickle"))
 
 
 def new_writer(options: WriteOptions) -> Writer | DillWriter:
@@ -81,16 +82,18 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -
 def _is_own(error: Exception) -> bool:
     """Tell whether an object's own method raised an error, and not the C pickler, which has no frames.
 
-    Loggers raise `pickle.PicklingError` where cloudpickle helps; looking a name up may call ``__getattr__``.
+    Looking a name up may call ``__getattr__``.
     """
-    if not isinstance(error, AttributeError | TypeError):
-        return False
-    step = error.__traceback__
-    while step is not None:
-        if str(step.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _PICKLERS:
-            return step.tb_frame.f_code.co_name != "__getattr__"
-        step = step.tb_next
-    return False
+    asked = first_asked(error)
+    return asked is not None and asked.f_code.co_name != "__getattr__"
+
+
+def first_asked(error: Exception) -> FrameType | None:
+    """Give the call by which a pickler asked an object, which then raised an error; None where none did."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _PICKLERS:
+            return frame
+    return None
 
 
 def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..code.dataclass_source import is_made
 from ..errors import SerializationError, is_of_signal, text_of
-from .attempts import new_writer, pickled
+from .attempts import first_asked, new_writer, pickled
 from .options import WriteOptions
 
 _TRIES: Final = 20_000
@@ -48,7 +48,12 @@ def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exc
         return SerializationError(_too_deep(), "obj")
     search = _Search(options)
     try:
-        if is_of_signal(error) or (not isinstance(error, SerializationError) and search.attempt(obj) is None):
+        if is_of_signal(error):
+            return error
+        found = _find_asked(obj, error)
+        if found is not None:
+            return _told(*found, error, options.pickler)
+        if not isinstance(error, SerializationError) and search.attempt(obj) is None:
             return error
         culprit, path, reason = search.run(obj, error)
     except _Interrupted as interrupted:
@@ -57,11 +62,44 @@ def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exc
         if is_of_signal(other):
             return other
         culprit, path, reason = obj, "obj", error
+    return _told(culprit, path, reason, options.pickler)
+
+
+def _told(culprit: object, path: str, reason: Exception, pickler: str) -> SerializationError:
     if isinstance(reason, RecursionError) or "recursion" in str(reason):
         return SerializationError(_too_deep(), path)
     if isinstance(reason, SerializationError):
         return type(reason)(reason.reason, path)
-    return SerializationError(_say(culprit, reason, options.pickler), path)
+    return SerializationError(_say(culprit, reason, pickler), path)
+
+
+def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
+    """Find the object whose own method has raised an error, and the way to it; it is not asked again."""
+    frame = first_asked(error)
+    code = None if frame is None else frame.f_code
+    if frame is None or code is None or not code.co_argcount:
+        return None
+    asked = frame.f_locals.get(code.co_varnames[0])
+    if type(asked) in _LEAVES:
+        return None
+    ways: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", iter((("obj", obj),)))]
+    seen: set[int] = set()
+    while ways and len(seen) < _TRIES:
+        path, parts = ways[-1]
+        try:
+            step, part = next(parts, (None, None))
+        except Exception as other:  # of an object that cannot be looked at
+            if is_of_signal(other):
+                raise
+            step = part = None
+        if step is None:
+            ways.pop()
+        elif part is asked:
+            return asked, path + step
+        elif type(part) not in _LEAVES and id(part) not in seen and len(ways) < _DEPTH:
+            seen.add(id(part))
+            ways.append((path + step, parts_of(part)))
+    return None
 
 
 def _too_deep() -> str:

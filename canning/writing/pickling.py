@@ -16,6 +16,7 @@ import array as stdarray
 import copyreg
 import functools
 import io
+import logging
 import pickle
 import types
 from collections.abc import Callable, Mapping
@@ -52,6 +53,10 @@ _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     CellOf: CellOf.__reduce__,
     FillOf: FillOf.__reduce__,
 }
+_LOGGERS: Final[dict[type, Callable[[Any], Any]]] = {
+    cls: cloudpickle.Pickler.dispatch_table[cls] for cls in (logging.Logger, logging.RootLogger)
+}
+"""By name, also where logging does not know them."""
 _HEAP_TYPE: Final = 1 << 9
 _TYPES: Final = 4096
 """Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
@@ -143,6 +148,8 @@ class Table(dict[type, Callable[[Any], Any]]):
         found: Callable[[Any], Any] | None = self._find_ours(cls, nearest)
         if found is None and cls in copyreg.dispatch_table:
             found = self.theirs[cls] = copyreg.dispatch_table[cls]
+        if found is None:
+            found = _LOGGERS.get(cls)
         if found is None and self.by_value:
             found = _BY_VALUE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
         if found is not None:
