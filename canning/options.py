@@ -55,23 +55,29 @@ class SerializerOptions(WithoutTrust, total=False):
     trust: Trust
 
 
-def unknown_option(function: Callable[..., object], unknown: Iterable[str]) -> TypeError:
+def unknown_option(
+    function: Callable[..., object], unknown: Iterable[str], known: Iterable[str] | None = None
+) -> TypeError:
     """Give the error for options that a function does not have; it names those that are near.
+
+    `known` are those that it has, where its signature does not tell.
 
     >>> unknown_option(check_kinds, ["limit"])
     TypeError("check_kinds() has no option 'limit': did you mean 'limits'?")
     """
-    known = {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
-    if "options" in inspect.signature(function).parameters:
-        known |= SerializerOptions.__annotations__.keys()
+    known = set(_options_of(function) if known is None else known)
     name = next((name for name in unknown if name not in known), next(iter(unknown)))
     near = get_close_matches(name, sorted(known), 1)
     hint = f": did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
     return TypeError(f"{function.__name__}() has no option {name!r}{hint}")
+
+
+def _options_of(function: Callable[..., object]) -> set[str]:
+    parameters = inspect.signature(function).parameters
+    named = {
+        name for name, each in parameters.items() if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    }
+    return named | SerializerOptions.__annotations__.keys() if "options" in parameters else named
 
 
 def check_choices(**options: str) -> None:

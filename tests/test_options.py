@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 
 import canning
+import transport
 from canning import DeserializationError, Serializer
+from transport import aio
+
+FAKE: Any = transport.fake_pair()
 
 
 @pytest.mark.parametrize(
@@ -24,8 +29,18 @@ from canning import DeserializationError, Serializer
         (lambda **o: canning.load("none", **o), {"mmpa": "mmap"}),
         (lambda **o: canning.dump(1, "none", **o), {"progres": "progress"}),
         (lambda **o: Serializer().loads(b"", **o), {"mising": "missing"}),
+        (lambda **o: transport.send(FAKE[0], 1, **o), {"kye": "key"}),
+        (lambda **o: transport.recv(FAKE[1], **o), {"trsut": "trust"}),
+        (lambda **o: transport.Sender(FAKE[0], **o), {"copi": "copy"}),
+        (lambda **o: transport.Receiver(FAKE[1], **o), {"writeable": "writable"}),
+        (lambda **o: transport.Channel(FAKE[0], **o), {"kye": "key"}),
+        (lambda **o: asyncio.run(aio.send(FAKE[0], 1, **o)), {"flag": "flags"}),
+        (lambda **o: asyncio.run(aio.recv(FAKE[1], **o)), {"prefixes": "prefix"}),
     ],
-    ids=["make", "evolve", "serialize", "dumps", "loads", "load", "dump", "method"],
+    ids=[
+        *("make", "evolve", "serialize", "dumps", "loads", "load", "dump", "method"),
+        *("send", "recv", "sender", "receiver", "channel", "aio.send", "aio.recv"),
+    ],
 )
 def test_an_unknown_option_names_the_near_one(call: Callable[..., Any], near: dict[str, str]) -> None:
     ((wrong, right),) = near.items()
@@ -68,3 +83,11 @@ def test_methods_read_data_unless_the_call_says_otherwise(tmp_path: Path) -> Non
         serializer.loads(serializer.dumps(print))
     assert serializer.load(path, trust="code") is print
     assert serializer.loads(serializer.dumps(print), trust="code") is print
+
+
+def test_type_checkers_refuse_options_that_there_are_not() -> None:
+    api = pytest.importorskip("mypy.api")
+    root = Path(__file__).parent.parent
+    options = ["--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache")]
+    told, errors, code = api.run([*options, str(root / "tests/typing/options.py")])
+    assert (code, errors) == (0, ""), told

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack, overload
+from typing import Any, Final, Literal, Self, TypedDict, Unpack, overload
 
 import numpy.typing as npt
 import zmq
@@ -18,6 +18,7 @@ import zmq.asyncio
 
 from canning import Serializer
 from canning.errors import CanningError
+from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
@@ -38,6 +39,9 @@ from .tracker import Tracker
 from .waiting import Deadline
 
 __all__ = ["Channel", "recv", "send", "wait"]
+
+
+_OF_RECV: Final = RecvOptions.__annotations__.keys() | {"into", "many", "prefix"}
 
 
 class SendOptions(TypedDict, total=False):
@@ -73,6 +77,8 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
     >>> asyncio.run(main())
     [1, 2, 3]
     """
+    if not options.keys() <= SendOptions.__annotations__.keys():
+        raise unknown_option(send, options, SendOptions.__annotations__)
     kind = _asynchronous(socket, "send", obj)
     try:
         return await send_later(socket, kind, (obj, *more), Options(**options))
@@ -151,6 +157,8 @@ async def recv(
 
     Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
     """
+    if not options.keys() <= _OF_RECV:
+        raise unknown_option(recv, options, _OF_RECV)
     kind = _asynchronous(socket, "recv")
     how = reading(**options)
     try:

@@ -10,12 +10,13 @@ import time
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Generator
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, Never, TypedDict
 
 import zmq
 
 from canning import Serializer, default_serializer
 from canning.errors import AuthenticationError, CanningError
+from canning.options import unknown_option
 from canning.wire.keys import KeyOption, as_keys
 from canning.wire.trailer import CHANNEL, extension, parse
 
@@ -109,7 +110,10 @@ class Conversation:
         max_age: float = 60.0,
         not_before: float | None = None,
         sessions: int = 10_000,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise unknown_option(type(self), unknown, ChannelOptions.__annotations__)
         check_trust(trust)
         made = serializer or default_serializer
         keys = as_keys(key) or made.key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Final, Generic, Never, TypeVar, overload
 
 import numpy.typing as npt
 import zmq
@@ -11,6 +11,7 @@ import zmq.asyncio
 
 from canning import Serializer
 from canning.errors import CanningError
+from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
@@ -167,7 +168,10 @@ class Receiver(Generic[Got]):
         key: KeyOption = None,
         pool: Pool | None = None,
         timeout: float | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise unknown_option(type(self), unknown)
         kind = KNOWN.get(id(socket)) or learn(socket, "Receiver")
         self._how = reading(
             trust=trust,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import nullcontext
-from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
+from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
 
 import zmq
 import zmq.asyncio
 
 from canning import Serializer, default_serializer
 from canning.errors import CanningError
+from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
@@ -208,7 +209,10 @@ class Sender(Generic[Sent]):
         copy: bool = False,
         copy_threshold: int = COPY_BELOW,
         arena: SharedArena | ForReaders | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise unknown_option(type(self), unknown)
         kind = KNOWN.get(id(socket)) or learn(socket, "Sender")
         if kind.no_send:
             check_sends(kind, socket, prefix)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, Never, TypedDict, TypeVar, Unpack, overload
 
 import numpy.typing as npt
 
 from canning import Serializer
 from canning.errors import CanningError
+from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
@@ -60,6 +61,7 @@ def send(
     arena: SharedArena | ForReaders | None = None,
     on_progress: OnProgress | None = None,
     progress: bool = False,
+    **unknown: Never,
 ) -> Tracker:
     """Send objects as one message, without copying what is large in them.
 
@@ -85,12 +87,13 @@ def send(
             which. Large frames go in parts, whatever the transport. Over ``inproc://`` all of it is reported
             at once.
         progress: show a bar, for which rich must be installed; waits as with `on_progress`.
+        **unknown: refused, by an error that names the option which is meant.
 
     Returns:
         What tells when the memory of every frame may be changed.
 
     Raises:
-        TypeError: `socket` is no socket.
+        TypeError: `socket` is no socket, or an option is unknown.
         TransportError: a socket of this type cannot send, or not now, or lacks a `prefix`; nothing was done.
         SerializationError: an object cannot be sent; nothing was.
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
@@ -105,6 +108,8 @@ def send(
     >>> recv(there, trust="code", prefix=1, many=True)
     ([b'numbers'], ['one', 'two'])
     """
+    if unknown:
+        raise unknown_option(send, unknown)
     kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
     if kind.asynchronous:
         raise _not_blocking(socket, "send")
@@ -198,6 +203,7 @@ def recv(
     timeout: float | None = None,
     flags: int = 0,
     on_progress: OnProgress | None = None,
+    **unknown: Never,
 ) -> Any:
     """Receive the object of one message.
 
@@ -235,12 +241,13 @@ def recv(
         on_progress: called with the bytes that were put in place and the bytes of the message. ZeroMQ hands
             a message over when it is here as a whole, so that nothing is told before: how much is on its
             way is what the sender's `on_progress` tells.
+        **unknown: refused, by an error that names the option which is meant.
 
     Returns:
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
     Raises:
-        TypeError: `socket` is no socket.
+        TypeError: `socket` is no socket, or an option is unknown.
         TransportError: a socket of this type cannot receive, or not now, or lacks a `prefix`.
         ValueError: trust is neither of the two, or a key is none; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
@@ -256,6 +263,8 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
+    if unknown:
+        raise unknown_option(recv, unknown)
     kind = KNOWN.get(id(socket)) or learn(socket, "recv")
     if kind.asynchronous:
         raise _not_blocking(socket, "recv")

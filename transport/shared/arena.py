@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, SupportsIndex
+from typing import Any, Final, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from .memory import PAGE, copy, unsupported
 from .reclaiming import BlockRef
 
 _Shape = SupportsIndex | Sequence[SupportsIndex]
+Item = TypeVar("Item", bound=np.generic)
 
 THRESHOLD: Final = 512 * 1024
 """Bytes from which payloads are copied into an arena.
@@ -108,9 +109,16 @@ class SharedArena:
 
     # -- arrays ------------------------------------------------------------------------------------
 
-    def empty(
-        self, shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float
-    ) -> npt.NDArray[Any]:
+    @overload
+    def empty(self, shape: _Shape, dtype: type[float] = ...) -> npt.NDArray[np.float64]: ...
+
+    @overload
+    def empty(self, shape: _Shape, dtype: type[Item] | np.dtype[Item]) -> npt.NDArray[Item]: ...
+
+    @overload
+    def empty(self, shape: _Shape, dtype: npt.DTypeLike) -> npt.NDArray[Any]: ...
+
+    def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
         """Make an array in the arena, in C order, whatever was there before in it.
 
         Raises `ArenaFull` where there is no room now, `TypeError` for a dtype that holds objects.
@@ -137,6 +145,12 @@ class SharedArena:
         else:
             why = f"{ledger.glance()[0]:,} of {self.capacity:,} are in use; let go of arrays"
         return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
+
+    @overload
+    def array(self, source: npt.NDArray[Item]) -> npt.NDArray[Item]: ...
+
+    @overload
+    def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]: ...
 
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
         """Copy an array, or what makes one, into the arena; else as `empty`.
