@@ -239,11 +239,37 @@ def typing_form(*parts: Any) -> Any:
     return provided("typing_form")(*parts)
 
 
+def alias(*parts: Any) -> Any:
+    """Make an alias of a `type` statement, without what it stands for yet."""
+    return provided("alias")(*parts)
+
+
+def fill_alias(made: Any, state: Any) -> None:
+    """Give such an alias what it stands for."""
+    provided("fill_alias")(made, state)
+
+
+def state(made: Any, given: Any) -> None:
+    """Give an instance its attributes without asking it for a way of its own, which its class has not."""
+    provided("state")(made, given)
+
+
 ALL: Final = (
     *(array, objects, structures, strings, subclass, masked, scalar, dtype, raw),
     *(view, message, reference, canned, registered, named, stub, items, attributes, stdlib_array),
     *(function, function_of, fill, source, code, empty_class, fill_class, ahead, enum, fill_enum, struct),
-    *(exception, fill_exception, traceback, cached, dispatching, forward_ref, typing_form),
+    *(
+        exception,
+        fill_exception,
+        traceback,
+        cached,
+        dispatching,
+        forward_ref,
+        typing_form,
+        alias,
+        fill_alias,
+        state,
+    ),
 )
 PARTS: Final[Mapping[Any, type[CannedParts]]] = {
     objects: CannedObjects,

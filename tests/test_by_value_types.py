@@ -90,6 +90,13 @@ def first[V: (int, str), *Ts, **P](xs: list[V]) -> V:
 
 type Alias = list[int]
 type Named[W] = dict[str, W]
+type Json = dict[str, Json] | list[Json] | str
+type Tree[A: (int, str), *Bs, **C] = tuple[A, Tree[A, *Bs, C]] | None
+type Bound[A: Bound] = list[A]
+
+class Holds:
+    value: Json = ""
+    def tree[A: (int, str)](self, a: A) -> Tree[A]: return a
 """
 
 
@@ -114,6 +121,26 @@ def test_type_parameters(tmp_path: Path, by_value_as: str) -> None:
     assert (alias.__name__, alias.__value__) == ("Alias", list[int])
     assert repr(named.__value__) == "dict[str, W]"
     assert of_int.__origin__ is type(box)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="this syntax is of Python 3.12")
+def test_aliases_that_are_part_of_what_they_stand_for() -> None:
+    there: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(GENERIC, "<script>", "exec", dont_inherit=True), there)
+    sent = [there[name] for name in ("Json", "Tree", "Bound", "Holds", "Json")]
+    frames = canning.serialize_object(sent)
+    with elsewhere():
+        json, tree, bound, holds, again = canning.deserialize_object(frames)[0]
+    assert json is again is holds.__annotations__["value"]
+    assert (json.__name__, json.__module__) == ("Json", "__main__")
+    assert json.__value__ == dict[str, json] | list[json] | str
+    a, bs, c = tree.__type_params__
+    assert (repr(tree.__type_params__), a.__constraints__) == ("(A, Bs, C)", (int, str))
+    assert tree.__value__.__args__[0].__args__ == (a, tree[a, *bs, c])
+    assert bound.__type_params__[0].__bound__ is bound
+    assert bound.__value__ == list[bound.__type_params__[0]]
+    assert holds().tree(3) == 3
+    assert holds.tree.__annotations__["return"].__origin__ is tree
 
 
 STRUCTURES = """

@@ -404,6 +404,38 @@ def test_an_error_of_an_objects_own_is_not_taken_for_one_of_the_picklers(kind: t
         assert times == 1
 
 
+def test_an_object_that_refuses_is_the_culprit_and_not_its_class() -> None:
+    """As wrapt's proxies do, whose classes no name leads to either."""
+
+    class Refusing:
+        lock = LOCK
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            raise NotImplementedError
+
+    with pytest.raises(SerializationError, match="NotImplementedError from its own") as caught:
+        serialize_object([1, Refusing()])
+    assert caught.value.path == "obj[1]"
+
+
+class Friend:
+    """Is in the set of a friend that is in its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.friends: set[Friend] = set()
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def test_sets_that_are_part_of_what_they_hold() -> None:
+    one, other = Friend("one"), Friend("other")
+    one.friends, other.friends = {other}, {one}
+    with pytest.raises(DeserializationError, match="send the set as a list"):
+        deserialize_object(serialize_object([one, other]))
+
+
 def test_what_only_cloudpickle_takes_still_goes_by_value() -> None:
     logger = logging.getLogger("canning.tests.not.the.root")
     cases = [logger, types.CellType(1), {1: 2}.keys(), give(1).__code__, types, lambda: 1]

@@ -20,6 +20,7 @@ from cloudpickle import cloudpickle
 
 from .. import calls
 from ..provided import provides
+from .type_aliases import is_of_statement, reduce_alias
 
 Reduced = tuple[Any, ...] | str
 
@@ -153,6 +154,8 @@ def reduce_typing(obj: Any) -> Reduced:
         same = cloudpickle._get_or_create_tracker_id(obj)
     except TypeError:  # aliases take no weak references before Python 3.14
         same = None
+    if type(obj).__name__ == "TypeAliasType" and is_of_statement(obj):
+        return reduce_alias(obj, module, same)
     return calls.typing_form, (type(obj).__name__, same, module, name, _parts_of(obj))
 
 

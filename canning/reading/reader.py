@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -226,6 +227,11 @@ def _blame(error: Exception) -> NoReturn:
     what = f"{type(error).__name__}: {error}" if named else text_of(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
+    if any(frame.f_code.co_name == "__hash__" for frame, _ in traceback.walk_tb(error.__traceback__)):
+        what += (
+            ", asked for its hash before it has its attributes: it is in a set, or a key of a dict, that it "
+            "reaches itself, and no pickle can say that: send the set as a list"
+        )
     raise DeserializationError(f"the message cannot be read: {what}") from error
 
 

@@ -46,6 +46,9 @@ PURPOSES: Final = {
     "dispatching": "a method by value, which dispatches by class",
     "forward_ref": "an annotation",
     "typing_form": "a type variable or an alias by value",
+    "alias": "an alias of a type statement by value",
+    "fill_alias": "what such an alias stands for",
+    "state": "the attributes of an instance",
 }
 """What each of them stands for, in the words of reports and errors."""
 SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")

@@ -255,8 +255,19 @@ def _parts_of_class(cls: type) -> Iterator[tuple[str, Any]]:
 
 def _attributes(obj: object) -> Iterator[tuple[str, Any]]:
     yield from _state(obj)
-    if type(obj).__flags__ & _HEAP_TYPE:
+    if type(obj).__flags__ & _HEAP_TYPE and not _refuses(obj):
         yield ".__class__", type(obj)
+
+
+def _refuses(obj: Any) -> bool:
+    """Tell whether an object cannot be pickled whatever becomes of its class, as the proxies of wrapt."""
+    try:
+        obj.__reduce_ex__(5)
+    except NotImplementedError:
+        return True
+    except Exception:
+        return False
+    return False
 
 
 def _state(obj: Any) -> Iterator[tuple[str, Any]]:

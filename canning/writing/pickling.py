@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import array as stdarray
 import copyreg
+import dataclasses
 import functools
 import io
 import logging
@@ -28,6 +29,7 @@ import numpy as np
 from ..code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
 from ..code.exceptions import is_of_tblib, reduce_traceback
 from ..code.functions import ByValuePickler, CellOf, FillOf, is_local, reduce_cached
+from ..code.states import answers_for_all, reduce_answering
 from ..code.stubs import Stub, StubType
 from ..code.versions import note_class
 from ..memory.buffers import Body
@@ -44,6 +46,11 @@ from .stream import ARRAYS, NO_ARRAYS, Sink
 def _refuse_file(file: io.TextIOWrapper) -> Any:
     """Refuse what cloudpickle sends as a copy of its text, which nobody who sends a file has in mind."""
     raise TypeError("cannot pickle an open text file: send its text, as file.read() gives it, or its path")
+
+
+def _name_of_missing(missing: Any) -> str:
+    """Reduce what is known by being the one object of its name."""
+    return "MISSING"
 
 
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
@@ -95,6 +102,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             PrePickled: reducers.prepickled,
             Reference: reducers.reference,
             Stub: reducers.stub,
+            type(dataclasses.MISSING): _name_of_missing,
         }
 
     def refresh(self) -> None:
@@ -156,6 +164,8 @@ class Table(dict[type, Callable[[Any], Any]]):
             return found
         if self.main and not self.by_value and (is_local(cls) or self.registry.goes_by_value(cls)):
             raise ByName
+        if self.by_value and answers_for_all(cls):
+            return reduce_answering
         return reducer_of_instances(cls, self.reducers.classes)
 
     def _find_ours(self, cls: type, nearest: Canner | None) -> Callable[[Any], Any] | None:

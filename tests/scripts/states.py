@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import copyreg
+import dataclasses
 import sys
+import unittest.mock
 from typing import Any
 
 import numpy as np
@@ -112,6 +114,28 @@ class Iterating:
         return next(self.items)
 
 
+class Proxy:
+    """Answers for any name from what it does not have yet when it is read."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Slotted(Proxy):
+    __slots__ = ("own",)
+
+
+class Attributes(dict[str, Any]):
+    def __init__(self) -> None:
+        self.names = {"a": LARGE}
+
+    def __getattr__(self, name: str) -> Any:
+        return self.names[name]
+
+
 def with_attribute(obj: Any) -> Any:
     obj.extra = LARGE
     return obj
@@ -147,6 +171,13 @@ ask("state: copyreg", Registered(LARGE), lambda o: o.a.sum())
 ask("state: __getnewargs_ex__", Arguments(1), lambda o: len(vars(o)["args"]))
 ask("cycle: array of objects", holes, lambda a: (a[0] is a, a[2].value is a, a[1].sum()))
 ask("cycle: parent and child", parent, lambda n: (n.children[0].parent is n, n.children[0].value.sum()))
+ask("answers for all: a proxy", Proxy(Proxy(LARGE)), lambda o: (o.sum(), type(o.inner), list(vars(o))))
+ask("answers for all: slots", Slotted(LARGE), lambda o: (o.mean(), list(vars(o))))
+ask("answers for all: dict", Attributes(), lambda o: (o.a.sum(), dict(o)))
+magic, mock = unittest.mock.MagicMock(return_value=3), unittest.mock.Mock(a=1)
+magic(1), magic.method(LARGE[0], x=1), mock(2)
+ask("mocks", [magic, mock], lambda m: (m[0].mock_calls[:2], m[0].return_value, m[1].mock_calls, m[1].a))
+ask("missing", [dataclasses.MISSING], lambda o: o[0] is dataclasses.MISSING)
 ask("iterators", Iterating(), lambda o: (next(o).sum(), next(o)))
 
 if __name__ == "__main__":
