@@ -1,9 +1,4 @@
-"""The same frames in one blob or one file, each where memory of its kind should be: aligned.
-
-    magic | number of frames | length of each | frame 0 | padding | frame 1 | padding | ...
-
-All numbers are unsigned, little-endian, 64 bits; each frame starts at a multiple of 64 bytes.
-"""
+"""The frames of a message in one blob or one file, by the functions that users call."""
 
 from __future__ import annotations
 
@@ -12,13 +7,11 @@ import io
 import mmap as mapping
 import os
 import stat
-import struct
-from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any, Final, Unpack
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, Unpack
 
 from .errors import DeserializationError, SerializationError
-from .foreign import owner_of
-from .memory.buffers import ALIGNMENT, Frame, flat
+from .memory.buffers import Frame
 from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
 from .provided import provides
@@ -26,67 +19,12 @@ from .reading.options import Trust
 from .replacing import replacing, resolved
 from .serializer import Serializer, default_serializer
 from .types.canned import Namespace
+from .wire.blob import STEP, blob_of, frames_of, owner_of, read_one
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 Path = str | os.PathLike[str]
-MAGIC: Final = b"\x93CANNEDF"
-_COUNT: Final = struct.Struct("<8sQ")
-_STEP: Final = 8 * 1024 * 1024
-"""Bytes between two reports of progress."""
-
-
-def _pad(length: int) -> bytes:
-    return bytes(-length % ALIGNMENT)
-
-
-def _blob(frames: list[Frame]) -> Iterator[Frame]:
-    """Give the parts of a blob in their order."""
-    lengths = [len(frame) for frame in frames]
-    head = _COUNT.pack(MAGIC, len(frames)) + struct.pack(f"<{len(frames)}Q", *lengths)
-    yield head + _pad(len(head))
-    for frame, length in zip(frames, lengths, strict=True):
-        yield frame
-        yield _pad(length)
-
-
-def frames_of(blob: ReadableBuffer) -> list[memoryview]:
-    """Cut a blob into its frames, without a copy; a plain pickle is one frame.
-
-    Raises `DeserializationError` where the blob is neither, or is cut.
-    """
-    view = flat(blob)
-    if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
-        return [view]  # protocols 0 and 1 say nothing at their start
-    if not view.nbytes:
-        raise DeserializationError("nothing is there: what is empty is neither a canning blob nor a pickle")
-    if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
-        raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
-    _, count = _COUNT.unpack_from(view)
-    at = _COUNT.size + 8 * count
-    if not 0 < count <= view.nbytes // 8 or at > view.nbytes:
-        raise DeserializationError(f"the blob is cut: {view.nbytes} bytes cannot hold its {count} frames")
-    frames: list[memoryview] = []
-    for length in struct.unpack_from(f"<{count}Q", view, _COUNT.size):
-        at += -at % ALIGNMENT
-        if at + length > view.nbytes:
-            raise DeserializationError(
-                f"the blob is cut in frame {len(frames)}: {view.nbytes} bytes are here"
-            )
-        frames.append(view[at : at + length])
-        at += length
-    return frames
-
-
-def end_of(blob: ReadableBuffer) -> int:
-    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
-    view = flat(blob)
-    frames = frames_of(view)
-    at = _COUNT.size + 8 * len(frames)
-    for frame in frames:
-        at += -at % ALIGNMENT + frame.nbytes
-    return int(min(at + -at % ALIGNMENT, view.nbytes))
 
 
 def _evolved(function: Callable[..., object], options: SerializerOptions | WithoutTrust) -> Serializer:
@@ -109,7 +47,7 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
             raise SerializationError(
                 f'a reader with trust="{readable_as}" would refuse it: {error}'
             ) from error
-    return list(_blob(frames))
+    return list(blob_of(frames))
 
 
 def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]) -> bytes:
@@ -246,9 +184,9 @@ def _write_watched(
         report(0, total)
         for piece in pieces:
             view = memoryview(piece)
-            for at in range(0, len(view), _STEP):
-                done += file.write(view[at : at + _STEP])
-                if done < total and len(view) - at >= _STEP:
+            for at in range(0, len(view), STEP):
+                done += file.write(view[at : at + STEP])
+                if done < total and len(view) - at >= STEP:
                     report(done, total)
         report(total, total)
 
@@ -310,7 +248,7 @@ def _load(
     watched = on_progress is not None or progress
     if not isinstance(path, str | os.PathLike):
         check_binary(path, "read")
-        return _read(_read_one(path), getattr(path, "name", "the open file"), g, trust, serializer)
+        return _read(read_one(path), getattr(path, "name", "the open file"), g, trust, serializer)
     with open_regular(path) as file:
         if not mmap or serializer.key is not None:
             memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)
@@ -349,30 +287,6 @@ def check_binary(file: object, way: str) -> None:
         raise TypeError(f"a path or an open binary file is needed, not {type(file).__name__}")
 
 
-def _read_one(file: IO[bytes]) -> bytearray:
-    """Read one blob, and no more, from an open file; of anything else, all."""
-    memory = bytearray(file.read(_COUNT.size))
-    if bytes(memory[:8]) != MAGIC or len(memory) < _COUNT.size:
-        return memory + file.read()
-    count = _COUNT.unpack(memory)[1]
-    _read_more(file, memory, 8 * count)
-    if len(memory) == _COUNT.size + 8 * count:
-        for length in struct.unpack_from(f"<{count}Q", memory, _COUNT.size):
-            _read_more(file, memory, -len(memory) % ALIGNMENT + length)
-        _read_more(file, memory, -len(memory) % ALIGNMENT)
-    return memory
-
-
-def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
-    """Read as many bytes as there are, however many are announced."""
-    while nbytes > 0:
-        piece = file.read(min(nbytes, _STEP))
-        if not piece:
-            return
-        memory += piece
-        nbytes -= len(piece)
-
-
 def _read(
     memory: ReadableBuffer, path: Path, g: Namespace | None, trust: Trust, serializer: Serializer
 ) -> Any:
@@ -393,7 +307,7 @@ def _read_watched(file: IO[bytes], on_progress: OnProgress | None, progress: boo
     with watching(on_progress, progress, "reading") as report, memoryview(memory) as view:
         report(0, total)
         while done < total:
-            got = file.readinto(view[done : done + _STEP])  # type: ignore[attr-defined]
+            got = file.readinto(view[done : done + STEP])  # type: ignore[attr-defined]
             if not got:  # somebody has cut the file
                 break
             done += got

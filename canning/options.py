@@ -15,7 +15,7 @@ from .limits import Limits
 from .reading.options import Mismatch, Missing, Prefer, Trust
 from .types.registry import Registry
 from .wire.keys import KeyOption
-from .writing.options import ByValueAs, Pickler
+from .writing.attempts import ByValueAs, Pickler
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "pickler": get_args(Pickler),

@@ -24,9 +24,9 @@ from .types.canned import Namespace
 from .types.registry import Registry, default_registry
 from .wire.keys import KeyOption, as_keys
 from .wire.signing import sign
+from .writing.attempts import ByValueAs, Pickler, WriteOptions
 from .writing.draft import Draft, Message, encoded, frames
 from .writing.messages import write, write_call
-from .writing.options import ByValueAs, Pickler, WriteOptions
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -97,7 +97,7 @@ LAYERS = (
     "writing",
     "reading",
     "options serializer",
-    "files can inspection foreign replacing",
+    "files can inspection replacing",
     "commands cli __main__",
 )
 

@@ -16,9 +16,9 @@ import pytest
 
 import canning
 from canning import DeserializationError, calls, deserialize_object, serialize_object
-from canning.files import frames_of
 from canning.pickles.machine import PickleMachine
 from canning.types.canned import CannedMessage, CannedParts, open_canned, set_attributes
+from canning.wire.blob import frames_of
 from canning.wire.names import CALLS, PURPOSES
 
 from .golden.make import FILES

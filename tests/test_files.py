@@ -27,7 +27,7 @@ from canning import (
     loads,
     serialize_object,
 )
-from canning.files import frames_of
+from canning.wire.blob import frames_of
 
 from .harness import assert_equal
 from .samples import Point, Trace
@@ -157,9 +157,9 @@ def test_what_is_no_blob(blob: bytes, text: str | None, tmp_path: Path) -> None:
 
 
 def test_more_than_one_object_is_refused() -> None:
-    from canning.files import _blob
+    from canning.wire.blob import blob_of
 
-    blob = b"".join(_blob([*serialize_object(1), *serialize_object(2)]))
+    blob = b"".join(blob_of([*serialize_object(1), *serialize_object(2)]))
     with pytest.raises(DeserializationError, match="frames more than one object"):
         loads(blob)
 

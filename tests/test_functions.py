@@ -1098,7 +1098,7 @@ def test_what_stands_in_a_script_runs_in_the_namespace_of_another(sent: Path) ->
 
 
 def test_large_memory_in_a_script_is_out_of_band(sent: Path) -> None:
-    from canning.files import frames_of
+    from canning.wire.blob import frames_of
 
     for name in ("function", "class", "instance", "data", "slots", "named", "sub", "array"):
         sizes = [len(frame) for frame in frames_of((sent / name).read_bytes())]

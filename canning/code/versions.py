@@ -14,7 +14,6 @@ import numpy as np
 from ..errors import DeserializationError, VersionMismatch, VersionWarning
 from ..memory.buffers import flat
 from ..wire.trailer import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
-from .providers import PROVIDERS
 
 _HERE: Final = (*sys.version_info[:2], *map(int, np.__version__.split(".")[:2]))
 _STAMP: Final = bytes(_HERE)
@@ -169,3 +168,52 @@ def _release(version: str) -> str:
     """Cut a version down to what may matter: major and minor."""
     found = _RELEASE.match(version)
     return found[0] if found else version
+
+
+# -- the names of packages ------------------------------------------------------------------------------
+
+PROVIDERS: Final = {
+    "Bio": "biopython",
+    "Crypto": "pycryptodome",
+    "OpenSSL": "pyOpenSSL",
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "fitz": "PyMuPDF",
+    "git": "GitPython",
+    "google.protobuf": "protobuf",
+    "igraph": "python-igraph",
+    "jwt": "PyJWT",
+    "osgeo": "GDAL",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "usb": "pyusb",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+    **{
+        name: name
+        for name in (
+            *("numpy", "scipy", "pandas", "polars", "pyarrow", "xarray", "dask", "distributed", "joblib"),
+            *("torch", "torchvision", "tensorflow", "jax", "flax", "keras", "transformers", "xgboost"),
+            *("lightgbm", "catboost", "statsmodels", "networkx", "sympy", "matplotlib", "seaborn", "plotly"),
+            *(
+                "pydantic",
+                "requests",
+                "sqlalchemy",
+                "h5py",
+                "zarr",
+                "numba",
+                "cloudpickle",
+                "dill",
+                "shapely",
+            ),
+            *("geopandas", "astropy", "rich", "tqdm", "psutil", "ray", "ipyparallel", "ml_dtypes"),
+        )
+    },
+}
+"""What pip calls the packages that provide well-known modules."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import DeserializationError
-from ..files import MAGIC as BLOB
-from ..files import end_of
+from ..wire.blob import MAGIC as BLOB
+from ..wire.blob import end_of
 from ..wire.trailer import MAGIC as HEADER
 from . import npys, tars, zips
 from .compressed import CLOSED, Budget, expand, kind_of

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from ..code.versions import packages
 from ..errors import DeserializationError, name_for_errors
-from ..files import frames_of
 from ..limits import DEFAULT_LIMITS
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Blob, Named, Node
 from ..pickles.outline import Line, Paths, outline
 from ..types.allowed import MESSAGES
+from ..wire.blob import frames_of
 from ..wire.encoded import CODECS
 from ..wire.names import CALLS
 from ..wire.trailer import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse

@@ -8,22 +8,44 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import FrameType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
 
 from ..code.functions import is_local
+from ..code.modules import Wanted
+from ..codecs.coding import Chooser, Codec
 from ..memory.buffers import Body, bytes_of
 from ..pickles.naming import names_marked
+from ..types.registry import Registry
 from .dilled import DillWriter
-from .options import WriteOptions
 from .packing import NOTHING, Packed, pack_buffers
 from .pickling import Writer
 from .reducers import Reducers
 from .retries import ByName, Plan, ShareAgain
+
+Pickler = Literal["auto", "named", "pickle", "cloudpickle", "dill"]
+ByValueAs = Literal["code", "source"]
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class WriteOptions:
+    """What a `Serializer` says to who writes, and its writers that have nothing to do."""
+
+    registry: Registry
+    pickler: Pickler
+    buffer_threshold: int
+    by_value: Wanted
+    by_value_as: ByValueAs
+    codec: Codec | Chooser | None
+    interactive: bool
+    dispatch_table: Mapping[type, Callable[[Any], Any]]
+    writers: list[Writer | DillWriter]
+
 
 _FEW: Final = 64
 """Items that are always looked at; of instances, which take a pickler 100 times as long, all."""

@@ -18,8 +18,7 @@ import numpy as np
 
 from ..code.dataclass_source import is_made
 from ..errors import SerializationError, is_of_signal, text_of
-from .attempts import first_asked, new_writer, pickled
-from .options import WriteOptions
+from .attempts import WriteOptions, first_asked, new_writer, pickled
 
 _TRIES: Final = 20_000
 """Parts that are tried before the search is given up, with the path as far as it is known."""

@@ -17,10 +17,9 @@ from ..code.versions import versions_in
 from ..memory.buffers import Body, bytes_of
 from ..types.canned import PrePickled
 from ..wire.trailer import ALONE, CALL, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack_alone
-from .attempts import new_writer, pickled
+from .attempts import WriteOptions, new_writer, pickled
 from .diagnose import explain_failure
 from .draft import Draft, Message
-from .options import WriteOptions
 from .packing import NOTHING, Packed
 from .reducers import Reducers
 from .single import write_single

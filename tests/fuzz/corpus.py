@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 import canning
-from canning.files import frames_of
+from canning.wire.blob import frames_of
 from canning.wire.trailer import FOOTER, pack, parse
 from tests.golden.make import FOLDER
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
-from canning.files import _blob
+from canning.wire.blob import blob_of
 from canning.wire.trailer import pack
 
 from .corpus import Message, golden, plain
@@ -128,4 +128,4 @@ class Everything:
 
 def blob(frames: list[bytes]) -> bytes:
     """Give an input as a file would hold it."""
-    return b"".join(_blob(list(frames)))
+    return b"".join(blob_of(list(frames)))

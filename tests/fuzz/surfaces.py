@@ -9,7 +9,7 @@ import numpy as np
 
 import canning
 import transport
-from canning.files import _blob
+from canning.wire.blob import blob_of
 
 from .corpus import READER
 
@@ -43,7 +43,7 @@ def split(frames: list[bytes]) -> Any:
 
 def loads(frames: list[bytes]) -> Any:
     """Read a file's content, which holds what a peer wrote; its own head is broken, too, now and then."""
-    blob = bytearray(b"".join(_blob(list(frames))))
+    blob = bytearray(b"".join(blob_of(list(frames))))
     turn = sum(frames[0][-20:]) if frames else 0
     if turn % 2:
         blob[turn % min(len(blob), 64)] ^= 1 << (turn % 8)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import canning
 import transport
-from canning.files import _blob
+from canning.wire.blob import blob_of
 from canning.wire.trailer import CALL, pack
 
 from .assembly import Call, Ground, assemble
@@ -37,7 +37,7 @@ def surfaces(body: bytes, data: canning.Serializer) -> Iterator[tuple[str, Surfa
     yield "a call", lambda: data.unpack_apply_message([pack(body, len(body), [], flags=CALL)])
     yield "within", lambda: data.deserialize_object([pack(within, len(within), [])])
     yield "loads of a pickle", lambda: canning.loads(body, **options)
-    yield "loads of a blob", lambda: canning.loads(b"".join(_blob([head])), **options)
+    yield "loads of a blob", lambda: canning.loads(b"".join(blob_of([head])), **options)
     yield "split", lambda: canning.split([head, body])
     yield "recv", lambda: receive([head], data)
     yield "recv of a pickle", lambda: receive([body], data)

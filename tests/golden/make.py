@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import canning
-from canning.files import _blob
+from canning.wire.blob import blob_of
 
 FOLDER = Path(__file__).parent / "v3"
 """Of the version of the format that is written now; the others were never released."""
@@ -195,14 +195,14 @@ def write(folder: Path) -> list[str]:
     for name, frames in messages.items():
         path = folder / f"{name}.bin"
         if not path.exists():
-            path.write_bytes(b"".join(_blob(frames)))
+            path.write_bytes(b"".join(blob_of(frames)))
             written.append(name)
     return written
 
 
 def check(folder: Path) -> list[str]:
     """Read all messages of a folder, and compare what arrives; return their names."""
-    from canning.files import frames_of
+    from canning.wire.blob import frames_of
     from tests.harness import assert_equal
 
     serializer, made = canning.Serializer(registry=REGISTRY), build()

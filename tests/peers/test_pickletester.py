@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 import canning
-from canning.files import MAGIC
+from canning.wire.blob import MAGIC
 
 pickletester = pytest.importorskip(
     "test.pickletester", reason="this Python comes without its own tests, as Debian packages it"

@@ -1,0 +1,143 @@
+"""A message in one blob, each frame where memory of its kind should be: aligned.
+
+    magic | number of frames | length of each | frame 0 | padding | frame 1 | padding | ...
+
+All numbers are unsigned, little-endian, 64 bits; each frame starts at a multiple of 64 bytes. `owner_of` says
+what a file is that holds no blob.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Final
+
+from ..errors import DeserializationError
+from ..memory.buffers import ALIGNMENT, Frame, flat
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+MAGIC: Final = b"\x93CANNEDF"
+_COUNT: Final = struct.Struct("<8sQ")
+STEP: Final = 8 * 1024 * 1024
+"""Bytes between two reports of progress."""
+
+
+def _pad(length: int) -> bytes:
+    return bytes(-length % ALIGNMENT)
+
+
+def blob_of(frames: list[Frame]) -> Iterator[Frame]:
+    """Give the parts of a blob in their order."""
+    lengths = [len(frame) for frame in frames]
+    head = _COUNT.pack(MAGIC, len(frames)) + struct.pack(f"<{len(frames)}Q", *lengths)
+    yield head + _pad(len(head))
+    for frame, length in zip(frames, lengths, strict=True):
+        yield frame
+        yield _pad(length)
+
+
+def frames_of(blob: ReadableBuffer) -> list[memoryview]:
+    """Cut a blob into its frames, without a copy; a plain pickle is one frame.
+
+    Raises `DeserializationError` where the blob is neither, or is cut.
+    """
+    view = flat(blob)
+    if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
+        return [view]  # protocols 0 and 1 say nothing at their start
+    if not view.nbytes:
+        raise DeserializationError("nothing is there: what is empty is neither a canning blob nor a pickle")
+    if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
+        raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
+    _, count = _COUNT.unpack_from(view)
+    at = _COUNT.size + 8 * count
+    if not 0 < count <= view.nbytes // 8 or at > view.nbytes:
+        raise DeserializationError(f"the blob is cut: {view.nbytes} bytes cannot hold its {count} frames")
+    frames: list[memoryview] = []
+    for length in struct.unpack_from(f"<{count}Q", view, _COUNT.size):
+        at += -at % ALIGNMENT
+        if at + length > view.nbytes:
+            raise DeserializationError(
+                f"the blob is cut in frame {len(frames)}: {view.nbytes} bytes are here"
+            )
+        frames.append(view[at : at + length])
+        at += length
+    return frames
+
+
+def end_of(blob: ReadableBuffer) -> int:
+    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
+    view = flat(blob)
+    frames = frames_of(view)
+    at = _COUNT.size + 8 * len(frames)
+    for frame in frames:
+        at += -at % ALIGNMENT + frame.nbytes
+    return int(min(at + -at % ALIGNMENT, view.nbytes))
+
+
+def read_one(file: IO[bytes]) -> bytearray:
+    """Read one blob, and no more, from an open file; of anything else, all."""
+    memory = bytearray(file.read(_COUNT.size))
+    if bytes(memory[:8]) != MAGIC or len(memory) < _COUNT.size:
+        return memory + file.read()
+    count = _COUNT.unpack(memory)[1]
+    _read_more(file, memory, 8 * count)
+    if len(memory) == _COUNT.size + 8 * count:
+        for length in struct.unpack_from(f"<{count}Q", memory, _COUNT.size):
+            _read_more(file, memory, -len(memory) % ALIGNMENT + length)
+        _read_more(file, memory, -len(memory) % ALIGNMENT)
+    return memory
+
+
+def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
+    """Read as many bytes as there are, however many are announced."""
+    while nbytes > 0:
+        piece = file.read(min(nbytes, STEP))
+        if not piece:
+            return
+        memory += piece
+        nbytes -= len(piece)
+
+
+# -- files of others --------------------------------------------------------------------------------------
+
+_HEAD: Final = 4096
+_COMPRESSED: Final = "compressed with {}: joblib.load opens it if joblib wrote it, or unpack it first"
+_OTHERS: Final = (
+    (b"\x93NUMPY", "a file of numpy's (.npy): numpy.load opens it"),
+    (b"PK\3\4", "a zip archive, as torch.save and numpy.savez write them: torch.load or numpy.load opens it"),
+    (b"\x1f\x8b", _COMPRESSED.format("gzip")),
+    (b"BZh", _COMPRESSED.format("bz2")),
+    (b"\xfd7zXZ", _COMPRESSED.format("xz")),
+    (b"\x5d\0", _COMPRESSED.format("lzma")),
+    *((b"\x78" + bytes((level,)), _COMPRESSED.format("zlib")) for level in (0x01, 0x5E, 0x9C, 0xDA)),
+    (b"\x28\xb5\x2f\xfd", _COMPRESSED.format("zstandard")),
+    (b"\x04\x22\x4d\x18", _COMPRESSED.format("lz4")),
+    (b"\x89HDF", "a file of HDF5: h5py or pandas.read_hdf opens it"),
+    (b"PAR1", "a file of parquet: pandas.read_parquet or pyarrow.parquet opens it"),
+    (b"ARROW1", "a file of Arrow: pyarrow.feather opens it"),
+    (b"SQLite format 3", "a database of sqlite: sqlite3 opens it"),
+)
+"""What files of others start with, and what opens them."""
+
+
+def owner_of(memory: object) -> str | None:
+    """Say what a file is that another program wrote, and what opens it."""
+    head = bytes(flat(memory)[:_HEAD])
+    for magic, what in _OTHERS:
+        if head.startswith(magic):
+            return what
+    if head[:1] == b"\x80" and b"joblib.numpy_pickle" in head:
+        return "a file of joblib's: joblib.load opens it, and runs what it names (canning.scan tells what)"
+    if head[:1] == b"\x80" and b"torch._utils" in head:
+        return "a file of torch's: torch.load opens it"
+    return "text" if head and head[:1] != b"\x80" and _is_text(head) else None
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode("utf-8") if error.start > len(head) - 4 else "\0"
+    return all(letter.isprintable() or letter in "\n\r\t\f" for letter in text) and not text.endswith(".")
