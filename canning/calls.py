@@ -1,7 +1,7 @@
 """What headers call, each by a name that stands for nothing else.
 
 A plain unpickler finds these functions and gets the *skeleton* of an object: canned objects, whose buffers
-are None. Readers that make live objects at once put constructors of their own in the place of every name of
+are None. Readers that make live objects at once put constructors of their own instead of every name of
 this module, and of no other. So the classes themselves, `CannedArray` and its like, can be part of somebody's
 object, as any other class, and every other module may be called what it likes. What code needs that came by
 value is made by modules above, which `provided` finds.

@@ -19,7 +19,7 @@ from .writing.reducers import Reducers
 
 
 def can(obj: object, registry: Registry = default_registry) -> Any:
-    """Wrap a recognised object in its `CannedObject`; give anything else as it is.
+    """Wrap an object that canning knows in its `CannedObject`; return anything else as it is.
 
     Recognised are arrays, bytes, bytearrays, memoryviews, functions, classes that other processes
     cannot import, partials, cells, and the types that `registry` knows. The buffers of the result look

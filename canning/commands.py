@@ -41,10 +41,9 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "scan",
         help=text,
         description=f"{text[0].upper()}{text[1:]}.",
-        epilog="Exit status: 0 where all are clean, 1 where one needs code, 2 where one cannot be followed "
-        "to its end, 3 where one is dangerous. In a "
-        "folder, all files at any depth are looked at, whatever their names are; what is no pickle is "
-        "left out.",
+        epilog="Exit status: 0 if all files are clean, 1 if one needs code, 2 if one cannot be followed to its "
+        "end, 3 if one is dangerous. In a folder, all files at any depth are looked at, whatever their "
+        "names; those that are not pickles are skipped.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
     parser.add_argument("--json", action="store_true", help="print JSON: a list with an object for each file")
@@ -52,7 +51,7 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--fail-on",
         choices=[verdict.replace(" ", "-") for verdict in ORDER[1:]],
         default="needs-code",
-        help="exit with 0 where nothing is as bad as that, or worse (default: needs-code)",
+        help="exit with 0 unless a file is that bad, or worse (default: needs-code)",
     )
     parser.set_defaults(run=run_scan)
 

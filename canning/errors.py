@@ -63,15 +63,15 @@ _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 
 class CanningError(Exception):
-    """Be the base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class SerializationError(CanningError):
-    """Say that an object of ours cannot be sent, and where in it the culprit stands.
+    """Raised if an object cannot be sent; says which part of it is to blame.
 
     Attributes:
-        path: the way to the culprit from the object given, as Python would write it
-            (``obj['model'].layers[3].lock``), or None where it could not be found.
+        path: the path to that part, as Python would write it (``obj['model'].layers[3].lock``), or None if
+            it could not be found.
         reason: what is wrong with it.
     """
 
@@ -82,29 +82,29 @@ class SerializationError(CanningError):
 
 
 class CannerError(SerializationError):
-    """Say that a registered canner returned something that does not fit."""
+    """Raised if a registered `can=` or canner returns something that cannot be sent."""
 
 
 class DeserializationError(CanningError):
-    """Say that a message from the other side cannot be read; nothing of it was delivered."""
+    """Raised if a message, file or blob cannot be read; nothing of it was delivered."""
 
 
 class AuthenticationError(DeserializationError):
-    """Say that a message is not signed with a key of the reader's; nothing of it was read."""
+    """Raised if a message is not signed with the reader's key; nothing of it was read."""
 
 
 class UnresolvedReference(DeserializationError, NameError):
-    """Say that a `Reference` names nothing in the namespace that it was looked up in."""
+    """Raised if the namespace has nothing of the name that a `Reference` gives."""
 
 
 class MissingCode(DeserializationError):
-    """Say that a message names code which is not here.
+    """Raised if a message names code that this process does not have.
 
     Attributes:
-        module: the module that was asked for.
-        name: what was asked of it, None where the module itself is what is missing.
-        path: where in the object that stands, as Python would write it; None where it is not known.
-        distribution: what usually provides the module, as pip knows it; None where that is not known.
+        module: the module that the message names.
+        name: the class or function that it names; None if the module itself is missing.
+        path: the path to it in the object, as Python would write it; None if unknown.
+        distribution: the package that usually provides the module, as pip knows it; None if unknown.
     """
 
     def __init__(
@@ -123,19 +123,19 @@ class MissingCode(DeserializationError):
 
 
 class MissingModule(MissingCode):
-    """Say that a message needs a module that cannot be found here."""
+    """Raised if a message needs a module that cannot be found here."""
 
 
 class MissingClass(MissingCode):
-    """Say that a message needs a class or function that its module does not have here."""
+    """Raised if a message needs a class or function that its module does not have here."""
 
 
 class VersionMismatch(DeserializationError):
-    """Say that a message holds code of another minor version of Python."""
+    """Raised if a message holds code of another minor version of Python."""
 
 
 class VersionWarning(UserWarning):
-    """Say that a message comes from other versions than are here, and may work all the same."""
+    """Warns that a message was written with other versions than this process has; it may still work."""
 
 
 def name_for_errors(module: object, name: object) -> str:

@@ -51,10 +51,10 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
 
 
 def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]) -> bytes:
-    """Serialize an object into one `bytes`; its memory is copied once, into that.
+    """Serialize an object into one `bytes`, which copies its memory once.
 
-    With ``readable_as="data"`` raises `SerializationError` for what `loads` would refuse by default; pass the
-    `allow` of the reader. `options` are those of `Serializer`.
+    ``readable_as="data"`` raises `SerializationError` if `loads` would refuse the blob by default; pass the
+    reader's `allow` too. `options` are those of `Serializer`.
 
     >>> loads(dumps([1, {"a": 2}]))
     [1, {'a': 2}]
@@ -79,7 +79,7 @@ def loads(
     """Build the object that `dumps` or `pickle.dumps` put into a blob.
 
     Args:
-        blob: anything with the buffer protocol; arrays are views of it, read-only where it is
+        blob: anything with the buffer protocol; arrays are views of it, and read-only if it is
             (``writable=True`` copies them).
         g: the namespace for functions that were written by value, and for references.
         trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
@@ -87,7 +87,7 @@ def loads(
             code here.**
         **options: those of `Serializer`.
 
-    Raises `DeserializationError` for a blob that is damaged, or needs more trust: the error says for what.
+    Raises `DeserializationError` if the blob is damaged, or needs more trust: the error says for what.
 
     >>> import pickle
     >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}))
@@ -124,19 +124,19 @@ def dump(
     progress: bool = False,
     **options: Unpack[SerializerOptions],
 ) -> None:
-    """Write an object to a file, its memory straight from where it lies.
+    """Write an object to a file, straight from the memory of its arrays.
 
-    The file appears under its name when it is whole: until then, and if anything fails, what was there
-    stays. It takes over the permissions of what it replaces, and nobody else can read it before. A symbolic
-    link stays one, and what it leads to is replaced; a link of somebody else's in a folder that everybody can
-    write to raises `PermissionError`. A folder that is not there raises `FileNotFoundError`.
+    The file appears under its name only when it is complete; until then, and if anything fails, the old one
+    stays. The new one keeps the permissions of the old one. If the path is a symbolic link, the file that it
+    leads to is replaced; another user's link in a folder that everybody can write to raises
+    `PermissionError`. A missing folder raises `FileNotFoundError`.
 
     Args:
         obj: what to write.
-        path: where; or a binary file that is open for writing, which gets the object where it stands.
-        readable_as: ``"data"`` raises `SerializationError`, before anything is written, for what `load` would
-            refuse by default; pass the `allow` of the reader. None (default) checks nothing.
-        on_progress: called with the bytes written and the bytes that there are, about once every 8 MiB.
+        path: a path, or a binary file that is open for writing: the object is written at its position.
+        readable_as: ``"data"`` raises `SerializationError`, before anything is written, if `load` would
+            refuse the file by default; pass the reader's `allow` too. None (default) checks nothing.
+        on_progress: called with the bytes written and the bytes in total, about once every 8 MiB.
         progress: show a bar, for which rich must be installed.
         **options: those of `Serializer`.
 
@@ -203,26 +203,26 @@ def load(
 ) -> Any:
     """Build the object that `dump` or `pickle.dump` put into a file.
 
-    With `mmap` arrays are read-only views of the mapped file, which stays mapped as long as one of them
-    lives, and only the pages that are touched are read. `dump` may replace the file meanwhile; where anything
-    else writes over it or cuts it short, arrays change, or the process dies of SIGBUS (as with a memmap).
-    With a key the file is not mapped but read: what was checked must not change afterwards.
+    With `mmap`, arrays are read-only views of the mapped file, and only the pages that you touch are read.
+    The file stays mapped as long as one of them lives. `dump` may replace the file meanwhile; if another
+    program writes into it, arrays change, and if one truncates it, this process dies of SIGBUS (as with a
+    memmap). With a key, the file is read, not mapped, since it must not change after the check.
 
     Args:
-        path: what `dump` or `pickle.dump` wrote: a regular file, no pipe and no device. Or a binary file that
-            is open for reading: it is read, not mapped, from where it stands to behind the object, so that
-            one file can hold several; a plain pickle is read with all that follows it.
+        path: the path of a regular file that `dump` or `pickle.dump` wrote. Or a binary file that is open for
+            reading: it is read, not mapped, from its position to the end of the object, so one file can hold
+            several objects; a plain pickle is read to the end of the file.
         g: the namespace for functions that were written by value, and for references.
         mmap: map the file; False reads it, and arrays are writable.
         trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
             runs nothing. ``"code"`` reads everything as pickle does: **whoever wrote the file can run any
             code here**; with a key, whoever has the key.
-        on_progress: called with the bytes read and the bytes that there are, about once every 8 MiB; of a
-            mapped file nothing is read beforehand, and all of it is reported at once.
+        on_progress: called with the bytes read and the bytes in total, about once every 8 MiB; a mapped file
+            is reported as a whole at once.
         progress: show a bar, for which rich must be installed.
         **options: those of `Serializer`.
 
-    Raises `DeserializationError` for a file that is damaged, needs more trust, or is another program's: the
+    Raises `DeserializationError` if the file is damaged, needs more trust, or is of another program: the
     error says which.
 
     >>> import tempfile
@@ -276,7 +276,7 @@ def open_regular(path: Path) -> IO[bytes]:
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    raise DeserializationError(f"{os.fspath(path)} is no regular file: open it, and pass the open file")
+    raise DeserializationError(f"{os.fspath(path)} is not a regular file: open it, and pass the open file")
 
 
 def check_binary(file: object, way: str) -> None:

@@ -13,7 +13,7 @@ def add_lock(owner: Any) -> None:
     """Give an object a lock, ``_lock``, and another one in each process that is forked from this.
 
     Of the threads a child has only the one that forked: a lock that another one held then would stay
-    locked there for ever. What the lock guards must be whole at any moment, if not the newest.
+    locked there forever. What the lock guards must be whole at any moment, if not the newest.
 
     >>> class Table:
     ...     pass

@@ -89,7 +89,7 @@ def check_choices(**options: str) -> None:
     """
     for name, value in options.items():
         if value not in CHOICES[name]:
-            raise ValueError(f"{name}={value!r} is none of {', '.join(CHOICES[name])}")
+            raise ValueError(f"{name}={value!r} is not one of {', '.join(CHOICES[name])}")
     if options.get("missing") == "stub" and options.get("trust") == "data":
         raise ValueError("missing='stub' needs trust=\"code\"")
 

@@ -16,7 +16,7 @@ _SOME: Final = 40
 
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which takes the place of `target` at the end, or never.
+    """Give a file to write to, which replaces `target` at the end, or never.
 
     A pipe or a device, which no file may replace, is written to.
     """

@@ -44,43 +44,46 @@ class Serializer(Options, WriteOptions):
 
     Options:
         registry: who cans which types; `canning.default_registry`.
-        pickler: ``"auto"`` (default) takes the C pickler, and cloudpickle for what must go by value:
-            lambdas, what is local to a function, what stands in ``__main__``. ``"named"`` does so too, but
-            for what stands in ``__main__``, which then is the reader's as well. ``"pickle"`` sends all
-            code by reference, ``"cloudpickle"`` asks cloudpickle for every function and class,
-            ``"dill"`` is dill's pickler (slow; the package ``dill`` must be there).
-        buffer_threshold: bytes from which the memory of arrays and buffers gets a frame of its own; less goes
-            into the header. 1024 by default. `bytes` and `bytearray` get one from 64 KiB on.
-        writable: whether arrays that were writable arrive writable even where the frame's memory is
-            read-only, by a copy. False by default.
-        trust: ``"code"`` (default): messages are read by the C unpickler, so that **whoever wrote them can
-            run any code here**, as with pickle. ``"data"``: they are read by a reader of plain data,
-            which imports nothing and calls nothing but checked constructors; see ``docs/security.md``.
-        allow: classes, or their dotted names, that a message may make under ``trust="data"``, field by
-            field: dataclasses, attrs classes, named tuples, enums. None by default.
+        pickler: ``"auto"`` (default) sends by value what the receiver cannot import: lambdas, local functions
+            and classes, and everything in ``__main__``. ``"named"`` does the same, but sends what is in
+            ``__main__`` by name, for processes that share the script. ``"pickle"`` sends all code by name,
+            ``"cloudpickle"`` asks cloudpickle for every function and class, ``"dill"`` is dill's pickler
+            (slow; needs the package ``dill``).
+        buffer_threshold: arrays and buffers of this many bytes get frames of their own; smaller ones go
+            into the header. 1024 by default. `bytes` and `bytearray` get frames from 64 KiB on.
+        writable: True copies arrays that were writable, if the memory of their frame is read-only. False by
+            default.
+        trust: ``"code"`` (default): the C unpickler reads messages, so **their authors can run any code
+            here**, as with pickle. ``"data"``: a reader of plain data reads them, which imports nothing and
+            calls only constructors that check their arguments; see ``docs/security.md``.
+        allow: classes, or their dotted names, that a message may contain under ``trust="data"``:
+            dataclasses, attrs classes, named tuples, enums. Their fields are set one by one. None by
+            default.
         limits: what a message may ask for under ``trust="data"``, a `Limits`.
-        renames: new names by the old, for modules and what is in them; they count even where the old
-            name leads somewhere. None by default.
-        missing: ``"error"`` (default): what is not here makes reading fail, with a `MissingModule` or
-            `MissingClass`. ``"stub"``: a `Stub` stands for it. Both under ``trust="code"``.
-        by_value: modules that travel along as source where code needs them: ``"local"``, all that are not
-            installed, or a list of modules and names. None by default. See ``docs/code.md``.
-        prefer: which counts of two modules of a name: ``"own"`` (default), or ``"sent"``, what came along.
-        by_value_as: what goes for functions by value, ``"code"`` (default) or ``"source"``.
-        on_version_mismatch: ``"auto"`` (default): code of another minor version of Python is refused, and
-            where numpy or packages that the message needs have other versions than here, there is a
-            warning. ``"error"`` or ``"warn"`` for both, or ``"ignore"``.
-        key: signs what is sent, and refuses whatever arrives without a signature of the same key: `bytes`
-            of 16 and more, as `new_key` makes them, or the path of a file that holds them. Of several
-            keys the first signs, and each is accepted. None by default.
-        codec: what frames go through on their way out: the id of a registered codec, as ``"lz4"``, ``"zstd"``
-            and ``"blosc2"``, a `Codec`, or a `Chooser` as `Adaptive`. None by default.
-        codecs: the codecs by which messages may have been encoded; `canning.default_codecs`.
-        dispatch_table: functions that reduce instances of exactly these types, before all that canning
-            knows, as `copyreg.dispatch_table` has them. None by default; dill does not look at it.
-        interactive: whether functions that go by value leave their globals behind, and run in those that
-            they find: functions of ``__main__`` in the reader's `g`, others in their module, which the
-            reader imports. False by default: they take along the globals that they use.
+        renames: a dict from old names of modules, classes and functions to new ones, used even if the old
+            name still exists. None by default.
+        missing: ``"error"`` (default): reading fails with a `MissingModule` or `MissingClass` if this process
+            lacks code that the message names. ``"stub"``: you get a `Stub`. Both under ``trust="code"``.
+        by_value: modules to send as source if code in the message needs them: ``"local"``, which is all that
+            are not installed, or a list of modules and names. None by default. See ``docs/code.md``.
+        prefer: which module to use if the reader has one of the same name: ``"own"`` (default) or ``"sent"``.
+        by_value_as: how functions by value are sent: as ``"code"`` (default) or as ``"source"``.
+        on_version_mismatch: ``"auto"`` (default) refuses code of another minor version of Python, and warns
+            if numpy, or a package that the message needs, has another version. ``"error"`` or ``"warn"``
+            for both, or ``"ignore"``.
+        key: signs what you send, and refuses messages without a signature of the same key: `bytes` of 16 or
+            more, as `new_key` makes them, or the path of a file that holds them. Of several keys, the first
+            signs, and each is accepted. None by default.
+        codec: compresses frames, or replaces them otherwise: the id of a registered codec, such as
+            ``"lz4"``, ``"zstd"`` and ``"blosc2"``, a `Codec`, or a `Chooser` such as `Adaptive`. None by
+            default.
+        codecs: the codecs that messages may have been encoded with; `canning.default_codecs`.
+        dispatch_table: functions that reduce instances of exactly these types, as in
+            `copyreg.dispatch_table`; they come before everything that canning knows. None by default; dill
+            ignores it.
+        interactive: True sends functions by value without their globals: functions of ``__main__`` then use
+            the reader's `g`, others their module, which the reader imports. False by default: functions
+            take along the globals that they use.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([memoryview(b"x" * 200)]))
@@ -157,7 +160,7 @@ class Serializer(Options, WriteOptions):
         return f"{type(self).__name__}({', '.join(told)})"
 
     def evolve(self, **options: Unpack[SerializerOptions]) -> Self:
-        """Make a serializer with other options; raises `TypeError` for one that there is not.
+        """Make a serializer with some options changed; raises `TypeError` for an unknown option.
 
         >>> Serializer().evolve(buffer_threshold=64).buffer_threshold
         64
@@ -191,7 +194,7 @@ class Serializer(Options, WriteOptions):
     def serialize_object(
         self, obj: object, threshold: int | None = None, /, **options: Unpack[SerializerOptions]
     ) -> list[Frame]:
-        """Turn an object into frames: a header, and the memory of its arrays and buffers, not copied.
+        """Turn an object into frames: a header, and the memory of its arrays and buffers, uncopied.
 
         Memory of `threshold` bytes and more, 1024 by default and also ``buffer_threshold=``, gets a frame of
         its own, at any depth; that of `bytes` and `bytearray` from 64 KiB on. What is smaller is copied into

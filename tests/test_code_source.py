@@ -327,5 +327,5 @@ def test_named_tuples_as_source() -> None:
 
 @pytest.mark.parametrize("option", ["by_value_as", "on_version_mismatch"])
 def test_words_that_options_do_not_know(option: str) -> None:
-    with pytest.raises(ValueError, match=f"{option}='what' is none of"):
+    with pytest.raises(ValueError, match=f"{option}='what' is not one of"):
         Serializer(**{option: "what"})  # type: ignore[arg-type]

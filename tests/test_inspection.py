@@ -433,7 +433,7 @@ def test_pipes_do_not_make_it_wait(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "pipe")
-    assert "no regular file" in scan(tmp_path / "pipe").reasons[0]
+    assert "not a regular file" in scan(tmp_path / "pipe").reasons[0]
 
 
 # -- what a report says --------------------------------------------------------------------------------

@@ -307,7 +307,7 @@ def test_well_known_moves(pickled: bytes, expected: str) -> None:
 
 @pytest.mark.parametrize("renames", [{"a": ""}, {"a..b": "c"}, {"": "a"}])
 def test_names_that_are_none(renames: Any) -> None:
-    with pytest.raises(ValueError, match="no dotted name"):
+    with pytest.raises(ValueError, match="not a dotted name"):
         Serializer(renames=renames)
     with pytest.raises(TypeError, match="dotted names"):
         Serializer(renames={"a": 1})  # type: ignore[dict-item]
@@ -539,5 +539,5 @@ def test_stubs_travel_by_other_picklers_as_stubs(shop: Any) -> None:
 def test_stubs_need_trust_in_code() -> None:
     with pytest.raises(ValueError, match="missing='stub' needs trust"):
         Serializer(missing="stub", trust="data")
-    with pytest.raises(ValueError, match="missing='skip' is none of error, stub"):
+    with pytest.raises(ValueError, match="missing='skip' is not one of error, stub"):
         Serializer(missing="skip")

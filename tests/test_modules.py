@@ -280,7 +280,7 @@ def test_what_by_value_takes(by_value: Any, error: Any) -> None:
     else:
         with pytest.raises(error, match="by_value="):
             Serializer(by_value=by_value)
-    with pytest.raises(ValueError, match="prefer='mine' is none of own, sent"):
+    with pytest.raises(ValueError, match="prefer='mine' is not one of own, sent"):
         Serializer(prefer="mine")
 
 

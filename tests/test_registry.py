@@ -342,7 +342,7 @@ class BadBuffer(CannedObject):
 
 BAD_CANNERS = [
     # can, uncan, what the error says
-    (lambda obj: obj, put_together, "gave back the object itself"),
+    (lambda obj: obj, put_together, "returned the object itself"),
     (lambda obj: 5, None, "gave int: it must give a CannedObject"),
     (lambda obj: None, None, "gave NoneType"),
     (NoList, None, "buffers are str, not a list"),

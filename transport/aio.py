@@ -62,8 +62,8 @@ class SendOptions(TypedDict, total=False):
 async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpack[SendOptions]) -> Tracker:
     """Send objects as one message; arguments, result and errors are those of `transport.send`.
 
-    Cancelled while it waits for room, it has sent nothing; while it reports progress, the message is on its
-    way.
+    If it is cancelled while it waits for room, it has sent nothing; while it reports progress, the message is
+    on its way.
 
     >>> import asyncio, zmq.asyncio
     >>> from transport import aio
@@ -155,7 +155,7 @@ async def recv(
 ) -> Any:
     """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
-    Cancelled while it waits, it has taken nothing: the message that comes later is there for the next call.
+    If it is cancelled while it waits, it has taken nothing: a later message is there for the next call.
     """
     if not options.keys() <= _OF_RECV:
         raise unknown_option(recv, options, _OF_RECV)
@@ -169,14 +169,14 @@ async def recv(
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:
-    """Wait until every frame of a message is free to change: `Tracker.wait` without blocking the loop.
+    """Wait until you may change what you sent: `Tracker.wait` without blocking the loop.
 
     Args:
         tracker: what `send` returned.
-        timeout: seconds; None waits for ever.
+        timeout: seconds; None waits without a limit.
 
     Raises:
-        TransportTimeout: the time is over; the message is on its way still.
+        TransportTimeout: the time is over; the message is still on its way.
     """
     if tracker.done:
         return
@@ -240,7 +240,7 @@ class Channel(Conversation):
     async def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
         """Send objects as one message under one signature.
 
-        Cancelled while it waits, it has sent no object.
+        If it is cancelled while it waits, it has sent no object.
         """
         check_timeout(timeout)
         try:

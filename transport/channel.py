@@ -18,37 +18,37 @@ from .waiting import Deadline
 
 
 class Channel(Conversation):
-    """Send and receive objects that are signed, each of them once and in order.
+    """Send and receive signed objects, each once and in order.
 
-    Beyond what a signature refuses, forged and changed messages, a channel refuses those that were recorded
-    and are sent again, to it or to one that was made anew, those that overtook others, and its own that are
-    sent back. A message that is lost is not missed: the next one arrives, and `lost` counts.
+    A signature refuses forged and changed messages. A channel also refuses recordings, even after a restart,
+    messages that arrive out of order, and its own messages if they are sent back. It does not wait for lost
+    messages: the next one arrives, and `lost` counts.
 
-    Where both sides can send (PAIR, DEALER, ROUTER, REQ, REP) the first `send` waits until the other side
-    receives, since each has to know that the other is there now; both sides need a channel, and one peer
-    each, but for ROUTER and REP. Where only one can (PUSH, PULL, PUB, SUB, XPUB, XSUB) messages carry the
-    time, and clocks must agree to `max_age`.
+    If both sides can send (PAIR, DEALER, ROUTER, REQ, REP), the first `send` waits until the other side
+    receives, since each has to know that the other is there now. Both sides need a channel, and one peer
+    each, except for ROUTER and REP. If only one side can send (PUSH, PULL, PUB, SUB, XPUB, XSUB), messages
+    carry the time, and both clocks must agree to within `max_age`.
 
     Args:
-        socket: any ``zmq.Socket`` of these types, or an end of `fake_pair`. It is the channel's alone from
-            here on, and used by one thread at a time; the channel is a context manager that closes it.
-        key: what both sides know: `bytes` of 16 or more, or the path of a file that holds them. Of several
-            the first signs, and each is accepted. None takes that of `serializer`.
-        serializer: how objects become frames and frames objects; the default one of ``canning`` if None.
+        socket: any ``zmq.Socket`` of these types, or an end of `fake_pair`. Only the channel may use it from
+            here on, one thread at a time; as a context manager, the channel closes it.
+        key: a secret that both sides know: `bytes` of 16 or more, or the path of a file that holds them. Of
+            several, the first signs, and each is accepted. None takes that of `serializer`.
+        serializer: turns objects into frames and back; canning's default if None.
         trust: what a message may do here, as for `transport.recv`. None is what `serializer` has, which is
             ``"code"`` by default: **whoever has the key can run any code here.**
-        prefix: frames before ours in what is received; None is 1 on a ROUTER, its peer's identity, and else
-            0. They are not signed.
-        max_age: seconds that a message may take, and clocks may differ, where only one side can send.
-        not_before: seconds since 1970 in UTC; what was sent earlier is refused where only one side can
-            send, since it might be a recording that was read before. None is now.
-        sessions: sessions, or senders, that are remembered at most.
+        prefix: number of frames that come first in received messages; they are not signed. None is 1 on a
+            ROUTER, for the identity of the peer, and 0 otherwise.
+        max_age: seconds that a message may take, and clocks may differ, if only one side can send.
+        not_before: seconds since 1970 in UTC. If only one side can send, earlier messages are refused, since
+            they might be recordings of messages that were read before. None is now.
+        sessions: how many sessions, or senders, to remember at most.
 
     Raises:
-        ValueError: there is no key, a key is none, or the socket is of another type.
+        ValueError: there is no key, a key is not valid, or the socket is of another type.
 
     Attributes:
-        lost: messages that were sent to here and did not come, as far as later ones have shown.
+        lost: messages that were sent and did not arrive, as far as later ones have shown.
         refused: messages that were refused.
 
     >>> from threading import Thread
@@ -82,16 +82,16 @@ class Channel(Conversation):
         Args:
             obj: what to send.
             *more: further objects of the same message; the receiver passes ``many=True``.
-            prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; not signed.
-            timeout: seconds to wait for the other side and for room in the queue; None waits for ever.
+            prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; not signed.
+            timeout: seconds to wait for the other side and for room in the queue; None waits without a limit.
 
         Returns:
-            What tells when the memory of every frame may be changed. Changed earlier, the message does not
-            fit its signature, and is refused.
+            A tracker, which tells when you may change the objects. If you change them earlier, the message
+            no longer matches its signature, and is refused.
 
         Raises:
-            SerializationError: an object cannot be sent; nothing was.
-            TransportTimeout: the time ran out; no object was sent, and the channel can be used as before.
+            SerializationError: an object cannot be sent; nothing was sent.
+            TransportTimeout: the time is over; no object was sent, and the channel can be used as before.
             TransportError: this socket only receives, or has no request to answer.
         """
         check_timeout(timeout)
@@ -118,20 +118,20 @@ class Channel(Conversation):
 
         Args:
             many: return all objects of the message, in a list.
-            g: the namespace for functions that travelled by value, and for references.
-            writable: copy what would be read-only.
+            g: the namespace for functions that were sent by value, and for references.
+            writable: copy arrays that would be read-only.
             alias: over ``inproc://``, give writable arrays on the sender's own memory.
-            timeout: seconds to wait for a message; None waits for ever.
+            timeout: seconds to wait for a message; None waits without a limit.
 
         Returns:
             The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
         Raises:
-            RefusedMessage: a message came that nobody with the key meant for here and now.
-            MessageError: a message came and is not what was asked for.
-            PeerRefused: the other side was replaced, and has not read the last message that was sent to it.
-            SessionLost: the other side has forgotten this one, and cannot know whether it has read that.
-            TransportTimeout: the time ran out.
+            RefusedMessage: no holder of the key sent this message here and now.
+            MessageError: the message is not what you asked for.
+            PeerRefused: the other side was replaced, and has not read your last message.
+            SessionLost: the other side has forgotten this one; it may have read your last message, or not.
+            TransportTimeout: the time is over.
             TransportError: this socket only sends.
         """
         check_timeout(timeout)

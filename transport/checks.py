@@ -19,20 +19,20 @@ def check_trust(trust: Trust | None) -> None:
     """Insist on one of the two trusts or None, before anything is received.
 
     Raises:
-        ValueError: trust is something else than ``"data"`` or ``"code"``.
+        ValueError: trust is something other than ``"data"`` or ``"code"``.
     """
     if trust not in ("data", "code", None):
         raise ValueError(f'trust must be "data" or "code", not {trust!r}')
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Insist on seconds from 0 on, or None.
+    """Insist on seconds from 0, or None.
 
     Raises:
         ValueError: timeout is negative or not a number.
     """
     if timeout is not None and (math.isnan(timeout) or timeout < 0):
-        raise ValueError(f"timeout must be None or a number of seconds from 0 on, not {timeout!r}")
+        raise ValueError(f"timeout must be None or a number of seconds, 0 or more, not {timeout!r}")
 
 
 def check_flags(flags: int) -> None:
@@ -55,7 +55,7 @@ def check_count(prefix: int) -> None:
     if not isinstance(prefix, int):
         raise TypeError(f"prefix of recv is the number of frames before ours, not {type(prefix).__name__}")
     if prefix < 0:
-        raise ValueError(f"prefix must be a number of frames from 0 on, not {prefix}")
+        raise ValueError(f"prefix must be a number of frames, 0 or more, not {prefix}")
 
 
 def prefix_frames(prefix: Prefix) -> list[bytes]:

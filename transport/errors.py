@@ -8,21 +8,21 @@ from canning.errors import AuthenticationError, CanningError, DeserializationErr
 
 
 class TransportError(CanningError):
-    """Be the base of every error that this package raises on purpose; pyzmq's own errors pass through."""
+    """Base of every error that this package raises on purpose; pyzmq's own errors pass through."""
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """Say that the time given ran out; nothing was sent or taken, and the socket can be used as before."""
+    """Raised if a time limit is over; nothing was sent or taken, and the socket can be used as before."""
 
 
 class MessageError(TransportError, DeserializationError):
-    """Say that a message was taken from the socket and could not be delivered as asked.
+    """Raised if a message was taken from the socket, but cannot be delivered as you asked.
 
     The socket is ready for the next message. The text names numbers and sizes, never contents.
 
     Attributes:
         frames: every frame after the prefix, as received; nothing of the message is lost.
-        prefix: the prefix frames that were asked for and came.
+        prefix: the prefix frames that you asked for.
     """
 
     def __init__(
@@ -34,21 +34,21 @@ class MessageError(TransportError, DeserializationError):
 
 
 class RefusedMessage(MessageError, AuthenticationError):
-    """Say that a message came which nobody with the key meant for here and now; nothing of it was read."""
+    """Raised for a message that no holder of the key sent here and now; nothing of it was read."""
 
 
 class PeerRefused(TransportError):
-    """Say that the other side of a channel has not read the last message that was sent to it: send it again.
+    """Raised if the other side of a channel has not read your last message: send it again.
 
-    It was made anew since, or replaced by another. The one before will never be sent anything again, so that
-    none reads a message twice, whatever somebody on the way does.
+    The other side was restarted, or replaced by another. The old one is never sent anything again, so no
+    message is read twice, whatever an attacker on the way does.
     """
 
 
 class SessionLost(TransportError):
-    """Say that the other side of a channel has forgotten this one; the next message makes another session.
+    """Raised if the other side of a channel has forgotten this one; the next message begins a new session.
 
-    Whether it has read the last message is not known: to send that again might have it read twice.
+    It may have read your last message, or not: if you send it again, it may be read twice.
     """
 
 
@@ -65,9 +65,9 @@ class SharedMemoryError(TransportError, DeserializationError):
 
 
 class UndeliveredWarning(RuntimeWarning):
-    """Say that messages were sent, and are lost.
+    """Warns that messages were sent and are lost.
 
-    They had not left this process when it ended, or nobody had opened what they have in a `SharedArena`.
+    They had not left this process when it ended, or nobody had opened their payload in a `SharedArena`.
     """
 
 

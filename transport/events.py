@@ -1,4 +1,4 @@
-"""What the owner of a service wants to know: told to the logger ``transport``, and counted."""
+"""What the owner of a service wants to know: it goes to the logger ``transport``, and is counted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Stats(NamedTuple):
     """How often something happened in this process.
 
     Attributes:
-        unreadable: messages that came and could not be read, or were not what was asked for.
-        refused: messages that were not signed with the key, or had more frames than are taken.
-        cut: messages that were passed over, since their sender was interrupted.
-        repeated: messages that were sent again as a whole, since a connection was lost within them.
-        handshakes: CURVE handshakes that have failed.
+        unreadable: messages that could not be read, or were not what you asked for.
+        refused: messages that were not signed with the key, or had too many frames.
+        cut: messages that were skipped because their sender was interrupted.
+        repeated: messages that were sent again as a whole because a connection broke in the middle.
+        handshakes: CURVE handshakes that failed.
         undelivered: messages that had not left when the interpreter ended.
     """
 
@@ -34,7 +34,7 @@ _COUNTS: Final = dict.fromkeys(Stats._fields, 0)
 
 
 def stats() -> Stats:
-    """Count what went wrong in this process so far; each was told to the logger ``transport`` too.
+    """Count what went wrong in this process so far; the logger ``transport`` has told each.
 
     >>> import transport
     >>> transport.stats().undelivered

@@ -60,17 +60,17 @@ def may_share() -> bool:
 
 
 def drain(timeout: float | None = None) -> None:
-    """Wait until ZeroMQ has let go of the memory of all messages that this process has sent.
+    """Wait until ZeroMQ no longer needs the memory of any message that this process has sent.
 
-    The interpreter does this by itself when it ends, for a time. Call it where you want to wait longer, or
-    before ``os._exit`` and ``os.exec*``, which end a process without asking the interpreter. Messages over
-    ``inproc://`` are not waited for, since their memory is their receiver's.
+    The interpreter does this at exit, for a limited time. Call it if you want to wait longer, or before
+    ``os._exit`` and ``os.exec*``, which end a process without asking the interpreter. It does not wait for
+    messages over ``inproc://``, whose memory is in the receiver's hands.
 
     Args:
-        timeout: seconds; None waits for ever.
+        timeout: seconds; None waits without a limit.
 
     Raises:
-        TransportTimeout: the time is over; the messages are on their way still.
+        TransportTimeout: the time is over; the messages are still on their way.
 
     >>> import numpy as np
     >>> from transport import fake_pair, send

@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 def check_into(into: Array, many: bool) -> None:
     """Insist on an array that can be received into."""
     if not isinstance(into, np.ndarray):
-        raise TypeError(f"into={type(into).__name__} is no numpy.ndarray")
+        raise TypeError(f"into={type(into).__name__} is not a numpy.ndarray")
     if many:
         raise ValueError("into= takes the array of one object, and many=True asks for all of them")
     if not into.flags.writeable or into.dtype.hasobject or into.dtype.kind == "T":
@@ -67,7 +67,7 @@ class _Freed:
 
     It keeps what is freed as long as anything above is in use: 200 MB in runs of 16 KiB took a receiver to
     2.03 times the data so, and this way to 1.08; in turns of an eighth to 1.18. Runs of 24 KiB took 282 ms
-    over tcp in the place of 258. Each turn goes through all that is free in the process: 29 ms in one with
+    over tcp instead of 258. Each turn goes through all that is free in the process: 29 ms in one with
     50,000 holes, and 115 the first time, so that it is given up where that takes too long.
     """
 

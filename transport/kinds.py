@@ -17,7 +17,7 @@ class Kind(NamedTuple):
     Attributes:
         code: its type, as ``zmq.PUSH``.
         asynchronous: it is a ``zmq.asyncio.Socket``.
-        simple: it is neither asynchronous, nor used by turns, nor in need of a prefix, and can send, and has.
+        simple: it is not asynchronous, needs neither a prefix nor turns, and can send, and has.
         fresh: nothing was sent on it yet.
         no_send: why nothing can be sent on it; empty where it can.
         no_recv: why nothing can be received on it.

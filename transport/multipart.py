@@ -21,7 +21,7 @@ SNDMORE: Final = int(zmq.SNDMORE)
 INTERRUPTED: Final = b"\x93CANNED: the sender was interrupted"
 """What ends a message that was not sent to its end; no frame of canning ends a message like this."""
 _IN_TURN: Final = frozenset(map(int, (zmq.REQ, zmq.REP)))
-"""Sockets that must send and receive by turns."""
+"""Sockets that must send and receive alternately."""
 
 
 class SocketLike(Protocol):

@@ -51,7 +51,7 @@ def _new_block(size: int) -> _Block:
 
 
 class PoolStats(NamedTuple):
-    """What a pool holds, in bytes, and how often it had what was asked for."""
+    """What a pool holds, in bytes, and how often it had a free buffer."""
 
     capacity: int
     in_use: int

@@ -86,19 +86,19 @@ class Receiver(Generic[Got]):
 
     On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` gives what comes.
     On any other socket it blocks, and ``for obj in receiver`` does the same. The loop ends when the socket or
-    its context is closed. What `recv` raises goes through the loop, which can be entered again.
+    its context is closed. Errors of `recv` leave the loop; you can start it again.
 
     Args:
         socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, or an end of `transport.testing.fake_pair`.
         trust, allow, prefix, many, g, writable, alias, shared_memory, serializer, key, pool: as for
             `transport.recv`.
-        timeout: seconds that a `recv` waits for a message, unless it says otherwise; None waits as the socket
-            is set (``RCVTIMEO``), 0 tries once.
+        timeout: seconds that `recv` waits for a message, unless you pass it another timeout; None waits as
+            the socket is set (``RCVTIMEO``), 0 tries once.
 
     Raises:
-        TypeError: `socket` is no socket.
+        TypeError: `socket` is not a socket.
         TransportError: a socket of this type cannot receive, or `prefix` is missing.
-        ValueError: an option is none of those that there are.
+        ValueError: an option has a value that is not valid.
 
     >>> from transport import send
     >>> from transport.testing import fake_pair
@@ -195,7 +195,7 @@ class Receiver(Generic[Got]):
     def recv(self, *, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
         """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
-        `timeout` takes the place of the receiver's own.
+        `timeout` replaces the receiver's own.
         """
         how = self._how
         if into is not None:

@@ -1,4 +1,4 @@
-"""CURVE on a socket in one call each: who may connect is known by a key, and the line is encrypted.
+"""CURVE on a socket in one call each: keys say who may connect, and the connection is encrypted.
 
 A certificate is a pair of keys. `new_certificate` keeps it in two files: ``server.key``, which never leaves
 the user, and ``server.key.pub`` for the other side. They are of the form that ``zmq.auth`` reads and writes.
@@ -42,7 +42,7 @@ _MOMENT: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Hold a public key and, of one's own, the secret key; both 40 characters in Z85.
+    """Hold a public key, and in your own certificate the secret key; both 40 characters in Z85.
 
     >>> Certificate(b"p" * 40, b"s" * 40)
     Certificate(public=b'pppppppppppppppppppppppppppppppppppppppp')
@@ -62,7 +62,7 @@ CertificateLike = Certificate | str | os.PathLike[str]
 
 
 def new_certificate(path: str | os.PathLike[str]) -> Certificate:
-    """Make a certificate, and keep it in `path`, for the user alone, and its public key in ``path.pub``.
+    """Make a certificate: `path`, which only you can read, and its public key in ``path.pub``.
 
     Raises:
         FileExistsError: one of the files is there already.
@@ -87,33 +87,33 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
 
 
 def load_certificate(path: str | os.PathLike[str]) -> Certificate:
-    """Load a certificate from a file, its secret key too where that is in it.
+    """Load a certificate from a file, with its secret key if the file has one.
 
-    Warns with `InsecureKeyWarning` where others can read a secret key, or replace it.
+    Warns with `InsecureKeyWarning` if other users can read or replace a secret key.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no certificate.
+        ValueError: the file is not a certificate.
     """
     content, exposed = read_file(path)
     keys = {found[1]: found[2] for found in _LINE.finditer(content)}
     if b"public" not in keys:
-        raise ValueError(f"{shown(path)} is no certificate: new_certificate makes one")
+        raise ValueError(f"{shown(path)} is not a certificate: new_certificate makes one")
     if b"secret" in keys and exposed:
         warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
     return Certificate(keys[b"public"], keys.get(b"secret"))
 
 
 class Guard:
-    """Let those clients connect to some sockets of one context whose public keys are known, and nobody else.
+    """Let only clients with known public keys connect to some sockets of a context.
 
-    A context has room for one; it works in a thread of its own, or for asyncio sockets in the running loop.
-    When it has stopped, nobody new gets in.
+    A context has room for one guard. It works in its own thread, or for asyncio sockets in the running loop.
+    After it has stopped, no new client gets in.
 
     Args:
-        context: that of the sockets.
+        context: the context of the sockets.
         certificate: the server's, with its secret key.
-        clients: certificates of those who may connect; their public keys suffice.
+        clients: certificates of the clients that may connect; their public keys are enough.
 
     Raises:
         TransportError: the context has an authenticator already, or this libzmq no CURVE.
@@ -133,7 +133,7 @@ class Guard:
         """Set CURVE up on a socket that is neither bound nor connected, and bind it.
 
         Raises:
-            ValueError: it is, or the address is one of ``inproc://``, where there is no CURVE.
+            ValueError: the socket is in use, or the address is ``inproc://``, which has no CURVE.
         """
         _check_fresh(socket, address)
         socket.curve_server = True
@@ -148,7 +148,7 @@ class Guard:
         self._allowed = self._allowed | {_certificate(client).public}
 
     def deny(self, client: CertificateLike) -> None:
-        """Let a client connect no more; connections that it has stay."""
+        """Stop letting a client connect; its open connections stay."""
         self._allowed = self._allowed - {_certificate(client).public}
 
     def callback(self, domain: str, key: bytes) -> bool:
@@ -156,7 +156,7 @@ class Guard:
         return key in self._allowed
 
     def stop(self) -> None:
-        """Stop: who is connected stays, and nobody else gets in."""
+        """Stop: connected clients stay connected, and no other client gets in."""
         self._authenticator.stop()
 
     def __enter__(self) -> Guard:
@@ -179,17 +179,17 @@ def serve(
     Args:
         socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, neither bound nor connected yet.
         address: where to bind it, ``tcp://`` or ``ipc://``.
-        certificate: the server's own, or the path of its file.
-        clients: those who may connect, or the paths of the files with their public keys.
+        certificate: the server's certificate, or the path of its file.
+        clients: certificates of the clients that may connect, or the paths of their public key files.
 
     Returns:
-        Who guards the socket. Keep it, and stop it before the context is closed; `Guard.bind` binds
-        further sockets of the same context.
+        The guard of the socket. Keep it, and stop it before you close the context; its `bind` binds more
+        sockets of the same context.
 
     Raises:
         TransportError: the context has an authenticator already, or this libzmq no CURVE.
-        ValueError: the socket is in use already, the address is one of ``inproc://``, or a certificate is
-            none.
+        ValueError: the socket is in use already, the address is one of ``inproc://``, or a
+            certificate is not valid.
 
     >>> import tempfile, transport, zmq
     >>> folder = tempfile.mkdtemp()
@@ -216,18 +216,18 @@ def serve(
 
 
 def connect(socket: Any, address: str, *, certificate: CertificateLike, server: CertificateLike) -> None:
-    """Connect a socket to a server that is known by its public key, over an encrypted connection.
+    """Connect a socket to a server whose public key you know, over an encrypted connection.
 
     Args:
         socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, neither bound nor connected yet.
         address: where the server is, ``tcp://`` or ``ipc://``.
-        certificate: one's own, or the path of its file; the server must know its public key.
-        server: the server's, or the path of the file with its public key.
+        certificate: your own, or the path of its file; the server must know its public key.
+        server: the server's certificate, or the path of its public key file.
 
     Raises:
         TransportError: this libzmq was built without CURVE.
-        ValueError: the socket is in use already, the address is one of ``inproc://``, or a certificate is
-            none.
+        ValueError: the socket is in use already, the address is one of ``inproc://``, or a
+            certificate is not valid.
     """
     _check_curve()
     _check_fresh(socket, address)
@@ -339,7 +339,7 @@ def _certificate(given: CertificateLike) -> Certificate:
 def _own(given: CertificateLike) -> Certificate:
     certificate = _certificate(given)
     if certificate.secret is None:
-        raise ValueError("a certificate of one's own needs its secret key: this one is the .pub for others")
+        raise ValueError("your own certificate needs its secret key, and this is a .pub file for others")
     return certificate
 
 

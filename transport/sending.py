@@ -144,20 +144,20 @@ class Sender(Generic[Sent]):
 
     Args:
         socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, or an end of `transport.testing.fake_pair`.
-        prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
-            `send` can name others.
-        serializer: how objects become frames; the default one of ``canning`` if None.
+        prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
+            `send` can pass others.
+        serializer: turns objects into frames; canning's default if None.
         key: signs each message: `bytes` of 16 or more, or the path of a file that holds them. None sends them
             as `serializer` says, unsigned by default.
-        timeout: seconds that a `send` waits for room in the queue or for a peer, unless it says otherwise;
-            None waits as the socket is set (``SNDTIMEO``), 0 tries once.
-        copy: copy large frames once, into memory that is used again: what was sent may be changed at once.
-        copy_threshold: frames of fewer bytes are copied in any case; 0 copies none.
-        arena: put large payloads there, and send only where they are; the receiver must be on this host, and
-            pass ``shared_memory=True``.
+        timeout: seconds that `send` waits for room in the queue or for a peer, unless you pass it another
+            timeout; None waits as the socket is set (``SNDTIMEO``), 0 tries once.
+        copy: copy large frames once, into memory that is used again, so that you may change objects at once.
+        copy_threshold: smaller frames are always copied; 0 copies none.
+        arena: put large payloads into shared memory, and send only their location; the receiver must be on
+            this host, and pass ``shared_memory=True``.
 
     Raises:
-        TypeError: `socket` is no socket.
+        TypeError: `socket` is not a socket.
         TransportError: a socket of this type cannot send.
 
     >>> from transport import Receiver
@@ -234,7 +234,7 @@ class Sender(Generic[Sent]):
     ) -> Sent:
         """Send objects as one message; arguments, result and errors are those of `transport.send`.
 
-        `prefix` and `timeout` take the place of the sender's own.
+        `prefix` and `timeout` replace the sender's own.
         """
         how = self._how
         if prefix is not None or timeout is not None or on_progress is not None or progress:

@@ -63,25 +63,25 @@ def send(
     progress: bool = False,
     **unknown: Never,
 ) -> Tracker:
-    """Send objects as one message, without copying what is large in them.
+    """Send objects as one message, without copying their arrays and buffers.
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
         obj: what to send.
         *more: further objects of the same message; the receiver passes ``many=True``.
-        prefix: frames before ours: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
-        serializer: how objects become frames; the default one of ``canning`` if None.
+        prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
+        serializer: turns objects into frames; canning's default if None.
         key: signs the message: `bytes` of 16 or more, or the path of a file that holds them. None sends it
             as `serializer` says, unsigned by default. `Sender` prepares it once for many messages.
         timeout: seconds to wait for room in the queue or for a peer; None waits as the socket is set
             (``SNDTIMEO``), 0 tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
-        copy: copy large frames once, into memory that is used again: the objects may be changed as soon as
-            `send` has returned, as a camera changes its buffer. What is not copied must stay as it is until
-            the tracker is done.
-        copy_threshold: frames of fewer bytes are copied in any case, and free at once; 0 copies none.
-        arena: put large payloads there, and send only where they are; the receiver must be on this host, and
-            pass ``shared_memory=True``.
+        copy: copy large frames once, into memory that is used again, so that you may change the objects as
+            soon as `send` has returned, as a camera does. Without it, do not change them until the tracker
+            is done.
+        copy_threshold: smaller frames are always copied, and free at once; 0 copies none.
+        arena: put large payloads into shared memory, and send only their location; the receiver must be on
+            this host, and pass ``shared_memory=True``.
         on_progress: called with the bytes that have left this process and the bytes of the message. `send`
             then returns when all have, or when the timeout is over (with flags at once); the tracker tells
             which. Large frames go in parts, whatever the transport. Over ``inproc://`` all of it is reported
@@ -90,7 +90,7 @@ def send(
         **unknown: refused, by an error that names the option which is meant.
 
     Returns:
-        What tells when the memory of every frame may be changed.
+        A tracker, which tells when you may change the objects.
 
     Raises:
         TypeError: `socket` is no socket, or an option is unknown.
@@ -99,8 +99,8 @@ def send(
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
         zmq.ZMQError: as pyzmq raises it.
 
-    An interrupt, as Ctrl-C, leaves the socket usable: the message left as a whole, or `recv` passes over it.
-    A script may end at once: the interpreter waits until the messages have left, see `drain`.
+    After Ctrl-C, the socket can be used: the message left as a whole, or `recv` skips it.
+    A script may end right after `send`: the interpreter waits until the messages have left, see `drain`.
 
     >>> from transport import fake_pair, recv
     >>> here, there = fake_pair()
@@ -207,34 +207,35 @@ def recv(
 ) -> Any:
     """Receive the object of one message.
 
-    Large arrays are views of the received memory, and writable, except over ``inproc://``: what is
-    received there may be the sender's own memory, and is read-only.
+    Large arrays are views of the received memory, and writable. Over ``inproc://`` they are read-only, since
+    they may be views of the sender's own memory.
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
-        trust: what a message may do here. ``"data"`` reads plain data, arrays and what `serializer`
-            allows, and runs nothing. ``"code"`` reads it as pickle does, which can run anything: only if
-            you trust whoever can send to this socket, or with a key, whoever has the key. This decides,
-            whatever trust `serializer` has. None (default) is ``"data"`` without a key; **with a key**,
-            `serializer`'s own or `key`, it is the trust of the serializer, which is ``"code"`` by default.
-        allow: classes, or their dotted names, that a message may make under ``"data"``, field by field,
-            beside those that `serializer` allows: dataclasses, attrs classes, named tuples and enums.
-        prefix: number of frames before ours, as the identity that a ROUTER receives (1, or 2 from a REQ
-            with its empty delimiter) or the topic of a SUB.
+        trust: what a message may do here. ``"data"`` reads plain data, arrays and the classes that you allow,
+            and runs nothing. ``"code"`` reads it as pickle does, which can run anything: use it only if you
+            trust everyone who can send to this socket, or who has the key. None (default) is ``"data"``
+            without a key; **with a key**, the serializer's or `key`, it is the trust of `serializer`, which
+            is ``"code"`` by default.
+        allow: classes, or their dotted names, that a message may contain under ``"data"``, in addition to
+            those that `serializer` allows: dataclasses, attrs classes, named tuples and enums. Their fields
+            are set one by one.
+        prefix: number of frames that come first: 1 for the identity on a ROUTER (2 if the peer is a REQ,
+            which adds an empty frame), or for the topic on a SUB.
         many: return all objects of the message, in a list.
-        g: the namespace for functions that travelled by value, and for references.
-        writable: copy what would be read-only.
+        g: the namespace for functions that were sent by value, and for references.
+        writable: copy arrays that would be read-only.
         alias: over ``inproc://``, give writable arrays on the sender's own memory.
-        shared_memory: read messages that lie in a `SharedArena` of a process of this host. Their arrays are
-            read-only, since others may read the same memory; with writable, pages that are written to become
-            our own.
-        serializer: how frames become objects; the default one of ``canning`` if None.
-        key: refuses whatever is not signed with it, before anything is read; the whole message must be
-            under one signature, as `send` makes it. None is the key of `serializer`, which has none by
-            default. A message that was recorded is accepted again: `Channel` refuses that.
-        into: an array to receive the array of the message into, of the same dtype and shape; it is returned.
-            Whatever goes wrong, its contents may have changed.
-        pool: where the memory of large arrays comes from, to be used again when they are gone.
+        shared_memory: read messages whose payload is in a `SharedArena` of a process of this host. Their
+            arrays are read-only, since others may read the same memory; with `writable`, this process gets
+            its own copy of each page that it writes to.
+        serializer: turns frames into objects; canning's default if None.
+        key: refuses messages that are not signed with it, before it reads anything. The whole message must
+            be under one signature, as `send` makes it. None is the key of `serializer`, which has none by
+            default. A recorded message is accepted again: `Channel` refuses those.
+        into: an array of the same dtype and shape, into which the array of the message is received; it is
+            returned. If anything goes wrong, its contents may have changed.
+        pool: provides the memory of large arrays, and uses it again when they are gone.
         timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
@@ -255,7 +256,7 @@ def recv(
         RefusedMessage: such a `MessageError`, for a message that is not signed with the key.
         zmq.ZMQError: as pyzmq raises it.
 
-    An interrupt, as Ctrl-C, leaves the socket usable; the message just being taken may be lost, all of it.
+    After Ctrl-C, the socket can be used; the message that was being received may be lost as a whole.
 
     >>> from transport import fake_pair, send
     >>> here, there = fake_pair()

@@ -44,7 +44,7 @@ def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
     'hello'
     """
     if hwm < 0:
-        raise ValueError(f"hwm must be a number of messages from 0 on, not {hwm}")
+        raise ValueError(f"hwm must be a number of messages, 0 or more, not {hwm}")
     changed = threading.Condition()
     ways: tuple[deque[list[bytes]], deque[list[bytes]]] = (deque(), deque())
     first = FakeSocket("0", changed, hwm, ways[0], ways[1])
@@ -96,7 +96,7 @@ class FakeSocket:
 
         Raises:
             zmq.Again: the queue is full.
-            TransportError: the queue is full for ever, because the other end is closed.
+            TransportError: the queue stays full, because the other end is closed.
         """
         with self._changed:
             self._check_open()
@@ -145,7 +145,7 @@ class FakeSocket:
         return frames
 
     def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
-        """Wait up to timeout milliseconds (None: for ever) for events of flags; return those there are."""
+        """Wait up to timeout milliseconds (None: no limit) for events of flags; return those that came."""
         deadline = Deadline(None if timeout is None or timeout < 0 else timeout / 1000)
         with self._changed:
             self._check_open()
@@ -188,7 +188,7 @@ class FakeSocket:
         raise zmq.ZMQError(zmq.EINVAL)
 
     def close(self) -> None:
-        """Close this end; what it has sent can be received still."""
+        """Close this end; what it has sent can still be received."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -223,7 +223,7 @@ class FakeSocket:
             if deadline.passed:
                 raise zmq.Again()
             if limit < 0 and self._peer.closed:
-                raise TransportError(f"the other end of {self!r} is closed, so that this would wait for ever")
+                raise TransportError(f"the other end of {self!r} is closed, so this would never end")
             self._changed.wait(deadline.milliseconds / 1000)
             self._check_open()
 

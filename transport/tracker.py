@@ -59,10 +59,10 @@ class _Outstanding:
 
 
 class Tracker:
-    """Tell when every frame of a message that was sent is free to change.
+    """Tell when you may change what you sent.
 
-    Frames that were copied on sending are free at once. The others are when the I/O thread has written
-    them to the connection, or over ``inproc://`` when the receiver has dropped them.
+    Frames that were copied are free at once. Others are free when ZeroMQ's thread has written them to the
+    connection, or over ``inproc://`` when the receiver has dropped them.
 
     >>> from transport import fake_pair, send
     >>> here, there = fake_pair()
@@ -83,12 +83,12 @@ class Tracker:
 
     @property
     def done(self) -> bool:
-        """Tell whether ZeroMQ has let go of every frame."""
+        """Tell whether you may change what you sent, without waiting."""
         return self._outstanding is None or self._outstanding.done.is_set()
 
     @property
     def opened(self) -> bool | None:
-        """Tell whether the receivers have opened the payloads that lie in a `SharedArena`; None without one.
+        """Tell whether the receivers have opened the payloads in a `SharedArena`; None without one.
 
         A message is *done* when it has left. Its payloads in an arena are lost if the process ends, or the
         arena is closed, before they were opened.
@@ -104,13 +104,13 @@ class Tracker:
         return tracker
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until every frame is free to change.
+        """Wait until you may change what you sent.
 
         Args:
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits without a limit.
 
         Raises:
-            TransportTimeout: the time is over; the message is on its way still.
+            TransportTimeout: the time is over; the message is still on its way.
         """
         if not self.settle(timeout):
             raise TransportTimeout(

@@ -1,6 +1,6 @@
 """Annotations of functions and classes that go by value.
 
-Since Python 3.14 they are kept as code that is run when somebody asks for them, which may fail for ever, and
+Since Python 3.14 they are kept as code that is run when somebody asks for them, which may fail forever, and
 which nothing else needs: https://peps.python.org/pep-0649/. What it gives here is sent, as earlier versions
 have it.
 """

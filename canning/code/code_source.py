@@ -54,7 +54,7 @@ def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
     if guess and _same(_dig(compile(guess, "", "exec", dont_inherit=True), (code.co_name,)), code):
         return calls.source, (guess, (code.co_name,), code.co_qualname)
     raise SerializationError(
-        f"{code.co_qualname} cannot travel as source: there is none here that gives its code again. Define "
+        f"{code.co_qualname} cannot travel as source: no source here compiles to its code. Define "
         "it in a file or a cell of a notebook that has not changed since, or let it travel with "
         'by_value_as="code"'
     )
@@ -175,7 +175,7 @@ def _dig(code: types.CodeType, way: tuple[str, ...]) -> types.CodeType:
             each for each in code.co_consts if isinstance(each, types.CodeType) and each.co_name == name
         ]
         if len(within) != 1:
-            raise LookupError(f"{name} is not there once")
+            raise LookupError(f"{name} is not there exactly once")
         code = within[0]
     return code
 

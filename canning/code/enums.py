@@ -2,7 +2,7 @@
 
 cloudpickle makes an enum of the values of its members, before it has its methods. So it loses aliases, names
 for several flags, what an ``__init__`` or ``__new__`` gave a member, and members that are functions; and it
-fails where the class that is mixed in is made of something else than the value. Here a member is made by the
+fails where the class that is mixed in is made of something other than the value. Here a member is made by the
 ``__new__`` of what is mixed in, gets the value that it has, and then its attributes.
 """
 

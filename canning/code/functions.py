@@ -42,7 +42,7 @@ INTERACTIVE: Final = "__canning_interactive__"
 
 
 def interactive(function: F) -> F:
-    """Mark a function to run as if it had been typed where it arrives.
+    """Mark a function to run as if it had been typed at the receiver.
 
     It travels by value without the globals that it had here: on arrival the namespace `g` of
     `deserialize_object` is all that it sees. The function given stays as it is; the one returned is

@@ -50,7 +50,7 @@ class World:
     """A set of modules that were sent, and belong together.
 
     Attributes:
-        mark: what stands behind an ``@`` in their names; empty where they bear their own.
+        mark: what follows an ``@`` in their names; empty where they bear their own.
         sources: the modules by their names.
         builtins: what their code finds in ``__builtins__``; None where that is nothing special.
     """

@@ -33,7 +33,7 @@ class StubType(type):
         """Take note of a call that a message makes; code that makes one later is told what it misses."""
         stubs = cls.__dict__.get("_stubs")
         if stubs is None or stubs.closed:
-            raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not here: this is what stands for it")
+            raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not here: this is a stub of it")
         stub: Any = cls.__new__(cls, *args, **kwargs)  # type: ignore[arg-type]
         stub.__dict__["_maker"] = cls
         if len(args) == 2 and isinstance(args[0], Stub):

@@ -111,7 +111,7 @@ def check_versions(trailer: Trailer, on_mismatch: str) -> None:
     others = list(differences(trailer))
     if others:
         what = "code" if trailer.flags & CODE else "objects of other packages"
-        text = f"this message holds {what}, which may not work here: it comes from beside {', '.join(others)}"
+        text = f"this message holds {what}, which may not work here: it was written with {', '.join(others)}"
         _tell(text, "warn" if on_mismatch == "auto" else on_mismatch)
 
 
@@ -144,7 +144,7 @@ def say_whence(error: DeserializationError, head: object) -> DeserializationErro
     except DeserializationError:  # which is what the error says
         return error
     others = [] if trailer is None else list(differences(trailer, python=True))
-    return DeserializationError(f"{error}; it comes from beside {', '.join(others)}") if others else error
+    return DeserializationError(f"{error}; it was written with {', '.join(others)}") if others else error
 
 
 def _other_packages(said: bytes) -> Iterator[str]:

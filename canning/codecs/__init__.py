@@ -1,1 +1,1 @@
-"""What may stand on the wire in the place of a frame: the interface, compression, what pays on a link."""
+"""What may stand on the wire instead of a frame: the interface, compression, what pays on a link."""

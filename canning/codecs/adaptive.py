@@ -39,7 +39,7 @@ class Tried(NamedTuple):
 
 
 class Adaptive:
-    """Choose a codec frame by frame, or none, by which is there sooner over a link of a given speed.
+    """Choose for each frame the codec, or none, with which it arrives soonest over a link of a given speed.
 
     Two places of a frame are compressed first; where they shrink, more of it, by every codec, which
     gives the time to compress, to send what is left, and to decompress, taking the reader's machine to be
@@ -97,11 +97,11 @@ def link_speed(link: str | float) -> float:
     if isinstance(link, str):
         found = _RATE.fullmatch(link)
         if found is None:
-            raise ValueError(f"link={link!r} is no speed, as '1Gbit/s', '120 MB/s' or bytes a second")
+            raise ValueError(f"link={link!r} is not a speed: write '1Gbit/s', '120 MB/s' or bytes a second")
         number, unit, what = found.groups()
         link = float(number) * _UNITS[unit.lower()] / (8 if what.lower() == "bit" else 1)
     if not 0 < link < float("inf"):
-        raise ValueError(f"link={link!r} is no speed: it must be above 0")
+        raise ValueError(f"link={link!r} is not a speed: it must be above 0")
     return link
 
 

@@ -1,4 +1,4 @@
-"""What may stand on the wire in the place of a frame, and gives the frame's memory back: a codec.
+"""What may stand on the wire instead of a frame, and gives the frame's memory back: a codec.
 
 A codec turns the memory of one frame into other bytes, or leaves it as it is. Which frames it has turned,
 and how long each was, stands in the trailer: the extension `CODECS`. So a reader knows the codec and the
@@ -39,7 +39,7 @@ class Codec(Protocol):
     id: str
 
     def encode(self, buffer: memoryview, *, itemsize: int) -> Frame | None:
-        """Give the bytes that go in the place of a flat buffer; None leaves it as it is.
+        """Give the bytes that go instead of a flat buffer; None leaves it as it is.
 
         `itemsize` is that of the array whose memory it is, 1 where it is none. The bytes may be used until
         the message has been sent.
@@ -82,7 +82,7 @@ class Codecs:
     def register(self, codec: Codec) -> None:
         """Let messages be read that this codec has encoded.
 
-        Raises `TypeError` for what is no codec, `ValueError` for an id that does not fit or is taken.
+        Raises `TypeError` if it is not a codec, `ValueError` if its id does not fit or is taken.
 
         >>> import numpy as np
         >>> from canning import Lz4, Serializer
@@ -128,7 +128,7 @@ def check_codec(codec: object) -> Codec:
     if isinstance(codec, type):
         raise TypeError(f"{codec.__name__} is a class: make a codec of it")
     if not isinstance(codec, Codec):
-        raise TypeError(f"{type(codec).__name__} is no codec: it needs id, encode and decode")
+        raise TypeError(f"{type(codec).__name__} is not a codec: it needs id, encode and decode")
     name: Any = codec.id
     if not isinstance(name, str) or not ID.fullmatch(name.encode()):
         raise ValueError(f"the id {name!r} of a codec is not 1 to 32 of a-z 0-9 . _ + -")

@@ -123,7 +123,7 @@ def _unusual(data: Any) -> str | None:
 
 
 def _stream(kind: str, tool: Any, data: Any, out: bytearray, budget: Budget) -> Any:
-    """Unpack one stream; give what stands behind it, or None where the budget is used up."""
+    """Unpack one stream; give what follows it, or None where the budget is used up."""
     fed = 4096  # little at first: what follows a short stream is copied with it
     pending: Any = data[:fed]
     while True:

@@ -105,7 +105,7 @@ class Walk:
             self.tree.children.append(Line("…", "and more"))
 
     def _canned(self, part: Any) -> list[tuple[str, Any]]:
-        """Give what goes in the place of an object of a registered type; nothing for any other."""
+        """Give what goes instead of an object of a registered type; nothing for any other."""
         try:
             canner = self._serializer.registry.find(type(part))
             state = NotImplemented if canner is None else canned_state(canner, part)
@@ -166,7 +166,7 @@ class Walk:
         if nbytes < threshold:
             return PartRow(path, kind, "header", nbytes, f"under buffer_threshold={threshold}")
         if nbytes < DIRECT and isinstance(part, bytes | bytearray):
-            return PartRow(path, kind, "header", nbytes, "bytes under 64 KiB stand in the header")
+            return PartRow(path, kind, "header", nbytes, "bytes under 64 KiB are in the header")
         if not self._memory:
             return PartRow(path, kind, "frame", nbytes)
         why = "it is sparse, misaligned, or not memory that can be lent: see docs/copies.md"

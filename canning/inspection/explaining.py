@@ -74,7 +74,7 @@ class Explanation:
 
 
 def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
-    """Say what would become of an object, and send nothing.
+    """Show what would become of an object if you sent it; sends nothing.
 
     `options` are those of `Serializer`. An object that cannot be pickled is explained too; only options that
     make no sense raise. The object is pickled as for sending, so that its methods for that are called.

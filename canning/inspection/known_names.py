@@ -115,7 +115,7 @@ _KNOWN: Final = {
     **{(CALLS, name): purpose for name, purpose in PURPOSES.items()},
     ("numpy", "ndarray"): "numpy's array type",
     ("numpy", "dtype"): "a dtype, by numpy's own pickling",
-    ("joblib.numpy_pickle", "NumpyArrayWrapper"): "an array, its memory behind it in the file",
+    ("joblib.numpy_pickle", "NumpyArrayWrapper"): "an array, followed by its memory in the file",
     ("joblib.numpy_pickle", "NDArrayWrapper"): "an array in a file of its own",
     ("torch._utils", "_rebuild_tensor"): "a torch tensor",
     ("torch._utils", "_rebuild_tensor_v2"): "a torch tensor",
@@ -131,7 +131,7 @@ _KNOWN: Final = {
         for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
     },
     ("collections", "OrderedDict"): "an OrderedDict",
-    ("collections", "defaultdict"): "a dict that calls its factory for keys it has not",
+    ("collections", "defaultdict"): "a dict that calls its factory for missing keys",
     ("collections", "deque"): "a deque",
     ("collections", "Counter"): "a Counter",
 }

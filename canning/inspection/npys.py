@@ -50,9 +50,9 @@ def _parsed(header: bytes, encoding: str) -> dict[str, Any]:
     try:
         said = ast.literal_eval(header.decode(encoding).strip(" \n"))
     except Exception:  # whatever a stranger's text leads the parser to
-        raise Uneven("a numpy file whose header is none") from None
+        raise Uneven("a numpy file with an invalid header") from None
     if type(said) is not dict or set(said) != {"descr", "fortran_order", "shape"}:
-        raise Uneven("a numpy file whose header is none")
+        raise Uneven("a numpy file with an invalid header")
     shape = said["shape"]
     if type(shape) is not tuple or any(type(length) is not int or length < 0 for length in shape):
         raise Uneven("a numpy file without a shape")

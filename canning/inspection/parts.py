@@ -283,7 +283,7 @@ def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
 
 
 def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
-    """Follow the pickles that stand behind each other; none where what stands there is no pickle."""
+    """Follow one pickle after the other; none if something else is there."""
     parts: list[Part] = []
     data, at = piece.data, 0
     try:
@@ -354,7 +354,7 @@ def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool, foreig
         return
     last = parts[-1]
     text = (
-        f"{left:,} bytes stand behind its end, which are no pickle"
+        f"{left:,} bytes follow its end that are not a pickle"
         if not known
         else "more pickles than are looked at"
     )

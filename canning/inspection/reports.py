@@ -86,7 +86,7 @@ class ScanResult:
 
 @dataclass
 class Report:
-    """What a source holds. `str` and rich show it; so does a notebook.
+    """What a source contains. `str`, rich and notebooks show it.
 
     Attributes:
         kind: what the source is: ``canning message``, ``pickle``, ``zip archive``, ...
@@ -165,7 +165,7 @@ class Report:
 
 
 def inspect(source: Any, *, expanded: int | None = None) -> Report:
-    """Say what frames, bytes or a file hold, and execute nothing of it.
+    """Show what frames, bytes or a file contain, without running any of it.
 
     `source` is a list of frames, one blob or pickle as bytes, or the path to a file: one of canning's, any
     pickle, what ``torch.save``, ``joblib.dump`` or ``numpy.save`` wrote, zip and tar archives with such in
@@ -190,7 +190,7 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
 
 
 def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
-    r"""Say whether frames, bytes or a file can be read as data; `source` is as for `inspect`.
+    r"""Tell whether frames, bytes or a file can be read as data; `source` is as for `inspect`.
 
     ``clean``: `loads` reads it with ``trust="data"``, or it is a pickle that names and calls nothing.
     ``needs code``: reading it would call what it names. ``unreadable``: it is damaged, beyond a limit, or

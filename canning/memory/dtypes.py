@@ -9,7 +9,7 @@ A description is one of
 * ``("named", module, name)``: a dtype of another package, by its scalar type (``ml_dtypes.bfloat16``);
 * ``("metadata", description, {...})``;
 * ``("typed", description, module, name)``: a structured dtype whose scalars are of another class;
-* ``("parted", description, "<i8")``: a dtype that is no structure, and has fields nevertheless.
+* ``("parted", description, "<i8")``: a dtype that is not a structure, and has fields nevertheless.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class PickleMachine(Stacks):
                         continue
                 found = steps.get(code)
                 if found is None:
-                    raise Break(f"0x{code:02x} is no opcode")
+                    raise Break(f"0x{code:02x} is not an opcode")
                 form, step, legacy = found
                 argument, at = self._argument(form, at + 1, size)
                 self.behind = at

@@ -51,5 +51,5 @@ def _stands_in(name: str, header: bytes) -> bool:
 
 
 _ASKED: Final = rb"\x94(?:(?:\x8c.[^\x94]*\x94|h.|j....)\x93|\x85\x94R)"
-"""What stands behind the module of a global, and behind that of `subimport`."""
+"""What follows the module of a global, and behind that of `subimport`."""
 _IMPORTERS: Final = frozenset((("cloudpickle.cloudpickle", "subimport"), (CALLS, "function_of")))

@@ -1,4 +1,4 @@
-"""What stands in the place of objects while a pickle is followed without running it."""
+"""What stands instead of objects while a pickle is followed without running it."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def number(machine: Stacks, argument: bytes, at: int) -> None:
         machine.doubt(at, "a number that some unpicklers take")
         push(machine, 0)
     else:
-        raise Break("a number that is none")
+        raise Break("an invalid number")
 
 
 def remember(machine: Stacks, value: Any, size: int) -> None:

@@ -24,7 +24,7 @@ _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 def _proto(machine: Stacks, argument: Any, at: int) -> None:
     if argument[0] > 5:
-        raise Break(f"protocol {argument[0]}, which is none")
+        raise Break(f"protocol {argument[0]}, which does not exist")
     machine.protocol = argument[0]
 
 
@@ -87,7 +87,7 @@ def _fill(machine: Stacks, items: list[Any], kinds: tuple[str, ...], at: int) ->
         raise Break("adds to something that holds nothing")
     pairs = "dict" in kinds
     if pairs and any(type(key) is Node and key.kind in _UNHASHABLE for key in items[::2]):
-        machine.flaw(at, "a key that is none")
+        machine.flaw(at, "an invalid key")
     if target.kind in kinds:
         target.items = target.items if target.items is not None else []
         target.items += items
@@ -176,7 +176,7 @@ def _index(machine: Stacks, argument: Any, at: int) -> int:
     try:
         index = int(argument.partition(b"\0")[0][: scalars.DIGITS])  # C's strings end at a NUL
     except ValueError:
-        raise Break("an index of the memo that is none") from None
+        raise Break("an invalid index of the memo") from None
     machine.doubt(at, "an index of the memo that some unpicklers take")
     return index
 
@@ -199,7 +199,7 @@ def _stack_global(machine: Stacks, argument: object, at: int) -> None:
     parts = [_name_part(machine, part, at) for part in (module, name)]
     if any(type(part) is not str for part in parts):
         machine.act(at, "name")
-        raise Break("a name that is no string")
+        raise Break("a name that is not a string")
     machine.name(parts[0], parts[1], at)
 
 

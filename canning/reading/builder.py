@@ -264,7 +264,7 @@ class Reader(pickle.Unpickler):
 
 
 class FindingReader(Reader):
-    """Find names by the builder's finder, which renames some and may stand stubs in the place of others."""
+    """Find names by the builder's finder, which renames some and may stand stubs instead of others."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Give the live constructor of what is ours, and let the finder find the rest."""

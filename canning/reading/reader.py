@@ -54,7 +54,7 @@ def read_call(
     obj, rest, flags = read_message(options, frames, g)
     if not flags & CALL or rest:
         raise DeserializationError(
-            f"this message is not a call: it has {'frames behind it' if rest else 'no call flag'}; "
+            f"this message is not a call: it has {'more frames' if rest else 'no call flag'}; "
             "read it with deserialize_object"
         )
     if type(obj) is not tuple or list(map(type, obj[1:])) != [tuple, dict]:
@@ -202,7 +202,7 @@ def _read_foreign(head: bytes | memoryview, frames: list[Any], finder: Finder | 
     obj, end = _guard(read_plain, head, taken, finder)
     if end != len(head):  # what is left of a trailer, most likely
         raise DeserializationError(
-            f"frame 0 is damaged: {len(head) - end} bytes stand behind its pickle that are no trailer"
+            f"frame 0 is damaged: {len(head) - end} bytes follow its pickle that are not a trailer"
         )
     return obj, list(taken), 0
 

@@ -127,7 +127,9 @@ def _find_named(dotted: str) -> type | None:
     """
     parts = dotted.split(".")
     if len(parts) < 2 or not all(map(str.isidentifier, parts)):
-        raise ValueError(f"allow={dotted!r} is no dotted name of a class, as 'package.module.Class'")
+        raise ValueError(
+            f"allow={dotted!r} is not a dotted name of a class, such such as 'package.module.Class'"
+        )
     names = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
     name = next((name for name in names if name in sys.modules), "")
     if not name:
@@ -143,7 +145,7 @@ def _find_named(dotted: str) -> type | None:
         found = vars(found)[part]
         name = f"{name}.{part}"
         if not isinstance(found, type | types.ModuleType):
-            raise ValueError(f"allow={dotted!r}: {name} is no class")
+            raise ValueError(f"allow={dotted!r}: {name} is not a class")
     if not isinstance(found, type) or dotted_name(found) != dotted:
         other = f"goes by the name of {dotted_name(found)}" if isinstance(found, type) else "is a module"
         raise ValueError(f"allow={dotted!r}: that {other}")
@@ -153,7 +155,7 @@ def _find_named(dotted: str) -> type | None:
 def _checked(cls: type) -> type:
     if kind_of(cls) is None:
         raise TypeError(
-            f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is none; "
+            f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is not; "
             "register it with data=True and a decoder of plain data"
         )
     for name in _CALLED[kind_of(cls)]:

@@ -31,7 +31,7 @@ class CannedObject(abc.ABC):
     ...         return Label(str(self.buffers[0], "utf-8"), self.language)
 
     Attributes:
-        buffers: the buffer providers; None in the place of each that has not been put there yet.
+        buffers: the buffer providers; None instead of each that has not been put there yet.
     """
 
     buffers: list[Any]
@@ -203,7 +203,7 @@ class CannedPartial(CannedParts):
 
 
 class PrePickled:
-    """Serialize an object once, to be sent many times.
+    """Serialize an object once, and send it many times.
 
     Wherever it stands in a message, on its own or at any depth, the object itself arrives. Its frames
     look at the object's memory as it is: changes to arrays show in what is sent later, and so they are
@@ -311,8 +311,8 @@ def _steps(path: str) -> list[tuple[str, Any]]:
         found = _STEP.match(path, at)
         if found is None or (not steps and (found[1] is None or path[0] == ".")):
             raise ValueError(
-                f"Reference({path[:80]!r}): a path is a name, then .attribute, [number] or ['key'], "
-                "as often as needed"
+                f"Reference({path[:80]!r}): a path is a name, followed by any number of "
+                ".attribute, [number] or ['key']"
             )
         if found[1] is not None:
             steps.append(("attribute", found[1]))
@@ -332,7 +332,7 @@ def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: 
     """
     made: Any = OWN.get(cls) if isinstance(cls, str) else cls
     if not isinstance(made, type) or not issubclass(made, CannedObject):
-        raise DeserializationError("a canned object of a class that is no CannedObject")
+        raise DeserializationError("a canned object of a class that is not a CannedObject")
     canned = made.__new__(made)
     canned.__dict__.update(state)
     if sources:  # what is made of parts has its buffers in these

@@ -38,7 +38,7 @@ class Marks:
         other.marks = self.marks
 
     def register_rename(self, old: str, new: str) -> None:
-        """Say that what messages call `old`, a module or what is in one, is called `new` here.
+        """Read the module, class or function that messages call `old` as `new`.
 
         It counts for readers under ``trust="code"``, even where the old name leads somewhere, and for all
         that stands within what was renamed; the longest name decides.
@@ -64,7 +64,7 @@ class Marks:
             self.renames = renames
 
     def by_value(self, obj: T) -> T:
-        """Mark a function, class or module to travel by value, wherever messages name it; give it back.
+        """Mark a function, class or module to be sent by value; return it.
 
         The object stays what it is. A function or class goes as its code, methods and nested classes
         too; what else it needs of its module goes as ever. A module goes as its source, with all that is
@@ -85,7 +85,7 @@ class Marks:
         return obj
 
     def by_reference(self, obj: T) -> T:
-        """Take back what `by_value` has marked; give the object back.
+        """Undo `by_value`; return the object.
 
         >>> from canning import Registry
         >>> registry = Registry()
@@ -118,7 +118,7 @@ def check_name(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"renames are dotted names, old to new, not {type(name).__name__}")
     if not all(name.split(".")):
-        raise ValueError(f"{name!r} is no dotted name")
+        raise ValueError(f"{name!r} is not a dotted name")
 
 
 def _mark_of(obj: object) -> tuple[str, str]:

@@ -64,21 +64,23 @@ class Registry(Marks):
         data: bool | Callable[[Any], Any] = False,
         exact: bool = False,
     ) -> None:
-        """Say how instances of a type are canned, in place of what was said before.
+        """Say how to send instances of a type; replaces an earlier registration.
 
-        `can(obj)` gives either a `CannedObject`, or any state that can be serialized: arrays and
-        buffers in it travel uncopied. `uncan(state)` builds the object from that state; where it has
-        a parameter named `cls`, it gets the object's class too, and so serves subclasses.
-        Where `can` gives NotImplemented, pickle takes the object apart. `data=True` promises that `uncan`
-        is safe with state that a stranger made up; a function in its place builds the object of such
-        state. With `exact=True` instances of subclasses are left to pickle.
+        Sender and receiver must both register the type, under the same name.
 
-        `like` takes the place of both functions for types that only wrap memory: ``"dlpack"`` (on the CPU;
-        built again by the package's own ``from_dlpack``), ``"buffer"`` and ``"array_interface"`` (built
-        again by calling the class with an array). `uncan` may still be given, and gets the array.
-
-        Registrations are looked up on both sides: the receiver must have made it too, under the
-        same name.
+        Args:
+            type_or_name: a type, or its dotted name, which imports nothing.
+            can: a function that returns the state of an instance: any object that can be sent, in which
+                arrays and buffers are not copied, or a `CannedObject`. If it returns NotImplemented, the
+                instance is left to pickle.
+            uncan: a function that builds an instance from the state. If it has a parameter named `cls`, it
+                gets the class of the instance, and so serves subclasses.
+            like: replaces both functions for types that only wrap memory: ``"dlpack"`` (on the CPU; built
+                with the package's own ``from_dlpack``), ``"buffer"`` or ``"array_interface"`` (built by
+                calling the class with an array). If you pass `uncan` too, it gets the array.
+            data: True promises that `uncan` is safe with any state that a stranger makes up. A function is
+                used instead of `uncan` for such state.
+            exact: True leaves instances of subclasses to pickle.
 
         >>> from fractions import Fraction
         >>> registry = Registry()
@@ -111,7 +113,7 @@ class Registry(Marks):
             self._changed()
 
     def unregister(self, type_or_name: type | str) -> None:
-        """Forget a registration; raises `KeyError` where there is none.
+        """Forget a registration; raises `KeyError` if there is none.
 
         A type that canning knows from the start is then left to pickle.
         """
@@ -221,7 +223,7 @@ class Registry(Marks):
 
 def _alike(name: str, like: str, can: object, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     if like not in LIKE or can is not None:
-        raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and takes the place of can=")
+        raise TypeError(f"like= for {name} is one of {', '.join(LIKE)}, and replaces can=")
     look, build = LIKE[like]
     return look, uncan or build(name)
 
@@ -281,7 +283,7 @@ def canned_state(canner: Canner, obj: object) -> Any:
         )
     elif state is obj:
         raise CannerError(
-            f"the canner of {canner.name} gave back the object itself: it must give a CannedObject, "
+            f"the canner of {canner.name} returned the object itself: it must return a CannedObject, "
             "or plain state for uncan"
         )
     return state

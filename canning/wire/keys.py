@@ -23,13 +23,13 @@ _DERIVED: Final = b"canning derived key 1\n"
 
 
 class InsecureKeyWarning(UserWarning):
-    """Warn that others than the user can read or replace a file with a key."""
+    """Warns that other users can read or replace the file of a key."""
 
 
 class Key:
-    """Hold a secret that signs messages and checks signatures; shown nowhere, and sent nowhere.
+    """Hold a secret that signs messages and checks signatures. It is never shown and never sent.
 
-    `secret` has 16 bytes or more. Raises `ValueError` for one that is shorter, or longer than 4096.
+    `secret` has 16 to 4096 bytes; other lengths raise `ValueError`.
 
     >>> Key(b"sixteen bytes at least")
     <Key>

@@ -121,7 +121,7 @@ def _lengths(count: int) -> struct.Struct:
 
 @lru_cache(maxsize=256)
 def _tail(count: int) -> struct.Struct:
-    """Lengths and footer in one, which is what most messages have: 0.5 µs in the place of 0.8."""
+    """Lengths and footer in one, which is what most messages have: 0.5 µs instead of 0.8."""
     return struct.Struct(f"<{count}QQIIII5sBH")
 
 
@@ -200,7 +200,7 @@ def seal(front: bytes, footer: bytes, start: int) -> bytes:
 def pack_alone(body: Body, flags: int) -> bytes:
     """Make frame 0 of a pickle that is all of the message; `flags` are 0 or one of `PLAIN`, `LONE`, `LIVE`.
 
-    The same as `pack`, for the smallest of messages: 0.4 µs in the place of 1.0.
+    The same as `pack`, for the smallest of messages: 0.4 µs instead of 1.0.
     """
     if not isinstance(body, bytes):
         return pack(body, body.tell(), [], flags=flags)

@@ -33,7 +33,7 @@ class DillWriter:
         finally:
             vars(pickler).clear()  # it is its own file, and would live until garbage is collected
         self.reducers.bytecode = any(b"_create_code" in chunk for chunk in chunks)
-        chunks[0] = ARRAYS  # in the place of PROTO, which dill writes first
+        chunks[0] = ARRAYS  # instead of PROTO, which dill writes first
         return b"".join(chunks)
 
     def write_by(self, plan: Plan, obj: object) -> bytes:

@@ -140,7 +140,7 @@ class Sink:
 def announcement(chunk: bytes, size: int, first: bool) -> int:
     """Tell how many bytes at the end of a chunk announce an object of `size` bytes: 5, 9, or 0 for none.
 
-    What stands behind the frame is an announcement: an opcode and the size. Less than 4 bytes come without
+    What follows the frame is an announcement: an opcode and the size. Less than 4 bytes come without
     a frame around them, so that what is left then says it by its length. PROTO stands before the `first`
     frame.
     """

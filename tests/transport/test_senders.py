@@ -217,7 +217,7 @@ def test_a_refused_class_says_what_to_allow_first(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("Reading", "is no dotted name"),
+        ("Reading", "is not a dotted name"),
         ("no_such_package_of_ours.Reading", "there is no module no_such_package_of_ours"),
         ("canning.no_such_module.Reading", r"canning has no no_such_module"),
         (f"{__name__}.Raeding", "has no Raeding"),

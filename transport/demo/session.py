@@ -1,4 +1,4 @@
-"""The demo's two processes: the sender starts the engine, talks to it, and never waits for ever.
+"""The demo's two processes: the sender starts the engine, talks to it, and never waits forever.
 
 The sender binds a PAIR socket, and hands the engine a token through its environment. The engine connects
 and says the token: until then nothing that arrives is unpickled, since on TCP anyone on this host could

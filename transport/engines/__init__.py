@@ -1,4 +1,4 @@
-"""canning inside the engines that people run; one module each, imported only by who uses it."""
+"""canning inside the engines that people run: one module each, imported when you use it."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _join(client: distributed.Client) -> None:
 def unregister(client: distributed.Client | None = None) -> Any:
     """Serialize as before `register`; data that was spilled in the meantime can no longer be read.
 
-    With an asynchronous client this is to be awaited.
+    With an asynchronous client, await it.
     """
     _leave(register)
     if client is None:

@@ -53,9 +53,9 @@ def install_engine() -> None:
 def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
     """Let a client and all its engines use canning, until `uninstall`.
 
-    Engines are asked first, each when it has finished what it is at, and nothing is changed before all
-    have answered. `timeout` is in seconds. Raises `EngineError` where an engine has no canning that
-    understands this one, or does not answer in time. Calling it again is harmless.
+    It asks every engine first, waits until each has finished its call, and changes nothing before all have
+    answered. `timeout` is in seconds. Raises `EngineError` if an engine has no canning, or another format,
+    or does not answer in time. Calling it again is harmless.
     """
     link = LINKS.get(client) or Link(client)
     _ask(client, engine.report, (), timeout)
@@ -81,7 +81,7 @@ def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
 
 
 def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
-    """Let a client and its engines serialize as they did before `install`.
+    """Make a client and its engines serialize as they did before `install`.
 
     Waits for the calls of the client that are on their way, since they are canned. Raises `EngineError`
     where these or an engine take longer than `timeout` seconds: the client itself is back by then, and what

@@ -51,11 +51,11 @@ _LEASE: Final = 3600.0
 
 
 class Pickler:
-    """Be what loky asks for: pickle an object into a file, for ``pickle.loads`` at the other end.
+    """Pickle an object into a file as loky asks, for ``pickle.loads`` at the other end.
 
     Attributes:
         dispatch_table: reducers of loky's and joblib's, by type.
-        writable: whether arrays arrive writable; False, and to be set on this class.
+        writable: whether arrays arrive writable: False, unless you set it on this class.
 
     >>> import io, pickle
     >>> file = io.BytesIO()

@@ -73,8 +73,8 @@ _LEASE: Final = 3600.0
 def canned(*, writable: bool = True) -> Iterator[None]:
     """Send with canning what goes through multiprocessing's pipes, until the block ends.
 
-    With `writable` arrays arrive writable, each process's changes its own. Several blocks may be open, and
-    the last of them to be entered says how arrays arrive.
+    With `writable`, arrays arrive writable, and each process sees only its own changes. You can nest blocks;
+    the innermost decides how arrays arrive.
     """
     user = object()
     before, _SIDE.writable = _SIDE.writable, writable

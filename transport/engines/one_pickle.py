@@ -55,7 +55,7 @@ def write(
     Tells whether functions or classes go by value.
 
     `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
-    reader's. A `reader` takes the place of `read`, and gets `options` before those two. `frames` are empty
+    reader's. A `reader` replaces `read`, and gets `options` before those two. `frames` are empty
     afterwards.
 
     >>> import io

@@ -36,7 +36,7 @@ Round trips over ipc (median, µs, through an arena against as frames): 128 kB 5
 
 
 class SharedArena:
-    """Memory of this host that messages can be in, so that only a descriptor travels; Linux.
+    """Memory that processes of this host share, so that only the location of a payload is sent; Linux.
 
     Pass it as ``arena=`` to `transport.send`, or as ``codec=`` to a `canning.Serializer`. Payloads from
     `threshold` bytes on are copied into it once, however many receivers there are; arrays made by `empty`
@@ -84,11 +84,11 @@ class SharedArena:
     ) -> None:
         nbytes = parse_size(capacity)
         if not 0 < lease < 1e9:
-            raise ValueError(f"lease={lease!r} is no number of seconds")
+            raise ValueError(f"lease={lease!r} is not a number of seconds")
         if threshold < 1:
             raise ValueError(f"threshold={threshold!r} is not a positive number of bytes")
         if linger is not None and not 0 <= linger < 1e9:
-            raise ValueError(f"linger={linger!r} is no number of seconds")
+            raise ValueError(f"linger={linger!r} is not a number of seconds")
         if type(capacity) is int and capacity < PAGE:
             warnings.warn(
                 f"capacity={capacity} is a number of bytes, less than the smallest arena has: write "
@@ -121,7 +121,7 @@ class SharedArena:
     def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
         """Make an array in the arena, in C order, whatever was there before in it.
 
-        Raises `ArenaFull` where there is no room now, `TypeError` for a dtype that holds objects.
+        Raises `ArenaFull` if there is no room now, `TypeError` for a dtype that holds objects.
 
         >>> with SharedArena("1MiB") as arena:
         ...     arena.empty((2, 3), "f4").shape
@@ -153,7 +153,7 @@ class SharedArena:
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]: ...
 
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Copy an array, or what makes one, into the arena; else as `empty`.
+        """Copy an array, or anything that numpy makes one of, into the arena; otherwise as `empty`.
 
         >>> with SharedArena("1MiB") as arena:
         ...     arena.array([1, 2, 3]).sum()
@@ -174,10 +174,10 @@ class SharedArena:
     # -- the codec ---------------------------------------------------------------------------------
 
     def to(self, readers: int) -> ForReaders:
-        """Say how many receivers a message has; their memory is free again as soon as they have read it.
+        """Say how many receivers a message has; its memory is free again as soon as all have read it.
 
-        `transport.send` knows that sockets other than PUB and XPUB send to one. Where nobody says so, a
-        message keeps its memory for the lease.
+        `transport.send` knows that sockets other than PUB and XPUB send to one receiver. If the number is
+        unknown, a message keeps its memory for the lease.
 
         Raises:
             ValueError: there is no receiver.
@@ -286,7 +286,7 @@ class SharedArena:
     # -- the whole ---------------------------------------------------------------------------------
 
     def stats(self) -> ArenaStats:
-        """Say how the arena is doing, after a look at what can be used again."""
+        """Tell what the arena holds, after freeing what can be freed."""
         self._check_process()
         used, blocks, consumers = self._ledger.look()
         return ArenaStats(
@@ -294,12 +294,12 @@ class SharedArena:
         )
 
     def drain(self, timeout: float | None = None) -> None:
-        """Wait until all payloads that were sent were opened by as many receivers as they went to.
+        """Wait until all receivers have opened all payloads that were sent.
 
-        A payload of which nobody said how many receivers it has, as on a PUB socket, must be opened once.
+        A payload whose number of receivers is unknown, as on a PUB socket, must be opened once.
 
         Args:
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits without a limit.
 
         Raises:
             TransportTimeout: the time is over; the text counts what is left.
@@ -312,10 +312,10 @@ class SharedArena:
         drain(self._open(), timeout)
 
     def close(self, linger: float | None = None) -> None:
-        """Let nobody open the arena any more; arrays and messages that are open stay as they are.
+        """Close the arena: open arrays and messages stay as they are, and nobody can open others.
 
-        Waits before for what nobody has opened, for `linger` seconds, or those that the arena was made with.
-        What is lost then is counted by an `UndeliveredWarning`. Leaving the ``with`` block closes an arena.
+        It first waits for payloads that nobody has opened, for `linger` seconds, by default those of the
+        arena. An `UndeliveredWarning` counts what is lost then. Leaving the ``with`` block closes an arena.
 
         A receiver that still has it mapped, having opened a message of it, can open others; any other gets an
         error.

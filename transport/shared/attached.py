@@ -341,7 +341,7 @@ def _open(found: Origin) -> int:
     if found.started != started(found.pid):
         raise SharedMemoryError(f"the message lies in memory of process {found.pid}, which has ended")
     try:
-        # Looked at before it is opened: to open something else could do anything, or wait for ever.
+        # Looked at before it is opened: to open something else could do anything, or wait forever.
         there = os.stat(path)
         name = os.readlink(path)
         if (there.st_ino, stat.S_ISREG(there.st_mode)) == (found.inode, True) and NAME in name:
@@ -361,7 +361,7 @@ def _check_file(fd: int, found: Origin) -> int:
     if there.st_uid != found.user:
         raise SharedMemoryError(f"it belongs to user {there.st_uid}, not to {found.user}")
     if not is_sealed(fd):
-        raise SharedMemoryError("it is no memfd that is sealed against being shrunk")
+        raise SharedMemoryError("it is not a memfd that is sealed against being shrunk")
     if there.st_size < PAGE:
         raise SharedMemoryError(f"it has {there.st_size} bytes, too few for an arena")
     return there.st_size

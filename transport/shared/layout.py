@@ -139,7 +139,7 @@ def read_head(words: Sequence[int], nbytes: int) -> Head:
     """Read the head of an arena whose file has so many bytes; raises `DeserializationError`."""
     magic, version, low, high, capacity, blocks, slots, lease = words[:8]
     if (magic, version, slots) != (MAGIC, VERSION, SLOTS):
-        raise DeserializationError("it is no arena of this version of canning")
+        raise DeserializationError("it is not an arena of this version of canning")
     layout = Layout(blocks, capacity)
     whole = 0 < blocks <= _MOST and not capacity % PAGE and layout.nbytes == nbytes
     if not whole or lease > _LONGEST_LEASE:

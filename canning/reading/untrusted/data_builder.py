@@ -188,7 +188,7 @@ class DataBuilder:
         description, shape, items, axes, readonly = args
         checked_axes(axes, checked_shape(shape))
         if description[:1] != ("string",) or len(description) != 4:
-            raise DeserializationError("an array of strings that is none")
+            raise DeserializationError("an invalid array of strings")
         check(description[1:], bool, bool, (str, float, type(None)))
         if any(type(item) not in (str, float, type(None)) for item in items):
             raise DeserializationError("an array of strings with something else in it")
@@ -220,7 +220,7 @@ class DataBuilder:
         if code is not None:
             code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
             if code.lstrip("@") not in _FORMATS or shape is None:
-                raise DeserializationError("a format of a memoryview that is none")
+                raise DeserializationError("an invalid format of a memoryview")
             if not array.flags.c_contiguous:
                 self.work.copy(array.nbytes)
                 array = array.copy(order="C")
@@ -232,9 +232,9 @@ class DataBuilder:
         check(args, str, int, np.ndarray)
         typecode, itemsize, memory = args
         if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
-            raise DeserializationError("an array.array of items that this machine has not")
+            raise DeserializationError("an array.array of items that this machine does not have")
         if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
-            raise DeserializationError("an array.array of something else than bytes")
+            raise DeserializationError("an array.array of something other than bytes")
         self.work.copy(memory.nbytes)
         made = stdarray.array(typecode)
         made.frombytes(memory)
@@ -244,7 +244,7 @@ class DataBuilder:
         """Build a masked array."""
         cls, data, mask, fill, hard = _class_of(args, 5), *args[1:]
         if cls is not np.ma.MaskedArray or type(data) not in _MASKABLE or type(hard) is not bool:
-            raise DeserializationError("a masked array that is none")
+            raise DeserializationError("an invalid masked array")
         self.seals.seal((data, mask, fill))
         for part, shape in ((mask, data.shape), (fill, ())):
             if part is not None and (type(part) is not np.ndarray or part.shape != shape):
@@ -253,7 +253,7 @@ class DataBuilder:
             parts = count_parts(data.dtype)
             self.work.spend(20_000 * parts, 400 * parts)
         if mask is not None and mask.dtype != np.ma.make_mask_descr(data.dtype):
-            raise DeserializationError("a mask that is none")
+            raise DeserializationError("an invalid mask")
         if fill is not None and fill.dtype != data.dtype:
             raise DeserializationError("a fill value of another dtype")
         return CannedMasked.make(cls, data, mask, fill, hard)
@@ -262,7 +262,7 @@ class DataBuilder:
         """View an array as a matrix or a record array."""
         cls, array = _class_of(args, 2), args[1]
         if type(array) is not np.ndarray or cls is np.ma.MaskedArray:
-            raise DeserializationError("a subclass of an array that is none")
+            raise DeserializationError("an invalid subclass of an array")
         self.seals.seal((array,))
         return array.view(cls)
 

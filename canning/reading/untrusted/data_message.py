@@ -117,7 +117,7 @@ def _read_at(
     def read_within(within: list[Any]) -> Any:
         obj, rest, _ = _read_at(options, within[0], within, level + 1, work)
         if rest:
-            raise DeserializationError("a message within the message that has frames behind it")
+            raise DeserializationError("a message within the message that has more frames")
         return obj
 
     work.enter(len(head), len(head) + sum(trailer.lengths), size, level)

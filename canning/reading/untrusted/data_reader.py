@@ -1,6 +1,6 @@
 """Read a header of plain data: pickle's opcodes for it, and nothing that imports, calls or alters.
 
-This takes the place of the C unpickler under ``trust="data"``. It is a loop over a closed set of opcodes of
+This replaces the C unpickler under ``trust="data"``. It is a loop over a closed set of opcodes of
 protocol 5 (https://docs.python.org/3/library/pickletools.html). A name in the header is looked up in one
 table of constructors that check their arguments; for any other name the message is refused before
 anything is built of it. Names and argument lists stay on the stack: they can be consumed by REDUCE and
@@ -355,7 +355,7 @@ class DataReader(StackMachine):
     def _call_of(self) -> tuple[Name, Any]:
         args, name = self._pop(), self._pop()
         if type(name) is not Name or type(args) not in (tuple, Arguments):
-            raise refuse("a call of something that is no name")
+            raise refuse("a call of something that is not a name")
         return name, args
 
     def _reduce(self) -> None:
@@ -383,7 +383,7 @@ class DataReader(StackMachine):
     def _newobj(self) -> None:
         name, args = self._call_of()
         if name.cls is None or type(args) is not tuple:
-            raise refuse("an instance of something that is no class")
+            raise refuse("an instance of something that is not a class")
         if name.cls is uuid.UUID:
             made: Any = object.__new__(uuid.UUID)
         else:

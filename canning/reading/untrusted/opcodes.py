@@ -155,7 +155,7 @@ class StackMachine:
         if len(self.memo) > self.limits.memo:
             self._too_much()
         if self.at != len(self.data):
-            raise DeserializationError(f"{len(self.data) - self.at} bytes stand behind the header's pickle")
+            raise DeserializationError(f"{len(self.data) - self.at} bytes follow the header's pickle")
         self._no_tokens(self.stack)
         return self.stack[0]
 

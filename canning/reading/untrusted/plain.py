@@ -63,7 +63,7 @@ def _with_zone(args: tuple[Any, ...]) -> tuple[bytes]:
     if len(args) > 2 or not all(
         isinstance(zone, dt.tzinfo) and kind_of(type(zone)) is None for zone in args[1:]
     ):
-        raise DeserializationError("a time with something else than a time zone")
+        raise DeserializationError("a time with something other than a time zone")
     return args[:1]
 
 
@@ -89,7 +89,7 @@ def make_decimal(*args: Any) -> decimal.Decimal:
     """Make a Decimal of its digits."""
     check(args, str)
     if not _NUMBER.fullmatch(args[0]):
-        raise DeserializationError("a Decimal that is no number of at most 4300 digits, 6 of its exponent")
+        raise DeserializationError("a Decimal that is not a number of at most 4300 digits, 6 of its exponent")
     return decimal.Decimal(args[0])
 
 
@@ -151,7 +151,7 @@ def make_default_dict(*args: Any) -> collections.defaultdict[Any, Any]:
     """Make a defaultdict, empty, of values that a builtin type makes of nothing."""
     if len(args) > 1 or (args and args[0] is not None and getattr(args[0], "cls", None) not in _FACTORIES):
         raise DeserializationError(
-            "a defaultdict whose values are made by something else than a builtin type"
+            "a defaultdict whose values are made by something other than a builtin type"
         )
     return collections.defaultdict(getattr(args[0], "cls", None) if args else None)
 
@@ -189,7 +189,7 @@ def make_address(name: str, *args: Any) -> Any:
 def make_path(*args: Any) -> pathlib.PurePath:
     """Make a path of its parts, for the system that reads it."""
     if any(type(arg) is not str for arg in args):
-        raise DeserializationError("a path of something else than text")
+        raise DeserializationError("a path of something other than text")
     return pathlib.Path(*args)
 
 

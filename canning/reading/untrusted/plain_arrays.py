@@ -62,14 +62,14 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, work: Work
 def check_layout(layout: Any, shape: Shape, itemsize: int, size: int) -> None:
     """Check that an offset and strides of this shape stay within `size` bytes."""
     if len(layout) != 2 or type(layout[0]) is not int or type(layout[1]) is not tuple:
-        raise DeserializationError("a layout of an array that is none")
+        raise DeserializationError("an invalid layout of an array")
     offset, strides = layout
     if len(strides) != len(shape):
         raise DeserializationError("strides that do not belong to their shape")
     low = high = offset
     for length, stride in zip(shape, strides, strict=True):
         if type(stride) is not int:
-            raise DeserializationError("strides that are no numbers")
+            raise DeserializationError("strides that are not numbers")
         reach = (length - 1) * stride
         if reach < 0:
             low += reach

@@ -68,7 +68,7 @@ class Dtypes:
         if type(description) is str:
             return self._simple.get(description) or self._of_text(description), 1, 1
         if type(description) is not tuple or not description or depth > _NESTING:
-            raise DeserializationError("a description of a dtype that is none, or too deep")
+            raise DeserializationError("a description of a dtype that is invalid, or too deep")
         known = self._built.get(id(description))
         if known is not None:
             return known[1]
@@ -141,7 +141,7 @@ class Dtypes:
         total, highest = 1, 0
         for field in fields:
             if type(field) is not tuple or len(field) != 4:
-                raise DeserializationError("a field of a dtype that is none")
+                raise DeserializationError("an invalid field of a dtype")
             check(field, str, (str, type(None)), int, (str, tuple))
             name, title, offset, description = field
             if name in names or (title is not None and title in names) or not name:
@@ -172,7 +172,9 @@ def _copied(note: Any, left: list[int], depth: int) -> Any:
     return note
 
 
-_ODD: Final = "metadata of a dtype that are no plain data: text, numbers, and lists, tuples and dicts of them"
+_ODD: Final = (
+    "metadata of a dtype that are not plain data: text, numbers, and lists, tuples and dicts of them"
+)
 
 
 def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:
@@ -191,17 +193,17 @@ def _named(parts: tuple[Any, ...]) -> np.dtype[Any]:
 def checked_shape(shape: object) -> Shape:
     """Check a shape: a tuple of at most 64 lengths, as many as numpy allows."""
     if type(shape) is not tuple or len(shape) > 64:
-        raise DeserializationError("a shape that is none, or has too many axes")
+        raise DeserializationError("a shape that is invalid, or has too many axes")
     for length in shape:
         if type(length) is not int or not 0 <= length < _LENGTH:
-            raise DeserializationError("a shape with something else than lengths")
+            raise DeserializationError("a shape with something other than lengths")
     return shape
 
 
 def checked_axes(axes: object, shape: Shape) -> None:
     """Check the numbers of all axes of a shape, in any order, where there are any."""
     if type(axes) is tuple and sorted(axes) != list(range(len(shape))):
-        raise DeserializationError("axes of an array that are none")
+        raise DeserializationError("invalid axes of an array")
 
 
 def count_parts(dtype: np.dtype[Any]) -> int:

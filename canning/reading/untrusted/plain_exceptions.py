@@ -61,11 +61,11 @@ def fill_exception(obj: Exception, state: Any) -> list[Any]:
     Since Python 3.12 an AttributeError states its ``args`` a second time, which is left aside.
     """
     if type(state) is not dict:
-        raise DeserializationError("an exception with a state that is none")
+        raise DeserializationError("an exception with an invalid state")
     state = {name: value for name, value in state.items() if name != "args"}
     notes = state.pop("__notes__", [])
     if type(notes) is not list or any(type(note) is not str for note in notes):
-        raise DeserializationError("notes of an exception that are none")
+        raise DeserializationError("invalid notes of an exception")
     _set_members(obj, {name: state.pop(name) for name in _MEMBERS if name in state})
     if any(type(name) is not str or name.startswith("_") or hasattr(type(obj), name) for name in state):
         raise DeserializationError("an exception with attributes of unusual names")
@@ -81,10 +81,10 @@ def fill_raised(obj: Any, state: Any) -> list[Any]:
         raise refuse("the state of an exception that is not builtin")
     own, members, links = state
     if type(members) is not dict or type(links) is not dict or not links.keys() <= _LINKS.keys():
-        raise DeserializationError("the state of an exception that is none")
+        raise DeserializationError("an invalid state of an exception")
     for name, value in links.items():
         if type(value) not in _LINKS[name]:
-            raise DeserializationError(f"{name} of an exception that is none")
+            raise DeserializationError(f"an invalid {name} of an exception")
     held = fill_exception(obj, {**(own or {}), "__notes__": links.get("__notes__", [])})
     _set_members(obj, {name: members[name] for name in _MEMBERS if name in members})
     others = {name: links[name] for name in ("__cause__", "__context__") if name in links}
@@ -97,5 +97,5 @@ def fill_raised(obj: Any, state: Any) -> list[Any]:
 def _set_members(obj: Exception, members: dict[str, Any]) -> None:
     for name, value in members.items():
         if type(value) not in _MEMBERS[name] or not hasattr(type(obj), name):
-            raise DeserializationError(f"{name} of an exception that is none")
+            raise DeserializationError(f"an invalid {name} of an exception")
         setattr(obj, name, value)

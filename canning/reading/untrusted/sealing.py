@@ -1,7 +1,7 @@
 """What a header may add nothing more to, since something holds it that must not change any more.
 
 An array of objects takes no part in Python's garbage collection, and neither do some objects of other
-libraries: a message that put one of them into itself would be kept for ever. And a decoder has looked at
+libraries: a message that put one of them into itself would be kept forever. And a decoder has looked at
 its state, and relies on what it found. So whatever such a thing is to hold is *sealed* before: what can grow
 grows no more, what has no content yet is refused, and how deep it all is stays true. A pickler writes the
 content of an object before whatever holds it, except in a circle, so that no other message is refused.

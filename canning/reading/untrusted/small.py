@@ -24,7 +24,7 @@ from ...writing.stream import ARRAYS
 LARGEST: Final = 400
 """Bytes of a header that is read here."""
 UNREAD: Final = object()
-"""What is given in the place of an object that is to be read the long way."""
+"""What is given instead of an object that is to be read the long way."""
 _I32: Final = struct.Struct("<i").unpack_from
 _F64: Final = struct.Struct(">d").unpack_from
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
@@ -161,7 +161,7 @@ _OF_FRAME: Final = _CALL + b"K\0"
 _OF_BYTES: Final = _CALL + b"B"
 _SIZE: Final = struct.Struct("<I")
 _REST: Final = re.compile(rb"\(((?:\x8a\x08.{8}){1,8})t\x8c(.)([!-~]+)tR\.", re.DOTALL)
-"""What stands behind the source of an array in C order that is all of a message: lengths, dtype."""
+"""What follows the source of an array in C order that is all of a message: lengths, dtype."""
 
 
 def read_array(data: bytes, memory: Any) -> Any:

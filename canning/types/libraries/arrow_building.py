@@ -71,9 +71,9 @@ def to_buffer(state: object) -> Any:
     if state is None:
         return None
     if type(state) is not np.ndarray and type(state) is not bytes:
-        raise DeserializationError("a buffer of Arrow that is none")
+        raise DeserializationError("an invalid buffer of Arrow")
     if type(state) is np.ndarray and (state.dtype.hasobject or state.dtype.names):
-        raise DeserializationError("a buffer of Arrow of something else than numbers")
+        raise DeserializationError("a buffer of Arrow of something other than numbers")
     buffer = _py_buffer(state)
     return buffer if buffer.address % 8 == 0 else _py_buffer(aligned_copy(memoryview(state)))
 
@@ -135,12 +135,12 @@ def _own_buffer(state: object) -> Any:
 
 
 def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) -> Any:
-    need(type(node) is tuple and len(node) == 6 and depth < _DEEPEST, "an array of Arrow that is none")
+    need(type(node) is tuple and len(node) == 6 and depth < _DEEPEST, "an invalid array of Arrow")
     charge(_ARRAY, 5 * _ARRAY)
     length, nulls, offset, buffers, children, dictionary = node
-    need(all(type(n) is int for n in (length, nulls, offset)), "an array of Arrow that is none")
+    need(all(type(n) is int for n in (length, nulls, offset)), "an invalid array of Arrow")
     need(0 <= length < 1 << 48 and 0 <= offset < 8, "an array of Arrow of no possible length")
-    need(type(buffers) is tuple and type(children) is tuple, "an array of Arrow that is none")
+    need(type(buffers) is tuple and type(children) is tuple, "an invalid array of Arrow")
     need(not isinstance(kind, pa.BaseExtensionType), "a type of Arrow that a stranger may not send")
     shared = -1 if private else _SHARED.get(kind.id, -1)
     made = [
@@ -149,23 +149,23 @@ def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) 
     if not length:  # Arrow allows that nothing is there, and looks at the first offset all the same
         made = [None if number == 0 else _NOTHING for number in range(len(made))]
     if kind.id == _lib.Type_DICTIONARY:
-        need(len(made) == 2 and not children, "a dictionary of Arrow that is none")
+        need(len(made) == 2 and not children, "an invalid dictionary of Arrow")
         words = checked_array_of(kind.value_type, dictionary, depth + 1)
         made[1] = _without_missing(made, 1, kind.index_type.bit_width // 8, length, offset)
         return pa.DictionaryArray.from_buffers(kind, length, made, words, -1, offset)
     need(dictionary is None, "a dictionary where none belongs")
     if kind.id in VIEWS:
-        need(len(made) >= 2 and not children, "views of Arrow that are none")
+        need(len(made) >= 2 and not children, "invalid views of Arrow")
         made[1] = _without_missing(made, 1, 16, length, offset)
         return restore((kind, length, -1, offset, made, [], None))
-    need(kind.num_fields == len(children), "an array of Arrow that is none")
+    need(kind.num_fields == len(children), "an invalid array of Arrow")
     parts = [
         _built(kind.field(number).type, child, depth + 1, private=kind.id in UNUSUAL)
         for number, child in enumerate(children)
     ]
     if kind.id in UNUSUAL:
         return checked(kind, length, offset, made, parts)
-    need(len(made) == kind.num_buffers, "an array of Arrow that is none")
+    need(len(made) == kind.num_buffers, "an invalid array of Arrow")
     if kind.id in _FARTHEST:
         made[1] = _without_missing(made, 1, kind.bit_width // 8, length, offset)
         times = np.frombuffer(made[1], f"<i{kind.bit_width // 8}")

@@ -263,7 +263,7 @@ def checked_schema(text: Any) -> Any:
     if type(text) is tuple:
         text, columns = parts(text, bytes, dict)
         return with_extensions(checked_schema(text), columns)
-    need(type(text) is bytes, "a schema of Arrow that is none")
+    need(type(text) is bytes, "an invalid schema of Arrow")
     need(
         _EXTENSION not in text,
         "an extension type of Arrow, whose class runs code of its own: send what it is stored in",
@@ -282,7 +282,7 @@ def any_schema(text: object) -> Any:
 def checked_type(text: object) -> Any:
     """Read a type, as one of a stranger's."""
     schema = checked_schema(text)
-    need(len(schema) == 1, "a type of Arrow that is none")
+    need(len(schema) == 1, "an invalid type of Arrow")
     return schema.field(0).type
 
 

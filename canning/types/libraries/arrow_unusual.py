@@ -73,11 +73,11 @@ def _numbers(buffer: pa.Buffer, dtype: str, length: int) -> Any:
 
 
 def _check_union(kind: pa.DataType, length: int, buffers: list[Any], parts: list[Any]) -> None:
-    need(len(buffers) == (2 if kind.id == _SPARSE else 3) and buffers[0] is None, "a union that is none")
+    need(len(buffers) == (2 if kind.id == _SPARSE else 3) and buffers[0] is None, "an invalid union")
     need(len(parts) == len(set(kind.type_codes)), "a union of other parts")
     need(all(0 <= code < 128 for code in kind.type_codes), "a union of other parts")
     codes = _numbers(buffers[1], "i1", length)
-    need(np.isin(codes, kind.type_codes).all(), "a union of something that is none of its parts")
+    need(np.isin(codes, kind.type_codes).all(), "a union with an index that names none of its parts")
     if kind.id == _SPARSE:
         need(all(len(part) >= length for part in parts), "a union whose parts are too short")
         return
@@ -88,7 +88,7 @@ def _check_union(kind: pa.DataType, length: int, buffers: list[Any], parts: list
 
 
 def _check_runs(kind: object, length: int, buffers: list[Any], parts: list[Any]) -> None:
-    need(buffers == [None] and len(parts) == 2 and len(parts[0]) == len(parts[1]), "runs that are none")
+    need(buffers == [None] and len(parts) == 2 and len(parts[0]) == len(parts[1]), "invalid runs")
     need(parts[0].null_count == 0, "a run that ends nowhere")
     ends = parts[0].to_numpy().astype(np.int64)
     need(not length or (ends.size and ends[0] > 0 and ends[-1] >= length), "runs that are too short")
@@ -96,7 +96,7 @@ def _check_runs(kind: object, length: int, buffers: list[Any], parts: list[Any])
 
 
 def _check_list_view(kind: pa.DataType, length: int, buffers: list[Any], parts: list[Any]) -> None:
-    need(len(buffers) == 3 and len(parts) == 1, "a view of lists that is none")
+    need(len(buffers) == 3 and len(parts) == 1, "an invalid view of lists")
     need(buffers[0] is None or buffers[0].size >= (length + 7) // 8, "a buffer that is too short")
     starts, sizes = (_numbers(buffer, _ITEM[kind.id], length).astype(np.int64) for buffer in buffers[1:])
     if buffers[0] is not None:  # nothing may look at what is missing

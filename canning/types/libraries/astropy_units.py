@@ -25,7 +25,7 @@ def _text_of(unit: Any) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _unit(text: str) -> Any:
-    need(len(text) < 1000, "a unit that is none")
+    need(len(text) < 1000, "an invalid unit")
     return units.Unit(text)
 
 
@@ -50,7 +50,7 @@ def _as(cls: Any) -> Callable[[Any], Any]:
 def _checked_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: object) -> Any:
         array, text, more = parts(state, np.ndarray, str, dict)
-        need(array.dtype.kind in "fc", "a quantity of something else than numbers")
+        need(array.dtype.kind in "fc", "a quantity of something other than numbers")
         wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None
         need(not more, "a quantity that knows more than its unit")
         unit = _unit.__wrapped__(text)  # nothing stays of a stranger's message

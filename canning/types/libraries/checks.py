@@ -57,7 +57,7 @@ def need(condition: object, what: str) -> None:
 
 def one_dimensional(array: Any, kinds: str, length: int | None = None) -> Array:
     """Check that an object is an array of one axis, of one of these kinds of dtype, and of a length."""
-    need(type(array) is np.ndarray and array.ndim == 1 and array.dtype.kind in kinds, "an array that is none")
+    need(type(array) is np.ndarray and array.ndim == 1 and array.dtype.kind in kinds, "an invalid array")
     need(length is None or len(array) == length, "arrays of different lengths")
     checked: Array = array
     return checked
@@ -98,7 +98,7 @@ def attributes(obj: object, more: Any, *kinds: type) -> None:
     Traceback (most recent call last):
     canning.errors.DeserializationError: an attribute with a name that protocols look for
     """
-    need(type(more) is dict, "attributes that are none")
+    need(type(more) is dict, "invalid attributes")
     attribute_names(more)
     for name, value in more.items():
         need(type(name) is str and _ATTRIBUTE.fullmatch(name), "an attribute with an unusual name")
@@ -118,13 +118,13 @@ def _plain(value: Any, kinds: tuple[type, ...]) -> None:
                 rest += part.values() if type(part) is dict else part
         else:
             plain = type(part) in _DATA or type(part) in kinds or isinstance(part, np.generic)
-            need(plain, "an attribute that is no plain data")
+            need(plain, "an attribute that is not plain data")
 
 
 def label(name: object) -> Any:
     """Check what is to name or to index something: whatever may be the key of a dict.
 
-    Labels are hashed, and a tuple that holds another twice, and so on, hashes for ever.
+    Labels are hashed, and a tuple that holds another twice, and so on, hashes forever.
     """
     if type(name) not in _PLAIN:
         charge(weigh(name, DEFAULT_LIMITS) // 50)
@@ -142,7 +142,7 @@ def labels(names: list[Any]) -> None:
 
 
 def _check_equal(names: list[Any]) -> None:
-    """Check that labels of one hash are one label again and again: of others a look-up takes for ever."""
+    """Check that labels of one hash are one label again and again: of others a look-up takes forever."""
     kinds: dict[int, set[Any]] = {}
     for name in names:
         known = kinds.setdefault(hash(name), set())
@@ -153,5 +153,5 @@ def _check_equal(names: list[Any]) -> None:
 
 def time_zone(zone: object) -> Any:
     """Check a time zone, or that there is none."""
-    need(zone is None or isinstance(zone, dt.tzinfo), "a time zone that is none")
+    need(zone is None or isinstance(zone, dt.tzinfo), "an invalid time zone")
     return zone

@@ -1,4 +1,4 @@
-"""dateutil: time zones by their names, offsets, and UTC; rules of one's own are left to pickle."""
+"""dateutil: time zones by their names, offsets, and UTC; rules of your own are left to pickle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY: Final = dt.timedelta(days=1)
 
 
 def _named(name: str) -> Any:
-    need(len(name) < 100 and _NAME.fullmatch(name), "a name that is none of a time zone")
+    need(len(name) < 100 and _NAME.fullmatch(name), "an invalid name of a time zone")
     zone = _zones.gettz(name)
     need(type(zone) is _zones.tzfile, "a time zone that is not here")
     return zone
@@ -42,9 +42,7 @@ def _can_offset(zone: Any) -> Any:
 def _offset(state: object) -> Any:
     name, offset = parts(state, (str, type(None)), dt.timedelta)
     need(-_DAY < offset < _DAY, "an offset of more than a day")
-    need(
-        name is None or len(name) < 100, "a name that is none of a time zone"
-    )  # dateutil keeps the last eight
+    need(name is None or len(name) < 100, "an invalid name of a time zone")  # dateutil keeps the last eight
     return _zones.tzoffset(name, offset)
 
 

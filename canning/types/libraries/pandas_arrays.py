@@ -65,7 +65,7 @@ def unpack(state: object, *, checked: bool = False) -> Any:
         return (checked_arrow_text if checked else arrow_text)(state[1:])
     if state[0] == "T":
         _, shape, *joined = state
-        need(type(shape) is tuple and len(joined) == 3, "text that is none")
+        need(type(shape) is tuple and len(joined) == 3, "invalid text")
         return split(joined, None, checked=checked).reshape(shape)
     kind, shape, items = parts(state, str, tuple, list)
     need(kind == "O" and math.prod(shape) == len(items), "objects that do not fit their shape")
@@ -110,7 +110,7 @@ def _categorical(state: tuple[Any, ...]) -> Any:
 
 def _checked_categorical(state: object) -> Any:
     codes, categories, ordered = parts(state, object, object, bool)
-    need(isinstance(categories, pd.Index), "categories that are none")
+    need(isinstance(categories, pd.Index), "invalid categories")
     codes = checked_codes(codes, categories)
     return pd.Categorical._simple_new(codes, _checked_dtype(categories, ordered))
 
@@ -173,13 +173,13 @@ def _can_category_dtype(dtype: Any) -> Any:
 
 def _category_dtype(state: tuple[Any, ...]) -> Any:
     categories, ordered = state
-    need(categories is None or isinstance(categories, pd.Index), "categories that are none")
+    need(categories is None or isinstance(categories, pd.Index), "invalid categories")
     return pd.CategoricalDtype(categories, ordered)
 
 
 def _checked_category_dtype(state: object) -> Any:
     categories, ordered = parts(state, object, bool)
-    need(categories is None or isinstance(categories, pd.Index), "categories that are none")
+    need(categories is None or isinstance(categories, pd.Index), "invalid categories")
     return pd.CategoricalDtype(None, ordered) if categories is None else _checked_dtype(categories, ordered)
 
 
@@ -197,7 +197,7 @@ def _can_times(array: Any) -> Any:
 
 def times(cls: Any, values: Any, zone: object, freq: Any = None) -> Any:
     """Make an array of points or spans of time of numpy's; `freq` belonged to it before pandas 3.1."""
-    need(type(values) is np.ndarray and is_values(values), "times that are none")
+    need(type(values) is np.ndarray and is_values(values), "invalid times")
     dtype = values.dtype
     need(dtype.kind == ("M" if cls is DatetimeArray else "m"), "times of another kind")
     if time_zone(zone) is not None and cls is DatetimeArray:
@@ -227,7 +227,7 @@ def _can_periods(array: Any) -> Any:
 
 def _periods(state: object) -> Any:
     ordinals, freq = parts(state, np.ndarray, str)
-    need(ordinals.dtype == np.int64, "periods that are none")
+    need(ordinals.dtype == np.int64, "invalid periods")
     return PeriodArray(ordinals, dtype=period_dtype(freq))
 
 
@@ -238,7 +238,7 @@ def _can_intervals(array: Any) -> Any:
 def _intervals(state: tuple[Any, ...]) -> Any:
     left, right, closed = state
     for bound in (left, right):
-        need(isinstance(bound, pd.Index) and not isinstance(bound, pd.RangeIndex), "intervals that are none")
+        need(isinstance(bound, pd.Index) and not isinstance(bound, pd.RangeIndex), "invalid intervals")
     return IntervalArray.from_arrays(left, right, closed, copy=False)
 
 
@@ -252,10 +252,10 @@ def _can_masked(array: Any) -> Any:
 def _masked_as(cls: type, kinds: str) -> Any:
     def make(state: tuple[Any, ...]) -> Any:
         data, mask = state
-        need(type(data) is np.ndarray and data.dtype.kind in kinds, "numbers that are none")
+        need(type(data) is np.ndarray and data.dtype.kind in kinds, "invalid numbers")
         need(
             type(mask) is np.ndarray and mask.dtype == bool and mask.shape == data.shape,
-            "a mask that is none",
+            "an invalid mask",
         )
         return cls(data, mask, copy=False)
 
@@ -274,10 +274,10 @@ def _sparse(state: object) -> Any:
     from pandas._libs import sparse
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
-    need(len(places) in (1, 2) and 0 <= length < 1 << 31, "a sparse index that is none")
+    need(len(places) in (1, 2) and 0 <= length < 1 << 31, "an invalid sparse index")
     wide = [own(one_dimensional(place, "i"), np.int64) for place in places]
-    need(all(len(place) == len(wide[0]) for place in wide), "a sparse index that is none")
-    need(not wide[0].size or min(place.min() for place in wide) >= 0, "a sparse index that is none")
+    need(all(len(place) == len(wide[0]) for place in wide), "an invalid sparse index")
+    need(not wide[0].size or min(place.min() for place in wide) >= 0, "an invalid sparse index")
     need(not wide[0].size or (sum(wide) <= length).all(), "a sparse index out of range")
     places = [place.astype(np.int32) for place in wide]
     kinds: Any = sparse
@@ -306,7 +306,7 @@ def _can_numpy(array: Any) -> Any:
 
 def _numpy(state: tuple[Any, ...]) -> Any:
     values = unpack(state[0], checked=True)
-    need(is_values(values), "an array that is none")
+    need(is_values(values), "an invalid array")
     return NumpyExtensionArray(values)
 
 

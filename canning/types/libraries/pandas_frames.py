@@ -33,7 +33,7 @@ def _can_shared(refs: object) -> None:
 
 
 def _shared(state: object) -> Any:
-    need(state is None, "owners of memory that are none")
+    need(state is None, "invalid owners of memory")
     return internals.BlockValuesRefs()
 
 
@@ -51,7 +51,7 @@ def _refs_of_index(index: Any) -> tuple[Any, ...]:
 
 def _share(block: Any, refs: Any) -> Any:
     if refs is not None:
-        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        need(type(refs) is internals.BlockValuesRefs, "invalid owners of memory")
         block.refs = refs
         refs.add_reference(block)
     return block
@@ -59,7 +59,7 @@ def _share(block: Any, refs: Any) -> Any:
 
 def _share_index(index: Any, refs: Any) -> Any:
     if refs is not None:
-        need(type(refs) is internals.BlockValuesRefs, "owners of memory that are none")
+        need(type(refs) is internals.BlockValuesRefs, "invalid owners of memory")
         index._references = refs
         refs.add_index_reference(index)
     return index
@@ -82,10 +82,10 @@ def _index_as(cls: Any) -> Callable[[Any], Any]:
 
 def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        need(type(state) is tuple and len(state) in (2, 3), "an index that is none")
+        need(type(state) is tuple and len(state) in (2, 3), "an invalid index")
         values, name, *refs = state
         values = unpack(values, checked=True)
-        need(is_values(values) and isinstance(values, cls._data_cls), "an index that is none")
+        need(is_values(values) and isinstance(values, cls._data_cls), "an invalid index")
         need(values.ndim == 1, "an index of several axes")
         if type(values) is np.ndarray:
             need(values.dtype.kind not in "mM", "an index of times of another class")
@@ -105,7 +105,7 @@ def _can_times(index: Any) -> Any:
 
 def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        need(type(state) is tuple and len(state) in (4, 5), "an index that is none")
+        need(type(state) is tuple and len(state) in (4, 5), "an invalid index")
         values, zone, text, name = parts(state[:4], np.ndarray, object, (str, type(None)), object)
         freq = None if text is None else to_freq(text)
         need(values.ndim == 1, "an index of several axes")
@@ -163,7 +163,7 @@ def _checked_multi(state: tuple[Any, ...]) -> Any:
     need(len(levels) == len(codes) == len(names) > 0, "levels that do not fit their codes")
     owned = []
     for level, code, name in zip(levels, codes, names, strict=True):
-        need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "a level that is none")
+        need(isinstance(level, pd.Index) and not isinstance(level, pd.MultiIndex), "an invalid level")
         owned.append(checked_codes(code, level))
         need(len(code) == len(codes[0]), "codes of different lengths")
         label(name)
@@ -220,7 +220,7 @@ def _from_array(values: object, index: pandas.Index, refs: object) -> Any:
 
 
 def _checked_series(state: tuple[Any, ...]) -> Any:
-    need(type(state) is tuple and 3 <= len(state) <= 6, "a series that is none")
+    need(type(state) is tuple and 3 <= len(state) <= 6, "an invalid series")
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
     values = unpack(values, checked=True)
@@ -259,7 +259,7 @@ def _where(start: object, stop: Any, step: object) -> Any:
 
 
 def _checked_frame(state: tuple[Any, ...]) -> Any:
-    need(type(state) is tuple and len(state) in (3, 5), "a frame that is none")
+    need(type(state) is tuple and len(state) in (3, 5), "an invalid frame")
     blocks, index, columns, *more = state
     need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
     need(type(blocks) is list, "a frame without blocks")
@@ -267,12 +267,12 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     made, places = [], []
     left = len(columns)
     for block in blocks:
-        need(type(block) is tuple and len(block) in (4, 5), "a block that is none")
+        need(type(block) is tuple and len(block) in (4, 5), "an invalid block")
         start, stop, step, values = parts(
             block[:4], (int, np.ndarray), (int, type(None)), (int, type(None)), object
         )
         values = unpack(values, checked=True)
-        need(is_values(values), "a block of something else than values")
+        need(is_values(values), "a block of something other than values")
         place = _checked_place(start, stop, step, len(columns))
         left -= len(place)
         need(left >= 0, "columns in two blocks")

@@ -162,7 +162,7 @@ def _can_timestamp(stamp: Any) -> Any:
 
 def _timestamp(state: object) -> Any:
     value, unit, zone = parts(state, int, str, object)
-    need(unit in UNITS, "a unit of time that is none")
+    need(unit in UNITS, "an invalid unit of time")
     made = pd.Timestamp(np.datetime64(value, unit))
     return made if zone is None else made.tz_localize("UTC").tz_convert(time_zone(zone))
 
@@ -173,7 +173,7 @@ def _can_timedelta(delta: Any) -> Any:
 
 def _timedelta(state: object) -> Any:
     value, unit = parts(state, int, str)
-    need(unit in UNITS, "a unit of time that is none")
+    need(unit in UNITS, "an invalid unit of time")
     return pd.Timedelta(np.timedelta64(value, unit))
 
 

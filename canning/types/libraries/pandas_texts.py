@@ -110,8 +110,8 @@ def split(joined: Any, missing: object, *, checked: bool) -> Any:
         return _split_by_offsets(memory, between, empty, missing, checked=checked)
     pieces = memory if type(memory) is list else [memory.data]  # a frame, in the first messages
     if checked:
-        need(type(memory) is list and len(between) == 1, "text that is none")
-        need(all(type(piece) is bytes for piece in pieces), "text that is none")
+        need(type(memory) is list and len(between) == 1, "invalid text")
+        need(all(type(piece) is bytes for piece in pieces), "invalid text")
         mark = between.encode()
         charge(0, sum(_STRING * (piece.count(mark) + 1) + len(piece) for piece in pieces))
     texts: list[str] = []
@@ -153,7 +153,7 @@ def _split_slowly(offsets: Any, memory: Any, empty: Any, missing: object) -> Any
 
 
 def _check_joined(offsets: Any, memory: Any, empty: object) -> None:
-    need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "offsets that are none")
+    need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "invalid offsets")
     need(offsets[0] >= 0 and (offsets[1:] >= offsets[:-1]).all(), "offsets out of order")
     need(one_dimensional(memory, "u").dtype == np.uint8 and offsets[-1] <= memory.size, "too little text")
     charge(0, (_STRING - 4) * offsets.size)  # for strings of that length there is just enough
@@ -166,7 +166,7 @@ def _check_joined(offsets: Any, memory: Any, empty: object) -> None:
 @functools.lru_cache(maxsize=8)
 def text_dtype(storage: str, missing: bool) -> Any:
     """Give the dtype of text in memory of a kind, whose missing values are pandas' own or else NaN."""
-    need(storage in ("python", "pyarrow"), "text that is none")
+    need(storage in ("python", "pyarrow"), "invalid text")
     if "_na_value" in pd.StringDtype._metadata:
         return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
     if missing:  # pandas 2.2 has names for both
@@ -191,7 +191,7 @@ def text(state: object, *, checked: bool = False) -> Any:
     if type(items) is list:
         values = np.fromiter(items, object, len(items))
     else:
-        need(len(items) == 3, "text that is none")
+        need(len(items) == 3, "invalid text")
         values = split(items, dtype.na_value, checked=checked)
     return dtype.construct_array_type()._from_sequence(values, dtype=dtype)
 
@@ -245,7 +245,7 @@ def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
     """Give the class of an array of text, what its constructor takes besides the text, and Arrow's type."""
     import pyarrow as pa
 
-    need(name in ("string", "large_string"), "text that is none")
+    need(name in ("string", "large_string"), "invalid text")
     dtype = text_dtype("pyarrow", missing)
     cls = dtype.construct_array_type()
     takes_dtype = "dtype" in inspect.signature(cls).parameters  # from pandas 3 on; before, the class says it
@@ -275,6 +275,6 @@ def checked_arrow_text(state: object) -> Any:
     """Put one of a stranger's together."""
     nodes, *_ = parts(state, list, str, bool)
     if len(nodes) == 1 and type(nodes[0]) is list:
-        need(all(type(item) in (str, type(None)) for item in nodes[0]), "text that is none")
+        need(all(type(item) in (str, type(None)) for item in nodes[0]), "invalid text")
         need(sum(len(item or "") for item in nodes[0]) <= _SHORT, "more text than goes as a list")
     return arrow_text(state, checked=True)

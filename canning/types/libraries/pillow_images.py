@@ -106,7 +106,7 @@ def _checked(state: object) -> Any:
     need(palette is None or mode in _PALETTES, "a palette where none belongs")
     if palette is not None:
         kind, colours = parts(palette, str, bytes)
-        need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "a palette that is none")
+        need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "an invalid palette")
     width = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
     charge(0, max(width * size[0] * size[1] - nbytes, 0))  # bits and pairs take more room in an image
     if raw:

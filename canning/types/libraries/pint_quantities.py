@@ -26,7 +26,7 @@ def _can_unit(unit: Any) -> Any:
 
 
 def _container(units: Any) -> Any:
-    need(type(units) is tuple and len(units) < 100, "units that are none")
+    need(type(units) is tuple and len(units) < 100, "invalid units")
     for unit in units:
         parts(unit, str, (int, float, decimal.Decimal, fractions.Fraction))
     known = _known.__wrapped__ if is_counted() else _known  # nothing stays of a stranger's message
@@ -38,7 +38,7 @@ def _known(registry: Any, units: Any) -> Any:
     """Make the units anew; looking them up makes the registry know those that have a prefix."""
     for unit in units:
         name, _ = unit
-        need(len(name) < 100 and name.isidentifier(), "a unit that is none")
+        need(len(name) < 100 and name.isidentifier(), "an invalid unit")
         registry.parse_units(name)
     return pint.util.UnitsContainer(dict(units))
 
@@ -59,7 +59,7 @@ def _quantity(state: Any) -> Any:
 
 def _checked_quantity(state: object) -> Any:
     magnitude, _ = parts(state, object, tuple)
-    need(isinstance(magnitude, _NUMBERS), "a quantity of something else than numbers")
+    need(isinstance(magnitude, _NUMBERS), "a quantity of something other than numbers")
     return _quantity(state)
 
 

@@ -104,7 +104,7 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     import pyarrow as pa
 
     table, words, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
-    need(len(lists) < 2, "columns that are none")
+    need(len(lists) < 2, "invalid columns")
     need(not any("\0" in name for name in table.column_names), "a name that polars cannot give to Arrow")
     charge(_COLUMN * (1 + table.num_columns))
     schema = pa.schema([field.remove_metadata() for field in table.schema])
@@ -120,7 +120,7 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     made = pl.DataFrame(columns) if words else made
     if not lists:
         return made
-    need(lists[0], "columns that are none")
+    need(lists[0], "invalid columns")
     *columns, names = lists[0]
     need(type(names) is list and all(type(name) is str for name in names), "columns without names")
     need(not any("\0" in name for name in names), "a name that polars cannot give to Arrow")
@@ -133,14 +133,14 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
 
 
 def _without_words(table: Any, words: dict[Any, Any]) -> Any:
-    """Give a table with the codes of some columns in the place of their words."""
+    """Give a table with the codes of some columns instead of their words."""
     import pyarrow as pa
 
     columns, names = table.columns, table.column_names
     for at in words:
         need(type(at) is int and 0 <= at < table.num_columns, "categories of no column")
         kind = table.schema.field(at).type
-        need(pa.types.is_dictionary(kind) and _is_text(kind.value_type), "categories that are no text")
+        need(pa.types.is_dictionary(kind) and _is_text(kind.value_type), "categories that are not text")
         codes = [chunk.indices for chunk in columns[at].chunks]
         columns[at] = pa.chunked_array(codes, kind.index_type)
     return pa.Table.from_arrays(columns, names) if words else table
@@ -155,7 +155,7 @@ def _is_text(kind: object) -> bool:
 def _kind_of(described: object) -> Any:
     """Make the type of a column with categories, of what describes these."""
     if type(described) is list:
-        need(all(type(word) is str for word in described), "categories that are no text")
+        need(all(type(word) is str for word in described), "categories that are not text")
         charge(_WORD * len(described))
         return pl.Enum(described)
     name, namespace, physical = parts(described, str, str, str)
@@ -190,7 +190,7 @@ def _series(state: Any) -> Any:
 
 
 def _checked_series(state: tuple[Any, ...]) -> Any:
-    need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "a series that is none")
+    need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "an invalid series")
     need("\0" not in state[-1], "a name that polars cannot give to Arrow")
     frame = _checked_frame(state[:-1])
     need(frame.width == 1, "a series of several columns")

@@ -1,4 +1,4 @@
-"""Types that only wrap memory: ``register("package.Type", like="dlpack")`` and no functions of one's own.
+"""Types that only wrap memory: ``register("package.Type", like="dlpack")`` and no functions of your own.
 
 What an object shows of its memory (DLPack, the buffer protocol, the array interface) becomes a numpy array,
 which travels uncopied; the same is how the object is built again of the array that arrives.

@@ -73,7 +73,7 @@ def _scalar(state: object) -> Any:
 
 def _checked_scalar(state: object) -> Any:
     array = _checked_array(state)
-    need(len(array) == 1, "a scalar of Arrow that is none")
+    need(len(array) == 1, "an invalid scalar of Arrow")
     return array[0]
 
 

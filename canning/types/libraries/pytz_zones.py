@@ -21,7 +21,7 @@ def _can_zone(zone: Any) -> Any:
 
 
 def _zone(state: tuple[Any, ...]) -> Any:
-    need(type(state) is tuple and state and type(state[0]) is str, "a time zone that is none")
+    need(type(state) is tuple and state and type(state[0]) is str, "an invalid time zone")
     name, *shift = state
     need(name in _zones.all_timezones_set, "a time zone that pytz does not have")
     zone = _zones.timezone(name)

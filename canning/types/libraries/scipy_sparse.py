@@ -45,11 +45,11 @@ def _as(cls: Any) -> Callable[[Any], Any]:
 
 def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
-        need(type(state) is dict, "a sparse matrix that is none")
+        need(type(state) is dict, "an invalid sparse matrix")
         data, *places = [state.get(name) for name in _FIELDS[form]]
         shape = _shape(state.get("_shape"), form)
-        need(type(data) is np.ndarray, "a sparse matrix of something else than arrays")
-        need(data.dtype.kind in "biufc", "a sparse matrix of something else than numbers")
+        need(type(data) is np.ndarray, "a sparse matrix of something other than arrays")
+        need(data.dtype.kind in "biufc", "a sparse matrix of something other than numbers")
         parts = _CHECKS[form](data, shape, *places)
         return cls(parts, shape=shape, copy=False)
 
@@ -57,9 +57,7 @@ def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
 
 
 def _shape(shape: tuple[int, ...], form: str) -> Any:
-    need(
-        type(shape) is tuple and all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none"
-    )
+    need(type(shape) is tuple and all(type(n) is int and 0 <= n < _MOST for n in shape), "an invalid shape")
     axes = {"csr": (1, 2), "coo": range(1, 65)}.get(form, (2,))
     need(len(shape) in axes, "a shape of too many axes")
     return shape
@@ -97,7 +95,7 @@ def _by_columns(data: object, shape: Any, indices: object, starts: Any) -> Any:
 
 
 def _by_blocks(data: Any, shape: Any, indices: object, starts: Any) -> Any:
-    need(data.ndim == 3 and 0 not in data.shape[1:], "blocks that are none")
+    need(data.ndim == 3 and 0 not in data.shape[1:], "invalid blocks")
     (rows, odd_rows), (columns, odd_columns) = map(divmod, shape, data.shape[1:])
     need(not odd_rows and not odd_columns, "blocks that do not fit")
     return _compressed(data, rows, columns, indices, starts)
@@ -114,7 +112,7 @@ def _by_places(data: Any, shape: Any, places: Any) -> Any:
 
 
 def _by_diagonals(data: Array, shape: tuple[int, ...], offsets: Array) -> Any:
-    need(data.ndim == 2, "diagonals that are none")
+    need(data.ndim == 2, "invalid diagonals")
     one_dimensional(offsets, "iu", len(data))
     need(sum(shape) + data.shape[1] < 1 << 31, "diagonals beyond what scipy counts with")
     offsets = _integers(offsets, shape[1], least=-shape[0])

@@ -98,10 +98,10 @@ def _class_of(description: object, depth: int = 0) -> Any:
         need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
         return cls * length
     if type(description) is str:
-        need(description in _SIMPLE and description not in _POINTERS, "a ctypes type that is none")
+        need(description in _SIMPLE and description not in _POINTERS, "an invalid ctypes type")
         return _SIMPLE[description]
     if not isinstance(description, type) or not issubclass(description, _Data):
-        raise DeserializationError("a ctypes type that is none")
+        raise DeserializationError("an invalid ctypes type")
     return description
 
 
@@ -118,7 +118,7 @@ def _can_ctypes(data: Any) -> Any:
 def _ctypes(state: object) -> Any:
     description, memory = parts(state, object, np.ndarray)
     size, alignment = _size_of(description)
-    need(memory.dtype == np.uint8 and memory.flags.c_contiguous, "ctypes data of something else than bytes")
+    need(memory.dtype == np.uint8 and memory.flags.c_contiguous, "ctypes data of something other than bytes")
     need(memory.nbytes == size, "ctypes data that does not fit its type")
     cls = _class_of(description)
     if memory.flags.writeable and memory.ctypes.data % alignment == 0:
@@ -127,7 +127,7 @@ def _ctypes(state: object) -> Any:
 
 
 def _size_of(description: object) -> tuple[int, int]:
-    """Tell size and alignment before a class is made: those that are made are kept for ever."""
+    """Tell size and alignment before a class is made: those that are made are kept forever."""
     count = 1
     while type(description) is tuple:
         item, length = parts(description, object, int)
@@ -149,7 +149,7 @@ def _can_zone(zone: zoneinfo.ZoneInfo) -> Any:
 
 def _zone(state: object) -> zoneinfo.ZoneInfo:
     (key,) = parts(state, str)
-    need(len(key) < 100 and _KEY.fullmatch(key), "the name of a time zone that is none")
+    need(len(key) < 100 and _KEY.fullmatch(key), "an invalid name of a time zone")
     return zoneinfo.ZoneInfo(key)
 
 

@@ -114,7 +114,7 @@ def make_layout(state: tuple[Any, ...], *, check: bool) -> Any:
 def _check_shape(shape: object) -> None:
     need(
         type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 40 for n in shape),
-        "a shape that is none",
+        "an invalid shape",
     )
 
 
@@ -133,14 +133,14 @@ def _may_have_gradient(kind: torch.dtype) -> bool:
 
 def _check_parts(shape: object, grad: object, *tensors: Any) -> None:
     _check_shape(shape)
-    need(all(type(t) is torch.Tensor and t.layout is torch.strided for t in tensors), "parts that are none")
-    need(all(t.device.type == "cpu" and not t.is_quantized for t in tensors), "parts that are none")
+    need(all(type(t) is torch.Tensor and t.layout is torch.strided for t in tensors), "invalid parts")
+    need(all(t.device.type == "cpu" and not t.is_quantized for t in tensors), "invalid parts")
     need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
 
 
 def _own(indices: torch.Tensor) -> Any:
     """Copy indices before they are looked at: other objects of the message may write to what arrived."""
-    need(indices.dtype in (torch.int32, torch.int64), "indices that are no integers")
+    need(indices.dtype in (torch.int32, torch.int64), "indices that are not integers")
     nbytes = indices.numel() * indices.element_size()
     charge(nbytes // 50, nbytes)
     return indices.detach().clone(memory_format=torch.contiguous_format)
@@ -170,7 +170,7 @@ def _check_compressed(word: str, shape: Any, rows: Any, columns: Any, values: An
     """Check where rows start, and each place, also where there are no values: torch checks less there."""
     block = values.shape[rows.dim() : rows.dim() + 2] if word in ("bsr", "bsc") else (1, 1)
     batch = rows.dim() - 1
-    need(rows.dim() and rows.shape[-1] and len(shape) >= batch + 2 and 0 not in block, "rows that are none")
+    need(rows.dim() and rows.shape[-1] and len(shape) >= batch + 2 and 0 not in block, "invalid rows")
     need(rows.dtype is columns.dtype and rows.shape[:-1] == columns.shape[:-1], "indices that do not fit")
     lengths = [length // size for length, size in zip(shape[batch : batch + 2], block, strict=True)]
     down, across = lengths if word in ("csr", "bsr") else lengths[::-1]
@@ -196,9 +196,9 @@ def _compressed(word: str, state: object, check: bool) -> Any:
 
 def _over(array: Any, name: str, empty: Callable[[Any], Any]) -> Any:
     kind = next((kind for kind in _QUANTIZED if name_of(kind) == name), None)
-    need(kind is not None and type(array) is np.ndarray, "a quantized tensor that is none")
+    need(kind is not None and type(array) is np.ndarray, "an invalid quantized tensor")
     assert kind is not None
-    need(array.dtype.str == _QUANTIZED[kind] and array.flags.c_contiguous, "a quantized tensor that is none")
+    need(array.dtype.str == _QUANTIZED[kind] and array.flags.c_contiguous, "an invalid quantized tensor")
     made = empty(kind)
     if not array.size:
         return made.reshape(array.shape)

@@ -82,12 +82,12 @@ def _tensor(state: tuple[Any, ...], *, check: bool = False) -> Any:
         storage, shape = None, ()
         array, name, *flags = state
     grad, conj, neg = flags
-    need(all(type(flag) is bool for flag in flags), "a tensor that is none")
+    need(all(type(flag) is bool for flag in flags), "an invalid tensor")
     need(type(name) is str and name in DTYPES, "a tensor of no dtype of torch's")
     kind = DTYPES[name]
     need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
     if storage is None:
-        need(type(array) is np.ndarray, "a tensor that is none")
+        need(type(array) is np.ndarray, "an invalid tensor")
         need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
         tensor = tensor_over(array, kind)
     else:
@@ -104,7 +104,7 @@ def _tensor(state: tuple[Any, ...], *, check: bool = False) -> Any:
 def _over_storage(storage: torch.UntypedStorage, shape: Any, kind: torch.dtype) -> Any:
     """Make a tensor that covers a storage."""
     lengths = type(shape) is tuple and all(type(n) is int and 0 < n < 1 << 62 for n in shape)
-    need(type(storage) is torch.UntypedStorage and lengths, "a tensor that is none")
+    need(type(storage) is torch.UntypedStorage and lengths, "an invalid tensor")
     need(math.prod(shape) * kind.itemsize == storage.nbytes(), "a tensor that does not fit its storage")
     need(storage.data_ptr() % min(kind.itemsize, 8) == 0, "a tensor out of place")
     made: Any = torch.empty(0, dtype=kind)  # torch's stubs leave this way of calling `set_` out
@@ -114,7 +114,7 @@ def _over_storage(storage: torch.UntypedStorage, shape: Any, kind: torch.dtype) 
 def _with(state: object, check: bool) -> Any:
     """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
     _, inner, more = parts(state, str, tuple, dict)
-    need(inner and not (type(inner[0]) is str and inner[0] == "with"), "a tensor that is none")
+    need(inner and not (type(inner[0]) is str and inner[0] == "with"), "an invalid tensor")
     made = _tensor(inner, check=check)
     _attach(made, more, check)
     return made
@@ -165,7 +165,7 @@ def _can_storage(storage: torch.UntypedStorage) -> Any:
 
 def _storage(state: object) -> Any:
     (memory,) = parts(state, np.ndarray)
-    need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something else than bytes")
+    need(memory.dtype == np.uint8 and memory.ndim == 1, "a storage of something other than bytes")
     if memory.ctypes.data % _WIDEST:
         memory = np.frombuffer(aligned_copy(memory.data), np.uint8)
     return tensor_over(memory, torch.uint8).untyped_storage()
@@ -225,7 +225,7 @@ def _can_size(size: torch.Size) -> Any:
 
 def _size(state: object) -> Any:
     (lengths,) = parts(state, tuple)
-    need(all(type(length) is int and 0 <= length < 1 << 62 for length in lengths), "a size that is none")
+    need(all(type(length) is int and 0 <= length < 1 << 62 for length in lengths), "an invalid size")
     return torch.Size(lengths)
 
 

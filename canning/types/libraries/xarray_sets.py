@@ -45,7 +45,7 @@ def _checked_variable_as(cls: type, kinds: tuple[Any, ...]) -> Callable[[Any], A
 
     def make_checked(state: object) -> Any:
         dims, data, attrs, encoding = parts(state, tuple, object, object, object)
-        need(type(data) in kinds and data.ndim == len(dims), "a variable of something else than an array")
+        need(type(data) in kinds and data.ndim == len(dims), "a variable of something other than an array")
         need(len(set(map(label, dims))) == len(dims), "an axis that is there twice")
         _check_attributes(attrs)
         _check_attributes(encoding)
@@ -55,12 +55,12 @@ def _checked_variable_as(cls: type, kinds: tuple[Any, ...]) -> Callable[[Any], A
 
 
 def _check_attributes(attributes: Any) -> None:
-    need(attributes is None or type(attributes) is dict, "attributes that are none")
+    need(attributes is None or type(attributes) is dict, "invalid attributes")
     attribute_names(map(label, attributes or ()))  # xarray finds them by ``getattr``
 
 
 def _dtype(dtype: object) -> Any:
-    need(isinstance(dtype, np.dtype | pd.api.extensions.ExtensionDtype), "a dtype that is none")
+    need(isinstance(dtype, np.dtype | pd.api.extensions.ExtensionDtype), "an invalid dtype")
     return dtype
 
 
@@ -70,7 +70,7 @@ def _can_adapter(adapter: indexing.PandasIndexingAdapter) -> Any:
 
 def _adapter(state: tuple[Any, ...]) -> Any:
     array, dtype = state
-    need(isinstance(array, pd.Index), "an index that is none")
+    need(isinstance(array, pd.Index), "an invalid index")
     return _Adapter(array, _dtype(dtype))
 
 
@@ -80,7 +80,7 @@ def _can_multi_adapter(adapter: Any) -> Any:
 
 def _multi_adapter(state: tuple[Any, ...]) -> Any:
     array, dtype, level = state
-    need(isinstance(array, pd.MultiIndex), "an index that is none")
+    need(isinstance(array, pd.MultiIndex), "an invalid index")
     need(level is None or label(level) in array.names, "a level that the index does not have")
     return _MultiAdapter(array, _dtype(dtype), level)
 
@@ -91,7 +91,7 @@ def _can_extension(wrapper: Any) -> Any:
 
 def _extension(state: object) -> Any:
     (array,) = parts(state, object)
-    need(isinstance(array, pd.api.extensions.ExtensionArray), "an array of pandas that is none")
+    need(isinstance(array, pd.api.extensions.ExtensionArray), "an invalid array of pandas")
     return _Extension(array)
 
 
@@ -104,7 +104,7 @@ def _can_index(index: indexes.PandasIndex) -> Any:
 
 def _index(state: tuple[Any, ...]) -> Any:
     array, dim, dtype = state
-    need(isinstance(array, pd.Index) and array.name is not None, "an index that is none")
+    need(isinstance(array, pd.Index) and array.name is not None, "an invalid index")
     return indexes.PandasIndex(array, label(dim), _dtype(dtype), fastpath=True)
 
 
@@ -120,7 +120,7 @@ def _multi_index(state: object) -> Any:
 
 def _check_indexes(variables: Any, found: Any) -> None:
     """Check that each index is that of a coordinate, by which it is found, and as long as its axis."""
-    need(type(found) is dict, "indexes that are none")
+    need(type(found) is dict, "invalid indexes")
     for name, index in found.items():
         need(isinstance(index, indexes.PandasIndex) and name in variables, "an index of nothing")
         data = variables[name]._data
@@ -163,7 +163,7 @@ def _checked_array(state: object) -> Any:
 
 def _check_variables(variables: dict[Any, Any]) -> None:
     for name, variable in variables.items():
-        need(isinstance(variable, xr.Variable), "a variable that is none")
+        need(isinstance(variable, xr.Variable), "an invalid variable")
         label(name)
 
 
@@ -188,7 +188,7 @@ def _set(state: Any) -> Any:
 def _checked_set(state: object) -> Any:
     variables, names, attrs, found, encoding, axes = parts(state, dict, list, object, dict, object, list)
     _check_variables(variables)
-    need(all(label(name) in variables for name in names), "a coordinate that is no variable")
+    need(all(label(name) in variables for name in names), "a coordinate that is not a variable")
     need(all(name in names for name in found), "an index of no coordinate")
     _check_attributes(attrs)
     _check_attributes(encoding)
@@ -213,7 +213,7 @@ def _tree(state: object) -> Any:
     nodes, name = parts(state, dict, object)
     need(name is None or type(name) is str, "a tree of an unusual name")
     for path, node in nodes.items():
-        need(type(path) is str and type(node) is xr.Dataset, "a node that is none")
+        need(type(path) is str and type(node) is xr.Dataset, "an invalid node")
         need(path.count("/") < _DEEP, "a tree that is too deep")
     return xr.DataTree.from_dict(
         {"/" if path == "." else path: node for path, node in nodes.items()}, name=name

@@ -70,7 +70,7 @@ def nudge(client: Any, socket: Any) -> None:
     """Look for replies after a message was sent.
 
     ipyparallel sends on the sockets that its event loop watches, and ZeroMQ tells of a reply once: where
-    sending takes that notice, the loop sleeps on, and whoever waits for the reply does so for ever. Of 400
+    sending takes that notice, the loop sleeps on, and whoever waits for the reply does so forever. Of 400
     calls of a client without canning, on a busy machine, 4 ended so.
     """
     for stream in (client._mux_stream, client._task_stream, client._broadcast_stream):
