@@ -41,8 +41,8 @@ def add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "scan",
         help=text,
         description=f"{text[0].upper()}{text[1:]}.",
-        epilog="Exit status: 0 if all files are clean, 1 if one needs code, 2 if one cannot be followed to its "
-        "end, 3 if one is dangerous. In a folder, all files at any depth are looked at, whatever their "
+        epilog="Exit status: 0 if all files are clean, 1 if one needs code, 2 if one cannot be followed to "
+        "its end, 3 if one is dangerous. In a folder, all files at any depth are looked at, whatever their "
         "names; those that are not pickles are skipped.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")

@@ -53,15 +53,15 @@ class SessionLost(TransportError):
 
 
 class ArenaError(TransportError):
-    """Say that an arena cannot be used like this: it is closed, of another process, or of another system."""
+    """Raised if an arena cannot be used: it is closed, of another process, or not on Linux."""
 
 
 class ArenaFull(ArenaError, MemoryError):
-    """Say that an arena has no room for an array now."""
+    """Raised if an arena has no room for an array now."""
 
 
 class SharedMemoryError(TransportError, DeserializationError):
-    """Say that a message lies in shared memory which cannot be reached from here, or is no more."""
+    """Raised if the payload of a message is in shared memory that is gone, or cannot be reached from here."""
 
 
 class UndeliveredWarning(RuntimeWarning):

@@ -181,7 +181,7 @@ def parse_size(size: int | str) -> int:
     if isinstance(size, str):
         found = _SIZE.fullmatch(size)
         if found is None:
-            raise ValueError(f"capacity={size!r} is no number of bytes: write it as '1GiB' or '64MB'")
+            raise ValueError(f"capacity={size!r} is not a number of bytes: write it as '1GiB' or '64MB'")
         number, prefix, binary = found.groups()
         power = " kmgt".index(prefix.lower() or " ")
         size = int(float(number) * (1024 if binary else 1000) ** power)

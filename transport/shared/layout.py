@@ -219,11 +219,11 @@ class Place(NamedTuple):
 def parse(frame: memoryview | bytes) -> tuple[bytes, Place]:
     """Cut a descriptor into its origin, still packed, and the place.
 
-    Raises `DeserializationError` for a frame that is none.
+    Raises `DeserializationError` for an invalid frame.
     """
     raw = bytes(frame[: SIZE + 1])
     if len(raw) != SIZE or raw[:8] != DESCRIPTOR:
-        raise DeserializationError(f"a frame of {len(frame)} bytes that is no descriptor of shared memory")
+        raise DeserializationError(f"a frame of {len(frame)} bytes that is not a descriptor of shared memory")
     return raw[: _ORIGIN.size], Place._make(_PLACE.unpack_from(raw, _ORIGIN.size))
 
 

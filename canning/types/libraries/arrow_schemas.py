@@ -51,7 +51,7 @@ class _Parts:
         """Follow all that Arrow makes something of."""
         start = 8 if self.text.startswith(_CONTINUES) else 4
         schema = self._table(self._slot(self._table(start), _HEADER))
-        need(schema, "a schema of Arrow that is none")
+        need(schema, "an invalid schema of Arrow")
         self._pairs(self._slot(schema, _METADATA_OF_SCHEMA))
         self._items(self._slot(schema, _FEATURES), 8)
         rest = self._tables(self._slot(schema, _FIELDS))
@@ -79,7 +79,7 @@ class _Parts:
     def _slot(self, table: int, number: int) -> int:
         """Tell where a slot of a table is, or 0 where it has none."""
         named = table - _i32(self.text, table)[0]
-        need(named >= 0, "a schema of Arrow that is none")
+        need(named >= 0, "an invalid schema of Arrow")
         at = 4 + 2 * number
         offset: int = _u16(self.text, named + at)[0] if at < _u16(self.text, named)[0] else 0
         return table + offset if offset else 0
@@ -130,7 +130,7 @@ def with_extensions(schema: pa.Schema, columns: Any) -> Any:
     need(type(columns) is dict, "extension types of no columns")
     for at, description in columns.items():
         need(type(at) is int and 0 <= at < len(schema), "an extension type of no column")
-        need(type(description) is tuple and description, "an extension type that is none")
+        need(type(description) is tuple and description, "an invalid extension type")
         name, *parameters = description
         need(type(name) is str and name in _MADE, "an extension type of Arrow that is not known here")
         storage = schema.field(at).type
@@ -143,7 +143,7 @@ def with_extensions(schema: pa.Schema, columns: Any) -> Any:
 def _tensor(storage: Any, parameters: object) -> Any:
     shape, names, order = parts(parameters, list, (list, type(None)), (list, type(None)))
     need(pa.types.is_fixed_size_list(storage), "tensors of no fixed size")
-    need(all(type(n) is int and 0 <= n < _MOST for n in shape), "a shape that is none")
+    need(all(type(n) is int and 0 <= n < _MOST for n in shape), "an invalid shape")
     need(math.prod(shape) == storage.list_size, "a shape of another size")
     need(names is None or (all(type(n) is str for n in names) and len(names) == len(shape)), "odd names")
     need(order is None or sorted(order) == list(range(len(shape))), "axes in no order")

@@ -50,7 +50,7 @@ def freq_text(freq: Any) -> str | None:
 
 def to_freq(text: str) -> Any:
     """Make a frequency of its text."""
-    need(type(text) is str and len(text) <= 64, "a frequency that is none")
+    need(type(text) is str and len(text) <= 64, "an invalid frequency")
     charge(_LETTER * len(text), 100 * len(text))  # it may be a sum of many, each with a fraction
     return to_offset(text)
 
@@ -138,13 +138,13 @@ def _of_name(text: str) -> Any:
 
 def _dtype(state: Any) -> Any:
     if type(state) is str:
-        need(len(state) < 200, "a dtype that is none")
+        need(len(state) < 200, "an invalid dtype")
         return _of_name(state)
-    need(type(state) is tuple and state, "a dtype that is none")
+    need(type(state) is tuple and state, "an invalid dtype")
     if len(state) == 1:
         import pyarrow as pa
 
-        need(isinstance(state[0], pa.DataType), "a type of Arrow that is none")
+        need(isinstance(state[0], pa.DataType), "an invalid type of Arrow")
         return pd.ArrowDtype(state[0])
     if len(state) == 3:
         unit, zone, _ = parts(state, str, object, type(None))

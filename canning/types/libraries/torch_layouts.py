@@ -1,4 +1,4 @@
-"""torch: memory as an array and back, neither a copy; and tensors that are no strided elements.
+"""torch: memory as an array and back, neither a copy; and tensors that are not strided.
 
 Those that are sparse, quantized, or have no memory (meta) are each a tuple that begins with a word, and holds
 the tensors that it is made of.
