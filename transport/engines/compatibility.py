@@ -14,11 +14,11 @@ from ..errors import TransportError
 
 
 class EngineError(TransportError):
-    """Say that an engine, or a part of it, cannot use canning, and what to do."""
+    """Raised if an engine, or a part of it, cannot use canning; says what to do."""
 
 
 class UnknownEngine(EngineError, ImportError):
-    """Say that the version of an engine that is installed here is not made as the adapter expects."""
+    """Raised if an adapter does not know the installed version of its engine; nothing was changed."""
 
 
 _EXTRAS: Final = {"distributed": "dask", "jupyter_client": "jupyter"}
