@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import canning
 from canning import Serializer, deserialize_object, serialize_object
+from canning.pickles.headers import ARRAYS, NO_ARRAYS
 from canning.wire.trailer import LIVE, PLAIN, parse
-from canning.writing.stream import ARRAYS, DIRECT, NO_ARRAYS
+from canning.writing.stream import DIRECT
 
 from .harness import assert_equal
 from .samples import Frozen, Point

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..errors import DeserializationError, SerializationError
-from ..pickles.naming import is_asked, modules_asked
+from ..pickles.headers import is_asked, modules_asked
 from .imports import Import, imports_of, names_of
 from .locating import Spec, find_spec, is_local, without_mark
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DeserializationError, VersionMismatch, VersionWarning
 from ..memory.buffers import flat
+from ..pickles.headers import name_within
 from ..wire.trailer import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
 
 _HERE: Final = (*sys.version_info[:2], *map(int, np.__version__.split(".")[:2]))
@@ -51,18 +52,7 @@ def versions_in(body: bytes, noted: Mapping[str, str]) -> bytes:
 
 def _names(body: bytes, top: str) -> bool:
     raw = top.encode("utf-8", "replace")
-    return raw in body and _name_within(raw).search(body) is not None
-
-
-@lru_cache(maxsize=256)
-def _name_within(top: bytes) -> re.Pattern[bytes]:
-    """Match what picklers write for the first name of a module: two strings, each memoized, STACK_GLOBAL.
-
-    Or, of a name that leads nowhere, TUPLE2: two arguments of `calls.named`.
-    """
-    return re.compile(
-        rb"\x8c." + re.escape(top) + rb"(?:\.[^\x94]*)?\x94(?:\x8c.[^\x94]*\x94|h.|j....)[\x93\x86]", re.S
-    )
+    return raw in body and name_within(raw).search(body) is not None
 
 
 def version_of(top: str) -> str | None:

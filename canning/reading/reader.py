@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ..code.versions import check_versions, packages, say_whence
 from ..errors import CanningError, DeserializationError, is_of_signal, text_of
 from ..memory.buffers import flat, listed
+from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
 from ..wire.signing import verify
 from ..wire.trailer import (
@@ -28,7 +29,6 @@ from ..wire.trailer import (
     shape_of,
 )
 from ..writing.single import read_single
-from ..writing.stream import ARRAYS, NO_ARRAYS
 from .builder import Buffers, Builder, read, read_plain
 from .options import Options, Read, decode_frames
 

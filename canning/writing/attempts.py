@@ -20,7 +20,7 @@ from ..code.functions import is_local
 from ..code.modules import Wanted
 from ..codecs.coding import Chooser, Codec
 from ..memory.buffers import Body, bytes_of
-from ..pickles.naming import names_marked
+from ..pickles.headers import names_marked
 from ..types.registry import Registry
 from .dilled import DillWriter
 from .packing import NOTHING, Packed, pack_buffers

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..calls import raw
+from ..pickles.headers import ARRAYS
 from .pickling import Table, first_memo
 from .reducers import Reducers
 from .retries import Plan
-from .stream import ARRAYS, DIRECT
+from .stream import DIRECT
 
 
 class DillWriter:

@@ -33,14 +33,14 @@ from ..code.states import answers_for_all, reduce_answering
 from ..code.stubs import Stub, StubType
 from ..code.versions import note_class
 from ..memory.buffers import Body
-from ..pickles.naming import MAIN
+from ..pickles.headers import ARRAYS, MAIN, NO_ARRAYS, PROTO
 from ..types.canned import CannedObject, PrePickled, Reference
 from ..types.canner import Canner
 from .array_reducers import array_call
 from .instances import reducer_of_instances
 from .reducers import Reducers
 from .retries import ByName, Plan
-from .stream import ARRAYS, NO_ARRAYS, Sink
+from .stream import Sink
 
 
 def _refuse_file(file: io.TextIOWrapper) -> Any:
@@ -243,7 +243,7 @@ class Writer:
             if not (used or noted.named or noted.outside or noted.classes or noted.versions):
                 self.plain = True
                 sink.reset()
-            return (ARRAYS if used else NO_ARRAYS) + chunk[2:]
+            return (ARRAYS if used else NO_ARRAYS) + chunk[PROTO:]
         finally:
             pickler.memo = self._empty
 

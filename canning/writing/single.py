@@ -19,18 +19,14 @@ import numpy as np
 from ..memory.buffers import flat
 from ..memory.dtypes import BY_DTYPE, BY_NAME
 from ..memory.layout import Array, Layout, dense_bytes
+from ..pickles.headers import BYTES, INLINE, OF_FRAME, array_rest
 from ..types.arrays import CannedArray
 from ..types.canned import CannedBytes, make_bytes
 from ..wire.trailer import COUNT, FOOTER, LONE, pack, pack_alone, parse
 from .draft import LARGE, Draft, Message
-from .stream import ARRAYS, CALL_BYTES
 
 _LONGEST: Final = 1024
 """Bytes of a frame 0 that is worth keeping."""
-_CALL: Final = ARRAYS + b"h\0("
-_OF_FRAME: Final = _CALL + b"K\0"
-_INLINE: Final = _CALL + b"B"
-_BYTES: Final = b"\x80\x05" + CALL_BYTES + b"K\0\x85R."
 _SIZE: Final = struct.Struct("<I")
 
 
@@ -48,42 +44,31 @@ def write_single(obj: Any, threshold: int) -> Message | None:
     if type(obj) is bytes:
         size = len(obj)
         if size >= LARGE:
-            return Draft(_BYTES, [memoryview(obj)], flags=LONE)
+            return Draft(BYTES, [memoryview(obj)], flags=LONE)
         return [_bytes_head(size), memoryview(obj)] if size >= threshold else None
     dtype, flags = BY_DTYPE.get(id(obj.dtype)), obj.flags
     if dtype is None or not flags.forc or not flags.writeable:
         return None
-    layout = None if flags.c_contiguous else (0, obj.strides)
+    strides = None if flags.c_contiguous else obj.strides
     size = obj.nbytes
     if size >= LARGE:
-        return Draft(_OF_FRAME + _rest(obj.shape, dtype, layout), [dense_bytes(obj)], flags=LONE)
+        return Draft(OF_FRAME + array_rest(obj.shape, dtype, strides), [dense_bytes(obj)], flags=LONE)
     if size >= threshold:
-        return [_array_head(obj.shape, dtype, layout, size), dense_bytes(obj)]
+        return [_array_head(obj.shape, dtype, strides, size), dense_bytes(obj)]
     data = obj.tobytes("A")
-    body = b"".join((_INLINE, _SIZE.pack(size), data, _rest(obj.shape, dtype, layout)))
+    body = b"".join((INLINE, _SIZE.pack(size), data, array_rest(obj.shape, dtype, strides)))
     return [pack_alone(body, LONE)]
 
 
 @lru_cache(maxsize=256)
 def _bytes_head(size: int) -> bytes:
-    return pack(_BYTES, len(_BYTES), [size], flags=LONE)
+    return pack(BYTES, len(BYTES), [size], flags=LONE)
 
 
 @lru_cache(maxsize=256)
-def _array_head(shape: tuple[int, ...], dtype: str, layout: Layout | None, size: int) -> bytes:
-    body = _OF_FRAME + _rest(shape, dtype, layout)
+def _array_head(shape: tuple[int, ...], dtype: str, strides: tuple[int, ...] | None, size: int) -> bytes:
+    body = OF_FRAME + array_rest(shape, dtype, strides)
     return pack(body, len(body), [size], flags=LONE)
-
-
-@lru_cache(maxsize=256)
-def _rest(shape: tuple[int, ...], dtype: str, layout: Layout | None) -> bytes:
-    """Give the opcodes behind the source of an array: its shape, dtype, layout, and the call."""
-    strides = b"" if layout is None else b"K\0" + _tuple(layout[1]) + b"\x86"
-    return _tuple(shape) + b"\x8c" + bytes([len(dtype)]) + dtype.encode() + strides + b"tR."
-
-
-def _tuple(numbers: tuple[int, ...]) -> bytes:
-    return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", number) for number in numbers) + b"t"
 
 
 def read_single(head: bytes, frames: Sequence[Any], writable: bool) -> Array | bytes | bytearray | None:
@@ -92,10 +77,10 @@ def read_single(head: bytes, frames: Sequence[Any], writable: bool) -> Array | b
     `frames` are those of the message, frame 0 among them, and maybe others.
     """
     if head[COUNT] == 1:
-        if not head.startswith(_INLINE):
+        if not head.startswith(INLINE):
             return None
-        start = len(_INLINE) + _SIZE.size
-        end = start + _SIZE.unpack_from(head, len(_INLINE))[0]
+        start = len(INLINE) + _SIZE.size
+        end = start + _SIZE.unpack_from(head, len(INLINE))[0]
         kind = _read_rest(head[end : -FOOTER.size])
         return None if kind is None else _make(kind, bytearray(head[start:end]), False)
     if len(head) > _LONGEST or len(frames) < 2:
@@ -130,7 +115,7 @@ def _read_head(head: bytes) -> Kind | None:
 
 @lru_cache(maxsize=256)
 def _read_rest(rest: bytes) -> Kind | None:
-    return _kind_of(pickle.loads(_OF_FRAME + rest), 0)
+    return _kind_of(pickle.loads(OF_FRAME + rest), 0)
 
 
 def _kind_of(canned: object, size: int) -> Kind | None:

@@ -8,30 +8,13 @@ them, once with each other and once with the trailer, took 16 ms for a million i
 from __future__ import annotations
 
 import io
-import struct
 from typing import Any, Final
 
 from ..memory.buffers import Body
-from ..pickles.naming import MAIN
-
-ARRAYS: Final = b"\x80\x05\x8c\x0dcanning.calls\x8c\x05array\x93\x940"
-NO_ARRAYS: Final = b"\x80\x05N\x940"
-"""What stands first in every header: memo entry 0, `calls.array` where the message has arrays. It is
-there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
-_FILL: Final = len(ARRAYS) - len(NO_ARRAYS) - 3
-_FILLED: Final = NO_ARRAYS + bytes((0x8C, _FILL)) + b" " * _FILL + b"0"
-"""The same, as long as `ARRAYS`, by a text that is thrown away: which it is to be shows at the end."""
-_PROTO: Final = 2
-"""Bytes of PROTO, with which each pickle starts."""
+from ..pickles.headers import ARRAYS, FILLED, MAIN, NO_ARRAYS, PROTO, announcement, announces_bytes, call_raw
 
 DIRECT: Final = 64 * 1024
 """Bytes from which the C pickler hands an object on instead of copying it."""
-_FRAME: Final = 0x95
-_BYTES: Final = b"B\x8e\x96"
-"""The opcodes of `bytes` and `bytearray` that are large; the others that announce something are of `str`."""
-_LENGTH: Final = struct.Struct("<Q")
-_SHORT_LENGTH: Final = struct.Struct("<I")
-CALL_BYTES: Final = b"ccanning.calls\nraw\n"
 
 
 class Sink:
@@ -96,14 +79,14 @@ class Sink:
 
     def _append(self, chunk: bytes) -> None:
         body = self.open()
-        body.write(memoryview(chunk)[_PROTO:] if self._first else chunk)
+        body.write(memoryview(chunk)[PROTO:] if self._first else chunk)
 
     def close(self, *, arrays: bool) -> Body:
         """Put in front what stands first in every header; give it as `bytes` if it is short."""
         if self.body is None:
-            return (ARRAYS if arrays else NO_ARRAYS) + self.only[_PROTO:]
+            return (ARRAYS if arrays else NO_ARRAYS) + self.only[PROTO:]
         self.body.seek(0)
-        self.body.write(ARRAYS if arrays else _FILLED)
+        self.body.write(ARRAYS if arrays else FILLED)
         self.body.seek(0, io.SEEK_END)
         return self.body
 
@@ -121,7 +104,7 @@ class Sink:
         self._first = False
         if size:
             self._last = None
-            if last[-size] in _BYTES and len(chunk) >= self.threshold:
+            if announces_bytes(last, size) and len(chunk) >= self.threshold:
                 body.seek(-size, io.SEEK_CUR)
                 chunk = self.set_aside(chunk)
         self._append(chunk)
@@ -133,21 +116,4 @@ class Sink:
     def set_aside(self, obj: bytes | bytearray) -> bytes:
         """Make a buffer of an object, and give the opcodes that stand for it."""
         self.entries.append(obj)
-        number = b"J" + struct.pack("<i", len(self.entries) - 1)
-        return CALL_BYTES + number + (b"\x88\x86R" if isinstance(obj, bytearray) else b"\x85R")
-
-
-def announcement(chunk: bytes, size: int, first: bool) -> int:
-    """Tell how many bytes at the end of a chunk announce an object of `size` bytes: 5, 9, or 0 for none.
-
-    What follows the frame is an announcement: an opcode and the size. Less than 4 bytes come without
-    a frame around them, so that what is left then says it by its length. PROTO stands before the `first`
-    frame.
-    """
-    start = 2 if first else 0
-    rest = len(chunk) - start
-    if rest and chunk[start] == _FRAME:
-        rest -= 9 + _LENGTH.unpack_from(chunk, start + 1)[0]
-    if rest >= 9 and _LENGTH.unpack_from(chunk, len(chunk) - 8)[0] == size:
-        return 9
-    return 5 if rest >= 5 and _SHORT_LENGTH.unpack_from(chunk, len(chunk) - 4)[0] == size else 0
+        return call_raw(len(self.entries) - 1, mutable=isinstance(obj, bytearray))

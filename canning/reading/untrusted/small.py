@@ -19,7 +19,7 @@ import numpy as np
 
 from ...limits import Limits
 from ...memory.dtypes import BY_NAME
-from ...writing.stream import ARRAYS
+from ...pickles.headers import INLINE, OF_FRAME
 
 LARGEST: Final = 400
 """Bytes of a header that is read here."""
@@ -156,9 +156,6 @@ def _fill(target: dict[str, Any], items: list[Any]) -> bool:
     return True
 
 
-_CALL: Final = ARRAYS + b"h\0("
-_OF_FRAME: Final = _CALL + b"K\0"
-_OF_BYTES: Final = _CALL + b"B"
 _SIZE: Final = struct.Struct("<I")
 _REST: Final = re.compile(rb"\(((?:\x8a\x08.{8}){1,8})t\x8c(.)([!-~]+)tR\.", re.DOTALL)
 """What follows the source of an array in C order that is all of a message: lengths, dtype."""
@@ -170,14 +167,14 @@ def read_array(data: bytes, memory: Any) -> Any:
     `memory` is the frame, or None. `UNREAD` where it is for others to read.
     """
     if memory is not None:
-        at = len(_OF_FRAME)
-        if not data.startswith(_OF_FRAME):
+        at = len(OF_FRAME)
+        if not data.startswith(OF_FRAME):
             return UNREAD
     else:
-        start = len(_OF_BYTES) + _SIZE.size
-        if not data.startswith(_OF_BYTES) or len(data) < start:
+        start = len(INLINE) + _SIZE.size
+        if not data.startswith(INLINE) or len(data) < start:
             return UNREAD
-        at = start + _SIZE.unpack_from(data, len(_OF_BYTES))[0]
+        at = start + _SIZE.unpack_from(data, len(INLINE))[0]
         memory = bytearray(data[start:at])
     found = _REST.fullmatch(data, at)
     if found is None:
