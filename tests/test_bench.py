@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("rich", reason="the benchmarks' tables need rich")
 
-from tests.bench import report, running
+from tests.bench import plots, report, running
 from tests.bench.results import Cell, Result
 from tests.bench.saved import merge, read_json, write_json
 
@@ -100,6 +100,16 @@ def test_plots_and_tables_of_two_runs_in_one_folder(tmp_path: Path) -> None:
     for name in ("codec.svg", "wire.svg"):
         assert (tmp_path / name).read_text().rstrip().endswith("</svg>")
         assert f"]({name})" in page
+
+
+def test_lines_go_from_small_to_large_whatever_the_order_of_the_rows() -> None:
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    kept = read_json(Path(__file__).parent.parent / "docs" / "bench" / "results.json")
+    kept.results.sort(key=lambda result: -result.nbytes)
+    for figure in (plots.overview(kept), plots.wire(kept), plots.arena(kept)):
+        lines = [list(line.get_xdata()) for axis in figure.axes for line in axis.lines]
+        assert any(len(sizes) > 3 for sizes in lines)
+        assert [sizes for sizes in lines if sizes != sorted(sizes)] == []
 
 
 def one_row(machine: str, name: str, seconds: float) -> report.Report:

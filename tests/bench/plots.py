@@ -229,6 +229,8 @@ def _finish(figure: Figure, axes: Sequence[Any], suite: str, below: str = "") ->
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Give the sizes, in their order, and what belongs to each: a file of results keeps no order of rows."""
+    points = sorted(points)
     return [x for x, _ in points], [y for _, y in points]
 
 
