@@ -66,6 +66,19 @@ class CanningError(Exception):
     """Base of every error that this package raises on purpose."""
 
 
+def cause_of(error: CanningError) -> BaseException | None:
+    """Give what an error comes of, shortened: of canning's own errors the text says all.
+
+    Without their tracebacks, and that of the error itself, what is printed ends in the call that the user
+    has made. What a user's own code has raised keeps its traceback.
+    """
+    cause = error.__cause__
+    while isinstance(cause, CanningError):
+        cause.__traceback__ = None
+        cause = cause.__cause__
+    return error.__cause__
+
+
 class SerializationError(CanningError):
     """Raised if an object cannot be sent; says which part of it is to blame.
 

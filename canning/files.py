@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Unpack
 
-from .errors import DeserializationError, SerializationError
+from .errors import CanningError, DeserializationError, SerializationError, cause_of
 from .memory.buffers import Frame
 from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
@@ -59,7 +59,11 @@ def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[Se
     >>> loads(dumps([1, {"a": 2}]))
     [1, {'a': 2}]
     """
-    return _dumps(obj, readable_as, _evolved(dumps, options))
+    serializer = _evolved(dumps, options)
+    try:
+        return _dumps(obj, readable_as, serializer)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
 @provides("dumps")
@@ -98,7 +102,11 @@ def loads(
     >>> loads(dumps(print), trust="code")
     <built-in function print>
     """
-    return _loads(blob, g, trust, _evolved(loads, options))
+    serializer = _evolved(loads, options)
+    try:
+        return _loads(blob, g, trust, serializer)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
 @provides("loads")
@@ -146,7 +154,11 @@ def dump(
     >>> load(path)
     {'bias': [1, 2]}
     """
-    _dump(obj, path, readable_as, on_progress, progress, _evolved(dump, options))
+    serializer = _evolved(dump, options)
+    try:
+        _dump(obj, path, readable_as, on_progress, progress, serializer)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
 @provides("dump")
@@ -159,6 +171,8 @@ def _dump(
     serializer: Serializer,
 ) -> None:
     if not isinstance(path, str | os.PathLike):
+        if isinstance(obj, str | os.PathLike) and not callable(getattr(path, "write", None)):
+            raise TypeError(f"dump(obj, path) takes the object first: its path is {type(path).__name__} here")
         check_binary(path, "write")
         _write(path, _pieces(obj, readable_as, serializer), on_progress, progress)
         return
@@ -232,7 +246,11 @@ def load(
     >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
     (False, True)
     """
-    return _load(path, g, mmap, trust, on_progress, progress, _evolved(load, options))
+    serializer = _evolved(load, options)
+    try:
+        return _load(path, g, mmap, trust, on_progress, progress, serializer)
+    except CanningError as error:
+        raise error.with_traceback(None) from cause_of(error)
 
 
 @provides("load")
@@ -248,7 +266,10 @@ def _load(
     watched = on_progress is not None or progress
     if not isinstance(path, str | os.PathLike):
         check_binary(path, "read")
-        return _read(read_one(path), getattr(path, "name", "the open file"), g, trust, serializer)
+        left = read_one(path)
+        if not left:
+            raise DeserializationError("nothing is there: the open file is at its end")
+        return _read(left, getattr(path, "name", "the open file"), g, trust, serializer)
     with open_regular(path) as file:
         if not mmap or serializer.key is not None:
             memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Never, Self, Unpack
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
-from .errors import SerializationError
+from .errors import CanningError, SerializationError, cause_of
 from .limits import DEFAULT_LIMITS, Limits
 from .memory.buffers import Frame, listed
 from .options import SerializerOptions, WithoutTrust, check_choices, check_kinds, unknown_option
@@ -210,12 +210,14 @@ class Serializer(Options, WriteOptions):
         """
         if threshold is not None:
             options["buffer_threshold"] = threshold
-        if options:
-            return self.evolve(**options).serialize_object(obj)
-        message = write(self, obj)
+        how = self.evolve(**options) if options else self
+        try:
+            message = write(how, obj)
+        except CanningError as error:
+            raise error.with_traceback(None) from cause_of(error)
         if type(message) is Draft:
-            message = frames(message) if self.codec is None else self._frames(message)
-        return message if self.key is None else sign(message, self.key)
+            message = frames(message) if how.codec is None else how._frames(message)
+        return message if how.key is None else sign(message, how.key)
 
     def serialize_chain(self, objects: Iterable[object], extensions: bytes = b"") -> list[Frame]:
         """Turn objects into frames behind each other; with a key, one signature covers them all.
@@ -260,10 +262,12 @@ class Serializer(Options, WriteOptions):
         >>> obj, len(rest)
         ([1, 2], 1)
         """
-        if options:
-            return self.evolve(**options).deserialize_object(frames, g)
+        reader = self.evolve(**options) if options else self
         frames = frames if type(frames) is list else listed(frames)
-        obj, rest, _ = (read_verified if self.key is None else read_message)(self, frames, g)
+        try:
+            obj, rest, _ = (read_verified if reader.key is None else read_message)(reader, frames, g)
+        except CanningError as error:
+            raise error.with_traceback(None) from cause_of(error)
         return obj, rest
 
     # -- blobs and files ---------------------------------------------------------------------------

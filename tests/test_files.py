@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 
 from canning import (
+    CanningError,
     DeserializationError,
     Reference,
     SerializationError,
+    deserialize_object,
     dump,
     dumps,
     load,
@@ -431,11 +433,14 @@ def test_a_strangers_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> 
 
 FOREIGN = {
     "npy": (b"\x93NUMPY\1\0v\0{'descr'", r"numpy\.load"),
-    "zip": (b"PK\3\4rest", r"torch\.load"),
+    "zip": (b"PK\3\4" + bytes(22) + b"\5\0\0\0a.txtrest", r"a zip archive: zipfile"),
+    "npz": (b"PK\3\4" + bytes(22) + b"\5\0\0\0a.npyrest", r"numpy\.load"),
+    "torch zip": (b"PK\3\4" + bytes(22) + b"\x10\0\0\0archive/data.pklrest", r"torch\.load"),
+    "nothing": (b"", "empty"),
     "gzip": (b"\x1f\x8b\x08rest", r"gzip.*joblib\.load"),
     "joblib": (b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)R.", r"joblib\.load"),
     "torch": (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", r"torch\.load"),
-    "text": (b"name,value\n1,2\n", "text"),
+    "text": (b"name,value\n1,2\n", r"text: open.*pandas\.read_csv"),
 }
 
 
@@ -460,6 +465,37 @@ def test_dump_tells_what_a_reader_of_data_would_refuse(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"trust="):
             write(1, readable_as="nobody")
     assert load(tmp_path / "f", trust="code") is print
+
+
+def test_what_was_mistaken_for_another_is_told(tmp_path: Path) -> None:
+    confused: Any = dump
+    with pytest.raises(TypeError, match=r"dump\(obj, path\) takes the object first"):
+        confused(tmp_path / "f", {"a": 1})
+    confused = loads
+    with pytest.raises(TypeError, match=r"deserialize_object reads it"):
+        confused(serialize_object(1))
+    with pytest.raises(TypeError, match=r"canning\.load reads the file"):
+        confused("weights.canned")
+    with open(os.devnull, "rb") as file, pytest.raises(SerializationError, match=r"obj\[0\].*its path"):
+        dumps([file])
+
+
+def test_a_traceback_ends_in_the_callers_line(tmp_path: Path) -> None:
+    dump([print], tmp_path / "f")
+    frames = serialize_object([print])
+    calls: list[Any] = [
+        lambda: load(tmp_path / "f"),
+        lambda: loads(dumps([print])),
+        lambda: dump(threading.Lock(), tmp_path / "g"),
+        lambda: dumps([threading.Lock()]),
+        lambda: serialize_object({"a": threading.Lock()}),
+        lambda: deserialize_object(frames, trust="data"),
+        lambda: deserialize_object([b"nothing"]),
+    ]
+    for call in calls:
+        with pytest.raises(CanningError) as caught:
+            call()
+        assert len(caught.traceback) == 3, "the test, its lambda, and the call that it has made"
 
 
 def test_an_unknown_option_is_named_before_the_blob_is_looked_at() -> None:

@@ -582,7 +582,17 @@ def test_marked_modules(marked: Any) -> None:
     assert type(got[0]).__module__ == "marks"
 
 
-@pytest.mark.parametrize("obj", [len, int, 3, "text"])
+@pytest.mark.parametrize("obj", [len, int, 3, b"json"])
 def test_what_cannot_be_marked(obj: Any) -> None:
     with pytest.raises(TypeError, match=r"by_value marks|is compiled"):
         canning.by_value(obj)
+
+
+def test_modules_are_marked_by_name_too() -> None:
+    registry = canning.Registry()
+    assert registry.by_value("json") == "json"
+    assert registry.marked_modules == {"json"}
+    registry.by_reference("json")
+    assert not registry.marked_modules
+    with pytest.raises(ValueError, match="there is no module 'jsom'"):
+        registry.by_value("jsom")

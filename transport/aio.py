@@ -17,7 +17,7 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
-from canning.errors import CanningError
+from canning.errors import CanningError, cause_of
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
@@ -25,7 +25,6 @@ from canning.wire.keys import KeyOption
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .driver import recv_timeout, retry_async, send_timeout
-from .errors import cause_of
 from .framing import unpack
 from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push

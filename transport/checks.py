@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 import zmq
 
+from canning import Serializer
+
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
@@ -33,6 +35,19 @@ def check_timeout(timeout: float | None) -> None:
     """
     if timeout is not None and (math.isnan(timeout) or timeout < 0):
         raise ValueError(f"timeout must be None or a number of seconds, 0 or more, not {timeout!r}")
+
+
+def check_serializer(serializer: object) -> None:
+    """Insist on a serializer.
+
+    Raises:
+        TypeError: it is something else, as the name of a codec.
+    """
+    if not isinstance(serializer, Serializer):
+        raise TypeError(
+            f"serializer= takes a canning.Serializer, as Serializer(codec='lz4'), not "
+            f"{type(serializer).__name__}"
+        )
 
 
 def check_flags(flags: int) -> None:
@@ -67,6 +82,8 @@ def prefix_frames(prefix: Prefix) -> list[bytes]:
     Raises:
         TypeError: a frame is not ``bytes``.
     """
+    if isinstance(prefix, str):
+        raise TypeError("prefix is bytes, or a list of them, and this is str: write it as b'topic'")
     frames = [prefix] if isinstance(prefix, bytes) else list(prefix)
     for index, frame in enumerate(frames):
         if not isinstance(frame, bytes):

@@ -23,6 +23,7 @@ from canning.wire.trailer import CHANNEL, extension, parse
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError
 from .framing import COPY_BELOW, Frame, Outgoing, authenticate, pack, read, refused, take
+from .kinds import learn
 from .reading import Reading, reading
 from .sessions import (
     CAST,
@@ -115,6 +116,7 @@ class Conversation:
         if unknown:
             raise unknown_option(type(self), unknown, ChannelOptions.__annotations__)
         check_trust(trust)
+        learn(socket, "Channel")
         made = serializer or default_serializer
         keys = as_keys(key) or made.key
         if keys is None:

@@ -69,16 +69,3 @@ class UndeliveredWarning(RuntimeWarning):
 
     They had not left this process when it ended, or nobody had opened their payload in a `SharedArena`.
     """
-
-
-def cause_of(error: CanningError) -> BaseException | None:
-    """Give what an error comes of, shortened: of canning's own errors the text says all.
-
-    Without their tracebacks, and that of the error itself, what is printed ends in the call that the user
-    has made. What a user's own code has raised keeps its traceback.
-    """
-    cause = error.__cause__
-    while isinstance(cause, CanningError):
-        cause.__traceback__ = None
-        cause = cause.__cause__
-    return error.__cause__

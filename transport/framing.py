@@ -140,6 +140,11 @@ def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReader
     """Say how a message on a socket is to be shared: most sockets send each to one receiver."""
     if isinstance(arena, SharedArena):
         return arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
+    if arena is not None and not isinstance(arena, ForReaders):
+        raise TypeError(
+            f"arena= takes a transport.SharedArena, not {type(arena).__name__}: make one with "
+            "SharedArena('1GiB'), and keep it"
+        )
     return arena
 
 

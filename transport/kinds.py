@@ -54,7 +54,7 @@ def learn(socket: Any, call: str, obj: Any = None) -> Kind:
         code = int(socket.get(zmq.TYPE))
     except Exception as error:
         if isinstance(error, zmq.ZMQError) and error.errno == zmq.ENOTSOCK:
-            raise
+            raise with_hint(error, socket) from None
         return Kind(int(zmq.PAIR))  # somebody's own, which does not tell
     kind = _kind(socket, code)
     number = id(socket)
@@ -138,6 +138,17 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
     else:
         why = "has no request to answer: receive one" if verb == "send" else "owes an answer: send it"
     return TransportError(f"{socket!r} {why} first ({other}); nothing was done")
+
+
+def with_hint(error: Any, socket: object) -> Any:
+    """Give an error of pyzmq's of the same kind that says what it means here; any other as it is."""
+    errno = getattr(error, "errno", None)
+    if errno == zmq.ENOTSOCK:
+        return zmq.ZMQError(zmq.ENOTSOCK, f"{socket!r} is closed")
+    if errno == zmq.EHOSTUNREACH:
+        text = f"{socket!r} has no peer of the identity in prefix=; nothing was sent"
+        return zmq.ZMQError(zmq.EHOSTUNREACH, text)
+    return error
 
 
 def _no_socket(given: Any, call: str, obj: Any) -> TypeError:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from canning import Codecs, Serializer, default_serializer
 from canning.wire.keys import KeyOption
 
-from .checks import Trust, check_count, check_trust
+from .checks import Trust, check_count, check_serializer, check_trust
 from .joining import Array, check_into
 from .pool import Pool
 from .shared import SharedMemory, default_memory
@@ -58,6 +58,10 @@ def reading(
     check_count(prefix)
     if into is not None:
         check_into(into, many)
+    if serializer is not None:
+        check_serializer(serializer)
+    if not isinstance(allow, str | type | Iterable):
+        raise TypeError(f"allow= takes classes and dotted names, not {type(allow).__name__}")
     names = frozenset((allow,) if isinstance(allow, str | type) else allow)
     reader = _with_memory(_reader(trust, writable, serializer, key, names), shared_memory)
     return Reading(reader, prefix, many, g, alias, into, pool, most=_most(reader, prefix))

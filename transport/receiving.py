@@ -10,16 +10,15 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer
-from canning.errors import CanningError
+from canning.errors import CanningError, cause_of
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
 from .driver import limit_of, recv_timeout, retry, retry_async
-from .errors import cause_of
 from .framing import Received, unpack
 from .joining import check_into
-from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn
+from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
 from .multipart import SocketLike, pull
 from .pool import Pool
 from .reading import Reading, reading
@@ -46,7 +45,7 @@ def _failed(socket: Any, kind: Kind, timeout: float | None, flags: int, error: z
         return error if timeout is None or flags else recv_timeout(socket, timeout)
     if error.errno == zmq.EFSM:
         return out_of_turn(kind, socket, "recv")
-    return error
+    return with_hint(error, socket)
 
 
 def take_now(

@@ -10,16 +10,15 @@ import zmq
 import zmq.asyncio
 
 from canning import Serializer, default_serializer
-from canning.errors import CanningError
+from canning.errors import CanningError, cause_of
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
-from .checks import Prefix, check_flags, check_timeout, prefix_frames
+from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
 from .driver import limit_of, retry, retry_async, send_timeout
-from .errors import cause_of
 from .framing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
-from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle
+from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hint
 from .multipart import SocketLike, push, stays_here
 from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
@@ -59,6 +58,8 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _
         check_timeout(how.timeout)
     if how.flags:
         check_flags(how.flags)
+    if how.serializer is not None:
+        check_serializer(how.serializer)
     sharing = None if how.arena is None else sharing_of(how.arena, socket)
     serializer = how.serializer if sharing is None else sharing.serializer(how.serializer)
     watched = how.on_progress is not None or how.progress
@@ -80,7 +81,7 @@ def _failed(socket: Any, message: _Message, how: Options, error: BaseException) 
         return error if how.timeout is None or how.flags else send_timeout(socket, how.timeout)
     if isinstance(error, zmq.ZMQError) and error.errno == zmq.EFSM:
         return out_of_turn(kind, socket, "send")
-    return error
+    return with_hint(error, socket)
 
 
 def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Options) -> Tracker:
@@ -217,6 +218,8 @@ class Sender(Generic[Sent]):
         if kind.no_send:
             check_sends(kind, socket, prefix)
         check_timeout(timeout)
+        if serializer is not None:
+            check_serializer(serializer)
         if key is not None:
             serializer = (serializer or default_serializer).evolve(key=key)
         self.socket = socket

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from typing import Any, Literal, Never, TypedDict, TypeVar, Unpack, overload
 
 import numpy.typing as npt
+import zmq
 
 from canning import Serializer
-from canning.errors import CanningError
+from canning.errors import CanningError, cause_of
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, Trust
-from .errors import cause_of
 from .framing import COPY_BELOW, pack, unpack
-from .kinds import KNOWN, learn
+from .kinds import KNOWN, learn, with_hint
 from .multipart import SocketLike, push
 from .pool import Pool
 from .progress import unpack_watched
@@ -126,6 +126,10 @@ def send(
             push(socket, parts, 0)
             return tracker
         return send_now(socket, kind, (obj, *more), how)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.ENOTSOCK:
+            raise with_hint(error, socket) from None
+        raise
     except CanningError as error:
         raise error.with_traceback(None) from cause_of(error)
 

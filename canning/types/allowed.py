@@ -26,9 +26,10 @@ MESSAGES: Final = 16
 
 
 _SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
-_CLASS: Final = (
-    "a class by value: its code comes with the message, as that of __main__'s classes does. Its name is "
-    'enough where both sides import it, the sender passes pickler="named", or it is registered with data=True'
+_CLASS: Final = "a class by value: its code comes with the message, as that of __main__'s classes does"
+_BY_NAME: Final = (
+    'define the class in a module that both sides import, or pass pickler="named" at the sender, and read '
+    'the message with allow={"package.Class"}'
 )
 _CODE: Final = 'read it with trust="code" only if you trust its sender to run any code here'
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
@@ -59,7 +60,9 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     what = describe_name(module, name)
     dotted = f"{module}.{name}"
     plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= SHOWN
-    if not plain or module.partition(".")[0] == "canning" or (module, name) in _SKELETONS:
+    if (module, name) in _SKELETONS:
+        return DeserializationError(f"this message needs {what}: {_BY_NAME}; {_CODE}")
+    if not plain or module.partition(".")[0] == "canning":
         return refuse(what)
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     allow = f'allow={{"{dotted}"}}'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import types
 from typing import Any, Final, TypeVar
 
@@ -66,6 +68,8 @@ class Marks:
     def by_value(self, obj: T) -> T:
         """Mark a function, class or module to be sent by value; return it.
 
+        A module may be given by its name, too.
+
         The object stays what it is. A function or class goes as its code, methods and nested classes
         too; what else it needs of its module goes as ever. A module goes as its source, with all that is
         within a package.
@@ -76,8 +80,8 @@ class Marks:
         True
         """
         with self._lock:
-            if isinstance(obj, types.ModuleType):
-                self.marked_modules |= {obj.__name__}
+            if isinstance(obj, types.ModuleType | str):
+                self.marked_modules |= {_known(module_name(obj))}
             else:
                 self.marked |= {_mark_of(obj)}
             self.marks = bool(self.marked or self.marked_modules)
@@ -93,8 +97,8 @@ class Marks:
         True
         """
         with self._lock:
-            if isinstance(obj, types.ModuleType):
-                self.marked_modules -= {obj.__name__}
+            if isinstance(obj, types.ModuleType | str):
+                self.marked_modules -= {module_name(obj)}
             else:
                 self.marked -= {_mark_of(obj)}
             self.marks = bool(self.marked or self.marked_modules)
@@ -129,3 +133,16 @@ def _mark_of(obj: object) -> tuple[str, str]:
     if isinstance(obj, type) and not obj.__flags__ & _HEAP_TYPE:
         raise TypeError(f"{obj.__qualname__} is compiled, and cannot travel by value")
     return obj.__module__, obj.__qualname__
+
+
+def module_name(module: types.ModuleType | str) -> str:
+    """Give the name of a module that is given as itself or by its name."""
+    return module if isinstance(module, str) else module.__name__
+
+
+def _known(name: str) -> str:
+    """Insist on a module that is there, as far as its package tells; nothing is imported."""
+    top = name.partition(".")[0]
+    if top not in sys.modules and (not top or importlib.util.find_spec(top) is None):
+        raise ValueError(f"by_value: there is no module {name!r}")
+    return name

@@ -43,6 +43,10 @@ def frames_of(blob: ReadableBuffer) -> list[memoryview]:
 
     Raises `DeserializationError` where the blob is neither, or is cut.
     """
+    if isinstance(blob, list | tuple):
+        raise TypeError("a list of frames is one message, not a blob: canning.deserialize_object reads it")
+    if isinstance(blob, str):
+        raise TypeError("a blob is bytes, and this is str: canning.load reads the file of a path")
     view = flat(blob)
     if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
         return [view]  # protocols 0 and 1 say nothing at their start
@@ -104,9 +108,9 @@ def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
 
 _HEAD: Final = 4096
 _COMPRESSED: Final = "compressed with {}: joblib.load opens it if joblib wrote it, or unpack it first"
+_ZIP: Final = b"PK\3\4"
 _OTHERS: Final = (
     (b"\x93NUMPY", "a file of numpy's (.npy): numpy.load opens it"),
-    (b"PK\3\4", "a zip archive, as torch.save and numpy.savez write them: torch.load or numpy.load opens it"),
     (b"\x1f\x8b", _COMPRESSED.format("gzip")),
     (b"BZh", _COMPRESSED.format("bz2")),
     (b"\xfd7zXZ", _COMPRESSED.format("xz")),
@@ -125,6 +129,10 @@ _OTHERS: Final = (
 def owner_of(memory: object) -> str | None:
     """Say what a file is that another program wrote, and what opens it."""
     head = bytes(flat(memory)[:_HEAD])
+    if not head:
+        return "empty"
+    if head.startswith(_ZIP):
+        return _kind_of_zip(head)
     for magic, what in _OTHERS:
         if head.startswith(magic):
             return what
@@ -132,7 +140,19 @@ def owner_of(memory: object) -> str | None:
         return "a file of joblib's: joblib.load opens it, and runs what it names (canning.scan tells what)"
     if head[:1] == b"\x80" and b"torch._utils" in head:
         return "a file of torch's: torch.load opens it"
-    return "text" if head and head[:1] != b"\x80" and _is_text(head) else None
+    if head[:1] == b"\x80" or not _is_text(head):
+        return None
+    return "text: open(path).read(), json.load or pandas.read_csv opens it"
+
+
+def _kind_of_zip(head: bytes) -> str:
+    """Tell archives apart by the name of their first member."""
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if first.endswith(b".npy"):
+        return "a file of numpy's (.npz): numpy.load opens it"
+    if first.endswith(b"/data.pkl") or first.rpartition(b"/")[2] in (b"byteorder", b".format_version"):
+        return "a file of torch's: torch.load opens it"
+    return "a zip archive: zipfile opens it, and canning.scan tells what is in it"
 
 
 def _is_text(head: bytes) -> bool:

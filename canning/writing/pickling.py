@@ -43,9 +43,11 @@ from .retries import ByName, Plan
 from .stream import Sink
 
 
-def _refuse_file(file: io.TextIOWrapper) -> Any:
+def _refuse_file(file: io.IOBase) -> Any:
     """Refuse what cloudpickle sends as a copy of its text, which nobody who sends a file has in mind."""
-    raise TypeError("cannot pickle an open text file: send its text, as file.read() gives it, or its path")
+    what = "text" if isinstance(file, io.TextIOBase) else "bytes"
+    kind = "text file" if what == "text" else "file"
+    raise TypeError(f"cannot pickle an open {kind}: send its {what}, as file.read() gives it, or its path")
 
 
 def _name_of_missing(missing: Any) -> str:
@@ -54,7 +56,9 @@ def _name_of_missing(missing: Any) -> str:
 
 
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
-    io.TextIOWrapper: _refuse_file,
+    **dict.fromkeys(
+        (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO), _refuse_file
+    ),
     **BY_VALUE,
     functools._lru_cache_wrapper: reduce_cached,
     CellOf: CellOf.__reduce__,

@@ -26,6 +26,7 @@ def test_what_is_no_socket(given: Any) -> None:
         lambda: transport.recv(given),
         lambda: transport.Sender(given),
         lambda: transport.Receiver(given),
+        lambda: transport.Channel(given, key=canning.new_key()),
     ]
     for call in calls:
         with pytest.raises(TypeError, match="takes a socket first, not"):
@@ -124,6 +125,52 @@ def test_what_is_known_goes_with_the_socket() -> None:
     gc.collect()
     assert set(kinds.KNOWN) <= known
     context.term()
+
+
+def test_other_things_in_the_place_of_options(open_socket: Open) -> None:
+    push: Any = open_socket(zmq.PUSH)
+    pull: Any = open_socket(zmq.PULL)
+    wrong: Any = "lz4"
+    for call in (
+        lambda: transport.send(push, 1, serializer=wrong),
+        lambda: transport.Sender(push, serializer=wrong),
+        lambda: transport.recv(pull, serializer=wrong),
+        lambda: transport.Receiver(pull, serializer=wrong),
+    ):
+        with pytest.raises(TypeError, match=r"Serializer\(codec='lz4'\), not str"):
+            call()
+    with pytest.raises(TypeError, match=r"arena= takes a transport.SharedArena, not int"):
+        transport.send(push, np.zeros(10**6), arena=wrong and 16)
+    with pytest.raises(TypeError, match=r"write it as b'topic'"):
+        transport.send(push, 1, prefix=wrong)
+    with pytest.raises(TypeError, match=r"allow= takes classes and dotted names, not int"):
+        transport.recv(pull, allow=wrong and 5)
+
+
+def test_a_closed_socket_is_named(connect: Connect) -> None:
+    here, there = connect()
+    transport.send(here, 1)
+    assert transport.recv(there, timeout=10) == 1
+    for socket in (here, there):
+        socket.close()
+    for call in (
+        lambda: transport.send(here, 1),
+        lambda: transport.send(here, 1, timeout=1),
+        lambda: transport.recv(there),
+        lambda: transport.recv(there, timeout=1),
+    ):
+        with pytest.raises(zmq.ZMQError, match="is closed") as caught:
+            call()
+        assert caught.value.errno == zmq.ENOTSOCK
+
+
+def test_a_peer_that_is_not_there_is_told_where_the_socket_tells(open_socket: Open) -> None:
+    router = open_socket(zmq.ROUTER)
+    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    router.bind("tcp://127.0.0.1:*")
+    with pytest.raises(zmq.ZMQError, match="no peer of the identity in prefix=") as caught:
+        transport.send(router, 1, prefix=b"nobody")
+    assert caught.value.errno == zmq.EHOSTUNREACH
 
 
 def test_a_traceback_ends_in_the_callers_line(connect: Connect) -> None:
