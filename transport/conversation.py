@@ -22,6 +22,7 @@ from canning.wire.trailer import CHANNEL, extension, parse
 
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError
+from .events import note as tell
 from .framing import COPY_BELOW, Frame, Outgoing, authenticate, pack, read, refused, take
 from .kinds import learn
 from .reading import Reading, reading
@@ -295,21 +296,25 @@ class Conversation:
         """Go on when an answer to a HELLO has come."""
         self._changed()
         if answer is Answer.REPLACED:
-            raise PeerRefused(
+            text = (
                 f"another channel is at the other side of {self!r} now, which has not read the last message: "
                 "send it again"
             )
+            tell("vanished", text)
+            raise PeerRefused(text)
         if self._kind == zmq.REQ and answer is not Answer.WELCOME:
             raise AuthenticationError("it does not answer the request, which may have been read")
 
     def _refused(self, refusal: Refusal, place: bytes, prefix: list[bytes]) -> Steps:
         """Find out what to do when a message was refused."""
         if refusal is Refusal.LOST:
-            raise SessionLost(
+            text = (
                 f"the other side of {self!r} has forgotten this session, and whether it has read the last "
                 "message is not known: the next one begins another session; let the other side remember more "
                 "(sessions=)"
             )
+            tell("vanished", text)
+            raise SessionLost(text)
         if refusal is Refusal.DOUBT:  # ask who is there; the answer comes like any other message
             yield Push(self._control(prefix, self._sessions.hello(place)), control=self._kind != zmq.REQ)
         elif self._kind == zmq.REQ:

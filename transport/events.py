@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final, NamedTuple
 
+from canning.events import COUNTS
+
 LOG: Final = logging.getLogger("transport")
 """Where events go, as warnings; without a handler of the application's they go nowhere."""
 LOG.addHandler(logging.NullHandler())
@@ -20,6 +22,11 @@ class Stats(NamedTuple):
         repeated: messages that were sent again as a whole because a connection broke in the middle.
         handshakes: CURVE handshakes that failed.
         undelivered: messages that had not left when the interpreter ended.
+        fallbacks: payloads that found no room in a `SharedArena`, and went as ordinary frames.
+        unopened: payloads in a `SharedArena` that were lost with it, since nobody had opened them.
+        vanished: peers of channels that were replaced, or have forgotten the session.
+        uncompressed: frames that a codec left as they were, since it would gain nothing; told to the logger
+            ``canning``, as information.
     """
 
     unreadable: int = 0
@@ -28,19 +35,23 @@ class Stats(NamedTuple):
     repeated: int = 0
     handshakes: int = 0
     undelivered: int = 0
+    fallbacks: int = 0
+    unopened: int = 0
+    vanished: int = 0
+    uncompressed: int = 0
 
 
-_COUNTS: Final = dict.fromkeys(Stats._fields, 0)
+_COUNTS: Final = dict.fromkeys((name for name in Stats._fields if name not in COUNTS), 0)
 
 
 def stats() -> Stats:
-    """Count what went wrong in this process so far; the logger ``transport`` has told each.
+    """Count what went wrong in this process so far, or otherwise than meant; a logger has told each.
 
     >>> import transport
     >>> transport.stats().undelivered
     0
     """
-    return Stats(**_COUNTS)
+    return Stats(**{**_COUNTS, **COUNTS})
 
 
 def note(event: str, text: str, *details: object, count: int = 1) -> None:

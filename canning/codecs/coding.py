@@ -13,9 +13,10 @@ from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 
 from ..errors import CanningError, DeserializationError
+from ..events import note
 from ..memory.buffers import Frame, flat
 from ..wire.encoded import ENTRY, ID, Encoded
-from .compression import Blosc2, Lz4, Zstd
+from .compression import SMALL, Blosc2, Lz4, Zstd
 
 _WHERE: Final = {
     "arena": "it lies in shared memory of the sender's host: read it with "
@@ -156,6 +157,8 @@ def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Cho
 default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])
 """What `canning.register_codec` fills, and readers look codecs up in."""
 
+_SKIPPED: Final = "a frame of %d bytes goes uncompressed, since that would gain nothing"
+
 
 def _choose_of(codec: Codec | Chooser) -> Any:
     """Give the method of what chooses, None for a codec; to ask for a protocol takes 20 µs."""
@@ -176,7 +179,9 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
         if choose is not None:
             chosen = choose(frame, itemsize=itemsize)
         made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
-        if made is not None:
+        if made is None and frame.nbytes >= SMALL and not getattr(codec, "shares", False):
+            note("uncompressed", _SKIPPED, frame.nbytes)
+        elif made is not None:
             name = chosen.id.encode()
             said.append(ENTRY.pack(number, frame.nbytes, len(name)) + name)
         sent.append(frame if made is None else made)

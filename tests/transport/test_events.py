@@ -49,6 +49,36 @@ def test_what_is_told_is_counted(
     assert changed == {event: 1}
 
 
+def test_arenas_that_fall_back_and_payloads_that_are_lost(caplog: pytest.LogCaptureFixture) -> None:
+    here, there = transport.fake_pair()
+    before = transport.stats()
+    with caplog.at_level(logging.WARNING, "transport"):
+        arena = transport.SharedArena("2MiB", linger=0.01)
+        transport.send(here, np.zeros(10**7), arena=arena)
+        assert transport.recv(there, shared_memory=True, timeout=10).shape == (10**7,)
+        transport.send(here, np.zeros(10**5), arena=arena)
+        with pytest.warns(transport.UndeliveredWarning):
+            arena.close()
+    after = transport.stats()
+    assert (after.fallbacks - before.fallbacks, after.unopened - before.unopened) == (1, 1)
+    assert [record.message.split(" of 2")[0].split(",")[0] for record in caplog.records] == [
+        "80000000 bytes found no room in <SharedArena 0",
+        "1 payload in shared memory",
+    ]
+
+
+def test_compression_that_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("lz4")
+    noise = np.random.default_rng(1).bytes(100_000)
+    before = transport.stats()
+    with caplog.at_level(logging.INFO, "canning"):
+        canning.serialize_object([noise, np.zeros(10_000), np.zeros(20)], codec="lz4")
+    assert transport.stats().uncompressed - before.uncompressed == 1
+    assert [record.message for record in caplog.records] == [
+        "a frame of 100000 bytes goes uncompressed, since that would gain nothing"
+    ]
+
+
 def test_nothing_is_told_by_default() -> None:
     source = """
 import transport

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from canning.memory.buffers import Frame, address, span
 
 from ..errors import ArenaError, ArenaFull
+from ..events import note
 from .blocks import ArenaStats, parse_size
 from .codecs import ID, ForReaders, default_memory, promised
 from .layout import DESCRIPTOR, SIZE, Place, parse
@@ -237,6 +238,7 @@ class SharedArena:
         ref = ledger.take(buffer.nbytes, thorough=False)  # holds the block to the end of this function
         if ref is None:
             self._fallbacks += 1
+            note("fallbacks", "%d bytes found no room in %r: they go as a frame", buffer.nbytes, self)
             return None
         start = ledger.start_of(ref)
         copy(span(start, start + buffer.nbytes, None, readonly=False), buffer)

@@ -18,6 +18,7 @@ import warnings
 from typing import Final
 
 from ..errors import TransportTimeout, UndeliveredWarning
+from ..events import note
 from .ledger import Ledger
 
 LONGEST: Final = 10.0
@@ -117,12 +118,12 @@ def _at_exit() -> None:
 
 
 def _warn(count: int, what: str, seconds: float, stacklevel: int) -> None:
-    warnings.warn(
+    text = (
         f"{_told(count)} in shared memory, not opened by all receivers within {seconds:g} s, lost: the arena "
-        f"is {what}; call its drain() before, give it more time (linger=), or send without arena=",
-        UndeliveredWarning,
-        stacklevel=stacklevel,
+        f"is {what}; call its drain() before, give it more time (linger=), or send without arena="
     )
+    note("unopened", text, count=count)
+    warnings.warn(text, UndeliveredWarning, stacklevel=stacklevel)
 
 
 def _told(count: int) -> str:
