@@ -82,10 +82,9 @@ def prefix_frames(prefix: Prefix) -> list[bytes]:
     Raises:
         TypeError: a frame is not ``bytes``.
     """
-    if isinstance(prefix, str):
-        raise TypeError("prefix is bytes, or a list of them, and this is str: write it as b'topic'")
     frames = [prefix] if isinstance(prefix, bytes) else list(prefix)
     for index, frame in enumerate(frames):
         if not isinstance(frame, bytes):
-            raise TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}")
+            hint = ": write it as b'topic'" if isinstance(frame, str) else ""
+            raise TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}{hint}")
     return frames

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import zmq
 import zmq.asyncio
@@ -31,6 +31,7 @@ class Kind(NamedTuple):
     no_recv: str = ""
 
 
+E = TypeVar("E", bound=BaseException)
 KNOWN: Final[dict[int, Kind]] = {}
 """What is known of sockets, by their `id`."""
 _ALIVE: Final[dict[int, weakref.ref[Any]]] = {}
@@ -140,7 +141,7 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
     return TransportError(f"{socket!r} {why} first ({other}); nothing was done")
 
 
-def with_hint(error: Any, socket: object) -> Any:
+def with_hint(error: E, socket: object) -> E | zmq.ZMQError:
     """Give an error of pyzmq's of the same kind that says what it means here; any other as it is."""
     errno = getattr(error, "errno", None)
     if errno == zmq.ENOTSOCK:
