@@ -85,6 +85,10 @@ def prefix_frames(prefix: Prefix) -> list[bytes]:
     frames = [prefix] if isinstance(prefix, bytes) else list(prefix)
     for index, frame in enumerate(frames):
         if not isinstance(frame, bytes):
-            hint = ": write it as b'topic'" if isinstance(frame, str) else ""
-            raise TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}{hint}")
+            raise _no_frame(index, frame)
     return frames
+
+
+def _no_frame(index: int, frame: object) -> TypeError:
+    hint = ": write it as b'topic'" if isinstance(frame, str) else ""
+    return TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}{hint}")
