@@ -39,8 +39,7 @@ def watching(on_progress: OnProgress | None, progress: bool, what: str) -> Itera
         )
     except ImportError as error:
         raise ImportError(
-            "progress=True shows a bar of rich's, which is not installed: pip install 'canning[cli]', or "
-            "pass on_progress="
+            "progress=True shows a bar of rich: pip install rich, or pass on_progress="
         ) from error
     columns = (
         "{task.description}",

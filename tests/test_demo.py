@@ -158,14 +158,14 @@ def test_bad_file(
     assert says in said
 
 
-def test_a_missing_package_names_the_extra(
+def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, said = outcome(capsys)
     assert code == 1
     assert "matplotlib" in said
-    assert said.endswith(": pip install 'canning[demo]'\n")
+    assert said.endswith(": pip install matplotlib pandas pillow pyarrow rich\n")
 
 
 @pytest.mark.usefixtures("one_round")

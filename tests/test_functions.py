@@ -1209,5 +1209,5 @@ def test_names_of_main_are_noticed_beside_what_goes_by_value(monkeypatch: pytest
 def test_dill_that_is_not_here_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dill", None)
     serializer = Serializer(pickler="dill")  # a new one: what an option given per call made is kept
-    with pytest.raises(ImportError, match=r"pip install 'canning\[dill\]'"):
+    with pytest.raises(ImportError, match="pip install dill"):
         serializer.serialize_object([np.arange(3)])

@@ -51,6 +51,13 @@ def test_pages(page: Path) -> None:
     assert [text[max(0, each.start() - 30) : each.end() + 30] for each in STUMBLES.finditer(text)] == []
 
 
+def test_advice_to_install_names_packages_that_an_index_has() -> None:
+    """Wherever this copy of canning came from, its extras need not be there."""
+    assert [
+        text for path in FILES for text in texts(path) if re.search(r"pip install \S*canning\[", text)
+    ] == []
+
+
 def test_stumbles_are_found() -> None:
     assert STUMBLES.search("an index that is none")
     assert STUMBLES.search("this would wait for ever")

@@ -214,6 +214,10 @@ def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, 
     )
 
 
+_PACKAGES: Final = {"zstd": "zstandard"}
+"""What pip calls the library of a codec, if that is not its id."""
+
+
 def _check_safe(codec: Any) -> None:
     if getattr(codec, "code_only", False):
         raise DeserializationError(
@@ -224,7 +228,7 @@ def _check_safe(codec: Any) -> None:
     if not getattr(codec, "ready", True):
         raise DeserializationError(
             f"the message was encoded by {codec.id!r}, which was not installed when this reader was made, "
-            f"and nothing is imported for a message: pip install 'canning[{codec.id}]'"
+            f"and nothing is imported for a message: pip install {_PACKAGES.get(codec.id, codec.id)}"
         )
 
 

@@ -105,7 +105,7 @@ class BlockCodec(ABC):
 
 
 class Lz4(BlockCodec):
-    """Compress with lz4: fast at both ends. Needs ``pip install 'canning[lz4]'``.
+    """Compress with lz4: fast at both ends. Needs ``pip install lz4``.
 
     >>> import canning, numpy as np
     >>> frames = canning.serialize_object(np.arange(100_000), codec="lz4")
@@ -130,7 +130,7 @@ class Lz4(BlockCodec):
 class Zstd(BlockCodec):
     """Compress with zstd at a level from 1 (default) to 22.
 
-    It needs ``pip install 'canning[zstd]'`` before Python 3.14, which has zstd itself. Each reads what the
+    It needs ``pip install zstandard`` before Python 3.14, which has zstd itself. Each reads what the
     other has written.
     """
 
@@ -163,7 +163,7 @@ class Zstd(BlockCodec):
 class Blosc2(BlockCodec):
     """Compress with blosc2: its own shuffling, and its compressor of a `name`, "lz4" by default, "zstd", ...
 
-    Needs ``pip install 'canning[blosc2]'``. Readers of ``trust="data"`` refuse it: for a chunk that names
+    Needs ``pip install blosc2``. Readers of ``trust="data"`` refuse it: for a chunk that names
     a plugin, its library starts a program, and of one that says "uninitialised" it gives memory as it was.
     """
 
@@ -247,7 +247,7 @@ def _import(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        way = f"needs the package {package}: pip install 'canning[{extra}]'"
+        way = f"needs the package {package}: pip install {package}"
         if package == "compression":
             way = f"needs {module}, which this Python was built without"
         raise ImportError(f"the codec {extra!r} {way}") from error

@@ -52,7 +52,7 @@ def _pickler_class() -> Any:
     try:
         import dill
     except ImportError as error:
-        raise ImportError("pickler='dill' needs the package dill: pip install 'canning[dill]'") from error
+        raise ImportError("pickler='dill' needs the package dill: pip install dill") from error
 
     class DillPickler(dill.Pickler):  # type: ignore[misc,unused-ignore]
         dispatch = {  # noqa: RUF012 - as dill has it; what numpy makes is the table's

@@ -29,7 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
     except ImportError as error:
-        print(f"canning demo: {error}: pip install 'canning[demo]'", file=sys.stderr)
+        print(f"canning demo: {error}: pip install matplotlib pandas pillow pyarrow rich", file=sys.stderr)
     except DemoError as error:
         print(f"canning demo: {error}", file=sys.stderr)
     return 1

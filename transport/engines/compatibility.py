@@ -8,7 +8,7 @@ import operator
 import platform
 import types
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..errors import TransportError
 
@@ -19,9 +19,6 @@ class EngineError(TransportError):
 
 class UnknownEngine(EngineError, ImportError):
     """Raised if an adapter does not know the installed version of its engine; nothing was changed."""
-
-
-_EXTRAS: Final = {"distributed": "dask", "jupyter_client": "jupyter"}
 
 
 def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) -> None:
@@ -50,9 +47,7 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package) if package != "Python" else platform.python_version()
     except metadata.PackageNotFoundError as error:
-        raise UnknownEngine(
-            f"this adapter needs {package}: pip install 'canning[{_EXTRAS.get(package, package)}]'"
-        ) from error
+        raise UnknownEngine(f"this adapter needs {package}: pip install {package}") from error
 
 
 def _missing(where: str, names: tuple[str, ...]) -> str:
