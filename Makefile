@@ -69,6 +69,7 @@ lint: $(VENV)/.has-dev
 .PHONY: types
 types: $(VENV)/.has-dev
 	$(RUN) -m mypy
+	$(RUN) -m mypy docs/examples
 
 .PHONY: notebooks
 notebooks: $(VENV)/.has-test

@@ -37,7 +37,7 @@ def command(*arguments: str) -> Iterator[None]:
 
 def work(address: dict[str, str]) -> None:
     """Scatter an array to a worker, and fetch what a task makes of it."""
-    with Client(**address, timeout=60) as client:
+    with Client(**address, timeout=60) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(1, timeout=60)
         transport.engines.dask.register(client)  # this process, and all workers that there are
         [image] = client.scatter([np.full((1000, 1000), 7, np.uint8)])  # large arguments: scatter them

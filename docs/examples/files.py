@@ -6,6 +6,7 @@ import pickle
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Scan:
 class Action:
     """Be what a harmful pickle is made of: something that is called while the file is read."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return print, ("this ran while the file was read",)
 
 
@@ -35,8 +36,8 @@ def main() -> None:
         canning.dump({"image": image, "place": "roof"}, folder / "plain.canned", readable_as="data")
         # Classes of a script are written with their code, which a reader of data refuses; with "named", by
         # name. Classes of modules always go by name.
-        options = {"pickler": "named", "allow": {Scan}}
-        canning.dump(Scan(image, "roof"), folder / "scan.canned", readable_as="data", **options)
+        named = canning.Serializer(pickler="named", allow={Scan})
+        named.dump(Scan(image, "roof"), folder / "scan.canned", readable_as="data")
         (folder / "received.pkl").write_bytes(pickle.dumps(Action()))
 
         for path in sorted(folder.iterdir()):

@@ -24,7 +24,7 @@ def answer(folder: Path, port: multiprocessing.connection.Connection) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         allowed = [folder / f"{name}.key.pub" for name in CLIENTS]
         with serve(socket, "tcp://127.0.0.1:*", certificate=folder / "server.key", clients=allowed):
-            port.send(socket.get(zmq.LAST_ENDPOINT).decode())
+            port.send(socket.get_string(zmq.LAST_ENDPOINT))
             for _ in CLIENTS:
                 # With a key, recv reads code by default. Arrays need none, so say so.
                 identity, image = transport.recv(

@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ ORDER = ("dangerous", "unreadable", "needs code", "clean")
 class Harmful:
     """Be a pickle that runs a command when it is read."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return os.system, ("echo this ran",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from typing import Any
 
 import zmq
 
@@ -22,7 +23,7 @@ class Reading:
 class Harmful:
     """Be a message that runs something when it is read."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return print, ("this ran in the receiver",)
 
 
