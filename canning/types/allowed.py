@@ -130,9 +130,7 @@ def _find_named(dotted: str) -> type | None:
     """
     parts = dotted.split(".")
     if len(parts) < 2 or not all(map(str.isidentifier, parts)):
-        raise ValueError(
-            f"allow={dotted!r} is not a dotted name of a class, such as 'package.module.Class'"
-        )
+        raise ValueError(f"allow={dotted!r} is not a dotted name of a class, such as 'package.module.Class'")
     names = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
     name = next((name for name in names if name in sys.modules), "")
     if not name:
