@@ -219,19 +219,13 @@ class Serializer(Options, WriteOptions):
             message = frames(message) if how.codec is None else how._frames(message)
         return message if how.key is None else sign(message, how.key)
 
-    def serialize_chain(self, objects: Iterable[object], extensions: bytes = b"") -> list[Frame]:
-        """Turn objects into frames behind each other; with a key, one signature covers them all.
-
-        So none of them can be left out or exchanged, as objects that `serialize_object` signed one by one
-        could; `transport` sends and receives them so. `extensions` go into the first header, which must be
-        signed to have some.
-        """
-        return self.finish([write(self, obj) for obj in objects], extensions)
-
     def finish(self, messages: Iterable[Message], extensions: bytes = b"") -> list[Frame]:
-        """Turn what `write` and `write_call` gave into frames, behind each other, and sign them.
+        """Turn what `write` and `write_call` gave into frames, behind each other; with a key, sign them all.
 
-        In between the functions of `canning.writing.draft` may lay them out for the way that they will take.
+        One signature covers all objects, so that none of them can be left out or exchanged, as objects that
+        `serialize_object` signed one by one could. `extensions` go into the first header, which must be
+        signed to have some. In between the functions of `canning.writing.draft` may lay messages out for the
+        way that they will take.
         """
         chain: list[Frame] = []
         for message in messages:

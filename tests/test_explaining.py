@@ -262,7 +262,7 @@ def test_modules_that_come_along_and_that_do_not(tmp_path: Path, monkeypatch: py
     (tmp_path / "mine_c.so").write_bytes(b"")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "mine_c", types.ModuleType("mine_c"))
-    sys.modules["mine_c"].__spec__ = canning.code.locating.find_spec("mine_c", sys.meta_path)  # type: ignore[attr-defined]
+    sys.modules["mine_c"].__spec__ = canning.code.imports.find_spec("mine_c", sys.meta_path)  # type: ignore[attr-defined]
     import mine_a  # type: ignore[import-not-found]
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..wire.names import SUBIMPORT
-from .locating import without_mark
+from .imports import without_mark
 from .modules import unpack
 from .received import RECEIVED, World
 from .renaming import Renames, find_moved, look_up

@@ -20,8 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import DeserializationError, SerializationError
 from ..pickles.headers import is_asked, modules_asked
-from .imports import Import, imports_of, names_of
-from .locating import Spec, find_spec, is_local, without_mark
+from .imports import Import, Spec, find_spec, imports_of, is_local, names_of, without_mark
 
 LOCAL: Final = "local"
 _READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgutil"))

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ..forking import add_lock
-from .locating import Spec, find_spec, without_mark
+from .imports import Spec, find_spec, without_mark
 from .modules import Bundle, Source
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-from ..code.imports import imports_of, names_of
-from ..code.locating import find_spec
-from ..code.locating import is_local as is_local_module
+from ..code.imports import find_spec, imports_of, names_of
+from ..code.imports import is_local as is_local_module
 from ..code.modules import Bundle, modules_for
 from ..errors import CanningError, SerializationError
 from ..memory.buffers import bytes_of, flat

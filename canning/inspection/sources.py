@@ -1,4 +1,4 @@
-"""Files of strangers, opened so that none of them can make us wait."""
+"""Files of strangers, opened so that none of them can make us wait; the error where one is not followed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,7 @@ def map_file(path: Path) -> memoryview:
         raise DeserializationError("it is a folder") from None
     except ValueError:
         raise DeserializationError("it is empty") from None
+
+
+class Uneven(Exception):
+    """Say why a file, or what stands in it, is not followed."""

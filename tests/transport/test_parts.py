@@ -90,7 +90,7 @@ def test_parts_of_one_array_are_joined_once() -> None:
 
 
 def test_what_is_not_in_order_is_left_for_the_reader() -> None:
-    frames: list[Any] = default_serializer.serialize_chain([OBJECTS["runs"]])
+    frames: list[Any] = serialize_object(OBJECTS["runs"])
     for bad in (
         [b"no header", b"x", b"y"],
         [frames[0][:-1] + b"!", *frames[1:]],

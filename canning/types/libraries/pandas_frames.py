@@ -311,10 +311,6 @@ def _check_cover(places: list[Any], columns: int) -> None:
     need(np.array_equal(*bounds), "columns in no block, or in two")
 
 
-def _is_run(place: object) -> bool:
-    return isinstance(place, range) and abs(place.step) == 1
-
-
 def _shapes(values: object, columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
     if type(values) is np.ndarray:
         return ((columns, rows),)
