@@ -24,7 +24,6 @@ from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
-from .driver import recv_timeout, retry_async, send_timeout
 from .framing import unpack
 from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
@@ -35,7 +34,7 @@ from .sending import Options, send_later
 from .shared import ForReaders, SharedArena
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
-from .waiting import Deadline
+from .waiting import Deadline, recv_timeout, retry_async, send_timeout
 
 __all__ = ["Channel", "recv", "send", "wait"]
 

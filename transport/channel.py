@@ -11,10 +11,9 @@ import zmq.asyncio
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
-from .driver import recv_timeout, retry, send_timeout
 from .multipart import pull, push
 from .tracker import Tracker
-from .waiting import Deadline
+from .waiting import Deadline, recv_timeout, retry, send_timeout
 
 
 class Channel(Conversation):

@@ -15,7 +15,6 @@ from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
-from .driver import limit_of, recv_timeout, retry, retry_async
 from .framing import Received, unpack
 from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
@@ -23,7 +22,7 @@ from .multipart import SocketLike, pull
 from .pool import Pool
 from .reading import Reading, reading
 from .shared import SharedMemory
-from .waiting import Deadline
+from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)

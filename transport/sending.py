@@ -16,14 +16,13 @@ from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
-from .driver import limit_of, retry, retry_async, send_timeout
 from .framing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hint
 from .multipart import SocketLike, push, stays_here
 from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
-from .waiting import Deadline
+from .waiting import Deadline, limit_of, retry, retry_async, send_timeout
 
 Sent = TypeVar("Sent")
 

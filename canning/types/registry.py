@@ -13,9 +13,8 @@ import numpy as np
 from ..errors import CannerError, CanningError, DeserializationError, SerializationError, is_of_signal
 from ..provided import provides
 from .canned import CannedObject
-from .canner import Canner
+from .canner import LIKE, Canner
 from .libraries.known import is_imported, load_canner, public_name
-from .libraries.protocols import LIKE
 from .marks import Marks
 
 _NEVER_ASKED: Final = frozenset(

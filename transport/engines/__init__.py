@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .compatibility import EngineError, UnknownEngine
+from .adapting import EngineError, UnknownEngine
 
 __all__ = ["EngineError", "UnknownEngine"]
 

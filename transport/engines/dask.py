@@ -26,7 +26,7 @@ from canning import Codecs, SerializationError, Serializer, default_codecs, defa
 
 from ..shared import default_memory
 from . import one_pickle as inband
-from .compatibility import check_layout
+from .adapting import check_layout
 from .dask_sharing import FIELD, Sharing
 
 TRIED: Final = "2026.8.0"
@@ -46,7 +46,7 @@ from distributed.comm.core import Comm  # noqa: E402
 
 protocol: Any = importlib.import_module("distributed.protocol.serialize")  # a function has its name
 
-from .patching import Replaced  # noqa: E402
+from .adapting import Replaced  # noqa: E402
 
 Message = tuple[dict[str, Any], list[Any]]
 _CONTAINERS: Final = (list, tuple, set, dict)

@@ -20,8 +20,9 @@ import numpy as np
 
 from canning import CanningError, Serializer
 
-from ..shared import ArenaError, SharedArena, default_memory
+from ..shared import SharedArena, default_memory
 from ..shared.layout import SIZE, parse, parse_origin
+from .arenas import machine_memory, new_arena
 
 FIELD: Final = "canning"
 """Where an end of a connection tells of its arena."""
@@ -46,7 +47,7 @@ class Sharing:
         self._plain = plain
         self._lock = threading.Lock()
         self._pid = 0
-        self._memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._memory = machine_memory()
         self.arena: SharedArena | None = None
 
     def heed(self, server: Any) -> None:
@@ -60,7 +61,7 @@ class Sharing:
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                self.arena = _new_arena(self._memory // _SHARE)
+                self.arena = new_arena(self._memory // _SHARE, lease=_LEASE, threshold=LARGE, linger=0)
                 if self.arena is not None:
                     self._door = self.arena.array(np.zeros(1, np.uint8))
                     self._near = self._plain.evolve(codec=self.arena.to(1))
@@ -87,10 +88,3 @@ class Sharing:
         """Let nobody open the arena any more; what lies there stays while somebody has it open."""
         with self._lock:
             self.arena, self._pid = None, 0
-
-
-def _new_arena(capacity: int) -> SharedArena | None:
-    try:
-        return SharedArena(capacity, lease=_LEASE, threshold=LARGE, linger=0)
-    except ArenaError:  # this system has none
-        return None

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from canning.wire.trailer import VERSION
 
-from .compatibility import EngineError
+from .adapting import EngineError
 from .ipp import TRIED, engine
 from .ipp.client import CLIENTS, LINKS, Link, request
 from .ipp.sharing import opens, probe

@@ -25,10 +25,10 @@ import numpy as np
 
 from canning import Serializer
 
-from ..shared import ArenaError, SharedArena
+from ..shared import SharedArena
 from . import one_pickle as inband
-from .compatibility import check_layout
-from .in_flight import Unread
+from .adapting import check_layout
+from .arenas import Unread, new_arena
 
 TRIED: Final = "1.6.0"
 # loky imports this module in the middle of its own import, where `set_loky_pickler` is all there is
@@ -97,7 +97,7 @@ class _Side:
     def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
         """Give the serializer that heeds reducers; ours are the arrays, where there is an arena."""
         if self._pid != os.getpid():
-            self._pid, self._table, self._arena = os.getpid(), None, _new_arena()
+            self._pid, self._table, self._arena = os.getpid(), None, new_arena(lease=_LEASE, threshold=_LARGE)
         if table != self._table:
             heeded = {cls: how for cls, how in table.items() if cls is not np.ndarray or self._arena is None}
             codec = None if self._arena is None else self._arena.to(1)
@@ -115,14 +115,6 @@ class _Side:
                 unread = self._unread[thread] = Unread()
                 finalize(thread, unread.free).atexit = False
             unread.note(self._arena, frames)
-
-
-def _new_arena() -> SharedArena | None:
-    try:
-        half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        return SharedArena(half, lease=_LEASE, threshold=_LARGE)
-    except ArenaError:  # this system has none
-        return None
 
 
 _SIDE: Final = _Side()

@@ -21,7 +21,7 @@ from canning import DeserializationError, Serializer
 from canning.memory.buffers import Frame
 
 from ..framing import OWN_BELOW
-from .compatibility import check_layout
+from .adapting import check_layout
 
 TRIED: Final = "8.10.0"
 check_layout(

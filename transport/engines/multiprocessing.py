@@ -35,11 +35,10 @@ from weakref import WeakKeyDictionary
 from canning import SerializationError, Serializer
 
 from ..errors import TransportTimeout
-from ..shared import ArenaError, SharedArena
+from ..shared import ArenaError
 from . import one_pickle as inband
-from .compatibility import check_layout
-from .in_flight import Unread
-from .patching import Replaced
+from .adapting import Replaced, check_layout
+from .arenas import Unread, new_arena
 
 TRIED: Final = "3.11"
 check_layout(
@@ -127,21 +126,13 @@ class _Side:
     def _renew(self) -> None:
         self._table = dict(ForkingPickler._extra_reducers)  # type: ignore[attr-defined]
         if self._pid != os.getpid():
-            self._pid, self._arena = os.getpid(), _new_arena()
+            # The first process joins the others when it ends, and they may read until then.
+            linger = _EXIT if multiprocessing.parent_process() else 0.0
+            self._pid, self._arena = os.getpid(), new_arena(lease=_LEASE, threshold=_LARGE, linger=linger)
         codec = None if self._arena is None else self._arena.to(1)
         options: dict[str, Any] = {"dispatch_table": self._table, "codec": codec}
         self._by_name = Serializer(pickler="pickle", **options)
         self._by_value = Serializer(pickler="named", interactive=True, **options)
-
-
-def _new_arena() -> SharedArena | None:
-    try:
-        half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        # The first process joins the others when it ends, and they may read until then.
-        linger = _EXIT if multiprocessing.parent_process() else 0.0
-        return SharedArena(half, lease=_LEASE, threshold=_LARGE, linger=linger)
-    except ArenaError:  # this system has none
-        return None
 
 
 def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> memoryview:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..compatibility import check_layout
+from ..adapting import check_layout
 
 TRIED: Final = "9.2.0"
 check_layout(

@@ -16,7 +16,7 @@ from canning import PrePickled, split
 from canning.wire.trailer import VERSION
 from canning.writing.messages import write_call
 
-from ..patching import Replaced
+from ..adapting import Replaced
 from .engine import join
 from .formats import (
     ENVELOPE,
@@ -33,7 +33,7 @@ from .formats import (
     prepared,
     read,
 )
-from .sharing import THREAD, Call, Near, new_arena, probe, writing
+from .sharing import THREAD, Call, Near, client_arena, probe, writing
 
 Namespace = dict[str, Any]
 
@@ -101,7 +101,7 @@ class Link:
     def __init__(self, client: ipp.Client) -> None:
         self._client = weakref.ref(client)
         self.session: str = client.session.session
-        self.arena = new_arena()
+        self.arena = client_arena()
         self._near = None if self.arena is None else Near(self.arena)
         self.known: dict[str, bool] = {}  # engines with canning, and whether they can open the arena
         self._asked: set[str] = set()

@@ -13,7 +13,7 @@ from canning.wire.trailer import VERSION
 from canning.writing.messages import write
 
 from ...shared import SharedArena
-from ..patching import Replaced
+from ..adapting import Replaced
 from .formats import (
     SERIALIZER,
     STOCK_UNPACK,
@@ -24,7 +24,7 @@ from .formats import (
     prepared,
     read,
 )
-from .sharing import new_arena, opens, probe
+from .sharing import client_arena, opens, probe
 
 Namespace = dict[str, Any]
 THREAD: Final = threading.local()
@@ -72,7 +72,7 @@ class _Sharing:
     def probe(self) -> list[bytes]:
         """Make the arena, if there is none, and what a client opens to try it."""
         if self.arena is None:
-            self.arena = new_arena()
+            self.arena = client_arena()
             if self.arena is not None:
                 self.near = SERIALIZER.evolve(codec=self.arena.to(1))
         return probe(self.arena)

@@ -6,7 +6,6 @@ task. Nothing has to be counted for that, and no lease has to run out: the clien
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from canning.errors import DeserializationError
 from canning.memory.buffers import Frame
 
 from ...shared import ArenaError, SharedArena
+from ..arenas import new_arena
 from .formats import ENVELOPE, SERIALIZER
 
 IN_ARENA: Final = 256 * 1024
@@ -106,17 +106,9 @@ def writing(call: Call | None) -> Iterator[None]:
         THREAD.call = before
 
 
-def new_arena() -> SharedArena | None:
+def client_arena() -> SharedArena | None:
     """Make an arena; None where the system has no such memory."""
-    try:
-        return SharedArena(_capacity(), lease=_LEASE, threshold=IN_ARENA, linger=0)
-    except ArenaError:  # this system has none
-        return None
-
-
-def _capacity() -> int:
-    """Give half of the machine's memory; pages are taken when they are first used."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return new_arena(lease=_LEASE, threshold=IN_ARENA, linger=0)
 
 
 def probe(arena: SharedArena | None, readers: int = 1) -> list[bytes]:

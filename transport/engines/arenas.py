@@ -1,13 +1,31 @@
-"""What was sent to processes that end before they have read it: its memory is to be used again."""
+"""The arena of an engine's process, and what went through it to processes that end before they read it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..errors import ArenaError
 from ..shared import SharedArena
 
 _MANY: Final = 1000
+
+
+def new_arena(capacity: int = 0, **options: Any) -> SharedArena | None:
+    """Make an arena with options of `SharedArena`, of half the machine's memory where no capacity is given.
+
+    Pages are taken when they are first used. None where the system has no such memory.
+    """
+    try:
+        return SharedArena(capacity or machine_memory() // 2, **options)
+    except ArenaError:
+        return None
+
+
+def machine_memory() -> int:
+    """Tell how many bytes of memory the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class Unread:

@@ -1,0 +1,137 @@
+"""Look whether an engine is made as its adapter expects, and replace its functions while it is wanted."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import operator
+import platform
+import threading
+import types
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from canning import default_registry
+
+from ..errors import TransportError
+
+
+class EngineError(TransportError):
+    """Raised if an engine, or a part of it, cannot use canning; says what to do."""
+
+
+class UnknownEngine(EngineError, ImportError):
+    """Raised if an adapter does not know the installed version of its engine; nothing was changed."""
+
+
+def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) -> None:
+    """Check that functions of an engine still look up the names that an adapter replaces.
+
+    `uses` has, for each ``module:function``, the names that its code must contain. `tried` is the version
+    that the adapter was tested with. Raises `UnknownEngine` where something is missing.
+
+    >>> check_layout("numpy", "2.4", {"numpy:broadcast_shapes": ("broadcast_shapes",)})
+    Traceback (most recent call last):
+        ...
+    transport.engines.adapting.UnknownEngine: numpy ... is not made as this adapter expects, ...
+    """
+    for where, names in uses.items():
+        missing = _missing(where, names)
+        if missing:
+            raise UnknownEngine(
+                f"{package} {_version(package)} is not made as this adapter expects, which was tried with "
+                f"{tried}: {missing}; nothing was changed"
+            )
+
+
+def _version(package: str) -> str:
+    from importlib import metadata  # takes 20 ms, which every process of a pool would wait
+
+    try:
+        return metadata.version(package) if package != "Python" else platform.python_version()
+    except metadata.PackageNotFoundError as error:
+        raise UnknownEngine(f"this adapter needs {package}: pip install {package}") from error
+
+
+def _missing(where: str, names: tuple[str, ...]) -> str:
+    module, _, path = where.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        function = inspect.unwrap(operator.attrgetter(path)(found)) if path else found
+    except (ImportError, AttributeError) as error:
+        return f"there is no {where} ({type(error).__name__})"
+    code = getattr(function, "__code__", None)
+    known = set(_names_in(code)) if code else vars(function)
+    lost = [name for name in names if name not in known]
+    return f"{where} does not use {', '.join(lost)}" if lost else ""
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    """Give the names that a function uses, and the functions within it."""
+    yield from (*code.co_names, *code.co_varnames, *code.co_freevars)
+    for within in code.co_consts:
+        if isinstance(within, types.CodeType):
+            yield from _names_in(within)
+
+
+class Replaced:
+    """Replace attributes, and register types, from the first user that joins to the last that leaves.
+
+    `names` are owners, names and what stands there meanwhile; `types` what `canning.register` takes, by
+    dotted name. Several may name the same types.
+
+    >>> import types
+    >>> place = types.SimpleNamespace(answer=41)
+    >>> better = Replaced([(place, "answer", 42)])
+    >>> better.join("me")
+    >>> place.answer
+    42
+    >>> better.leave("me")
+    >>> place.answer
+    41
+    """
+
+    _registered: dict[str, int] = {}  # noqa: RUF012 - of the process, as the registry is
+    _lock = threading.RLock()
+
+    def __init__(
+        self, names: list[tuple[Any, str, Any]], types: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        self._names = names
+        self._types = types or {}
+        self._old: list[Any] = []
+        self._users: set[Hashable] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._users)
+
+    def __contains__(self, user: Hashable) -> bool:
+        return user in self._users
+
+    def join(self, user: Hashable) -> None:
+        """Replace, where nobody has wanted it before."""
+        with self._lock:
+            if not self._users:
+                self._old = [vars(owner)[name] for owner, name, _ in self._names]
+                for owner, name, new in self._names:
+                    setattr(owner, name, new)
+                for name, how in self._types.items():
+                    self._registered[name] = self._registered.get(name, 0) + 1
+                    if self._registered[name] == 1:
+                        default_registry.register(name, **how)
+            self._users.add(user)
+
+    def leave(self, user: Hashable) -> None:
+        """Put back what was there, where nobody wants it any longer; nothing for who has not joined."""
+        with self._lock:
+            if user not in self._users:
+                return
+            self._users.remove(user)
+            if self._users:
+                return
+            for (owner, name, _), old in zip(self._names, self._old, strict=True):
+                setattr(owner, name, old)
+            for name in self._types:
+                self._registered[name] -= 1
+                if not self._registered[name]:
+                    default_registry.unregister(name)
