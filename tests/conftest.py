@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib.util
-import re
-from collections.abc import Generator
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,16 +12,3 @@ settings.register_profile(
     "canning", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("canning")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Skip what needs a codec whose package is not here, as there is none yet for the newest Python."""
-    try:
-        return (yield)
-    except (ImportError, doctest.UnexpectedException) as error:
-        told = error.exc_info[1] if isinstance(error, doctest.UnexpectedException) else error
-        found = re.match(r"the codec '\w+' needs the package (\w+)", str(told))
-        if found is None or importlib.util.find_spec(found[1]) is not None:
-            raise
-        pytest.skip(str(told))

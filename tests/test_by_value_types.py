@@ -115,7 +115,7 @@ def test_type_parameters(tmp_path: Path, by_value_as: str) -> None:
     assert box.get() == 3
     assert repr(type(box).__type_params__) == "(U,)"
     assert first([1, 2]) == 1
-    assert repr(first.__type_params__) == "(V, Ts, P)"
+    assert repr(first.__type_params__) == repr(there["first"].__type_params__) == "(V, Ts, P)"
     assert first.__type_params__[0].__constraints__ == (int, str)
     assert repr(first.__annotations__["xs"]) == "list[V]"
     assert (alias.__name__, alias.__value__) == ("Alias", list[int])
@@ -250,3 +250,25 @@ def test_metaclasses_that_come_in_late() -> None:
     with elsewhere():
         got = canning.deserialize_object(canning.serialize_object(made))[0]
     assert (got.noted, got.x) == (True, 3)
+
+
+def test_partial_methods() -> None:
+    class Reader:
+        def read(self, *args: Any, **keywords: Any) -> Any:
+            return args, keywords
+
+        head = functools.partialmethod(read, 1, func=2)
+
+    (arrived,), _ = canning.deserialize_object(canning.serialize_object([Reader]))
+    assert arrived is Reader
+    method = canning.deserialize_object(canning.serialize_object([vars(Reader)["head"]]))[0][0]
+    assert (method.args, method.keywords) == ((1,), {"func": 2})
+    again = type("Again", (), {"head": method, "extra": 0})()
+    assert again.head(3) == ((1, 3), {"func": 2})
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="placeholders are of Python 3.14")
+def test_placeholders_of_partial_methods() -> None:
+    method = functools.partialmethod(lambda self, *args: args, functools.Placeholder, 2)  # type: ignore[attr-defined,unused-ignore]
+    arrived = canning.deserialize_object(canning.serialize_object(method))[0]
+    assert type("Again", (), {"f": arrived})().f(1) == (1, 2)

@@ -39,6 +39,7 @@ NEEDS = {
     "dask_cluster.py": "distributed",
     "joblib_parallel.py": "joblib",
     "torch_state_dict.py": "torch",
+    "topics.py": "lz4",
 }
 LINUX_ONLY = {("camera.py", "--arena"), ("arena_pipeline.py",)}
 

@@ -108,10 +108,18 @@ def test_what_can_be_imported_goes_by_its_name(obj: Any) -> None:
     assert len(serialize_object(obj)[0]) < 250
 
 
+def check_dill() -> None:
+    dill = pytest.importorskip("dill")
+    try:
+        dill.dumps(lambda: None)
+    except AttributeError as error:
+        pytest.skip(f"dill {dill.__version__} does not know this Python: {error}")
+
+
 @pytest.mark.parametrize("pickler", ["auto", "pickle", "cloudpickle", "dill"])
 def test_by_name_with_every_pickler(pickler: str) -> None:
     if pickler == "dill":
-        pytest.importorskip("dill")
+        check_dill()
     serializer = Serializer(pickler=pickler)
     for obj in (double, Point, Color.RED, np.add, json.dumps):
         assert serializer.deserialize_object(serializer.serialize_object([obj, LARGE]))[0][0] is obj
@@ -213,7 +221,7 @@ CLOSURES = closures()
 @pytest.mark.parametrize("pickler", ["auto", "cloudpickle", "dill"])
 def test_functions_do_the_same_on_arrival(function: Callable[[], Any], pickler: str) -> None:
     if pickler == "dill":
-        pytest.importorskip("dill")
+        check_dill()
     serializer = Serializer(pickler=pickler)
     for sent in (function, [function], {"f": function, "x": LARGE}):
         frames = [bytes(frame) for frame in serializer.serialize_object(sent)]
@@ -573,7 +581,7 @@ def test_unknown_picklers_are_refused() -> None:
 
 
 def test_dill_sends_what_only_dill_does() -> None:
-    pytest.importorskip("dill")
+    check_dill()
     serializer = Serializer(pickler="dill")
     made = (number for number in ())
     obj = {"f": lambda x: x + LARGE[1], "a": LARGE, "b": b"x" * 70_000, "part": LARGE[5:8], "t": type(made)}

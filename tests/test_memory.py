@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import pickle
 import tracemalloc
 import weakref
@@ -140,7 +141,7 @@ def test_blobs_are_copied_once_and_files_are_not(tmp_path: Path) -> None:
     _, peak = peak_of(lambda: dump(obj, tmp_path / "x"))
     assert peak < 0.5 * MB
     _, peak = peak_of(lambda: load(tmp_path / "x"))
-    assert peak < 0.1 * MB
+    assert peak < 0.1 * MB + io.DEFAULT_BUFFER_SIZE  # of an open file: 128 KiB since Python 3.14
 
 
 # -- what is held ----------------------------------------------------------------------------------------

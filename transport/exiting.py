@@ -175,6 +175,8 @@ def _keep_for_ever() -> None:
 
     Stopped, the collector lets go of everything, and closes the socket that ZeroMQ tells about the end of
     a frame. Its last reference must not go either: its finalizer would wait for a thread that cannot run.
+    Its hook cannot be taken back here: what a hook changes in the list of hooks has no
+    defined effect (https://docs.python.org/3/library/atexit.html), and none since Python 3.14.
     """
     from zmq.utils.garbage import gc
 
@@ -184,5 +186,5 @@ def _keep_for_ever() -> None:
         if thread not in (gc.thread, threading.current_thread(), threading.main_thread())
     ]
     if UNDER_WAY or sending:
-        atexit.unregister(gc._atexit)
+        vars(gc)["stop"] = lambda: None  # which its hook calls
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(gc))

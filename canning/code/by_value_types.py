@@ -75,6 +75,16 @@ def reduce_cached_property(cached: Any) -> Reduced:
     return type(cached), (cached.func,), state
 
 
+def reduce_partial_method(method: Any) -> Reduced:
+    """Reduce a `functools.partialmethod`: since Python 3.14 its class asks for the function when called.
+
+    See https://github.com/python/cpython/issues/119127. Its arguments may be placeholders since then, which
+    another partial must not hold.
+    """
+    state = {name: value for name, value in vars(method).items() if name not in _OF_PARTIAL_METHODS}
+    return functools.partial(type(method), method.func, **method.keywords), method.args, state or None
+
+
 def reduce_property(prop: Any) -> Reduced:
     """Reduce a property of any class."""
     return type(prop), (prop.fget, prop.fset, prop.fdel, prop.__doc__), own_attributes(prop)
@@ -168,9 +178,7 @@ def _parts_of(obj: Any) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     if kind == "TypeVar":
         parts["constraints"] = obj.__constraints__
-    if kind != "TypeVarTuple":
-        parts.update(bound=obj.__bound__, covariant=obj.__covariant__, contravariant=obj.__contravariant__)
-        parts["infer_variance"] = getattr(obj, "__infer_variance__", False)
+    parts.update({name: getattr(obj, f"__{name}__", None) for name in _OF_VARIABLES})
     if hasattr(obj, "has_default") and obj.has_default():
         parts["default"] = obj.__default__
     return {name: part for name, part in parts.items() if part not in (None, False, ())}
@@ -184,6 +192,9 @@ def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict
         raise ImportError(f"typing.{kind} (for {name}) is not in this version of Python", name="typing")
     if sys.version_info < (3, 12):
         parts.pop("infer_variance", None)
+    if sys.version_info < (3, 15) and kind == "TypeVarTuple":
+        # it has these since: https://docs.python.org/3.15/library/typing.html#typing.TypeVarTuple
+        parts = {name: part for name, part in parts.items() if name not in _OF_VARIABLES}
     if sys.version_info < (3, 13):
         parts.pop("default", None)
     made = make(name, *parts.pop("constraints", ()), **parts)
@@ -193,11 +204,14 @@ def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict
 
 
 _TAKEN_OVER: Final = frozenset((*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__isabstractmethod__"))
+_OF_VARIABLES: Final = ("bound", "covariant", "contravariant", "infer_variance")
+_OF_PARTIAL_METHODS: Final = frozenset(("func", "args", "keywords", "_phcount", "_merger"))
 WITH_SUBCLASSES: Final[dict[type, Callable[[Any], Any]]] = {
     property: reduce_property,
     classmethod: reduce_method_of_class,
     staticmethod: reduce_method_of_class,
     functools.cached_property: reduce_cached_property,
+    functools.partialmethod: reduce_partial_method,
     types.ModuleType: reduce_module,
 }
 """What reduces instances of these types and of classes that are derived from them."""

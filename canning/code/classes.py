@@ -303,7 +303,10 @@ def _quiet(hook: Any) -> Any:
 
 
 def _tell_bases(cls: Any) -> None:
-    """Call the ``__init_subclass__`` of bases that did not come by value: they know nothing of the class."""
+    """Call the ``__init_subclass__`` of bases that did not come by value: they know nothing of the class.
+
+    What they have made of its body came with it; what they would make of what stands there now is left out.
+    """
     owners = [base for base in cls.__mro__[1:-1] if "__init_subclass__" in vars(base)]
     if all(map(came_by_value, owners)):
         return
@@ -313,3 +316,6 @@ def _tell_bases(cls: Any) -> None:
         super(cls, cls).__init_subclass__()
     now = vars(cls)
     set_all(cls, {name: value for name, value in body.items() if now.get(name) is not value})
+    for name in now.keys() - body.keys() - _NOT_KEPT:
+        with contextlib.suppress(AttributeError, TypeError):
+            type.__delattr__(cls, name)

@@ -20,7 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-_CONSTANTS: Final = frozenset(("LOAD_CONST", "LOAD_SMALL_INT"))
+_CONSTANTS: Final = frozenset(("LOAD_CONST", "LOAD_SMALL_INT", "LOAD_COMMON_CONSTANT"))
+"""The second is there since Python 3.14, and the third loads None since 3.15: https://docs.python.org/3.15/library/dis.html."""
 _BY_STRING: Final = frozenset(
     (
         *("import_module", "__import__", "find_spec", "files", "get_data", "contents", "is_resource", "path"),

@@ -11,6 +11,7 @@ import select
 import signal
 import struct
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,8 @@ def _start(source: Source, start: int, step: int, until: float | None, last: int
     ours, theirs = os.pipe()
     now = mmap.mmap(-1, _NUMBER.size)
     _NUMBER.pack_into(now, 0, start)
-    pid = os.fork()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        pid = os.fork()  # of threads, which libraries leave: since Python 3.12
     if pid:
         os.close(theirs)
         return Worker(pid, ours, now, since=time.monotonic())

@@ -284,7 +284,8 @@ def _read(
     bad: list[tuple[int, str]] = []
     while numbers:
         ours, theirs = os.pipe()
-        pid = os.fork()
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()  # of threads, which libraries leave: since Python 3.12
         if not pid:
             _child(numbers, by, theirs)
         os.close(theirs)

@@ -32,12 +32,14 @@ IMPORTS: Final = rows(
         method(
             "load_module", Call("importlib.machinery:SourceFileLoader", "gadget_script", "$LAID/script.py")
         ),
+        below=(3, 15),  # gone: https://docs.python.org/3.15/whatsnew/3.15.html#removed
     ),
     call("imp:load_source", "gadget_script", "$LAID/script.py", needs=("imp",), known="fickling's list"),
     does(
         "zipimport.zipimporter.load_module",
         method("load_module", Call("zipimport:zipimporter", "$LAID/zipped.zip"), "gadget_zipped"),
         known="fickling's list",
+        below=(3, 15),
     ),
     does(
         "pkgutil.resolve_name",

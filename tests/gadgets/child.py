@@ -42,6 +42,9 @@ ENOUGH: Final = 10.0
 """What anything else may take."""
 MEMORY: Final = 1 << 29
 STACK: Final = 1 << 20
+"""Bytes; set before the interpreter starts, since from 3.14 on it asks once how far it may go into C:
+https://docs.python.org/3/whatsnew/3.14.html, "Thread stack size".
+"""
 
 SLOW: Final = (
     *("pandas", "idlelib.pyshell", "idlelib.autocomplete", "idlelib.run", "numpy.f2py", "dill", "joblib"),
@@ -128,7 +131,6 @@ def forked(work: Callable[[], Iterable[dict[str, Any]]]) -> tuple[list[dict[str,
             for number in (0, 1, 2):
                 os.dup2(nothing, number)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_STACK, (STACK, STACK))
             for said in work():
                 if os.getpid() == pid:  # not an attack's own child
                     os.write(theirs, json.dumps(said).encode() + b"\n")
@@ -299,4 +301,7 @@ def all_offers(
 
 
 if __name__ == "__main__":
+    if resource.getrlimit(resource.RLIMIT_STACK)[0] != STACK:
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK, STACK))
+        os.execv(sys.executable, [sys.executable, "-m", "tests.gadgets.child", *sys.argv[1:]])
     main(sys.argv[1], Path(sys.argv[2]))
