@@ -82,7 +82,8 @@ def reduce_partial_method(method: Any) -> Reduced:
     another partial must not hold.
     """
     state = {name: value for name, value in vars(method).items() if name not in _OF_PARTIAL_METHODS}
-    return functools.partial(type(method), method.func, **method.keywords), method.args, state or None
+    cls: Callable[..., Any] = type(method)
+    return functools.partial(cls, method.func, **method.keywords), method.args, state or None
 
 
 def reduce_property(prop: Any) -> Reduced:
