@@ -132,6 +132,14 @@ def test_frames_can_be_changed_as_the_copies_of_pickle(first: int) -> None:
     assert [line for seed in range(first, first + 8) for line in check(pd, seed)] == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(1000, 2000, 200))
+def test_many_frames_can_be_changed_so(first: int) -> None:
+    pytest.importorskip("pyarrow")
+    assert [line for seed in range(first, first + 200) for line in check(pd, seed)] == []
+
+
 def _owners() -> dict[str, Any]:
     """Make frames, columns and indexes that look at the same memory until one of them is changed."""
     frame = pd.DataFrame({"a": np.arange(600), "b": np.arange(600) * 2, "c": np.arange(600.0)})

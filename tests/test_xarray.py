@@ -43,3 +43,10 @@ def _again(seed: int) -> Any:
 @pytest.mark.parametrize(("first", "trust"), [(0, "data"), (12, "data"), (48, "code")])
 def test_sets_can_be_used_as_before(first: int, trust: str) -> None:
     assert [line for seed in range(first, first + 12) for line in differences(seed, trust)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(1000, 1800, 200))
+def test_many_sets_can_be_used_as_before(first: int) -> None:
+    assert [line for seed in range(first, first + 200) for line in differences(seed, "data")] == []
