@@ -10,8 +10,8 @@ import pytest
 
 from tests.transport.engine import ROOT
 
-# Without coverage: while a signal is pending, CPython 3.11 takes no further step in a thread that is traced, unless it
-# is the main one; and if that waits for a lock of the other, neither goes on.
+# Without coverage: while a signal is pending, CPython 3.11 takes no further step in a thread that is traced,
+# unless it is the main one; and if that waits for a lock of the other, neither goes on.
 WITHOUT_COVERAGE = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
