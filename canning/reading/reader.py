@@ -18,6 +18,8 @@ from ..wire.trailer import (
     CALL,
     CODE,
     COUNT,
+    FLAGS,
+    LIVE,
     MODULES,
     PLAIN,
     VERSIONS,
@@ -135,6 +137,8 @@ def _read_plain(options: Options, head: bytes | memoryview, frames: list[Any], g
 
 
 def _read_named(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+    if g is None and head[FLAGS] & LIVE:  # 2 of 9 µs less
+        return _read_plain(options, head, frames, g)
     builder = Builder((), options.registry, g, _reader_within(options))
     return read(head, builder, None), frames[1:], 0
 
@@ -173,7 +177,8 @@ def _read_general(
     if said is not None:
         finder = finder or new_finder(options)
         finder.receive(said, options.prefer)
-    if trailer.flags & PLAIN and trailer.frames == 1 and finder is None:  # signed, most often
+    live = trailer.flags & (PLAIN if g is not None else PLAIN | LIVE)
+    if live and trailer.frames == 1 and finder is None:  # functions, or signed, most often
         return _guard(pickle.loads, head), frames[1:], trailer.flags
     parts = check_frames(trailer, frames[1 : trailer.frames])
     if trailer.extensions:

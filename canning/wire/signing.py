@@ -14,7 +14,7 @@ from typing import Any, Final
 from ..errors import AuthenticationError
 from ..memory.buffers import Frame, flat
 from .keys import Keys
-from .trailer import FOOTER, MAGIC, SIGNATURE, SIGNED, extend, extension, seal
+from .trailer import FLAGS, FOOTER, MAGIC, SIGNATURE, SIGNED, extend, extension, seal
 
 CODE: Final = 32
 """Bytes of an authentication code."""
@@ -46,7 +46,7 @@ def verify(frames: Sequence[Any], keys: Keys, *, chained: bool = False) -> list[
     head = bytes(flat(frames[0]))
     at = len(head) - FOOTER.size
     mark = at - CODE - len(_HEADER)
-    if mark < 0 or head[-8:] != MAGIC or not head[-15] & SIGNED or head[mark : at - CODE] != _HEADER:
+    if mark < 0 or head[-8:] != MAGIC or not head[FLAGS] & SIGNED or head[mark : at - CODE] != _HEADER:
         raise AuthenticationError(
             "the message is not signed, and this reader has a key: its sender needs the same key"
         )

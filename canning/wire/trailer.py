@@ -44,6 +44,8 @@ LIVE: Final = 128
 unpickler gives the object itself, its functions in namespaces of their own."""
 
 FOOTER: Final = struct.Struct("<QIIII5sBHI8s")
+FLAGS: Final = -15
+"""Where frame 0 has its flags."""
 COUNT: Final = 8 - FOOTER.size
 """Where frame 0 says how many frames there are, if they are fewer than 256: one byte."""
 _SEAL: Final = struct.Struct("<I8s")

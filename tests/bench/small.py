@@ -54,6 +54,8 @@ def rows() -> dict[str, Callable[[], Any]]:
         "one instance of a class of __main__, out": lambda: out(points[0]),
         "10,000 of them with a lambda, out": lambda: out([*points, lambda: 1]),
     }
+    function = out(lambda x: x)
+    made["function by value, in, code"] = lambda: back(function)
     for name, frames in sent.items():
         made[f"{name}, in, code"] = partial(back, frames)
         made[f"{name}, in, data"] = partial(data, frames)
