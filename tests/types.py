@@ -24,40 +24,41 @@ NOTHING: Final = "\N{EN DASH}"
 DATA: Final = canning.Serializer(trust="data")
 INTRODUCTION: Final = """# Types that are known from the start
 
-canning knows these types without being told. It imports nothing before you have imported their package.
-`canning.unregister("pandas.DataFrame")` leaves a type to pickle, and your own registration takes
-precedence. Under `trust="data"` the package must have been imported by the reader, for a stranger's message
-imports nothing. Older versions than those stated are refused, by an error that says so.
+canning knows these types from the start. It imports none of these packages before you do.
+`canning.unregister("pandas.DataFrame")` leaves a type to pickle, and your own registration takes precedence.
+Under `trust="data"`, the reader must have imported the package, since a stranger's message imports nothing.
+If a package is older than the table says, an error tells you.
 
-Subclasses of these types, a GeoDataFrame for one, go by their own hooks, and what those hand to pickle is
-canned in turn. Typed containers of numba cannot be sent, which an error says: their memory is in reach of
-compiled code alone, and to compile a look at one takes 0.3 s for each type of item; send `list(container)`.
+Subclasses of these types, such as a GeoDataFrame, are sent by their own pickling hooks, and the parts that
+those return are sent as in the table. Typed containers of numba cannot be sent, and an error says so; send
+`list(container)`.
 
-This page is made by `python -m tests.types --write docs/types.md` from the rows that the tests run.
+`python -m tests.types --write docs/types.md` makes this page from the rows that the tests run.
 
-* **uncopied**: whether memory of 1024 bytes and more is sent from where it lies; a dash where there is none.
-* **writable**, **aligned**: what arrives in frames of writable memory; to 8 bytes for Arrow's buffers, and to
-  64 out of a `SharedArena`. A tensor is writable always: over read-only memory it is a copy, so that it is a
-  view of an arena where it is received with `writable=True`, which gives private pages.
+* **uncopied**: whether memory of 1024 bytes and more is sent without a copy; a dash if there is no memory.
+* **writable**, **aligned**: how arrays arrive in frames of writable memory. Arrow's buffers are aligned to 8
+  bytes, and to 64 from a `SharedArena`. Tensors are always writable: over read-only memory, a tensor is a
+  copy. Receive with `writable=True` to get a view of private pages of an arena instead.
 * **data**: whether it is read under `trust="data"`.
 
 ## What `trust="data"` does not read
 
-Every row says whether it is read as data. Beyond the rows these are refused, by an error that names what
-the message asked for:
+Every row says whether it is read as data. Other than these rows, the following are refused, with an error
+that names what the message asked for:
 
 * of Python: functions, classes and modules as values, instances of classes that `allow=` does not name,
-  exceptions that are not builtin, SyntaxError and what is no `Exception`, `re.Pattern`, `io.StringIO`,
+  exceptions that are not builtin, SyntaxError and exceptions that do not derive from `Exception`,
+  `re.Pattern`, `io.StringIO`,
   `random.Random`, `functools.partial`, `ChainMap`, `UserDict` and the like, `time.struct_time`, a
   defaultdict of any other function than those of builtin types, attributes of a SimpleNamespace that begin
   with an underscore;
 * of numpy: arrays of structures that hold objects, dtypes of packages other than `ml_dtypes`, subclasses of
   arrays other than `matrix`, `recarray`, `memmap` and `MaskedArray`, random generators;
-* of pandas: frequencies by themselves (`pd.offsets.Day()`) and those that their name does not tell, sparse
+* of pandas: frequencies by themselves (`pd.offsets.Day()`) and those that have no name, sparse
   arrays of objects, subclasses, extension arrays of other packages, and an index of business times (`"C"`,
   `"bh"`, `"cbh"`, `"REQ"` and such, from some 300 to 5,000 times on, depending on the frequency) whose
   check would take longer than what arrived is good for: set `index.freq = None` to send it;
-* of xarray: what is lazily indexed or in chunks of Dask, and indexes other than those of pandas;
+* of xarray: lazily indexed arrays, chunks of Dask, and indexes other than those of pandas;
 * keys of dicts, elements of sets and labels: hashable objects whose hash is not known to be harmless. Known
   are None, bool, int, float, complex, str, bytes, dates and times of Python, numpy and pandas, Decimal,
   Fraction, UUID, paths, IP addresses and networks, time zones of `zoneinfo`, Period, Interval, NaT, NA,
@@ -66,7 +67,8 @@ the message asked for:
 
 ## Others that were tried
 
-These go by their own pickling, at any depth, equal on arrival, their arrays uncopied and writable:
+These are sent by their own pickling hooks, at any depth. They arrive equal, their arrays uncopied and
+writable:
 estimators, pipelines and trees of scikit-learn 1.9 (a coefficient that is a slice of larger memory goes
 compact), graphs of networkx 3.6 with arrays, expressions and matrices of sympy 1.14, arrays and DataFrames
 of Dask 2026.8 and sets of xarray in its chunks, which stay lazy, models of pydantic 2.14, pint-pandas 0.8,

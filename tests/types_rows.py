@@ -189,7 +189,7 @@ STANDARD: Final = (
         lambda: FileNotFoundError(2, "No such file"),
         same=same_exception,
         remark="as data, with arguments, attributes, notes, cause and context that are data, without the "
-        "traceback; not SyntaxError, nor what is no `Exception`",
+        "traceback; not SyntaxError, nor exceptions that do not derive from `Exception`",
     ),
 )
 

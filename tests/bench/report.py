@@ -184,9 +184,9 @@ def _about(report: Report) -> list[str]:
     machine = report.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     return [
-        "Written by `python -m tests.bench`. In each row, all libraries were measured alternately, in one run,",
-        "on the same object; the best round counts. Ratios within a row carry over to other machines better",
-        "than times do. A",
+        "Written by `python -m tests.bench`. In each row, all libraries were measured alternately, in one",
+        "run, on the same object; the best round counts. Ratios within a row carry over to other machines",
+        "better than times do. A",
         f"column that starts with / is {OURS}'s number divided by that one.",
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};",

@@ -122,7 +122,7 @@ def test_lengths_that_both_say(sent: Sent, length: int) -> None:
 
 @pytest.mark.parametrize("frame", [b"", b"x", bytes(SIZE), bytes(SIZE + 1), b"\x93ARENA1\n"])
 def test_what_is_no_descriptor(frame: bytes) -> None:
-    with pytest.raises(DeserializationError, match="no descriptor"):
+    with pytest.raises(DeserializationError, match="not a descriptor"):
         SharedMemory().decode(memoryview(frame), 80_000)
 
 
@@ -172,7 +172,7 @@ FILES: dict[str, tuple[Callable[[int], int], int, str]] = {
     "ordinary of that name": (named_file, WHOLE, "sealed"),
     "empty": (make_memfd, 0, "0 bytes"),
     "short": (make_memfd, 100, "100 bytes"),
-    "zeros": (make_memfd, WHOLE, "no arena of this version"),
+    "zeros": (make_memfd, WHOLE, "not an arena of this version"),
 }
 
 
@@ -187,13 +187,13 @@ def test_files(sent: Sent, make: Callable[[int], int], size: int, what: str) -> 
 
 
 HEADS: dict[str, tuple[int, int, str]] = {
-    "magic": (0, 0, "no arena"),
-    "version": (1, 1, "no arena"),
+    "magic": (0, 0, "not an arena"),
+    "version": (1, 1, "not an arena"),
     "capacity": (4, 2**40, "contradicts"),
     "odd capacity": (4, 2**20 + 1, "contradicts"),
     "blocks": (5, 2**40, "contradicts"),
     "no blocks": (5, 0, "contradicts"),
-    "slots": (6, 1, "no arena"),
+    "slots": (6, 1, "not an arena"),
     "lease": (7, 2**63, "contradicts"),
 }
 
