@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import enum
 import functools
+import inspect
 import json
 import os
 import pickle
@@ -239,7 +240,10 @@ def run(text: str) -> Any:
 
 _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(...))
 _SKIPPED = frozenset(
-    ("__module__", "__dict__", "__weakref__", "_abc_impl", "__slotnames__", "__firstlineno__")
+    (
+        *("__module__", "__dict__", "__weakref__", "_abc_impl", "__slotnames__", "__firstlineno__"),
+        *("__annotations__", "__annotate_func__", "__annotations_cache__"),  # what they say is compared
+    )
 )
 _DEPTH = 14
 
@@ -333,6 +337,7 @@ class Description:
             dunders,
             sorted(getattr(cls, "__abstractmethods__", ())),
             repr(getattr(cls, "__parameters__", None)),
+            {name: str(kind) for name, kind in inspect.get_annotations(cls).items()},
         ]
 
     def of_instance(self, obj: Any, depth: int) -> Any:
