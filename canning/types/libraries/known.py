@@ -22,17 +22,15 @@ class Library(NamedTuple):
     Attributes:
         package: what must be imported before instances exist; empty for the standard library.
         since: the oldest version that is known to work, and is tested.
-        types: public names, as they stand in messages.
-        aliases: by public name, the names by which its class calls itself, with a space between them.
+        types: by their public names, as they stand in messages, the names by which the classes call
+            themselves, where they differ, with a space between them.
     """
 
     package: str
     since: tuple[int, ...]
-    types: tuple[str, ...]
-    aliases: dict[str, str]
+    types: dict[str, str]
 
 
-_SPARSE: Final = ("csr", "csc", "bsr", "coo", "dia")
 _ARROW: Final = (
     *("Array", "ChunkedArray", "RecordBatch", "Table", "Scalar"),
     *("Buffer", "Schema", "Field", "DataType", "Tensor"),
@@ -41,11 +39,6 @@ LIBRARIES: Final[dict[str, Library]] = {
     "pandas_frames": Library(
         "pandas",
         (2, 2),
-        (
-            *("pandas.DataFrame", "pandas.Series", "pandas.Index", "pandas.RangeIndex", "pandas.MultiIndex"),
-            *("pandas.DatetimeIndex", "pandas.TimedeltaIndex", "pandas.PeriodIndex"),
-            *("pandas.IntervalIndex", "pandas.CategoricalIndex", "pandas._libs.internals.BlockValuesRefs"),
-        ),
         {
             "pandas.DataFrame": "pandas.core.frame.DataFrame",
             "pandas.Series": "pandas.core.series.Series",
@@ -57,18 +50,12 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.PeriodIndex": "pandas.core.indexes.period.PeriodIndex",
             "pandas.IntervalIndex": "pandas.core.indexes.interval.IntervalIndex",
             "pandas.CategoricalIndex": "pandas.core.indexes.category.CategoricalIndex",
+            "pandas._libs.internals.BlockValuesRefs": "",
         },
     ),
     "pandas_arrays": Library(
         "pandas",
         (2, 2),
-        (
-            *("pandas.Categorical", "pandas.CategoricalDtype", "pandas.arrays.DatetimeArray"),
-            *("pandas.arrays.TimedeltaArray", "pandas.arrays.PeriodArray", "pandas.arrays.IntervalArray"),
-            *("pandas.arrays.IntegerArray", "pandas.arrays.FloatingArray", "pandas.arrays.BooleanArray"),
-            *("pandas.arrays.SparseArray", "pandas.arrays.StringArray", "pandas.arrays.ArrowStringArray"),
-            *("pandas.arrays.ArrowExtensionArray", "pandas.arrays.NumpyExtensionArray"),
-        ),
         {
             "pandas.Categorical": "pandas.core.arrays.categorical.Categorical",
             "pandas.CategoricalDtype": "pandas.core.dtypes.dtypes.CategoricalDtype",
@@ -94,10 +81,6 @@ LIBRARIES: Final[dict[str, Library]] = {
     "pandas_scalars": Library(
         "pandas",
         (2, 2),
-        (
-            *("pandas.Timestamp", "pandas.Timedelta", "pandas.Period", "pandas.Interval"),
-            *("pandas.NaT", "pandas.NA", "pandas.api.extensions.ExtensionDtype"),
-        ),
         {
             "pandas.Timestamp": "pandas._libs.tslibs.timestamps.Timestamp",
             "pandas.Timedelta": "pandas._libs.tslibs.timedeltas.Timedelta",
@@ -111,7 +94,6 @@ LIBRARIES: Final[dict[str, Library]] = {
     "polars_frames": Library(
         "polars",
         (1, 36),
-        ("polars.DataFrame", "polars.Series"),
         {
             "polars.DataFrame": "polars.dataframe.frame.DataFrame",
             "polars.Series": "polars.series.series.Series",
@@ -120,109 +102,115 @@ LIBRARIES: Final[dict[str, Library]] = {
     "scipy_sparse": Library(
         "scipy",
         (1, 13),
-        tuple(f"scipy.sparse.{form}_{kind}" for form in _SPARSE for kind in ("array", "matrix")),
         {
             f"scipy.sparse.{form}_{kind}": f"scipy.sparse._{form}.{form}_{kind}"
-            for form in _SPARSE
+            for form in ("csr", "csc", "bsr", "coo", "dia")
             for kind in ("array", "matrix")
         },
     ),
     "torch_tensors": Library(
         "torch",
         (2, 13),
-        (
-            *("torch.Tensor", "torch.nn.Parameter", "torch.UntypedStorage"),
-            *("torch.dtype", "torch.device", "torch.Size"),
-        ),
         {
+            "torch.Tensor": "",
             "torch.nn.Parameter": "torch.nn.parameter.Parameter",
             "torch.UntypedStorage": "torch.storage.UntypedStorage",
+            "torch.dtype": "",
+            "torch.device": "",
+            "torch.Size": "",
         },
     ),
     "xarray_sets": Library(
         "xarray",
         (2024, 10),
-        (
-            *("xarray.Dataset", "xarray.DataArray", "xarray.Variable", "xarray.IndexVariable"),
-            *("xarray.indexes.PandasIndex", "xarray.indexes.PandasMultiIndex"),
-            "xarray.core.indexing.PandasIndexingAdapter",
-            "xarray.core.indexing.PandasMultiIndexingAdapter",
-            *("xarray.core.extension_array.PandasExtensionArray", "xarray.DataTree"),
-        ),
         {
             "xarray.Dataset": "xarray.core.dataset.Dataset",
             "xarray.DataArray": "xarray.core.dataarray.DataArray",
-            "xarray.DataTree": "xarray.core.datatree.DataTree",
             "xarray.Variable": "xarray.core.variable.Variable",
             "xarray.IndexVariable": "xarray.core.variable.IndexVariable",
             "xarray.indexes.PandasIndex": "xarray.core.indexes.PandasIndex",
             "xarray.indexes.PandasMultiIndex": "xarray.core.indexes.PandasMultiIndex",
+            "xarray.core.indexing.PandasIndexingAdapter": "",
+            "xarray.core.indexing.PandasMultiIndexingAdapter": "",
+            "xarray.core.extension_array.PandasExtensionArray": "",
+            "xarray.DataTree": "xarray.core.datatree.DataTree",
         },
     ),
     "pint_quantities": Library(
         "pint",
         (0, 24),
-        ("pint.Quantity", "pint.Unit"),
-        {"pint.Quantity": "pint.registry.Quantity", "pint.Unit": "pint.registry.Unit"},
+        {
+            "pint.Quantity": "pint.registry.Quantity",
+            "pint.Unit": "pint.registry.Unit",
+        },
     ),
     "astropy_units": Library(
         "astropy",
         (6, 0),
-        (
-            *("astropy.units.Quantity", "astropy.coordinates.Angle"),
-            *("astropy.coordinates.Latitude", "astropy.coordinates.Longitude"),
-            "astropy.coordinates.Distance",
-        ),
         {
             "astropy.units.Quantity": "astropy.units.quantity.Quantity",
-            "astropy.coordinates.Distance": "astropy.coordinates.distances.Distance",
             "astropy.coordinates.Angle": "astropy.coordinates.angles.core.Angle",
             "astropy.coordinates.Latitude": "astropy.coordinates.angles.core.Latitude",
             "astropy.coordinates.Longitude": "astropy.coordinates.angles.core.Longitude",
+            "astropy.coordinates.Distance": "astropy.coordinates.distances.Distance",
         },
     ),
     "pytz_zones": Library(
         "pytz",
         (2020, 1),
-        ("pytz.tzinfo.DstTzInfo", "pytz.tzinfo.StaticTzInfo", "pytz.UTC", "pytz._FixedOffset"),
-        {},
+        {
+            "pytz.tzinfo.DstTzInfo": "",
+            "pytz.tzinfo.StaticTzInfo": "",
+            "pytz.UTC": "",
+            "pytz._FixedOffset": "",
+        },
     ),
     "dateutil_zones": Library(
         "dateutil",
         (2, 8),
-        ("dateutil.tz.tzfile", "dateutil.tz.tzoffset", "dateutil.tz.tzutc"),
         {
             "dateutil.tz.tzfile": "dateutil.tz.tz.tzfile dateutil.tz._tzfile.tzfile",
             "dateutil.tz.tzoffset": "dateutil.tz.tz.tzoffset",
             "dateutil.tz.tzutc": "dateutil.tz.tz.tzutc",
         },
     ),
-    "geopandas_geometry": Library("geopandas", (1, 0), ("geopandas.array.GeometryArray",), {}),
+    "geopandas_geometry": Library(
+        "geopandas",
+        (1, 0),
+        {
+            "geopandas.array.GeometryArray": "",
+        },
+    ),
     "jax_arrays": Library(
         "jax",
         (0, 5),
-        ("jax.Array",),
-        {"jax.Array": "jaxlib._jax.ArrayImpl jaxlib.xla_extension.ArrayImpl"},
+        {
+            "jax.Array": "jaxlib._jax.ArrayImpl jaxlib.xla_extension.ArrayImpl",
+        },
     ),
     "numba_typed": Library(
         "numba",
         (0, 60),
-        ("numba.typed.List", "numba.typed.Dict"),
         {
             "numba.typed.List": "numba.typed.typedlist.List",
             "numba.typed.Dict": "numba.typed.typeddict.Dict",
         },
     ),
-    "pillow_images": Library("PIL", (10, 0), ("PIL.Image.Image", "PIL.ImageFile.ImageFile"), {}),
+    "pillow_images": Library(
+        "PIL",
+        (10, 0),
+        {
+            "PIL.Image.Image": "",
+            "PIL.ImageFile.ImageFile": "",
+        },
+    ),
     "standard": Library(
         "",
         (),
-        (
-            *("mmap.mmap", "io.BytesIO", "zoneinfo.ZoneInfo", "struct.Struct"),
-            *("ctypes.Array", "ctypes.Structure", "ctypes.Union", "ctypes._SimpleCData"),
-        ),
         {
+            "mmap.mmap": "",
             "io.BytesIO": "_io.BytesIO",
+            "zoneinfo.ZoneInfo": "",
             "struct.Struct": "_struct.Struct",
             "ctypes.Array": "_ctypes.Array",
             "ctypes.Structure": "_ctypes.Structure",
@@ -231,10 +219,7 @@ LIBRARIES: Final[dict[str, Library]] = {
         },
     ),
     "pyarrow_types": Library(
-        "pyarrow",
-        (17, 0),
-        tuple(f"pyarrow.{name}" for name in _ARROW),
-        {f"pyarrow.{name}": f"pyarrow.lib.{name}" for name in _ARROW},
+        "pyarrow", (17, 0), {f"pyarrow.{name}": f"pyarrow.lib.{name}" for name in _ARROW}
     ),
 }
 """What is known, by the name of the module here that knows it."""
@@ -247,8 +232,8 @@ _DISTRIBUTIONS: Final = {"PIL": "pillow"}
 def _index() -> dict[str, tuple[str, str]]:
     found = {}
     for module, library in LIBRARIES.items():
-        for name in library.types:
-            for alias in (name, *library.aliases.get(name, "").split()):
+        for name, aliases in library.types.items():
+            for alias in (name, *aliases.split()):
                 found[alias] = (module, name)
     return found
 
