@@ -96,9 +96,11 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
 _ZONE: Final = 300_000, 12_000
 _ANY: Final = 20_000, 1000
 _LIBRARIES: Final[dict[str, tuple[int, int]]] = {
-    "pandas": (20_000, 1500),
+    "pandas": (50_000, 1500),
     "polars": (300_000, 4000),
-    "pyarrow": (40_000, 1500),
+    "pyarrow": (100_000, 1500),
+    "xarray": (60_000, 1500),
+    "PIL": (60_000, 1500),
     "scipy": (70_000, 2000),
     "torch": (20_000, 1500),
     "ctypes": (15_000, 2000),
@@ -117,7 +119,7 @@ _DECODERS: Final[dict[str, tuple[int, int]]] = {
     "pandas.MultiIndex": (150_000, 4500),
     "pandas.arrays.IntervalArray": (100_000, 1500),
     "pandas.arrays.SparseArray": (60_000, 1500),
-    "xarray.DataTree": (100_000, 2500),
+    "xarray.DataTree": (300_000, 2500),
     "mmap.mmap": (40_000, 16_384),
 }
 """The same of those that take more, by the name of the type."""

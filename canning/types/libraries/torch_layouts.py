@@ -107,7 +107,7 @@ def make_layout(state: tuple[Any, ...], *, check: bool) -> Any:
     make = _MAKERS.get(word)
     need(make is not None, "a tensor of no layout of torch's")
     assert make is not None
-    charge(6000, 3000)  # whatever its size
+    charge(14_000, 3000)  # whatever its size
     return make(word, tuple(rest), check)
 
 

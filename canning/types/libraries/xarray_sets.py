@@ -13,6 +13,7 @@ import pandas as pd
 import xarray
 from xarray.core import extension_array, indexes, indexing
 
+from ..budget import charge
 from ..canner import Canner
 from .checks import attribute_names, label, need, parts
 
@@ -23,6 +24,10 @@ _Extension: Any = extension_array.PandasExtensionArray
 _MEMORY: Final = (np.ndarray, _Adapter, _MultiAdapter, _Extension)
 _DEEP: Final = 100
 """Nodes of a tree one below the other."""
+_NODE: Final = 14_000, 5000
+"""What a node costs, those on the way to it too: items of 50 ns, and bytes."""
+_LEVELS: Final = 5000
+"""What it costs to compare an index of several levels, in items of 50 ns."""
 
 # -- variables -------------------------------------------------------------------------------------------
 
@@ -124,6 +129,7 @@ def _check_indexes(variables: Any, found: Any) -> None:
     for name, index in found.items():
         need(isinstance(index, indexes.PandasIndex) and name in variables, "an index of nothing")
         data = variables[name]._data
+        charge(_LEVELS if isinstance(index, indexes.PandasMultiIndex) else 0, 0)
         need(isinstance(data, _Adapter) and data.array.equals(index.index), "an index of something else")
         need(variables[name]._dims == (index.dim,), "an index of another axis")
 
@@ -211,10 +217,15 @@ def _can_tree(tree: xarray.DataTree) -> Any:
 
 def _tree(state: object) -> Any:
     nodes, name = parts(state, dict, object)
+    ways: dict[str, Any] = {}
     need(name is None or type(name) is str, "a tree of an unusual name")
     for path, node in nodes.items():
         need(type(path) is str and type(node) is xr.Dataset, "an invalid node")
         need(path.count("/") < _DEEP, "a tree that is too deep")
+        at = ways
+        for step in path.split("/"):
+            charge(*_NODE if step not in at else (0, 0))
+            at = at.setdefault(step, {})
     return xr.DataTree.from_dict(
         {"/" if path == "." else path: node for path, node in nodes.items()}, name=name
     )
