@@ -165,8 +165,10 @@ def pack(
         entries = b"".join([_ENTRY.pack(*entry) for entry in table or ()])
         tail = b"".join((_lengths(count).pack(*lengths), entries, extensions, _tail(0).pack(*footer)))
     if isinstance(body, bytes):
-        total = checksum(body, tail) if len(body) >= FOLD else crc32(tail, crc32(body))
-        return b"".join((body, tail, _SEAL.pack(total, MAGIC)))
+        if len(body) < FOLD:
+            front = body + tail
+            return front + _SEAL.pack(crc32(front), MAGIC)
+        return b"".join((body, tail, _SEAL.pack(checksum(body, tail), MAGIC)))
     total = checksum(body.getbuffer(), tail)
     body.write(tail + _SEAL.pack(total, MAGIC))
     return body.getvalue()
