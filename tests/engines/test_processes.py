@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -217,6 +218,13 @@ def test_many_messages_leave_no_descriptor_and_no_memory() -> None:
     assert max(seen[50:]) <= max(seen[:50])
 
 
+def test_functions_of_a_generator_that_a_module_has_go_on_with_it() -> None:
+    """The standard library and loky copy the generator with each call: all of them give one number."""
+    with canned(), FORK.Pool(2) as pool, ProcessPoolExecutor(2, FORK) as executor:
+        for choose in (pool.apply, lambda choice, args: executor.submit(choice, *args).result(30)):
+            assert len({choose(random.choice, (range(10**6),)) for _ in range(8)}) > 1
+
+
 def count_descriptors(array: Any) -> int:
     assert array.size == LARGE
     return len(os.listdir("/proc/self/fd"))
@@ -242,6 +250,10 @@ with Parallel(n_jobs=1 + 1) as parallel:
         )
         assert (kind, written, six) == ("ndarray", writable, 6), (kind, written, six)
         assert (half == array[::2]).all()
+
+from random import choice
+assert len(set(Parallel(n_jobs=2)(delayed(choice)(numbers) for _ in range(8)))) > 1
+assert len(set(Parallel(n_jobs=2)(delayed(lambda: choice(numbers))() for _ in range(8)))) > 1
 
 def fail(given):
     raise ValueError(given["deep"][0][:3])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import threading
+import types
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary, finalize
@@ -95,11 +96,15 @@ class _Side:
         self._unread: WeakKeyDictionary[threading.Thread, Unread] = WeakKeyDictionary()
 
     def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
-        """Give the serializer that heeds reducers; ours are the arrays, where there is an arena."""
+        """Give the serializer that heeds reducers; ours are methods, and the arrays where there is an arena.
+
+        loky's way with a method copies its owner: every call of `random.choice` would give the same number.
+        """
         if self._pid != os.getpid():
             self._pid, self._table, self._arena = os.getpid(), None, new_arena(lease=_LEASE, threshold=_LARGE)
         if table != self._table:
-            heeded = {cls: how for cls, how in table.items() if cls is not np.ndarray or self._arena is None}
+            ours = (types.MethodType,) if self._arena is None else (types.MethodType, np.ndarray)
+            heeded = {cls: how for cls, how in table.items() if cls not in ours}
             codec = None if self._arena is None else self._arena.to(1)
             by_name = Serializer(dispatch_table=heeded, codec=codec)
             self._kept = {False: by_name, True: by_name.evolve(pickler="cloudpickle")}

@@ -23,6 +23,7 @@ import multiprocessing.pool
 import os
 import pickle
 import threading
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import _SafeQueue
 from contextlib import contextmanager
@@ -130,7 +131,9 @@ class _Side:
             linger = _EXIT if multiprocessing.parent_process() else 0.0
             self._pid, self._arena = os.getpid(), new_arena(lease=_LEASE, threshold=_LARGE, linger=linger)
         codec = None if self._arena is None else self._arena.to(1)
-        options: dict[str, Any] = {"dispatch_table": self._table, "codec": codec}
+        # multiprocessing copies the owner of a method: each `random.choice` would give the same number
+        heeded = {cls: how for cls, how in self._table.items() if cls is not types.MethodType}
+        options: dict[str, Any] = {"dispatch_table": heeded, "codec": codec}
         self._by_name = Serializer(pickler="pickle", **options)
         self._by_value = Serializer(pickler="named", interactive=True, **options)
 
