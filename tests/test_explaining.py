@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import canning
-from canning import Explanation, explain
+from canning import Explanation, explain, inspect, serialize_object
 from canning.cli import main
 
 from .samples import Point, double
@@ -189,7 +189,35 @@ def test_registered_types_are_shown_as_they_go() -> None:
     table = pd.DataFrame({"a": LARGE, "b": np.arange(4000)})
     rows = [part for part in explain({"t": table}).parts if part.kind == "numpy.ndarray"]
     assert sum(part.nbytes or 0 for part in rows if part.how.startswith("frame ")) >= 64_000
-    assert all(part.path.startswith("obj['t'].<canned>") for part in rows)
+    assert {part.path for part in rows} == {"obj['t']['a']", "obj['t']['b']"}
+    named = pd.DataFrame({"x": ["text"] * len(LARGE), 7: LARGE, "y": LARGE, "z": LARGE + 1}).set_index(LARGE)
+    paths = {part.path for part in explain([named, named["y"]]).parts if part.nbytes}
+    assert {"obj[0]['x']", "obj[0].index", "obj[1].values"} <= paths
+    assert not any("<canned>" in path for path in paths)
+    frames = serialize_object([named, named["y"]])
+    assert paths >= {path for row in inspect(frames).frames for path in row.used_by}
+
+
+def test_names_of_columns_that_nobody_knows() -> None:
+    pd = pytest.importorskip("pandas", reason="a type of another library that canning knows")
+    odd = pd.DataFrame({(1, 2): LARGE, None: LARGE * 2})
+    plain = pd.DataFrame(np.ones((1000, 3)))
+    for table, steps in ((odd, {".iloc[:, 0:2]"}), (plain, {"[[0, 1, 2]]"})):
+        rows = [part for part in explain(table).parts if part.kind == "numpy.ndarray" and part.nbytes]
+        assert {part.path.removeprefix("obj") for part in rows} >= steps
+
+
+def test_tables_fit_a_terminal_and_break_no_names() -> None:
+    key = "a key that is too long for the first column"
+    obj = {key: LARGE, "job": lambda x: x, "point": Point(1), "table": [{"deep": np.arange(10)}]}
+    for text in (str(explain(obj)), str(inspect(serialize_object(obj)))):
+        tables = "\n".join(each for each in text.split("\n\n") if each.startswith(("Parts", "Names")))
+        assert tables
+        assert [line for line in tables.split("\n") if len(line) > 80 and key[:39] not in line] == []
+    assert f"obj['{key}']\n" in str(explain(obj))
+    assert "a lambda" in str(explain(obj))
+    assert "a lambda" in str(inspect(serialize_object(obj)))
+    assert " at 0x" not in str(explain(obj)) + str(inspect(serialize_object(obj)))
 
 
 def test_a_finder_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from ..code.stubs import class_name, is_stub_class
 from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import extent
-from ..pickles.outline import Line
+from ..pickles.columns import columns_of
+from ..pickles.outline import CANNED, Line
 from ..serializer import Serializer
 from ..types.canned import CannedObject
 from ..types.registry import canned_state, dotted_name
@@ -25,6 +26,7 @@ from ..writing.stream import DIRECT
 
 ROWS: Final = 300
 """Parts that are looked at."""
+_LOOKED_AT: Final = 10 * ROWS
 _WIDE: Final = 50
 PROBLEMS: Final = 20
 _TRIES: Final = 500
@@ -78,28 +80,40 @@ class Walk:
         self._serializer = serializer
         self._problems = problems
         self._modules = modules
+        self._inner: set[int] = set()
+        self._kept: list[tuple[str, Any]] = []  # so that no other object has an id of those
 
     def run(self, obj: Any) -> None:
         """Look at an object and all that is in it, up to `ROWS` parts."""
         seen: set[int] = set()
         rest: deque[tuple[str, str, Any, Line | None]] = deque([("", "obj", obj, None)])
-        while rest and len(self.rows) < ROWS:
+        looked_at = 0
+        while rest and len(self.rows) < ROWS and looked_at < _LOOKED_AT:
+            looked_at += 1
             before, step, part, above = rest.popleft()
             path = before + step
             row = self._row(path, part)
             if step.endswith(".__class__") and row.how == "by reference":
                 continue
-            self.rows.append(row)
             line = Line(step, describe(row))
-            if above is None:
-                self.tree = line
+            inner = CANNED in path or id(part) in self._inner
+            if inner and row.how == "header" and row.nbytes is None and above is not None:
+                line = above  # how a registered type is made of numbers and tuples says nothing to its user
             else:
-                above.children.append(line)
+                self.rows.append(row)
+                if above is None:
+                    self.tree = line
+                else:
+                    above.children.append(line)
             if id(part) in seen or issubclass(type(part), _SCALARS):
                 continue
             seen.add(id(part))
             if row.how not in ("by reference", "module") and len(path) < _PATH:
                 parts = self._canned(part) or some_parts(part)
+                if id(part) in self._inner:
+                    parts = [("", value) for _, value in parts]
+                    self._inner.update(id(value) for _, value in parts)
+                    self._kept += parts
                 rest += [(path, step, value, line) for step, value in parts]
         if rest:
             self.tree.children.append(Line("…", "and more"))
@@ -115,7 +129,12 @@ class Walk:
             return []
         if isinstance(state, CannedObject):
             return list(enumerate_buffers(state))
-        return [(".<canned>", state)]
+        columns = None if canner is None else columns_of(canner.name, state)
+        if columns is not None:
+            self._inner.update(id(value) for _, value in columns)
+            self._kept += columns
+            return columns
+        return [(CANNED, state)]
 
     def _row(self, path: str, part: Any) -> PartRow:
         kind = type(part)
@@ -145,6 +164,8 @@ class Walk:
             return PartRow(path, name, self._named(module))
         if type(code) is types.FunctionType:
             self.codes.append((path, code.__code__))
+            if code.__name__ == "<lambda>":
+                name = "a lambda"
         return PartRow(path, name, "by value")
 
     def _named(self, module: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from ..pickles.outline import Line
 from .explain_parts import PROBLEMS, PartRow
-from .rendering import Table, _columns, _html_list, _html_tree, _rich_tables, _rich_trees
+from .rendering import Table, _html_list, _html_tree, _rich_trees, html_tables, lines_of, rich_tables
 
 _ROWS: Final = 200
 
@@ -68,8 +68,8 @@ def tables(found: Shown) -> list[Table]:
 def as_text(found: Shown) -> str:
     """Render an explanation as plain text."""
     out = [headline(found), *(f"  - {word}" for word in words(found))]
-    for title, columns, rows in tables(found):
-        out += ["", title, *_columns([columns, *rows])]
+    for title, heads, rows in tables(found):
+        out += ["", title, *lines_of([heads, *rows])]
     return "\n".join(out)
 
 
@@ -81,7 +81,7 @@ def as_rich(found: Shown) -> Any:
     colour = "red" if found.problems else "green"
     parts: list[Any] = [Text(headline(found), style=f"bold {colour}")]
     parts += [Text(f"  - {word}") for word in words(found)]
-    return Group(*parts, *_rich_trees(found.tree), *_rich_tables(tables(found)[1:]))
+    return Group(*parts, *_rich_trees(found.tree), *rich_tables(tables(found)[1:]))
 
 
 def as_html(found: Shown) -> str:
@@ -89,9 +89,5 @@ def as_html(found: Shown) -> str:
     colour = "red" if found.problems else "green"
     out = [f'<div><b style="color: {colour}">{html.escape(headline(found))}</b>']
     out += [*_html_list(words(found)), *_html_tree(found.tree)]
-    for title, columns, rows in tables(found)[1:]:
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-        out.append(f"<details open><summary>{html.escape(title)}</summary><table><tr>{head}</tr>")
-        out += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
-        out.append("</table></details>")
+    out += html_tables(tables(found)[1:])
     return "".join([*out, "</div>"])

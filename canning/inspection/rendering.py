@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
+from textwrap import wrap
 from typing import Any, Final, Protocol
 
 from ..pickles.outline import Line
@@ -11,6 +12,10 @@ from .memory_use import FrameRow, Same
 
 _ROWS: Final = 200
 """Rows of a table that are shown."""
+_WIDE: Final = 80
+_FIRST: Final = 14
+_LAST: Final = 22
+"""Characters of a line, and at least of the first and the last column."""
 _DEEP: Final = 60
 """Levels of the tree that are shown."""
 _COLOURS: Final = {"clean": "green", "needs code": "yellow", "unreadable": "magenta", "dangerous": "red"}
@@ -121,15 +126,43 @@ def as_text(report: Shown) -> str:
     if report.parts:
         out.append("")
         out += [f"{'  ' * level}{line.label}: {line.text}" for level, line in _lines(report.tree)]
-    for title, columns, rows in tables(report):
-        out += ["", title, *_columns([columns, *rows])]
+    for title, heads, rows in tables(report):
+        out += ["", title, *lines_of([heads, *rows])]
     return "\n".join(out)
 
 
-def _columns(rows: list[list[str]]) -> Iterator[str]:
-    widths = [min(60, max(map(len, column))) for column in zip(*rows, strict=True)]
+def lines_of(rows: list[list[str]]) -> Iterator[str]:
+    """Lay a table out, its heads first, in 80 characters; no cell of the first column is broken."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = _WIDE - sum(width + 2 for width in widths[1:-1]) - 4 - min(widths[-1], _LAST)
+    if 2 * len(widths) + sum(widths) > _WIDE and room < _FIRST:
+        yield from _records(rows)
+        return
+    widths[0] = min(widths[0], max(room, _FIRST))
     for row in rows:
-        yield ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+        first = row[0]
+        if len(first) > widths[0]:
+            yield f"  {first}"
+            first = ""
+        cells = [first, *row[1:-1]]
+        line = "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)) + "  "
+        last = wrap(row[-1], max(_WIDE - len(line), _LAST), break_long_words=False) or [""]
+        yield (line + last[0]).rstrip()
+        yield from (" " * len(line) + more for more in last[1:])
+
+
+def _records(rows: list[list[str]]) -> Iterator[str]:
+    """Give each row a line of its own for its first cell, and the others below; no cell is broken."""
+    for row in rows:
+        yield f"  {row[0]}"
+        line = ""
+        for cell in filter(None, row[1:]):
+            if line and len(line) + len(cell) + 8 > _WIDE:
+                yield f"      {line};"
+                line = ""
+            line += f"{'; ' * bool(line)}{cell}"
+        if line:
+            yield f"      {line}"
 
 
 def as_rich(report: Shown) -> Any:
@@ -142,7 +175,7 @@ def as_rich(report: Shown) -> Any:
     parts += [Text(f"  note: {note}", style="dim") for note in report.notes[:_ROWS]]
     if report.parts:
         parts += _rich_trees(report.tree)
-    return Group(*parts, *_rich_tables(tables(report)))
+    return Group(*parts, *rich_tables(tables(report)))
 
 
 def _rich_trees(tree: Line) -> list[Any]:
@@ -160,17 +193,15 @@ def _rich_trees(tree: Line) -> list[Any]:
     return trees
 
 
-def _rich_tables(found: Iterable[Table]) -> Iterator[Any]:
-    from rich.table import Table as RichTable
+def rich_tables(found: Iterable[Table]) -> Iterator[Any]:
+    """Give what rich prints of tables: the same lines as in plain text, since it would break names."""
     from rich.text import Text
 
-    for title, columns, rows in found:
-        table = RichTable(title=title, title_justify="left", show_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        yield table
+    for title, heads, rows in found:
+        yield Text(f"\n{title}", style="italic")
+        first, *rest = lines_of([heads, *rows])
+        yield Text(first, style="bold", no_wrap=True, overflow="ignore")
+        yield Text("\n".join(rest), no_wrap=True, overflow="ignore")
 
 
 def as_html(report: Shown) -> str:
@@ -180,12 +211,19 @@ def as_html(report: Shown) -> str:
     out += _html_list([*_reasons(report), *(f"note: {note}" for note in report.notes[:_ROWS])])
     if report.parts:
         out += _html_tree(report.tree)
-    for title, columns, rows in tables(report):
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-        out.append(f"<details open><summary>{html.escape(title)}</summary><table><tr>{head}</tr>")
-        out += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
-        out.append("</table></details>")
+    out += html_tables(tables(report))
     return "".join([*out, "</div>"])
+
+
+def html_tables(found: Iterable[Table]) -> Iterator[str]:
+    """Render tables as HTML, each to be folded away; everything in them is escaped."""
+    for title, heads, rows in found:
+        head = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
+        yield f"<details open><summary>{html.escape(title)}</summary><table><tr>{head}</tr>"
+        yield from (
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        )
+        yield "</table></details>"
 
 
 def scan_as_html(kind: str, verdict: str, reasons: tuple[str, ...]) -> str:

@@ -200,8 +200,14 @@ def _only_safe(machine: PickleMachine, acts: set[str]) -> bool:
     return all(node.target in _SAFE for node in machine.calls)
 
 
+def _is_a_reason(key: tuple[str, str], purpose: str) -> bool:
+    """Tell what a reader of data would refuse from what it reads, and from what only goes with that."""
+    return key not in _READ and not purpose.startswith(("what belongs to", "part of code by value"))
+
+
 def _reasons(machine: PickleMachine, acts: set[str]) -> list[str]:
     named = [(key, *purpose_of(*key)) for key in machine.names if key not in _SAFE]
+    named = [entry for entry in named if entry[2] or _is_a_reason(*entry[:2])] or named
     named.sort(key=lambda entry: not entry[2])
     reasons = []
     for (module, name), purpose, danger in named[:_SHOWN]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import name_for_errors
-from ..wire.names import CALLS
+from ..wire.names import CALLS, PURPOSES
+from .columns import columns_of
 from .nodes import Blob, Node, size_of
 from .wrapped_arrays import dtype_of, shape_of, state_of
 
@@ -25,6 +26,8 @@ _STEPS: Final = 40
 """Steps of a path that are shown."""
 _SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
 
+CANNED: Final = ".<canned>"
+"""The step to what an object of a registered type is sent as."""
 Where = Callable[[int], str]
 """Says where the buffer of a number is."""
 
@@ -53,12 +56,16 @@ class Paths:
             self._above[id(root)] = (None, "")
         rest = deque([root] if type(root) is Node else [])
         states: set[int] = set()
+        within: set[int] = set()  # what is in a column, and has no name but the column's
         while rest and len(self._above) < _PATHS:
             node = rest.popleft()
             for step, value in parts_of(node, states, steps=True):
                 if type(value) is Node and id(value) not in self._above:
-                    self._above[id(value)] = (node, step)
+                    inner = id(node) in within
+                    self._above[id(value)] = (node, "" if inner else step)
                     rest.append(value)
+                    if inner or _is_table(node):
+                        within.add(id(value))
 
     def of(self, node: Node | None) -> str | None:
         """Give the path to a node; None where it is no part of the object.
@@ -80,6 +87,11 @@ class Paths:
             node = above[0]
             steps.append(above[1])
         return "obj" + "".join(reversed(steps))
+
+
+def _is_table(node: Node) -> bool:
+    args = node.args if node.target == (CALLS, "registered") else []
+    return len(args) > 1 and columns_of(*args[:2]) is not None
 
 
 def parts_of(node: Node, seen: set[int] | None = None, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
@@ -110,6 +122,9 @@ def parts_of(node: Node, seen: set[int] | None = None, *, steps: bool = False) -
 
 def _call(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
     items = node.items or []
+    if node.target == (CALLS, "registered") and len(node.args) > 1:
+        yield from _registered(node, steps)
+        return
     if type(items[0]) is Node:
         yield ("" if steps else ".function"), items[0]
     if steps or not node.args:
@@ -117,6 +132,16 @@ def _call(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
     else:
         yield from ((f".args[{number}]", value) for number, value in enumerate(node.args))
     yield from ((".keywords", value) for value in items[2:])
+
+
+def _registered(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
+    """Give what an object of a registered type is made of: a table's columns by their names."""
+    kind, state = node.args[:2]
+    if steps:
+        yield "", (node.items or [])[0]
+    yield from columns_of(kind, state) or [(CANNED, state)]
+    if len(node.args) > 2 and node.args[2] is not None:
+        yield ".__dict__", node.args[2]
 
 
 def _pairs(items: Any, steps: bool) -> Iterator[tuple[str, Any]]:
@@ -223,7 +248,7 @@ def _describe_call(node: Node, where: Where) -> str:
         kind = "bytearray" if len(args) > 1 and args[1] is True else "bytes"
         return f"{kind}, {_source(args[0], where)}"
     if target == (CALLS, "registered") and args:
-        return f"an object of the registered type {name_for_errors('', args[0])[1:]}"
+        return f"{name_for_errors('', args[0])[1:]}, a registered type"
     if target == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
         state = state_of(node)
         return f"array {dtype_of(state.get('dtype')) or '?'} {shape_of(state.get('shape')) or '?'}, by joblib"
@@ -236,6 +261,12 @@ def _describe_call(node: Node, where: Where) -> str:
             return f"array {dtype_of(parts[2]) or '?'} {shape_of(parts[1])}, by numpy, {memory}"
     if target == ("numpy", "dtype") and args:
         return f"dtype {_plain(args[0])}"
+    if target[0] == CALLS and target[1] in PURPOSES:
+        name = args[0].args[11] if args and type(args[0]) is Node and is_code(args[0]) else None
+        purpose = PURPOSES[target[1]].partition(":")[0]
+        if name == "<lambda>":
+            return f"a lambda{purpose.removeprefix('a function')}"
+        return f"{purpose}: {shown_value(name)}" if type(name) is str else purpose
     name = name_for_errors(*target)
     return f"an instance of {name}" if node.kind == "new" else f"what {name} gives"
 

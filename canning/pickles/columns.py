@@ -1,0 +1,85 @@
+"""The parts of a table by the names of its columns, in a pickle that is followed or in a canned state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from .nodes import Node
+
+_SHOWN: Final = 3
+"""Columns of one block that are named."""
+_LOOKED_AT: Final = 100
+"""Nodes in which the names of columns are looked for."""
+
+Part = tuple[str, Any]
+
+
+def columns_of(kind: object, state: object) -> list[Part] | None:
+    """Give the parts of a DataFrame or Series of pandas, each with its step; None for anything else.
+
+    `state` is what the registered type of that name sends: a tuple, or the node of one.
+
+    >>> columns_of("pandas.DataFrame", ([(0, 1, 1, "values")], "index", ["a", "b"]))
+    [("['a']", 'values'), ('.index', 'index'), ('.columns', ['a', 'b'])]
+    """
+    parts = _items(state)
+    if kind == "pandas.Series" and len(parts) >= 3:
+        return [(".values", parts[0]), (".index", parts[1])]
+    if kind == "pandas.DataFrame" and len(parts) >= 3:
+        names = _names(parts[2])
+        blocks = [part for block in _items(parts[0]) if (part := _block(_items(block), names))]
+        return [*blocks, (".index", parts[1]), (".columns", parts[2])]
+    return None
+
+
+def _items(holder: object) -> list[Any]:
+    if type(holder) is Node:
+        return (holder.items or []) if holder.kind in ("list", "tuple") else []
+    return list(holder) if isinstance(holder, list | tuple) else []
+
+
+def _block(block: list[Any], names: list[Any]) -> Part | None:
+    """Name the columns of a block: those of a range, where that is known."""
+    if len(block) < 4:
+        return None
+    places, values = block[:3], block[3]
+    if not all(type(place) is int for place in places) or not places[2]:
+        return ".iloc[:, …]", values
+    start, stop, step = places
+    found = names[start:stop:step]
+    if len(found) == 1:
+        return f"[{found[0]!r}]", values
+    if found:
+        more = ", …" if len(found) > _SHOWN else ""
+        return f"[[{', '.join(map(repr, found[:_SHOWN]))}{more}]]", values
+    return f".iloc[:, {start}:{stop}]", values
+
+
+def _names(columns: object) -> list[Any]:
+    """Give the names of columns where they are strings, or a range; an empty list where nobody knows."""
+    if type(columns) is not Node:
+        try:
+            names = list(columns)  # type: ignore[call-overload]
+        except TypeError:
+            return []
+        return names if all(type(name) in (str, int) for name in names) else []
+    state = _items(columns.args[1]) if len(columns.args) > 1 else []
+    if columns.args[:1] == ["pandas.RangeIndex"] and all(type(each) is int for each in state[:3]):
+        return list(range(*state[:3])[: 10 * _LOOKED_AT]) if len(state) >= 3 and state[2] else []
+    return next((node.items or [] for node in _within(columns) if _are_names(node)), [])
+
+
+def _are_names(node: Node) -> bool:
+    items = node.items if node.kind == "list" else None
+    return bool(items) and all(type(item) in (str, int) for item in items or ())
+
+
+def _within(node: Node) -> Iterator[Node]:
+    rest = [node]
+    for _ in range(_LOOKED_AT):
+        if not rest:
+            return
+        each = rest.pop(0)
+        yield each
+        rest += [item for item in each.items or () if type(item) is Node]
