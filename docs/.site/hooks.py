@@ -42,7 +42,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     markdown = re.sub(r"^```python\n(?=>>>)", "```pycon\n", markdown, flags=re.MULTILINE)
     if not re.fullmatch(r"examples/\w+\.md", source) or source == "examples/README.md":
         markdown = re.sub(r"\]\(((?:[./]*examples/)?\w+)\.py\)", r"](\1.md)", markdown)
+    markdown = re.sub(
+        r"\[([\w./-]+\.md)\]\(([^)#]+\.md)([^)]*)\)", lambda link: titled(link, source), markdown
+    )
     return LINK.sub(lambda link: relinked(link, source.count("/")), markdown)
+
+
+def titled(link: re.Match[str], source: str) -> str:
+    """Name the page that a link leads to by its title, where the link has the name of its file."""
+    target, anchor = link[2], link[3]
+    page = ROOT / "docs" / Path(source).parent / target
+    if not page.is_file():
+        return link[0]
+    title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return f"[{title}]({target}{anchor})"
 
 
 def relinked(link: re.Match[str], depth: int) -> str:
