@@ -1,4 +1,4 @@
-"""Wait for room and for messages, some seconds or for ever: one way for blocking sockets and one for asyncio.
+"""Wait for room and for messages, some seconds or forever: one way for blocking sockets and one for asyncio.
 
 An attempt moves a whole message or nothing, without a pause in it. So an attempt that was cancelled or ran
 out of time has moved nothing.
