@@ -85,7 +85,7 @@ def check_choices(**options: str) -> None:
 
     >>> check_choices(trust="nobody")
     Traceback (most recent call last):
-    ValueError: trust='nobody' is none of code, data
+    ValueError: trust='nobody' is not one of code, data
     """
     for name, value in options.items():
         if value not in CHOICES[name]:

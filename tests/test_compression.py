@@ -187,9 +187,9 @@ def test_what_is_decoded_is_counted_over_messages_within_messages() -> None:
 def test_a_codec_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = serialize_object(np.arange(5000), codec="lz4")
     monkeypatch.setitem(sys.modules, "lz4.block", None)
-    with pytest.raises(DeserializationError, match=r"canning\[lz4\]"):
+    with pytest.raises(DeserializationError, match=r"pip install lz4"):
         deserialize_object(frames)
-    with pytest.raises(ImportError, match=r"canning\[lz4\]"):
+    with pytest.raises(ImportError, match=r"pip install lz4"):
         serialize_object(np.arange(5000), codec="lz4")
 
 
