@@ -1,4 +1,4 @@
-"""Give what `scan` calls clean, or leaves out, to readers: ``python -m tests.fuzz.scanned --seconds 600``.
+"""Give what `scan` calls clean, or leaves out, to readers: ``python -m tests.fuzz.scanned --seed 1``.
 
 Containers with a payload that fires are broken in ways that a few bytes allow. Whatever is not told as
 needing code, unreadable or dangerous goes to every reader of such files, in a child process: none may fire.
@@ -50,6 +50,10 @@ STREAMS: Final = (
 )
 HARMLESS: Final = (b"N.", pickle.dumps([1, {"a": 2.5}]), pickle.dumps((1, "x"), 0), b"I1\n.")
 _BATCH: Final = 400
+_SEEDED: Final = 10**9
+"""Numbers of inputs from one seed to the next."""
+_TELL: Final = 10.0
+"""Seconds from one line of progress to the next."""
 _SECONDS: Final = 5
 _MEMORY: Final = 3 << 30
 _WORDS: Final = (
@@ -254,15 +258,24 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
         _FIRED.append(str(args))
 
 
-def run(numbers: Iterator[int], seconds: float, count: int) -> tuple[Counter[str], list[tuple[int, str]]]:
-    """Scan inputs, and hand what is clean or left out to readers in children; give counts and what fired."""
+def run(
+    numbers: Iterator[int],
+    seconds: float,
+    count: int,
+    tell: Callable[[Counter[str], list[tuple[int, str]]], None] = lambda counts, bad: None,
+) -> tuple[Counter[str], list[tuple[int, str]]]:
+    """Scan inputs, and hand what is clean or left out to readers in children; give counts and what fired.
+
+    `tell` is told of both every ten seconds.
+    """
     by = readers()
     canary = types.ModuleType(CANARY)
     canary.fire = lambda *args: _FIRED.append("called")  # type: ignore[attr-defined]
     sys.modules[CANARY] = canary
     counts: Counter[str] = Counter()
     bad: list[tuple[int, str]] = []
-    end = time.monotonic() + seconds
+    told = time.monotonic()
+    end = told + seconds
     waiting: list[int] = []
     while counts["inputs"] < count and time.monotonic() < end:
         number = next(numbers)
@@ -274,6 +287,9 @@ def run(numbers: Iterator[int], seconds: float, count: int) -> tuple[Counter[str
         if len(waiting) >= _BATCH:
             bad += _read(waiting, by, counts)
             waiting = []
+        if time.monotonic() - told > _TELL:
+            told = time.monotonic()
+            tell(counts, bad)
     return counts, bad + _read(waiting, by, counts)
 
 
@@ -323,17 +339,28 @@ def _size() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
+def _tell(counts: Counter[str], bad: list[tuple[int, str]]) -> None:
+    """Print the counts, and what fired, which is nothing where all is well."""
+    print(", ".join(f"{count:,} {what}" for what, count in counts.items()), flush=True)
+    for number, said in bad:
+        print(f"input {number} fired in {said}: {canning.scan(made(number)).verdict}", flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; 0 where nothing fired that was called clean or left out."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.scanned", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1 << 60)
-    parser.add_argument("--first", type=int, default=0, help="number of the first input (default: 0)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
+    parser.add_argument("--input", type=int, help="the number of the only input to look at")
     given = parser.parse_args(arguments)
-    counts, bad = run(iter(range(given.first, 1 << 62)), given.seconds, given.count)
-    print(", ".join(f"{count:,} {what}" for what, count in counts.items()))
-    for number, said in bad:
-        print(f"input {number} fired in {said}: {canning.scan(made(number)).verdict}")
+    first, count = given.seed * _SEEDED, given.count
+    if given.input is not None:
+        first, count = given.input, 1
+    else:
+        print(f"seed {given.seed}", flush=True)
+    counts, bad = run(iter(range(first, 1 << 62)), given.seconds, count, _tell)
+    _tell(counts, bad)
     return 1 if bad else 0
 
 
