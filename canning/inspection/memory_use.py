@@ -13,6 +13,8 @@ from ..wire.trailer import Entry, Trailer
 
 _WORTH: Final = 1024
 """Bytes from which memory is compared with other memory."""
+_BUFFERS: Final = 1 << 32
+"""Numbers up to which a buffer may be; no two of them are alike by their hash."""
 _USERS: Final = 20
 """Paths that are kept for one buffer."""
 
@@ -78,6 +80,10 @@ class Memory:
             return f"{size} in frame {first}, which is not here"
         part = "" if length == self.frames[first].nbytes else f" at {offset:,}"
         return f"{size} in frame {first}{part}"
+
+    def has(self, number: int) -> bool:
+        """Tell whether there is a buffer of that number."""
+        return 0 <= number < len(self.entries)
 
     def size(self, source: int | bytes | Blob) -> int:
         """Count the bytes of what `content` gives, and some for the trouble."""
@@ -171,7 +177,9 @@ def users_of(machine: Any, paths: Any) -> dict[int, list[str]]:
             sources = sources[:1]
         elif node.target != (CALLS, "message"):
             continue
+        path = ""
         for source in sources:
-            if type(source) is int and len(users.setdefault(source, [])) < _USERS:
-                users[source].append(paths.of(node) or "something that is dropped")
+            if type(source) is int and 0 <= source < _BUFFERS and len(users.setdefault(source, [])) < _USERS:
+                path = path or paths.of(node) or "something that is dropped"
+                users[source].append(path)
     return users

@@ -15,7 +15,8 @@ from ..errors import DeserializationError, name_for_errors
 from ..limits import DEFAULT_LIMITS
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Blob, Named, Node
-from ..pickles.outline import Line, Paths, outline
+from ..pickles.outline import Line, Paths, Steps, outline
+from ..pickles.stacks import most_nodes
 from ..types.allowed import MESSAGES
 from ..wire.blob import frames_of
 from ..wire.encoded import CODECS
@@ -41,6 +42,12 @@ _FREE_PICKLES: Final = 1000
 """Of those, how many are looked at whatever the size of the source; beyond, one for each 64 bytes of it."""
 _FREE_OPCODES: Final = 100_000
 """Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, one for each byte of it."""
+_FREE_STEPS: Final = 10_000
+"""Containers, names and calls to which the way is looked for, 2 µs each; beyond, one for 16 bytes."""
+_FREE_READ: Final = 1 << 16
+"""Bytes of messages within messages that are read by themselves, where what they stand in was refused."""
+_LOOKUPS: Final = 300
+"""Modules that are looked for among those that are here, 0.2 ms each."""
 _BRINGS: Final = 'modules come along, whose code runs where the message is read with trust="code"'
 _MORE: Final = "more pickles than are looked at"
 _WITHIN: Final = 1000
@@ -69,6 +76,8 @@ class Part:
         trailer: Trailer | None = None,
         wire: str | None = None,
         offsets: list[int] | None = None,
+        room: Room | None = None,
+        said: str | None = None,
     ) -> None:
         self.name = name_for_errors("", name)[1:]
         self.machine = machine
@@ -76,7 +85,8 @@ class Part:
         self.trailer = trailer
         self.offsets = offsets
         self.kind = "pickle" if trailer is None else "canning message"
-        self.verdict, self.reasons = judge(machine, list(frames), wire)
+        self._steps = None if room is None else room.steps
+        self.verdict, self.reasons = judge(machine, list(frames), wire, said)
         if trailer is not None and MODULES in trailer.extensions:
             self.verdict = worst([self.verdict, NEEDS_CODE])
             self.reasons.append(_BRINGS)
@@ -95,7 +105,7 @@ class Part:
     @cached_property
     def paths(self) -> Paths:
         """The ways to the parts of its object."""
-        return Paths(self.machine.root)
+        return Paths(self.machine.root, self._steps)
 
     @cached_property
     def memory(self) -> Memory:
@@ -170,34 +180,56 @@ class Room:
 
     Attributes:
         opcodes: of all pickles together.
+        nodes: containers, names and calls of all pickles together.
+        steps: how far the ways to these are looked for.
         pickles: of all files in an archive together.
         within: bytes of messages within messages.
+        read: bytes of such that are read by themselves.
+        modules: whether a module is here that a broken pickle asks for, as far as that was looked for.
     """
 
-    __slots__ = ("opcodes", "pickles", "within")
+    __slots__ = ("modules", "nodes", "opcodes", "pickles", "read", "steps", "within")
 
     def __init__(self, nbytes: int) -> None:
         self.opcodes = _FREE_OPCODES + nbytes
+        self.nodes = most_nodes(nbytes)
+        self.steps = Steps(_FREE_STEPS + nbytes // 16)
         self.pickles = min(_ALL_PICKLES, _FREE_PICKLES + nbytes // 64)
         self.within = 4 * nbytes + (1 << 20)
+        self.read = _FREE_READ
+        self.modules: dict[str, bool] = {}
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module could be imported here; true of all where that was asked too often."""
+        found = self.modules.get(module)
+        if found is None:
+            if len(self.modules) >= _LOOKUPS:
+                return True
+            found = self.modules[module] = _is_here(module)
+        return found
 
     @property
     def left(self) -> bool:
         """Whether there is any."""
-        return self.opcodes > 0 and self.pickles > 0
+        return self.opcodes > 0 and self.nodes > 0 and self.pickles > 0
 
 
 def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
     """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
-    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
-    machine = PickleMachine(data, start, limits=limits).run()
-    room.opcodes -= machine.opcodes
     room.pickles -= 1
+    machine = _follow(data, start, room, wrappers=True)
     if machine.skipped:
-        again = PickleMachine(data, start, limits=limits, wrappers=False).run()
-        room.opcodes -= again.opcodes
+        again = _follow(data, start, room, wrappers=False)
         for key, named in again.names.items():
             machine.names.setdefault(key, named)
+    return machine
+
+
+def _follow(data: memoryview, start: int, room: Room, *, wrappers: bool) -> PickleMachine:
+    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    machine = PickleMachine(data, start, limits=limits, wrappers=wrappers, nodes=max(0, room.nodes)).run()
+    room.opcodes -= machine.opcodes
+    room.nodes -= machine.nodes
     return machine
 
 
@@ -207,8 +239,12 @@ def parts_of_frames(
     offsets: list[int] | None = None,
     level: int = 0,
     room: Room | None = None,
+    said: str | None = None,
 ) -> list[Part]:
-    """Follow a message, or a chain of them, and the messages within."""
+    """Follow a message, or a chain of them, and the messages within.
+
+    `said` is what the reader of plain data said of what these stand in, empty where it took that.
+    """
     room = Room(sum(map(len, frames))) if room is None else room
     parts: list[Part] = []
     at = 0
@@ -226,14 +262,14 @@ def parts_of_frames(
         mine = frames[at : at + count]
         machine = follow(mine[0], 0, room)
         where = offsets[at : at + count] if offsets else None
-        part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where)
+        part = Part(title, machine, mine, trailer=trailer, wire=wire, offsets=where, room=room, said=said)
         parts.append(part)
         if trailer is not None and MODULES in trailer.extensions:
             content = memoryview(trailer.extensions[MODULES])
-            parts.append(Part(f"{title} modules".strip(), follow(content, 0, room), [content]))
+            parts.append(Part(f"{title} modules".strip(), follow(content, 0, room), [content], room=room))
         parts += _within(part, level, room)
         at += count
-    if at < len(frames) and parts and parts[-1].verdict == CLEAN:
+    if at < len(frames) and parts and parts[-1].verdict in (CLEAN, NEEDS_CODE):
         parts[-1].verdict = UNREADABLE
         parts[-1].reasons.append("more messages than are looked at")
     return parts
@@ -243,23 +279,33 @@ def _within(part: Part, level: int, room: Room) -> list[Part]:
     """Follow the messages that a message holds, as long as they are no larger than what arrived."""
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
+    memory = Memory(part.trailer, part.frames, {})
     calls = [node for node in part.machine.calls if node.target == (CALLS, "message")]
     more = len(calls) > _WITHIN or (bool(calls) and level >= MESSAGES)
     for node in calls[: 0 if more else _WITHIN]:
         sources = tuple(source for source in node.args[:_WITHIN] if type(source) in (int, bytes, Blob))
-        size = sum(part.memory.size(source) for source in sources)
+        size = sum(memory.size(source) for source in sources)
         more |= len(sources) != len(node.args) or room.within < size or not room.left
+        more |= any(type(source) is int and not memory.has(source) for source in sources)
         if sources and sources not in seen and not more:
             seen.add(sources)
             room.within -= size
-            frames = [part.memory.content(source) for source in sources]
+            frames = [memory.content(source) for source in sources]
             name = f"{part.name} within {part.paths.of(node) or ''}".strip()
             here = [frame for frame in frames if frame is not None]
-            found += parts_of_frames(here, name, None, level + 1, room)
+            found += parts_of_frames(here, name, None, level + 1, room, _said(part, size, room))
     if more:
         part.verdict = worst([part.verdict, UNREADABLE])
         part.reasons.append("more messages within it than are looked at")
     return found
+
+
+def _said(part: Part, size: int, room: Room) -> str | None:
+    """Give what the reader said of a message, which has read those within, too; None: ask it about these."""
+    if part.verdict == CLEAN:
+        return ""
+    room.read -= size
+    return None if room.read > 0 else "it stands in a message that needs code"
 
 
 def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
@@ -268,7 +314,7 @@ def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
         frames = frames_of(piece.data)
     except DeserializationError as error:
         machine = follow(piece.data[:0], 0, room)
-        return [Part(piece.name, machine, [piece.data], wire=str(error))]
+        return [Part(piece.name, machine, [piece.data], wire=str(error), room=room)]
     offsets, at = [], 16 + 8 * len(frames)
     for frame in frames:
         at += -at % 64
@@ -292,16 +338,17 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
     except DeserializationError as error:
         trailer, wire = None, str(error)
     if trailer is not None or wire is not None:
-        return parts_of_frames([data], piece.name, room=room) + _behind(piece, room)
+        parts = parts_of_frames([data], piece.name, room=room)
+        return parts + _behind(piece, parts[0].machine if parts else follow(data, 0, room), room)
     known = True
     while at < len(data) and len(parts) < _PICKLES and room.left:
         machine = follow(data, at, room)
-        told = machine.stopped or machine.limited or machine.doubtful or _tells(machine)
+        told = machine.stopped or machine.limited or machine.doubtful or _tells(machine, room)
         if not told and (parts or not piece.sure):
             known = False
             break
         name = f"{piece.name} pickle {len(parts) + 1} at byte {at}".strip() if parts else piece.name
-        parts.append(Part(name, machine, [data[at : machine.at]]))
+        parts.append(Part(name, machine, [data[at : machine.at]], room=room))
         at = machine.at
         if not machine.stopped:
             break
@@ -309,31 +356,31 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
         foreign = bytes(data[at : at + 8]).startswith((b"\x93", b"PK\3\4", b"PK\5\6"))  # as numpy.load tells
         _judge_rest(parts, len(data) - at, sure=piece.sure or foreign, known=known, foreign=foreign)
     elif not parts and piece.sure:
-        parts = [Part(piece.name, follow(data, 0, room), [data])]
+        parts = [Part(piece.name, follow(data, 0, room), [data], room=room)]
     return parts
 
 
-def _behind(piece: Piece, room: Room) -> list[Part]:
+def _behind(piece: Piece, machine: PickleMachine, room: Room) -> list[Part]:
     """Follow what who loads again from the file of a message would find behind its pickle."""
     found: list[Part] = []
-    machine = follow(piece.data, 0, room)
     while machine.stopped and room.left:
         machine = follow(piece.data, machine.at, room)
-        if machine.limited or machine.doubtful or _tells(machine) or (machine.stopped and machine.acts):
+        acts = machine.stopped and machine.acts
+        if machine.limited or machine.doubtful or _tells(machine, room) or acts:
             name = f"{piece.name} behind its pickle at byte {machine.start}".strip()
-            found.append(Part(name, machine, [piece.data[machine.start : machine.at]]))
+            found.append(Part(name, machine, [piece.data[machine.start : machine.at]], room=room))
     if not room.left and found == []:
-        found.append(Part(f"{piece.name} behind its pickle".strip(), machine, [], wire=_MORE))
+        found.append(Part(f"{piece.name} behind its pickle".strip(), machine, [], wire=_MORE, room=room))
     return found
 
 
-def _tells(machine: PickleMachine) -> bool:
+def _tells(machine: PickleMachine, room: Room) -> bool:
     """Tell whether a stream that breaks asks for what could be imported before it does."""
     return any(
         all(word.isidentifier() for word in named.module.split("."))
         and (
             all(word.isidentifier() for word in named.name.split("."))
-            or _is_here(named.module.partition(".")[0])
+            or room.has(named.module.partition(".")[0])
         )
         for named in machine.names.values()
     )

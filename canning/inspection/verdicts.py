@@ -76,7 +76,6 @@ _ACTS: Final = {
     "call": "calls what it made",
     "new": "makes an instance of what it made",
     "name": "asks for a name",
-    "frames": "has frames that end within opcodes: who reads it from a file reads something else",
 }
 
 
@@ -128,26 +127,32 @@ def worst(verdicts: list[str]) -> str:
     return max(verdicts, key=ORDER.index, default=UNREADABLE)
 
 
-def judge(machine: PickleMachine, frames: list[Any], wire: str | None = None) -> Judgement:
+def judge(
+    machine: PickleMachine, frames: list[Any], wire: str | None = None, said: str | None = None
+) -> Judgement:
     """Judge a message, or a pickle, which is a message of one frame.
 
-    `wire` says what is wrong with its trailer or frames, where something is.
+    `wire` says what is wrong with its trailer or frames, where something is. `said` is what the reader of
+    plain data complained of where it was given what this stands in, empty for nothing; None asks it here.
     """
     acts = set(machine.acts)
     wrong = [reason for reason in (wire, machine.broken, *machine.flaws) if reason][:_SHOWN]
-    complaint = None
-    if not wrong and "frames" not in acts and all(key in _READ for key in machine.names):
-        complaint = None if machine.legacy and not acts else _refusal(frames)
+    complaint = said or None
+    if not wrong and all(key in _READ for key in machine.names):
+        if said is None and not (machine.legacy and not acts):
+            complaint = _refusal(frames)
         if complaint is None:
             return CLEAN, []
     if acts and not _only_safe(machine, acts):
         reasons = _reasons(machine, acts)
         if _is_dangerous(machine, acts):
             return DANGEROUS, reasons
-        lost = machine.limited or machine.doubtful or "frames" in acts
+        lost = machine.limited or machine.doubtful
         return (UNREADABLE, [*wrong, *reasons]) if lost else (NEEDS_CODE, reasons)
     if wrong:
         return UNREADABLE, wrong[:1] if wire else wrong
+    if said:
+        return NEEDS_CODE, [said]
     if machine.legacy:
         named = ", ".join(name_for_errors(*key) for key in list(machine.names)[:_SHOWN])
         return NEEDS_CODE, [f"an old protocol of pickle, and it asks for {named or 'a buffer'}"]

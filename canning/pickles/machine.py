@@ -23,6 +23,7 @@ _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
 _F64: Final = struct.Struct(">d")
 _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
+_SPLIT: Final = "a frame that ends within an opcode: of a file, the C unpickler drops what is left of it"
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
 """Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
@@ -31,7 +32,7 @@ Trace = Callable[["PickleMachine", int, int, Any], None]
 class PickleMachine(Stacks):
     """Follow one pickle from `start` in `data` to its STOP, or to where it breaks.
 
-    `trace` is told of each opcode.
+    `trace` is told of each opcode; `nodes` is how many containers, names and calls are followed.
 
     >>> import pickle
     >>> machine = PickleMachine(memoryview(pickle.dumps(print))).run()
@@ -47,8 +48,9 @@ class PickleMachine(Stacks):
         limits: Limits = DEFAULT_LIMITS,
         trace: Trace | None = None,
         wrappers: bool = True,
+        nodes: int | None = None,
     ) -> None:
-        super().__init__(data, start, limits, wrappers)
+        super().__init__(data, start, limits, wrappers, nodes)
         self.trace = trace
 
     def run(self) -> Self:
@@ -77,8 +79,8 @@ class PickleMachine(Stacks):
             while not self.stopped:
                 self.at = at
                 if at >= edge:
-                    if at > edge:  # of a file, the C unpickler drops what is left of the frame
-                        self.act(at, "frames")
+                    if at > edge:
+                        self.doubt(at, _SPLIT)
                     edge = size + 1
                 code = data[at]
                 left -= 1
@@ -136,14 +138,14 @@ class PickleMachine(Stacks):
                 step(self, argument, self.at)
                 if code == 0x95:  # FRAME
                     if edge <= size:
-                        self.act(self.at, "frames")
+                        self.doubt(self.at, _SPLIT)
                     edge = self.edge
                 if self.skipped and self.skipped[-1][0] == at:
                     at, edge = self.skipped[-1][1], size + 1
                 if trace is not None:
                     trace(self, self.at, code, argument)
         finally:
-            self.opcodes = self.limits.nodes - left
+            self.opcodes += self.limits.nodes - left
         self.at = at
 
     def _argument(self, form: str, at: int, size: int) -> tuple[Any, int]:

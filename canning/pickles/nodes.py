@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 SHORT: Final = 4096
@@ -47,8 +48,8 @@ class Node:
         kind: ``list``, ``tuple``, ``dict``, ``set``, ``frozenset``, ``bytearray``, ``name``, ``call``,
             ``new``, ``persistent``, ``extension``, ``buffer``.
         at: the offset of its opcode.
-        items: what it holds; keys and values in turns; of a call its target, the tuple of its arguments, and
-            maybe keywords.
+        items: what it holds, a list of what may become more; keys and values in turns; of a call its target,
+            the tuple of its arguments, and maybe keywords.
         more: what is appended to, or set in, what a call gave; `pairs` tells whether keys and values.
         states: what BUILD sets.
         value: a `Named` for a name, what stands for a persistent id, the number of a buffer.
@@ -57,10 +58,10 @@ class Node:
 
     __slots__ = ("at", "depth", "items", "kind", "more", "pairs", "states", "value")
 
-    def __init__(self, kind: str, at: int, items: list[Any] | None = None) -> None:
+    def __init__(self, kind: str, at: int, items: Any = None) -> None:
         self.kind = kind
         self.at = at
-        self.items = items
+        self.items: Any = items
         self.more: list[Any] | None = None
         self.pairs = False
         self.states: list[Any] | None = None
@@ -68,10 +69,10 @@ class Node:
         self.depth = 0
 
     @property
-    def args(self) -> list[Any]:
+    def args(self) -> Sequence[Any]:
         """The arguments of a call, as far as they are known; not to be changed."""
         holder = self.items[1] if self.kind in ("call", "new") and self.items else None
-        return (holder.items or []) if type(holder) is Node and holder.kind == "tuple" else []
+        return (holder.items or ()) if type(holder) is Node and holder.kind == "tuple" else ()
 
     @property
     def target(self) -> tuple[str, str] | None:

@@ -47,25 +47,44 @@ class Line:
     children: list[Line] = field(default_factory=list)
 
 
-class Paths:
-    """Know the way from the object to each node of a pickle."""
+class Steps:
+    """Hold how many nodes the ways to which are noted may still be, of all pickles of a source together."""
 
-    def __init__(self, root: object) -> None:
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = _PATHS) -> None:
+        self.left = left
+
+
+class Paths:
+    """Know the way from the object to each node of a pickle; find it, from the root on, when it is asked for.
+
+    `steps` is how far it goes.
+    """
+
+    def __init__(self, root: object, steps: Steps | None = None) -> None:
         self._above: dict[int, tuple[Node | None, str]] = {}
         if type(root) is Node:
             self._above[id(root)] = (None, "")
-        rest = deque([root] if type(root) is Node else [])
-        states: set[int] = set()
-        within: set[int] = set()  # what is in a column, and has no name but the column's
-        while rest and len(self._above) < _PATHS:
-            node = rest.popleft()
-            for step, value in parts_of(node, states, steps=True):
-                if type(value) is Node and id(value) not in self._above:
-                    inner = id(node) in within
-                    self._above[id(value)] = (node, "" if inner else step)
+        self._rest = deque([root] if type(root) is Node else [])
+        self._states: set[int] = set()
+        self._within: set[int] = set()  # what is in a column, and has no name but the column's
+        self._steps = Steps() if steps is None else steps
+
+    def _find(self, wanted: Node) -> tuple[Node | None, str] | None:
+        """Give what stands above a node, and the step from there."""
+        above, rest = self._above, self._rest
+        while id(wanted) not in above and rest and self._steps.left > 0:
+            node, before = rest.popleft(), len(above)
+            for step, value in parts_of(node, self._states, steps=True):
+                if type(value) is Node and id(value) not in above:
+                    inner = id(node) in self._within
+                    above[id(value)] = (node, "" if inner else step)
                     rest.append(value)
                     if inner or _is_table(node):
-                        within.add(id(value))
+                        self._within.add(id(value))
+            self._steps.left -= len(above) - before
+        return above.get(id(wanted))
 
     def of(self, node: Node | None) -> str | None:
         """Give the path to a node; None where it is no part of the object.
@@ -78,7 +97,7 @@ class Paths:
         """
         steps: list[str] = []
         while node is not None:
-            above = self._above.get(id(node))
+            above = self._find(node)
             if above is None:
                 return None
             if len(steps) > _STEPS:

@@ -31,11 +31,11 @@ _USUAL: Final = re.compile(
 )
 _FLOAT: Final = re.compile(rb"[.eEn]")
 _NUMBER: Final = re.compile(
-    rb"\s*[+-]?\s*(0[xXoObB][0-9a-fA-F_]*|[0-9][0-9_]*\.?[0-9_]*([eE][+-]?[0-9_]+)?|\.[0-9_]+([eE][+-]?\d+)?"
-    rb"|inf(inity)?|nan)?L?\s*(\0|$)",
+    rb"\s*+[+-]?+\s*+(0[xXoObB][0-9a-fA-F_]*+|[0-9_]++(\.[0-9_]*+)?+([eE][+-]?+[0-9_]++)?+"
+    rb"|\.[0-9_]++([eE][+-]?+[0-9_]++)?+|inf(inity)?|nan)?+L?+\s*+(\0|$)",
     re.IGNORECASE,
 )
-"""What an unpickler may take for a number: of C's, a NUL ends it."""
+"""What an unpickler may take for a number: of C's, a NUL ends it. Nothing is tried twice: lines are long."""
 
 
 def push(machine: Stacks, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Self
 
@@ -12,12 +13,21 @@ from ..wire.names import NAMED
 from .nodes import Break, Limit, Named, Node, Text
 
 _FREE: Final = 20_000
-"""Containers, calls and entries of the memo that are followed; beyond, one for two or three bytes."""
+"""Containers, calls and entries of the memo that are followed; beyond, one for three or four bytes."""
+_NEW_NAME: Final = 4
+"""What a name that is new counts for: what is kept of it, and what is said of it."""
+_CALL: Final = 2
+"""What a call counts for."""
 _NAMES: Final = 10_000
 _FLAWS: Final = 20
 DEEP: Final = 400
 """Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
 _DEEPER: Final = DEEP + 1
+
+
+def most_nodes(size: int) -> int:
+    """Say how many containers, names and calls are followed in so many bytes."""
+    return _FREE + size // 4
 
 
 class Stacks(abc.ABC):
@@ -40,16 +50,19 @@ class Stacks(abc.ABC):
         root: the node of the object, where the stream reaches STOP.
         depth: how deep containers stand in containers.
         texts: how often each long string or bytes object was written out.
-        opcodes: how many were followed.
+        opcodes: how many were followed, those of pickles within included.
+        nodes: containers, names and calls so far, dear ones more than once.
         fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
     """
 
-    def __init__(self, data: memoryview, start: int, limits: Limits, wrappers: bool) -> None:
+    def __init__(
+        self, data: memoryview, start: int, limits: Limits, wrappers: bool, nodes: int | None
+    ) -> None:
         self.data = data
         self.start = self.at = start
         size = len(data) - start
-        self.limits = replace(limits, memo=min(limits.memo, _FREE + size // 2))
-        self.most_nodes = min(_FREE + size // 3, max(_FREE, limits.nodes // 2))
+        self.limits = replace(limits, memo=min(limits.memo, _FREE + size // 3))
+        self.most_nodes = most_nodes(size) if nodes is None else nodes
         self.nothing = Node("tuple", start)
         self.doubtful = False
         self.wrappers = wrappers
@@ -107,8 +120,8 @@ class Stacks(abc.ABC):
         del self.stack[start:]
         return items
 
-    def new(self, kind: str, at: int, items: list[Any] | None = None) -> Node:
-        """Push a node."""
+    def new(self, kind: str, at: int, items: Any = None) -> Node:
+        """Push a node; `items` are a list where the unpickler may add to them."""
         self.nodes += 1
         if self.nodes > self.most_nodes:
             raise Limit(f"more containers, names and calls than {self.most_nodes}")
@@ -118,7 +131,7 @@ class Stacks(abc.ABC):
         self.stack.append(node)
         return node
 
-    def sink(self, node: Node, items: list[Any]) -> None:
+    def sink(self, node: Node, items: Sequence[Any]) -> None:
         """Note how deep a node has become that holds these items now."""
         depth = 1
         for item in items:
@@ -150,7 +163,8 @@ class Stacks(abc.ABC):
     def call(self, kind: str, at: int, target: object, args: object, *keywords: Any) -> Node:
         """Push what a call gives; `args` may be that of many calls, and is not copied."""
         self.act(at, kind)
-        node = self.new(kind, at, [target, args, *keywords])
+        self.nodes += _CALL - 1
+        node = self.new(kind, at, (target, args, *keywords))
         if type(target) is Node and target.kind == "name":
             items: Any = (args.items or ()) if type(args) is Node and args.kind == "tuple" else ()
             named = target.value
@@ -170,6 +184,7 @@ class Stacks(abc.ABC):
         if found is None:
             if len(self.names) >= _NAMES:
                 raise Limit(f"more than {_NAMES} names")
+            self.nodes += _NEW_NAME - 1
             found = self.names[module, name] = Named(module, name, at)
         found.count += 1
         node = self.new("name", at)

@@ -17,6 +17,8 @@ from .wrapped_arrays import skip_array
 
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
 _INDEX: Final = re.compile(rb"0|[1-9]\d{0,18}")
+_LARGEST: Final = 1 << 60
+"""Indexes of the memo from which some unpicklers give up, and others find many alike by their hash."""
 _MADE: Final = frozenset(("call", "new", "persistent", "extension", "name"))
 """What may turn out to be a string; of a name, since what has one can be given attributes that are."""
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
@@ -62,7 +64,7 @@ def _marked(kind: str) -> Step:
         items = machine.items()
         if kind == "dict" and len(items) % 2:
             raise Break("a key without its value")
-        machine.new(kind, at, items)
+        machine.new(kind, at, tuple(items) if kind == "tuple" else items)
 
     return step
 
@@ -71,7 +73,7 @@ def _tuple_of(count: int) -> Step:
     def step(machine: Stacks, argument: object, at: int) -> None:
         if len(machine.stack) - machine.fence < count:
             raise Break("takes from an empty stack")
-        items = machine.stack[-count:]
+        items = tuple(machine.stack[-count:])
         del machine.stack[-count:]
         machine.new("tuple", at, items)
 
@@ -161,6 +163,8 @@ def _put(machine: Stacks, argument: Any, at: int) -> None:
         raise Break("stores in the memo under a negative number")
     if len(machine.memo) > machine.limits.memo:
         raise Limit(f"more than {machine.limits.memo} entries of the memo")
+    if index >= _LARGEST:
+        raise Limit("an index of the memo that is larger than any")
     if index > len(machine.data):
         machine.flaw(at, f"memo entry {index}, for which the unpickler makes room")
     machine.memo[index] = machine.top()
@@ -229,7 +233,7 @@ def _new_object_ex(machine: Stacks, argument: object, at: int) -> None:
 def _instance(machine: Stacks, argument: Any, at: int) -> None:
     target = machine.name(*_names(argument), at)  # which the unpickler in Python looks up first
     machine.stack.pop()
-    args = machine.new("tuple", at, machine.items())
+    args = machine.new("tuple", at, tuple(machine.items()))
     machine.stack.pop()
     machine.call("call", at, target, args)
 
@@ -238,7 +242,7 @@ def _object(machine: Stacks, argument: object, at: int) -> None:
     target, *rest = machine.items() or [None]
     if target is None:
         raise Break("an instance of nothing")
-    args = machine.new("tuple", at, rest)
+    args = machine.new("tuple", at, tuple(rest))
     machine.stack.pop()
     machine.call("call", at, target, args)
 

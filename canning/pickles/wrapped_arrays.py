@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Final
 
 from .nodes import Break, Node
@@ -32,7 +33,11 @@ def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
 
 def _behind_pickle(machine: Stacks, at: int) -> int:
     """Follow the pickle of an array of objects, which is one of its own."""
-    within = type(machine)(machine.data, at, limits=machine.limits, wrappers=False).run()
+    limits = replace(machine.limits, nodes=max(0, machine.limits.nodes - machine.opcodes))
+    left = machine.most_nodes - machine.nodes
+    within = type(machine)(machine.data, at, limits=limits, wrappers=False, nodes=left).run()
+    machine.opcodes += within.opcodes
+    machine.nodes += within.nodes
     for key, named in within.names.items():
         machine.names.setdefault(key, named)
     machine.acts |= within.acts
