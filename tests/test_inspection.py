@@ -698,6 +698,11 @@ UNEVEN: dict[str, bytes] = {
     "a pickle behind a message": (canning.serialize_object([1])[0]).replace(b"canning.", b"canning.") + EVIL,
     "an index that C takes": b"Np0\0\n.",
     "an index alone": b"p0\0\n",
+    "a frame that ends within a number": b"N.\x80\x04\x95\x13"
+    + bytes(7)
+    + b"]\x94(K\x01}\x94\x8c\x01a\x94G@\x04"
+    + bytes(6)
+    + b"re.(csc\x80\x04\x8c\x0bscan_canary\x8c\x04fire\x93)R.an_canary\nfire\no.",
     "a number that C takes": b"F1.5\0x\n.",
     "a long name": b"\x80\x04\x8c\x02osX" + struct.pack("<I", 5005) + b"path.os." * 625 + b"error\x93.",
     "a name without STOP": b"cgadget_marker\nx\n",

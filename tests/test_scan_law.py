@@ -21,7 +21,7 @@ from .test_work import STORED, message, name, text
 
 SIZE = 4_000
 EACH = 40
-FREE = 400_000
+FREE = 600_000
 """Calls of functions that a scan may make for each byte, and those whatever the size; 50 ns each."""
 
 
