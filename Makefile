@@ -15,12 +15,14 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The newest Python has wheels for some versions of a package only.
+export PIP_PREFER_BINARY := 1
 
 # PYTHON=NAME gets an environment of its own, so two interpreters can be tested side by side. A pyenv shim
 # that is not selected only answers "command not found", so the interpreters that pyenv keeps are tried too.
 PYENV_ROOT ?= $(HOME)/.pyenv
 CANDIDATES = $(if $(PYTHON),$(PYTHON) $(wildcard $(PYENV_ROOT)/versions/*/bin/$(notdir $(PYTHON))), \
-    python3 python3.14 python3.13 python3.12 python3.11)
+    python3 python3.13 python3.14 python3.15 python3.12 python3.11)
 RECENT_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 INTERPRETER = $(shell for it in $(CANDIDATES); do \
     "$$it" -c '$(RECENT_ENOUGH)' 2>/dev/null && echo "$$it" && break; done)
@@ -102,7 +104,7 @@ format: $(VENV)/.has-dev
 
 .PHONY: clean
 clean:
-	rm -rf site dist .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf site dist .frames .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 # Says which interpreter would be used, or fails where there is none.
 .PHONY: interpreter

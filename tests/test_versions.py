@@ -13,6 +13,8 @@ import pytest
 from .golden.make import check, write
 
 ROOT = Path(__file__).parents[1]
+FRAMES = os.environ.get("CANNING_FRAMES")
+"""A folder in which the tests of each version of Python leave frames, and read those of all others."""
 NEEDED = """
 import sys, numpy, cloudpickle
 new_enough = int(cloudpickle.__version__.split('.')[0]) >= 3 and hasattr(numpy, 'exceptions')
@@ -75,3 +77,12 @@ def test_what_is_written_here_is_read_by_another_version(
     assert len(write(tmp_path)) > 30
     for interpreter in interpreters.values():
         assert len(run(interpreter, "check", tmp_path)) > 30
+
+
+@pytest.mark.skipif(FRAMES is None, reason="no folder of frames in CANNING_FRAMES")
+def test_frames_of_each_version_are_read() -> None:
+    folder = ROOT / str(FRAMES)
+    folder.mkdir(exist_ok=True)
+    write(folder / f"{sys.version_info[0]}.{sys.version_info[1]}")
+    for version in sorted(folder.iterdir()):
+        assert len(check(version)) > 30, version.name
