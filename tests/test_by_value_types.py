@@ -58,7 +58,7 @@ def local_parts() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
         "cached": (Local(), lambda each: (each.once, each.method(1), each.method(""))),
         "generic": (Local, lambda cls: cls.__parameters__[0].__name__),
         "forward": (Later, lambda cls: repr(cls.__annotations__["x"])),
-        "weak": (weakref.WeakValueDictionary({1: Local}), lambda w: len(w)),
+        "weak": ([weakref.WeakValueDictionary({1: Local}), Local], lambda pair: pair[0][1] is pair[1]),
     }
 
 
