@@ -112,6 +112,14 @@ def test_lines_go_from_small_to_large_whatever_the_order_of_the_rows() -> None:
         assert [sizes for sizes in lines if sizes != sorted(sizes)] == []
 
 
+def test_the_notebook_about_speed_shows_its_pictures() -> None:
+    cells = json.loads((Path(__file__).parent.parent / "notebooks/02-throughput.ipynb").read_text())["cells"]
+    drawing = [cell for cell in cells if "plots.PICTURES" in "".join(cell["source"])]
+    assert len(drawing) == 3
+    for cell in drawing:
+        assert any("image/png" in output.get("data", {}) for output in cell["outputs"])
+
+
 def one_row(machine: str, name: str, seconds: float) -> report.Report:
     about = {"cpu": machine, "load": seconds, "versions": {"numpy": "2"}}
     return report.Report(about, False, [Result("codec", name, "", {"canning": Cell(seconds)})])

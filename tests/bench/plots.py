@@ -269,7 +269,7 @@ def _legend(figure: Figure, axes: Sequence[Any]) -> None:
             handles.setdefault(name, handle)
     order = [*_COLORS, *handles]
     names = sorted(handles, key=order.index)
-    figure.legend([handles[name] for name in names], names, loc="outside right upper", frameon=False)
+    figure.legend([handles[name] for name in names], names, loc="outside right center", frameon=False)
 
 
 PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {

@@ -58,6 +58,15 @@ def client(plain: Any) -> Iterator[Any]:
     canned.uninstall(plain)
 
 
+def test_a_block_in_which_canning_is_installed(plain: Any) -> None:
+    stock = plain.send_apply_request
+    with canned.installed(plain) as client:
+        assert client is plain
+        assert client.send_apply_request != stock
+        assert client[0].apply_sync(lambda x: x + 1, 41) == 42
+    assert plain.send_apply_request == stock
+
+
 @pytest.fixture
 def main() -> Iterator[dict[str, Any]]:
     """The namespace of ``__main__``, as a notebook's user fills it."""

@@ -21,8 +21,9 @@ ipyparallel's own format; those with this start-up command understand canning fr
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from canning.wire.trailer import VERSION
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 2.0
 """Seconds to wait for engines to say that they are idle, which they may fail to."""
 
-__all__ = ["TRIED", "install", "install_engine", "uninstall"]
+__all__ = ["TRIED", "install", "install_engine", "installed", "uninstall"]
 
 
 def install_engine() -> None:
@@ -98,6 +99,16 @@ def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
         raise EngineError(f"{len(link.unanswered())} calls are on their way: the engines still read canning")
     _ask(client, engine.leave, (link.session,), timeout)
     CLIENTS.leave(link.session)
+
+
+@contextmanager
+def installed(client: ipp.Client, *, timeout: float = 60.0) -> Iterator[ipp.Client]:
+    """Let a client and all its engines use canning until the block ends: `install`, and then `uninstall`."""
+    install(client, timeout=timeout)
+    try:
+        yield client
+    finally:
+        uninstall(client, timeout=timeout)
 
 
 def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> dict[str, Any]:
