@@ -387,6 +387,22 @@ def test_numpy_files() -> None:
     assert scan(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + EVIL).verdict == "dangerous"
 
 
+def test_numpy_files_of_older_pythons_say_the_sizes_twice() -> None:
+    content = saved(np.arange(3))
+    sizes = struct.pack(
+        "<4s5H3I2H", b"PK\3\4", 45, 0, 0, 0, 33, zlib.crc32(content), *[len(content)] * 2, 5, 20
+    )
+    for said, verdict in ((len(content), "clean"), (len(content) + 1, "unreadable")):
+        extra = struct.pack("<2H2Q", 1, 16, len(content), said)
+        local = sizes + b"a.npy" + extra + content
+        entry = b"PK\1\2" + struct.pack("<H", 45) + sizes[4:26] + struct.pack("<5H2I", 5, 0, 0, 0, 0, 0, 0)
+        table = entry + b"a.npy"
+        end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(table), len(local), 0)
+        archive = local + table + end
+        assert np.load(io.BytesIO(archive))["a"].tolist() == [0, 1, 2]
+        assert scan(archive).verdict == verdict
+
+
 def test_joblib_files() -> None:
     report = inspect(JOBLIB)
     assert [line.text for line in report.tree.children] == ["array f8 (4,), by joblib", "int 3"]

@@ -109,7 +109,7 @@ def _member(
     first = place + _LOCAL.size
     start = first + local[9] + local[10]
     own = bytes(data[first : first + local[9]])
-    sizes = _long(bytes(data[first + local[9] : start]), local[8], local[7])
+    sizes = _long(bytes(data[first + local[9] : start]), local[8], local[7], again=True)
     if local[0] != b"PK\3\4" or local[2:4] != (flags, method) or own != name:
         raise Uneven("a member whose two descriptions differ")
     behind = start + packed
@@ -131,8 +131,11 @@ def _descriptor(data: memoryview, at: int, said: tuple[int, int, int]) -> int:
     raise Uneven("a member whose two descriptions differ")
 
 
-def _long(extra: bytes, *short: int) -> tuple[int, ...]:
-    """Read numbers that are too long for their fields from an extra field, which holds these alone."""
+def _long(extra: bytes, *short: int, again: bool = False) -> tuple[int, ...]:
+    """Read numbers that are too long for their fields from an extra field, which holds these alone.
+
+    With `again`, it may hold the numbers of the fields once more, as older Pythons wrote files of numpy.
+    """
     at, found = 0, None
     while at < len(extra):
         tag, length = struct.unpack_from("<2H", extra, at) if at + 4 <= len(extra) else (0, 0)
@@ -142,6 +145,8 @@ def _long(extra: bytes, *short: int) -> tuple[int, ...]:
         found = content if tag == 1 else found
         at += 4 + length
     long = sum(number == _FULL for number in short)
+    if again and not long and found == struct.pack(f"<{len(short)}Q", *short):
+        return short
     if len(found or b"") != 8 * long:
         raise Uneven("sizes of 64 bits that do not fit")
     rest = iter(struct.unpack(f"<{long}Q", found or b""))

@@ -76,12 +76,13 @@ class Paths:
         above, rest = self._above, self._rest
         while id(wanted) not in above and rest and self._steps.left > 0:
             node, before = rest.popleft(), len(above)
+            inner = id(node) in self._within
+            nameless = inner or _is_table(node)
             for step, value in parts_of(node, self._states, steps=True):
                 if type(value) is Node and id(value) not in above:
-                    inner = id(node) in self._within
                     above[id(value)] = (node, "" if inner else step)
                     rest.append(value)
-                    if inner or _is_table(node):
+                    if nameless:
                         self._within.add(id(value))
             self._steps.left -= len(above) - before
         return above.get(id(wanted))
