@@ -387,6 +387,17 @@ def test_numpy_files() -> None:
     assert scan(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + EVIL).verdict == "dangerous"
 
 
+def test_archives_of_object_arrays_need_code_and_are_no_pickles() -> None:
+    file = io.BytesIO()
+    np.savez(file, a=np.array([1, "a"], object), b=np.array([{}], object))
+    assert file.getvalue()[:1] == pickle.PERSID
+    result = scan(file.getvalue())
+    assert result.verdict == "needs code"
+    assert not any("persistent" in reason for reason in result.reasons)
+    assert scan(b"Pid\xe9\n0" + EVIL).verdict == "unreadable"
+    assert scan(b"Pid\n0" + EVIL).verdict == "dangerous"
+
+
 def test_numpy_files_of_older_pythons_say_the_sizes_twice() -> None:
     content = saved(np.arange(3))
     sizes = struct.pack(

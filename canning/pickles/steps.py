@@ -260,8 +260,10 @@ def _build(machine: Stacks, argument: object, at: int) -> None:
 
 
 def _persistent(machine: Stacks, argument: bytes, at: int) -> None:
+    if not argument.isascii():  # so no zip archive of arrays is a pickle, though P is an opcode
+        raise Break("a persistent id that is not ASCII")
     machine.act(at, "persistent")
-    machine.new("persistent", at).value = argument.decode("latin-1")[:SHORT]
+    machine.new("persistent", at).value = argument[:SHORT].decode()
 
 
 def _binary_persistent(machine: Stacks, argument: object, at: int) -> None:
