@@ -6,7 +6,6 @@ import argparse
 import importlib
 import json
 import operator
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +119,9 @@ def run_scan(arguments: argparse.Namespace) -> int:
     found: list[tuple[Path, ScanResult]] = []
     left_out = 0
     for path, named in _with_progress(list(_files(arguments.paths))):
+        if not named and not path.is_file():  # a pipe, a device, a link to nothing
+            left_out += 1
+            continue
         result = scan(path)
         if not named and result.kind == UNKNOWN and path.suffix.lower() not in SUFFIXES:
             left_out += 1
@@ -140,16 +142,27 @@ def run_scan(arguments: argparse.Namespace) -> int:
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
-    """Give the files to look at, and whether each was named; folders are gone through."""
+    """Give the files to look at, and whether each was named; folders are gone through, and links followed.
+
+    A folder that cannot be listed counts as named: nobody can say what is in it.
+    """
     for path in paths:
         if not path.is_dir():
             yield path, True
             continue
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            for name in sorted(names):
-                if (Path(folder) / name).is_file():  # no pipe, no device
-                    yield Path(folder) / name, False
+        rest, seen = [path], set()
+        while rest:
+            folder = rest.pop()
+            try:
+                place = folder.stat()
+                entries = sorted(folder.iterdir())
+            except OSError:
+                yield folder, True
+                continue
+            if (place.st_dev, place.st_ino) not in seen:  # links may lead round
+                seen.add((place.st_dev, place.st_ino))
+                rest += [entry for entry in reversed(entries) if entry.is_dir()]
+                yield from ((entry, False) for entry in entries if not entry.is_dir())
 
 
 def _lines(path: Path, result: ScanResult) -> list[str]:

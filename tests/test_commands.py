@@ -91,6 +91,23 @@ def test_scan_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_scan_passes_pipes_by(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(folder / "pipe.pkl")
     assert main(["scan", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("skipped 3 that are not pickles")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_scan_follows_links_to_folders_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "evil.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    (other / "round").symlink_to(folder, target_is_directory=True)
+    assert main(["scan", str(folder)]) == 0
+    (folder / "linked").symlink_to(other, target_is_directory=True)
+    assert main(["scan", str(folder)]) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or not os.geteuid(), reason="root lists any folder")
+def test_a_folder_that_cannot_be_listed_is_unreadable(folder: Path) -> None:
+    (folder / "locked").mkdir(mode=0)
+    assert main(["scan", str(folder)]) == 2
 
 
 def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
