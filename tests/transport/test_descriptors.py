@@ -368,7 +368,7 @@ def test_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, sent: Sent) -> 
     def missing() -> Any:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr(transport.shared.attached, "this_host", missing)
+    monkeypatch.setattr(transport.shared.layout, "this_host", missing)
     with pytest.raises(SharedMemoryError, match="/proc: No such file"):
         open_it(sent.origin, sent.place)
 

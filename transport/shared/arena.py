@@ -19,8 +19,9 @@ from ..errors import ArenaError, ArenaFull
 from ..events import note
 from .blocks import ArenaStats, parse_size
 from .codecs import ID, ForReaders, default_memory, promised
+from .consumers import Receipt
 from .layout import DESCRIPTOR, SIZE, Place, parse
-from .ledger import UNKNOWN, Ledger, Receipt
+from .ledger import UNKNOWN, Ledger
 from .lingering import LONGEST, drain, drop, enter, leave
 from .memory import PAGE, copy, unsupported
 from .reclaiming import BlockRef

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 import weakref
 from bisect import bisect_right, insort
@@ -27,23 +26,13 @@ from .layout import (
     UNTIL,
     Origin,
     Place,
+    check_file,
+    open_arena,
     read_head,
     words_of,
 )
 from .ledger import PATIENCE
-from .memory import (
-    NAME,
-    PAGE,
-    Mapping,
-    is_locked,
-    is_sealed,
-    started,
-    this_host,
-    try_lock,
-    unlock,
-    unlock_all,
-    unsupported,
-)
+from .memory import PAGE, Mapping, is_locked, started, try_lock, unlock, unlock_all
 from .private import WARM, Lender
 from .reclaiming import BOOKS, BlockRef, Ended, Reclaimer
 
@@ -77,13 +66,12 @@ class Attached(Reclaimer):
 
     def __init__(self, found: Origin, warm: int = WARM) -> None:
         super().__init__()
-        _check_host(found)
         self.started = started(self.pid)
-        self.fd = _open(found)
+        self.fd = open_arena(found)
         self.token = found.token
         self.origin = found._replace(pid=self.pid, fd=self.fd, started=self.started).pack()
         try:
-            nbytes = _check_file(self.fd, found)
+            nbytes = check_file(self.fd, found)
             head = read_head(words_of(Mapping(self.fd, PAGE, writable=True)), nbytes)
             if head.token != found.token:
                 raise SharedMemoryError("it is another arena than the one of the message")
@@ -313,55 +301,3 @@ class Attached(Reclaimer):
     def __del__(self) -> None:
         if hasattr(self, "fd"):
             self.close()
-
-
-# -- what is checked before anything is mapped -----------------------------------------------------------
-
-
-def _check_host(found: Origin) -> None:
-    reason = unsupported()
-    if reason:
-        raise SharedMemoryError(f"the message lies in shared memory of its sender's host, and {reason}")
-    try:
-        here = this_host()
-    except OSError as error:
-        raise SharedMemoryError(f"shared memory is found through /proc: {error.strerror}") from error
-    if found.boot != here.boot:
-        reason = "another machine"
-    elif found.namespace != here.namespace:
-        reason = "another PID namespace, as of a container"
-    elif found.user != here.user:
-        reason = f"another user, {found.user}, and this is user {here.user}"
-    if reason:
-        raise SharedMemoryError(f"the message lies in shared memory of {reason}: send it without arena=")
-
-
-def _open(found: Origin) -> int:
-    path = f"/proc/{found.pid}/fd/{found.fd}"
-    if found.started != started(found.pid):
-        raise SharedMemoryError(f"the message lies in memory of process {found.pid}, which has ended")
-    try:
-        # Looked at before it is opened: to open something else could do anything, or wait forever.
-        there = os.stat(path)
-        name = os.readlink(path)
-        if (there.st_ino, stat.S_ISREG(there.st_mode)) == (found.inode, True) and NAME in name:
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise SharedMemoryError(
-            f"the arena of the message cannot be opened at process {found.pid}: {error.strerror}; its "
-            "sender may have closed it"
-        ) from error
-    raise SharedMemoryError(f"process {found.pid} has closed the arena of the message")
-
-
-def _check_file(fd: int, found: Origin) -> int:
-    there = os.fstat(fd)
-    if there.st_ino != found.inode or not stat.S_ISREG(there.st_mode):
-        raise SharedMemoryError("it is another file than the one of the message")
-    if there.st_uid != found.user:
-        raise SharedMemoryError(f"it belongs to user {there.st_uid}, not to {found.user}")
-    if not is_sealed(fd):
-        raise SharedMemoryError("it is not a memfd that is sealed against being shrunk")
-    if there.st_size < PAGE:
-        raise SharedMemoryError(f"it has {there.st_size} bytes, too few for an arena")
-    return there.st_size

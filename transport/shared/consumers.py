@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -100,3 +100,16 @@ class Consumers:
     def unlock_all(self) -> None:
         """Let go of every slot's byte."""
         unlock_all(self.fd, SLOT_BYTES, SLOTS)
+
+
+class Receipt(NamedTuple):
+    """Tell whether a payload was opened as often as it was promised."""
+
+    consumers: Consumers
+    block: Block
+    wanted: int
+
+    def __bool__(self) -> bool:
+        if self.block.read is not None:  # it was taken back
+            return self.block.read
+        return self.consumers.opened(self.block) >= self.wanted

@@ -1,4 +1,4 @@
-"""The words of an arena, who writes each, and the descriptor that says where in it a payload lies.
+"""The words of an arena, who writes each, and the descriptor of a payload, by which its arena is opened.
 
     page 0 | blocks | groups | slots | data | records of slot 0 | records of slot 1 | ...
 
@@ -28,6 +28,8 @@ them. What a consumer reads is checked before it is used.
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -35,7 +37,8 @@ from typing import Any, Final, NamedTuple
 from canning.errors import DeserializationError
 from canning.memory.buffers import span
 
-from .memory import PAGE, Host, Mapping
+from ..errors import SharedMemoryError
+from .memory import NAME, PAGE, Host, Mapping, is_sealed, started, this_host, unsupported
 
 MAGIC: Final = int.from_bytes(b"canarena", "little")
 VERSION: Final = 2
@@ -235,3 +238,58 @@ def parse_origin(raw: bytes) -> Origin:
 def token_of(raw: bytes) -> bytes:
     """Read from the first part of a descriptor which arena it means."""
     return raw[_TOKEN]
+
+
+# -- what is checked before anything is mapped -----------------------------------------------------------
+
+
+def _check_host(found: Origin) -> None:
+    reason = unsupported()
+    if reason:
+        raise SharedMemoryError(f"the message lies in shared memory of its sender's host, and {reason}")
+    try:
+        here = this_host()
+    except OSError as error:
+        raise SharedMemoryError(f"shared memory is found through /proc: {error.strerror}") from error
+    if found.boot != here.boot:
+        reason = "another machine"
+    elif found.namespace != here.namespace:
+        reason = "another PID namespace, as of a container"
+    elif found.user != here.user:
+        reason = f"another user, {found.user}, and this is user {here.user}"
+    if reason:
+        raise SharedMemoryError(f"the message lies in shared memory of {reason}: send it without arena=")
+
+
+def open_arena(found: Origin) -> int:
+    """Open the file of an arena that lies on this host; raises `SharedMemoryError`."""
+    _check_host(found)
+    path = f"/proc/{found.pid}/fd/{found.fd}"
+    if found.started != started(found.pid):
+        raise SharedMemoryError(f"the message lies in memory of process {found.pid}, which has ended")
+    try:
+        # Looked at before it is opened: to open something else could do anything, or wait forever.
+        there = os.stat(path)
+        name = os.readlink(path)
+        if (there.st_ino, stat.S_ISREG(there.st_mode)) == (found.inode, True) and NAME in name:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SharedMemoryError(
+            f"the arena of the message cannot be opened at process {found.pid}: {error.strerror}; its "
+            "sender may have closed it"
+        ) from error
+    raise SharedMemoryError(f"process {found.pid} has closed the arena of the message")
+
+
+def check_file(fd: int, found: Origin) -> int:
+    """Check that what was opened is the arena, and give its length; raises `SharedMemoryError`."""
+    there = os.fstat(fd)
+    if there.st_ino != found.inode or not stat.S_ISREG(there.st_mode):
+        raise SharedMemoryError("it is another file than the one of the message")
+    if there.st_uid != found.user:
+        raise SharedMemoryError(f"it belongs to user {there.st_uid}, not to {found.user}")
+    if not is_sealed(fd):
+        raise SharedMemoryError("it is not a memfd that is sealed against being shrunk")
+    if there.st_size < PAGE:
+        raise SharedMemoryError(f"it has {there.st_size} bytes, too few for an arena")
+    return there.st_size

@@ -19,10 +19,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from .blocks import Block, Places
-from .consumers import Consumers
+from .consumers import Consumers, Receipt
 from .layout import BLOCK_BYTES, OWNER_BYTE, Head, Layout, Origin, Place, count_blocks, words_of
 from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unlock, unlock_all
 from .reclaiming import BlockRef, Ended, Reclaimer
@@ -38,26 +38,6 @@ _REST: Final = 20
 _BUSY: Final = 0
 _GIVEN_UP: Final = 1
 _READ: Final = 2
-
-
-class _Gone(NamedTuple):
-    """What has to be counted when a consumer is gone: by block how often it was opened, and promised."""
-
-    slot: int
-    counts: list[tuple[Block, int, int, int]]
-
-
-class Receipt(NamedTuple):
-    """Tell whether a payload was opened as often as it was promised."""
-
-    consumers: Consumers
-    block: Block
-    wanted: int
-
-    def __bool__(self) -> bool:
-        if self.block.read is not None:  # it was taken back
-            return self.block.read
-        return self.consumers.opened(self.block) >= self.wanted
 
 
 class Ledger(Reclaimer):
@@ -99,7 +79,8 @@ class Ledger(Reclaimer):
         self._blocks: dict[int, Block] = {}
         self._places = Places(capacity, self.layout.blocks)
         self._sent: deque[Block] = deque()
-        self._gone: _Gone | None = None
+        # of a consumer that is gone: its slot, and by block how often it was opened, and promised, until when
+        self._gone: tuple[int, list[tuple[Block, int, int, int]]] | None = None
         self._known = 0
         self._died = 0
         self._next_search = 0.0
@@ -320,16 +301,17 @@ class Ledger(Reclaimer):
                 opened, readers = opened + times, readers + forwarded
             counts.append((block, opened, readers, min(block.until, died + self.lease)))
         self._died = died
-        self._gone = _Gone(slot, counts)
+        self._gone = slot, counts
         self._count_gone()
         self.consumers.release(slot)
 
     def _count_gone(self) -> None:
         """Set what was counted; to do it twice, or from the middle on, changes nothing."""
         if self._gone is not None:
-            for block, opened, readers, until in self._gone.counts:
+            slot, counts = self._gone
+            for block, opened, readers, until in counts:
                 block.opened, block.readers, block.until = opened, readers, until
-            self.consumers.forget(self._gone.slot, [each[0] for each in self._gone.counts])
+            self.consumers.forget(slot, [each[0] for each in counts])
             self._gone = None
 
     # -- the whole ---------------------------------------------------------------------------------

@@ -49,20 +49,17 @@ def _refs_of_index(index: Any) -> tuple[Any, ...]:
     return (refs,) if any(hasattr(owner, "mgr_locs") for owner in owners) else ()
 
 
-def _share(block: Any, refs: Any) -> Any:
+def _share(owner: Any, refs: Any) -> Any:
+    """Note in a block or an index who else looks at its memory."""
     if refs is not None:
         need(type(refs) is internals.BlockValuesRefs, "invalid owners of memory")
-        block.refs = refs
-        refs.add_reference(block)
-    return block
-
-
-def _share_index(index: Any, refs: Any) -> Any:
-    if refs is not None:
-        need(type(refs) is internals.BlockValuesRefs, "invalid owners of memory")
-        index._references = refs
-        refs.add_index_reference(index)
-    return index
+        if isinstance(owner, pd.Index):
+            owner._references = refs
+            refs.add_index_reference(owner)
+        else:
+            owner.refs = refs
+            refs.add_reference(owner)
+    return owner
 
 
 # -- indexes ---------------------------------------------------------------------------------------------
@@ -75,7 +72,7 @@ def _can_index(index: Any) -> Any:
 def _index_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
         values, name, *refs = state
-        return _share_index(cls._simple_new(unpack(values), name=name), *refs or (None,))
+        return _share(cls._simple_new(unpack(values), name=name), *refs or (None,))
 
     return make
 
@@ -90,7 +87,7 @@ def _checked_index_as(cls: Any) -> Callable[[Any], Any]:
         if type(values) is np.ndarray:
             need(values.dtype.kind not in "mM", "an index of times of another class")
             labels(values.tolist() if values.dtype.hasobject else [])
-        return _share_index(cls._simple_new(values, name=label(name)), *refs or (None,))
+        return _share(cls._simple_new(values, name=label(name)), *refs or (None,))
 
     return make
 
@@ -112,7 +109,7 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
         made = cls._simple_new(times(array_cls, values, zone, freq), name=label(name))
         if freq is not None and made.freq is None:  # it belongs to the index since pandas 3.1
             made._freq = freq
-        return _share_index(made, *state[4:] or (None,))
+        return _share(made, *state[4:] or (None,))
 
     return make
 
