@@ -356,7 +356,7 @@ def test_readers_elsewhere(prefix: list[str], arguments: list[str], what: str) -
 
 
 def test_where_there_is_no_memory_of_this_kind(monkeypatch: pytest.MonkeyPatch, sent: Sent) -> None:
-    for module in (transport.shared.arena, transport.shared.attached):
+    for module in (transport.shared.arena, transport.shared.layout):
         monkeypatch.setattr(module, "unsupported", lambda: "there is none on plan9, only on Linux")
     with pytest.raises(transport.ArenaError, match="plan9"):
         SharedArena("1MiB", linger=0)
