@@ -83,10 +83,32 @@ def _failed(socket: Any, message: _Message, how: Options, error: BaseException) 
     return with_hint(error, socket)
 
 
+def _give_up(socket: Any, message: _Message, how: Options, error: BaseException) -> Never:
+    """Undo what was done for a message, and raise what is to be raised."""
+    other = _failed(socket, message, how, error)
+    try:
+        if other is error:
+            raise error
+        raise other from None
+    finally:
+        # What was raised refers to this frame, and with it the objects would stay.
+        del other, error, message
+
+
+def _sent(socket: Any, message: _Message) -> Tracker:
+    """Note that a message was sent, and give what tells of it."""
+    outgoing, sharing, kind = message
+    if kind.fresh:
+        settle(socket, kind)
+    if sharing is None:
+        return outgoing.tracker
+    return outgoing.tracker.with_receipt(sharing.receipt(outgoing.parts))
+
+
 def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Options) -> Tracker:
     """Send objects as one message on a blocking socket."""
     message = _ready(socket, kind, objects, how)
-    parts, tracker = message[0]
+    parts = message[0].parts
     try:
         if how.timeout is None or how.flags:
             push(socket, parts, how.flags)
@@ -94,17 +116,8 @@ def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Opti
             deadline = Deadline(how.timeout)
             retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)
     except BaseException as error:
-        other = _failed(socket, message, how, error)
-        try:
-            if other is error:
-                raise
-            raise other from None
-        finally:
-            del other  # what it comes of refers to this frame, and with it the objects would stay
-    if message[1] is not None:
-        tracker = tracker.with_receipt(message[1].receipt(parts))
-    if kind.fresh:
-        settle(socket, kind)
+        _give_up(socket, message, how, error)
+    tracker = _sent(socket, message)
     if how.on_progress is not None or how.progress:
         watch(socket, parts, tracker, how.on_progress, how.progress, 0.0 if how.flags else how.timeout)
     return tracker
@@ -115,22 +128,13 @@ async def send_later(
 ) -> Tracker:
     """Send objects as one message on an asyncio socket."""
     message = _ready(socket, kind, objects, how)
-    parts, tracker = message[0]
+    parts = message[0].parts
     deadline = Deadline(limit_of(socket, how.timeout, how.flags, zmq.SNDTIMEO))
     try:
         await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), deadline)
     except BaseException as error:
-        other = _failed(socket, message, how, error)
-        try:
-            if other is error:
-                raise
-            raise other from None
-        finally:
-            del other  # what it comes of refers to this frame, and with it the objects would stay
-    if message[1] is not None:
-        tracker = tracker.with_receipt(message[1].receipt(parts))
-    if kind.fresh:
-        settle(socket, kind)
+        _give_up(socket, message, how, error)
+    tracker = _sent(socket, message)
     if how.on_progress is not None or how.progress:
         seconds = 0.0 if how.flags else how.timeout
         await watch_async(socket, parts, tracker, how.on_progress, how.progress, seconds)
