@@ -58,7 +58,7 @@ def make_alias(name: str, module: str, same: str | None, parameters: list[Parame
     if known is not None:
         return known
     if not all(map(str.isidentifier, (name, *(each[1] for each in parameters)))):
-        raise ValueError("an alias whose name is none")
+        raise ValueError("an alias with an invalid name")
     at, written = 1, list[str]()
     for stars, parameter, _, constraints, bound, default in parameters:
         text = stars + parameter

@@ -104,7 +104,7 @@ def expand(kind: str, data: memoryview, budget: Budget) -> tuple[bytearray | Non
                 return (out or None), "its compressed data breaks off" if whole else None
             whole = whole or bool(out)  # zeros are a stream of lzma that holds nothing
             if kind == "deflate":
-                return out, "bytes behind its compressed data" if len(rest) else None
+                return out, "bytes after its compressed data" if len(rest) else None
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError) as error:
         greedy = isinstance(error, MemoryError) or "Memory" in str(error)
         if greedy and (whole or _is_usual(bytes(data[:5]))):

@@ -132,7 +132,7 @@ class Unpacker:
             data = data[end:]
         if len(data):
             yield from self.pieces(data, name, level + 1)
-            raise Uneven("bytes behind a blob")
+            raise Uneven("bytes after a blob")
 
     def _arrays(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
         """Give the arrays that stand one behind the other, as `numpy.load` reads them from one file."""
@@ -140,7 +140,7 @@ class Unpacker:
         while at < len(data):
             if bytes(data[at : at + 6]) != npys.MAGIC:
                 yield from self.pieces(data[at:], name, level + 1)
-                raise Uneven("bytes behind a numpy file")
+                raise Uneven("bytes after a numpy file")
             array = npys.array_at(data, at)
             if array.end is None:
                 yield Piece(name, "pickle", data[array.start :])

@@ -305,7 +305,7 @@ def _said(part: Part, size: int, room: Room) -> str | None:
     if part.verdict == CLEAN:
         return ""
     room.read -= size
-    return None if room.read > 0 else "it stands in a message that needs code"
+    return None if room.read > 0 else "it is in a message that needs code"
 
 
 def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
@@ -324,7 +324,7 @@ def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
     first = parts[0]
     if first.trailer is not None and first.trailer.frames < len(frames) and first.verdict == CLEAN:
         first.verdict = UNREADABLE
-        first.reasons.append("the blob holds frames behind its object")
+        first.reasons.append("the blob holds more frames than its object has")
     return parts
 
 
@@ -361,16 +361,16 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
 
 
 def _behind(piece: Piece, machine: PickleMachine, room: Room) -> list[Part]:
-    """Follow what who loads again from the file of a message would find behind its pickle."""
+    """Follow what a second `load` from the open file of a message would read: what comes after its pickle."""
     found: list[Part] = []
     while machine.stopped and room.left:
         machine = follow(piece.data, machine.at, room)
         acts = machine.stopped and machine.acts
         if machine.limited or machine.doubtful or _tells(machine, room) or acts:
-            name = f"{piece.name} behind its pickle at byte {machine.start}".strip()
+            name = f"{piece.name} after its pickle at byte {machine.start}".strip()
             found.append(Part(name, machine, [piece.data[machine.start : machine.at]], room=room))
     if not room.left and found == []:
-        found.append(Part(f"{piece.name} behind its pickle".strip(), machine, [], wire=_MORE, room=room))
+        found.append(Part(f"{piece.name} after its pickle".strip(), machine, [], wire=_MORE, room=room))
     return found
 
 

@@ -39,7 +39,7 @@ def members(data: memoryview) -> Iterator[tuple[str, memoryview]]:
         block = bytes(data[at : at + _BLOCK])
         if len(block) == _BLOCK and not any(block):
             if re.search(rb"[^\0]", data[at:]):
-                raise Uneven("bytes behind the end of a tar archive")
+                raise Uneven("bytes after the end of a tar archive")
             return
         info = _header(data, at)
         if info is None:

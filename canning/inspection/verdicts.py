@@ -71,7 +71,7 @@ _ACTS: Final = {
     "extension": "asks for what copyreg has under an extension code",
     "state": "sets the state of an object",
     "patch": "sets attributes of a class or function",
-    "method": "adds to what a call gave, by a method of it",
+    "method": "changes the result of a call, by a method of it",
     "buffer": "asks for an out-of-band buffer, which is not here",
     "call": "calls what it made",
     "new": "makes an instance of what it made",

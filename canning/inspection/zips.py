@@ -100,7 +100,7 @@ def _member(
     _, _, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, _, offset = entry
     size, packed, offset = _long(extra, size, packed, offset)
     if entry[0] != b"PK\1\2" or disk or offset != place:
-        raise Uneven("members that do not lie one behind the other")
+        raise Uneven("members that do not follow each other")
     if flags & ~_FLAGS or method not in METHODS:
         raise Uneven(f"a member that is encrypted, or packed by a method that is not looked into ({method})")
     if place + _LOCAL.size > len(data):

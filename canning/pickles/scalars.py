@@ -122,7 +122,7 @@ def quoted(machine: Stacks, argument: bytes, at: int) -> None:
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise Break("a string without its quotes")
     if line != argument:
-        machine.doubt(at, "a string with something behind it")
+        machine.doubt(at, "a string with something after it")
     line = line[1:-1]
     if len(line) > SHORT:
         remember(machine, blob("str", memoryview(line), machine.behind), len(line))

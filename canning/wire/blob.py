@@ -51,7 +51,7 @@ def frames_of(blob: ReadableBuffer) -> list[memoryview]:
     if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
         return [view]  # protocols 0 and 1 say nothing at their start
     if not view.nbytes:
-        raise DeserializationError("nothing is there: what is empty is neither a canning blob nor a pickle")
+        raise DeserializationError("it is empty: neither a canning blob nor a pickle")
     if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
         raise DeserializationError(f"{view.nbytes} bytes that are neither a canning blob nor a pickle")
     _, count = _COUNT.unpack_from(view)
