@@ -25,6 +25,7 @@ from canning.wire.encoded import CODECS
 from canning.wire.trailer import BYTES, extension, pack
 
 from .fuzz.law import allowed, search
+from .hostile import Made, frames_of
 from .test_work import STORED, bytes_, get, message, name, number, text
 
 DATA = Serializer(trust="data")
@@ -185,6 +186,31 @@ def test_what_takes_much_memory_is_refused_before_it_does(frames: list[bytes]) -
         tracemalloc.stop()
     assert peak < allowed(frames)[1]
     assert left < 300_000
+
+
+def test_nodes_of_a_tree_are_on_the_account() -> None:
+    pytest.importorskip("xarray")
+    node = Made("xarray.Dataset", ({}, [], {}, {}, {}, []))
+
+    def tree(paths: list[str]) -> list[bytes]:
+        return frames_of(Made("xarray.DataTree", (dict.fromkeys(paths, node), None)))
+
+    got, _ = DATA.deserialize_object(tree(["/", "/a/b", "/a/c"]))
+    assert [each.path for each in got.subtree] == ["/", "/a", "/a/b", "/a/c"]
+    for paths in ([f"/a/{at}" for at in range(1600)], ["/a" * 90 + f"/{at}" + "/b" * 8 for at in range(50)]):
+        with pytest.raises(DeserializationError, match="more time than what arrived is good for"):
+            DATA.deserialize_object(tree(paths))
+
+
+def test_strings_that_were_joined_are_on_the_account_each() -> None:
+    pd = pytest.importorskip("pandas")
+    pieces = b"](" + bytes_(b"ab\0" * 999 + b"ab") + b"e"
+    state = b"((" + text("T") + number(1000) + b"\x85" + pieces + text("\0") + b"Ntt"
+    args = b"(" + text("pandas.arrays.NumpyExtensionArray") + state + b"Nt"
+    got, _ = DATA.deserialize_object(calls(name("canning.calls", "registered"), args, 3))
+    assert got[2].equals(pd.arrays.NumpyExtensionArray(np.array(["ab"] * 1000, object)))
+    with pytest.raises(DeserializationError, match="than what arrived is good for"):
+        DATA.deserialize_object(calls(name("canning.calls", "registered"), args, 1000))
 
 
 def test_no_names_of_a_stranger_are_kept_by_others() -> None:
