@@ -110,11 +110,6 @@ class ArrayReducers:
         self.bare = bare
         self.linked = False
 
-    @property
-    def used(self) -> bool:
-        """Tell whether any array went into the header."""
-        return bool(self.entries or self.small)
-
     def array(self, array: Array) -> Reduced:
         """Reduce an exact `numpy.ndarray`; this path is for what is common, `any_array` for the rest."""
         dtype, flags = BY_DTYPE.get(id(array.dtype)), array.flags
