@@ -113,7 +113,7 @@ LONG: dict[str, Any] = {
     "pickles of names": b"".join(
         b"".join(b"cx%d\nb\n" % (100 * file + at) for at in range(100)) + b"." for file in range(300)
     ),
-    "small pickles": b"".join(b"\x80\x04]" + b"]" * 50 + b"%d." % (at % 10) for at in range(2000)),
+    "small pickles": (b"\x80\x04](" + b"]" * 25 + b"}" * 25 + b"e.") * 4000,
     "objects of joblib's": gzip.compress(wrapped(b"](" + b"N0" * 45_000 + b"e.") * 60),
     "messages within": within(14),
 }
