@@ -87,7 +87,7 @@ bench: $(VENV)/.has-bench
 
 .PHONY: docs
 docs: $(VENV)/.has-docs
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict --config-file .mkdocs.yml $(ARGS)
 	@echo "open site/index.html"
 
 .PHONY: package

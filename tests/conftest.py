@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
+from . import absent_codecs
+
 pytest.register_assert_rewrite("tests.harness")
 
 # Time says little on a shared machine, and nothing about what is tested here.
@@ -12,3 +14,7 @@ settings.register_profile(
     "canning", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("canning")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(absent_codecs)  # a conftest's own hooks see only the tests of its folder

@@ -15,7 +15,7 @@ import transport
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-MENU = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+MENU = (ROOT / ".mkdocs.yml").read_text(encoding="utf-8")
 MADE = {"changelog.md", "contributing.md"}
 """Pages that the hooks make of files in the root."""
 

@@ -1,4 +1,4 @@
-"""What all tests share, those in docstrings too."""
+"""A plugin for all tests, those in docstrings too: `conftest.py` registers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_call() -> Generator[None, Any, Any]:
     """Skip what needs a codec whose package is not here, as there is none yet for the newest Python."""
     try:
         return (yield)
