@@ -29,7 +29,7 @@ from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
 from .progress import unpack_watched
 from .reading import reading
-from .receiving import take_later
+from .receiving import ENDED, take_later
 from .sending import Options, send_later
 from .shared import ForReaders, SharedArena
 from .sockets import Into, Prefixed, RecvOptions
@@ -267,6 +267,17 @@ class Channel(Conversation):
                 return await self._run(self._receiving(self._reading(many, g, writable, alias)))
         except TimeoutError:
             raise recv_timeout(self.socket, timeout or 0.0) from None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.recv()
+        except zmq.ZMQError as error:
+            if error.errno in ENDED:
+                raise StopAsyncIteration from None
+            raise
 
     async def _run(self, steps: Steps) -> Any:
         """Take the steps of a conversation."""

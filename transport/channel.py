@@ -12,6 +12,7 @@ import zmq.asyncio
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .multipart import pull, push
+from .receiving import ENDED
 from .tracker import Tracker
 from .waiting import Deadline, recv_timeout, retry, send_timeout
 
@@ -22,6 +23,9 @@ class Channel(Conversation):
     A signature refuses forged and changed messages. A channel also refuses recordings, even after a restart,
     messages that arrive out of order, and its own messages if they are sent back. It does not wait for lost
     messages: the next one arrives, and `lost` counts.
+
+    ``for obj in channel:`` receives until the socket or its context is closed. A refused message raises there
+    too; you can go on with another loop.
 
     If both sides can send (PAIR, DEALER, ROUTER, REQ, REP), the first `send` waits until the other side
     receives, since each has to know that the other is there now. Both sides need a channel, and one peer
@@ -139,6 +143,17 @@ class Channel(Conversation):
             return self._run(self._receiving(self._reading(many, g, writable, alias)), deadline)
         except zmq.Again:
             raise recv_timeout(self.socket, timeout or 0.0) from None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self.recv()
+        except zmq.ZMQError as error:
+            if error.errno in ENDED:
+                raise StopIteration from None
+            raise
 
     def _run(self, steps: Steps, deadline: Deadline) -> Any:
         """Take the steps of a conversation; raises `zmq.Again` when the deadline passed."""

@@ -26,7 +26,8 @@ from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)
-_ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
+ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
+"""What a socket raises that was closed, or whose context was: loops over messages end then."""
 
 
 def _check(socket: Any, kind: Kind, how: Reading, timeout: float | None, flags: int) -> None:
@@ -224,7 +225,7 @@ class Receiver(Generic[Got]):
         try:
             return self.recv()
         except zmq.ZMQError as error:
-            if error.errno in _ENDED:
+            if error.errno in ENDED:
                 raise StopIteration from None
             raise
 
@@ -237,7 +238,7 @@ class Receiver(Generic[Got]):
         try:
             return await self._recv_later(self._how, self._timeout)
         except zmq.ZMQError as error:
-            if error.errno in _ENDED:
+            if error.errno in ENDED:
                 raise StopAsyncIteration from None
             raise
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import ipyparallel
 import numpy as np
 
-import canning
 import transport
 
 RECIPES = """
@@ -32,12 +31,11 @@ def main() -> None:
 
         with ipyparallel.Cluster(n=1, log_level=40) as client:
             client.wait_for_engines(1, timeout=60)
-            transport.engines.ipyparallel.install(client)
-            canning.by_value(recipes)  # from here on, this module goes along where a call needs it
-            image = np.full((1000, 1000), 100, np.uint8)
-            bright = client[0].apply_sync(recipes.brighten, image, 50)
-            print(f"brightest: {bright.max()}")
-            transport.engines.ipyparallel.uninstall(client)
+            # Modules that are not installed go along where a call needs them.
+            with transport.engines.ipyparallel.installed(client, by_value="local"):
+                image = np.full((1000, 1000), 100, np.uint8)
+                bright = client[0].apply_sync(recipes.brighten, image, 50)
+                print(f"brightest: {bright.max()}")
 
 
 if __name__ == "__main__":

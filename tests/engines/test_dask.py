@@ -96,6 +96,15 @@ def total(given: Any) -> float:
     return float(given["x"].sum())
 
 
+def test_a_block_in_which_canning_is_registered(client: Any) -> None:
+    before = serializes()
+    with canned.registered(client) as given:
+        assert given is client
+        assert {serializes(), *client.run(serializes).values()} == {"transport.engines.dask"}
+        assert client.submit(sum, [1, 2]).result(60) == 3
+    assert serializes() == before
+
+
 @pytest.fixture
 def registered(client: Any) -> Iterator[Any]:
     canned.register(client)

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,26 @@ def test_a_block_in_which_canning_is_installed(plain: Any) -> None:
         assert client.send_apply_request != stock
         assert client[0].apply_sync(lambda x: x + 1, 41) == 42
     assert plain.send_apply_request == stock
+
+
+def test_modules_that_the_engines_do_not_have(
+    plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("FACTOR = 3\ndef triple(x):\n    return FACTOR * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = __import__("only_here")
+    monkeypatch.delitem(sys.modules, "only_here")
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    with canned.installed(plain), pytest.raises(ipp.RemoteError, match="only_here"):
+        plain[0].apply_sync(module.triple, 2)
+    with canned.installed(plain, by_value="local") as client:
+        assert client[0].apply_sync(module.triple, 2) == 6
+        assert client[:].apply_sync(module.triple, np.ones(IN_ARENA))[1].sum() == 3 * IN_ARENA
+        assert client[:].map_sync(module.triple, range(4)) == [0, 3, 6, 9]
+        assert client.load_balanced_view().map_sync(lambda x: module.triple(x) + 1, range(3)) == [1, 4, 7]
+    with pytest.raises(ValueError, match='give "local"'):
+        canned.install(plain, by_value="locale")
+    assert plain not in side.LINKS
 
 
 @pytest.fixture

@@ -269,6 +269,59 @@ def agree(here: Channel, there: Channel) -> None:
     assert not sender.is_alive()
 
 
+def test_a_loop_over_messages_ends_with_the_context() -> None:
+    context = zmq.Context()
+    with context.socket(zmq.PUSH) as here, context.socket(zmq.PULL) as there:
+        here.bind("inproc://loop")
+        there.connect("inproc://loop")
+        sender, receiver = Channel(here, key=KEY), Channel(there, key=KEY)
+        for number in range(3):
+            sender.send(number, timeout=10)
+        got = []
+        ending = threading.Thread(target=context.term)
+        for obj in receiver:
+            got.append(obj)
+            if obj == 2:
+                ending.start()
+    ending.join()
+    assert got == [0, 1, 2]
+
+
+def test_a_loop_over_messages_goes_on_after_a_refused_one() -> None:
+    here, there = fake_pair()
+    receiver = Channel(there, key=KEY)
+    receiving = iter(receiver)
+    here.send_multipart([b"not signed"])
+    with pytest.raises(RefusedMessage):
+        next(receiving)
+    sender = threading.Thread(target=Channel(here, key=KEY).send, args=("signed",), kwargs={"timeout": 10})
+    sender.start()
+    assert next(receiving) == "signed"
+    sender.join()
+
+
+def test_an_asynchronous_loop_over_messages_ends_with_the_socket() -> None:
+    async def loop() -> list[int]:
+        got = []
+        with (
+            zmq.asyncio.Context() as context,
+            context.socket(zmq.PUSH) as here,
+            context.socket(zmq.PULL) as there,
+        ):
+            here.bind("inproc://loop")
+            there.connect("inproc://loop")
+            sender, receiver = (transport.aio.Channel(socket, key=KEY) for socket in (here, there))
+            for number in range(3):
+                await sender.send(number, timeout=10)
+            async for obj in receiver:
+                got.append(obj)
+                if obj == 2:
+                    there.close()
+        return got
+
+    assert asyncio.run(loop()) == [0, 1, 2]
+
+
 def test_several_objects_and_options() -> None:
     line = Line()
     line.here.send(1, [2], ARRAY)

@@ -15,9 +15,10 @@ can connect to a cluster can run code in it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -166,6 +167,18 @@ def unregister(client: distributed.Client | None = None) -> Any:
         return None
     told = client.unregister_worker_plugin(CanningPlugin.name)  # type: ignore[no-untyped-call,unused-ignore]
     return _then(told, lambda: None)
+
+
+@contextlib.contextmanager
+def registered(client: distributed.Client | None = None) -> Iterator[distributed.Client | None]:
+    """Use canning until the block ends: `register`, and then `unregister`; not for an asynchronous client."""
+    if client is not None and client.asynchronous:
+        raise TypeError("registered() blocks: with an asynchronous client, await register(client)")
+    register(client)
+    try:
+        yield client
+    finally:
+        unregister(client)
 
 
 def _then(told: Any, what: Callable[[], None]) -> Any:

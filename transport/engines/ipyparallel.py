@@ -30,7 +30,7 @@ from canning.wire.trailer import VERSION
 
 from .adapting import EngineError
 from .ipp import TRIED, engine
-from .ipp.client import CLIENTS, LINKS, Link, request
+from .ipp.client import CLIENTS, LINKS, Link, Modules, request
 from .ipp.sharing import opens, probe
 
 if TYPE_CHECKING:
@@ -51,14 +51,23 @@ def install_engine() -> None:
     engine.ENGINE.join(engine.ALWAYS)
 
 
-def install(client: ipp.Client, *, timeout: float = 60.0) -> None:
+def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0) -> None:
     """Let a client and all its engines use canning, until `uninstall`.
 
     It asks every engine first, waits until each has finished its call, and changes nothing before all have
-    answered. `timeout` is in seconds. Raises `EngineError` if an engine has no canning, or another format,
-    or does not answer in time. Calling it again is harmless.
+    answered. Calling it again is harmless, and changes nothing.
+
+    Args:
+        client: of a running cluster.
+        by_value: modules to send along if a call needs them and the engines may not have them: ``"local"``,
+            which is all that is not installed, or a list of modules and names, as for `canning.Serializer`.
+        timeout: seconds to wait for the engines.
+
+    Raises:
+        EngineError: an engine has no canning, or another format, or does not answer in time.
+        ValueError: `by_value` is not valid.
     """
-    link = LINKS.get(client) or Link(client)
+    link = LINKS.get(client) or Link(client, by_value)
     _ask(client, engine.report, (), timeout)
     CLIENTS.join(link.session)
     try:
@@ -102,9 +111,9 @@ def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
 
 
 @contextmanager
-def installed(client: ipp.Client, *, timeout: float = 60.0) -> Iterator[ipp.Client]:
+def installed(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0) -> Iterator[ipp.Client]:
     """Let a client and all its engines use canning until the block ends: `install`, and then `uninstall`."""
-    install(client, timeout=timeout)
+    install(client, by_value=by_value, timeout=timeout)
     try:
         yield client
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any, Final
 
 import ipyparallel as ipp
@@ -23,19 +24,22 @@ from .formats import (
     SERIALIZER,
     STOCK_PACK,
     STOCK_READ,
+    STOCK_WRITE,
     TYPES,
+    Prepared,
     Required,
     in_parts,
     is_canned,
     is_told_otherwise,
     main_namespace,
-    prepare,
     prepared,
     read,
 )
 from .sharing import THREAD, Call, Near, client_arena, probe, writing
 
 Namespace = dict[str, Any]
+Modules = str | Iterable[ModuleType | str]
+"""Modules to send as source, as `canning.Serializer` takes them: ``"local"``, or modules and names."""
 
 
 def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int, **options: int) -> list[Any]:
@@ -49,7 +53,7 @@ def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int,
     parts = [prepared(part, copy) for part in (f, *args)]
     ready = all(isinstance(part, PrePickled) for part in (*parts, *values.values()))
     if near is None:
-        writer = ENVELOPE if ready else SERIALIZER
+        writer = ENVELOPE if ready else call.serializer
         return list(writer.finish([in_parts(write_call(writer, parts[0], parts[1:], values))]))
     writer = near.envelope if ready else near.serializer
     return writer.pack_apply_message(parts[0], parts[1:], values)
@@ -92,17 +96,31 @@ def request(client: Any, uuid: str, function: Any, args: tuple[Any, ...]) -> Any
     return future
 
 
+def _prepare(self: Any, obj: Any) -> None:
+    """Be ``PrePickled.__init__``: serialize with canning.
+
+    ipyparallel does this before it says for which client: modules by value count for the whole process.
+    """
+    if is_told_otherwise():
+        self.buffers = STOCK_WRITE(obj)
+        return
+    writers = (link.serializer for link in LINKS.values() if link.by_value)
+    self.buffers = Prepared(obj, next(writers, SERIALIZER))
+
+
 _MANY: Final = 1000
 
 
 class Link:
     """Send a client's calls: canned to engines that are known to understand it."""
 
-    def __init__(self, client: ipp.Client) -> None:
+    def __init__(self, client: ipp.Client, by_value: Modules = ()) -> None:
         self._client = weakref.ref(client)
         self.session: str = client.session.session
         self.arena = client_arena()
-        self._near = None if self.arena is None else Near(self.arena)
+        self.by_value = by_value
+        self.serializer = SERIALIZER.evolve(by_value=by_value) if by_value else SERIALIZER
+        self._near = None if self.arena is None else Near(self.arena, self.serializer)
         self.known: dict[str, bool] = {}  # engines with canning, and whether they can open the arena
         self._asked: set[str] = set()
         self._scheduled: list[Any] = []
@@ -165,7 +183,7 @@ class Link:
                 self._asked.add(uuid)
                 self._invite(client, uuid)
             return None
-        return Call(self._near if all(self.known[uuid] for uuid in engines) else None)
+        return Call(self._near if all(self.known[uuid] for uuid in engines) else None, self.serializer)
 
     def greet(self, uuid: str, answer: Any) -> bool:
         """Note what an engine answered; tell whether it answered as one with canning."""
@@ -184,7 +202,7 @@ CLIENTS: Final = Replaced(
     [
         (package, "pack_apply_message", _pack),
         (package, "deserialize_object", _deserialize),
-        (stock.PrePickled, "__init__", prepare),
+        (stock.PrePickled, "__init__", _prepare),
         (dependency, "can", Required),
     ],
     TYPES,

@@ -70,9 +70,9 @@ def main_namespace() -> Namespace:
 class Prepared(Sequence[Any]):
     """Be the buffers of a `PrePickled`: canning's now, ipyparallel's for who asks for them."""
 
-    def __init__(self, obj: Any) -> None:
+    def __init__(self, obj: Any, serializer: Serializer) -> None:
         self.obj = obj
-        self.canned = PrePickled(obj, SERIALIZER)
+        self.canned = PrePickled(obj, serializer)
         self.copied: PrePickled | None = None
         self._stock: list[Any] | None = None
 
@@ -90,11 +90,6 @@ class Prepared(Sequence[Any]):
             self.copied = PrePickled(None)
             self.copied.frames = [copy(frame) for frame in self.canned.frames]
         return self.copied
-
-
-def prepare(self: Any, obj: Any) -> None:
-    """Be ``PrePickled.__init__``: serialize with canning."""
-    self.buffers = STOCK_WRITE(obj) if is_told_otherwise() else Prepared(obj)
 
 
 def is_told_otherwise() -> bool:

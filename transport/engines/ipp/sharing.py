@@ -34,11 +34,13 @@ class Call:
 
     Attributes:
         near: what writes into an arena; None for ordinary frames.
+        serializer: writes a call in ordinary frames.
         kept: what lies in the arena.
     """
 
-    def __init__(self, near: Near | None = None) -> None:
+    def __init__(self, near: Near | None = None, serializer: Serializer = SERIALIZER) -> None:
         self.near = near
+        self.serializer = serializer
         self.kept: list[Any] = []
 
     def keep(self, futures: list[Any]) -> None:
@@ -62,10 +64,10 @@ class Near:
     id = SharedArena.id
     shares = True
 
-    def __init__(self, arena: SharedArena) -> None:
+    def __init__(self, arena: SharedArena, serializer: Serializer = SERIALIZER) -> None:
         self.arena = arena
         self._held = arena.to_held()
-        self.serializer: Serializer = SERIALIZER.evolve(codec=self)
+        self.serializer: Serializer = serializer.evolve(codec=self)
         self.envelope: Serializer = ENVELOPE.evolve(codec=self)
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
