@@ -193,9 +193,9 @@ def test_both_directions_at_once(endpoint: Endpoint) -> None:
     async def chat(socket: Any) -> list[int]:
         async def talk() -> None:
             for n in range(50):
-                await aio.send(socket, n, timeout=10)
+                await aio.send(socket, n, timeout=40)
 
-        _, *heard = await asyncio.gather(talk(), *(receive(socket) for _ in range(50)))
+        _, *heard = await asyncio.gather(talk(), *(receive(socket, timeout=40) for _ in range(50)))
         return sorted(heard)
 
     async def test() -> None:
