@@ -320,6 +320,17 @@ def test_bombs_and_cut_files(kind: str) -> None:
     assert scan(PACKED[kind](first)[:1000]).verdict != "clean"
 
 
+def test_blobs_that_end_with_their_header() -> None:
+    blobs = [canning.dumps("x" * length) for length in range(130)]
+    assert sum(blob.endswith(b"CANNED" + blob[-2:]) for blob in blobs) >= 2  # where padding is not needed
+    assert {scan(blob).verdict for blob in blobs} == {"clean"}
+    assert scan(b"".join(blobs)).verdict == "clean"  # as `load` reads them from one open file
+    code = [canning.dumps(["x" * length, print]) for length in range(64)]
+    assert {scan(blob).verdict for blob in code} == {"needs code"}
+    damaged = [blob[:70] + bytes([blob[70] ^ 1]) + blob[71:] for blob in blobs]
+    assert {scan(blob).verdict for blob in damaged} == {"unreadable"}
+
+
 def test_streams_behind_each_other_in_one_file() -> None:
     clean = pickle.dumps([1])
     for pack in (gzip.compress, bz2.compress, lzma.compress):

@@ -333,11 +333,11 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
     parts: list[Part] = []
     data, at = piece.data, 0
     try:
-        trailer = parse(data)
-        wire = None
-    except DeserializationError as error:
-        trailer, wire = None, str(error)
-    if trailer is not None or wire is not None:
+        message = parse(data) is not None
+    except DeserializationError:
+        # A blob that ends with its header also looks like a damaged header as a whole, which no reader takes.
+        message = not piece.beside
+    if message:
         parts = parts_of_frames([data], piece.name, room=room)
         return parts + _behind(piece, parts[0].machine if parts else follow(data, 0, room), room)
     known = True
