@@ -40,7 +40,7 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
     """Serialize an object, and read it again where somebody wants to know that it can be read."""
     frames = serializer.serialize_object(obj)
     if readable_as is not None:
-        check_choices(trust=readable_as)
+        check_choices(readable_as=readable_as)
         try:
             serializer.evolve(trust=readable_as).deserialize_object(frames)
         except DeserializationError as error:

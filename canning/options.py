@@ -20,6 +20,7 @@ from .writing.attempts import ByValueAs, Pickler
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "pickler": get_args(Pickler),
     "trust": get_args(Trust),
+    "readable_as": get_args(Trust),
     "missing": get_args(Missing),
     "prefer": get_args(Prefer),
     "by_value_as": get_args(ByValueAs),

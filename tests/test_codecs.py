@@ -123,6 +123,9 @@ def test_a_codec_learns_the_size_of_items() -> None:
 def test_an_unknown_codec_is_named() -> None:
     with pytest.raises(DeserializationError, match=r"'deflate'.*register_codec"):
         deserialize_object(SENDER.serialize_object(LARGE))
+    with pytest.raises(ValueError, match=r"'gzip' is not registered: there are blosc2, lz4, zstd, and"):
+        Serializer(codec="gzip")
+    assert list(Codecs([Deflate()], beside=canning.default_codecs)) == ["blosc2", "deflate", "lz4", "zstd"]
 
 
 def test_register_and_unregister() -> None:

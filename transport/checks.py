@@ -31,9 +31,18 @@ def check_timeout(timeout: float | None) -> None:
     """Insist on seconds from 0, or None.
 
     Raises:
+        TypeError: timeout is not a number at all, as a text is.
         ValueError: timeout is negative or not a number.
     """
-    if timeout is not None and (math.isnan(timeout) or timeout < 0):
+    if timeout is None:
+        return
+    try:
+        fits = timeout >= 0 and not math.isnan(timeout)
+    except TypeError:
+        raise TypeError(
+            f"timeout must be None or a number of seconds, not {type(timeout).__name__}"
+        ) from None
+    if not fits:
         raise ValueError(f"timeout must be None or a number of seconds, 0 or more, not {timeout!r}")
 
 
@@ -80,8 +89,13 @@ def prefix_frames(prefix: Prefix) -> list[bytes]:
     back.
 
     Raises:
-        TypeError: a frame is not ``bytes``.
+        TypeError: a frame is not ``bytes``, or prefix is a number, as `recv` takes it.
     """
+    if isinstance(prefix, int):
+        raise TypeError(
+            f"prefix of send is the identity or the topic, bytes or a list of them, not {prefix!r}: "
+            "recv takes a number, and gives the identity to send to"
+        )
     frames = [prefix] if isinstance(prefix, bytes) else list(prefix)
     for index, frame in enumerate(frames):
         if not isinstance(frame, bytes):

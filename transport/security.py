@@ -117,6 +117,7 @@ class Guard:
 
     Raises:
         TransportError: the context has an authenticator already, or this libzmq no CURVE.
+        TypeError: clients is one certificate or path, not a list of them.
         ValueError: the certificate has no secret key.
     """
 
@@ -125,6 +126,8 @@ class Guard:
     ) -> None:
         _check_curve()
         self._own = _own(certificate)
+        if isinstance(clients, str | bytes | os.PathLike | Certificate):
+            raise TypeError(f"clients= takes several certificates: a list, not {type(clients).__name__}")
         self._allowed = {_certificate(client).public for client in clients}
         self._authenticator = _authenticator(context)
         self._authenticator.configure_curve_callback(_DOMAIN, self)

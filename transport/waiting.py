@@ -17,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from .errors import TransportTimeout
+from .kinds import KNOWN
 from .multipart import SocketLike
 
 BACKOFF: Final = 0.001
@@ -130,7 +131,9 @@ def send_timeout(socket: object, timeout: float) -> TransportTimeout:
 
 def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that did not come in time."""
-    why = _refused(socket)
+    kind = KNOWN.get(id(socket))
+    subscribes = kind is not None and kind.code == zmq.SUB
+    why = _refused(socket) or ("a SUB gets only what it has subscribed to" if subscribes else "")
     return TransportTimeout(f"no message came to {socket!r} for {timeout} s{': ' if why else ''}{why}")
 
 

@@ -7,7 +7,7 @@ length of every frame before it decodes the first, and a codec is told how much 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
@@ -123,6 +123,10 @@ class Codecs:
     def __contains__(self, name: str) -> bool:
         return name in self._by_id or (self._beside is not None and name in self._beside)
 
+    def __iter__(self) -> Iterator[str]:
+        """Give the ids of all, in the order of the alphabet."""
+        return iter(sorted({*self._by_id, *(self._beside or ())}))
+
 
 def check_codec(codec: object) -> Codec:
     """Insist on a codec; raises `TypeError` for anything else, `ValueError` for an id that does not fit."""
@@ -143,7 +147,10 @@ def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Cho
     """
     if isinstance(codec, str):
         if codec not in codecs:
-            raise ValueError(f"codec={codec!r} is not registered: see canning.register_codec")
+            raise ValueError(
+                f"codec={codec!r} is not registered: there are {', '.join(codecs)}, and "
+                "canning.register_codec adds one of yours"
+            )
         found = codecs.find(codec)
         load = getattr(found, "load", None)
         if load is not None:

@@ -115,7 +115,9 @@ def _missing_module(
     ways = [f"pip install {provider}"] if provider and not installed else []
     ways.append(f"renames={{{shown!r}: ...}} where it has moved")
     if provider is None:
-        ways.append('by_value="local" at the sender, where it is a module of its own')
+        ways.append(
+            f'canning.by_value({shown!r}) or by_value="local" at the sender, where it is a module of its own'
+        )
     text = f"{where}this message needs the module {shown}{asked}, which is not here{installed}: "
     return MissingModule(text + f"{'; '.join(ways)}; {_STUB}", module, name, path, provider)
 

@@ -72,7 +72,7 @@ class Marks:
 
         The object stays what it is. A function or class goes as its code, methods and nested classes
         too; what else it needs of its module goes as ever. A module goes as its source, with all that is
-        within a package.
+        within a package, but without other modules that it imports: mark those too.
 
         >>> from canning import Registry
         >>> registry = Registry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import signal
 import sys
@@ -15,11 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import canning
+
 ipp = pytest.importorskip("ipyparallel", reason="needs the package ipyparallel")
 
 import transport.engines.ipyparallel as canned  # noqa: E402 - only where its engine is
 from transport.engines import EngineError  # noqa: E402
 from transport.engines.ipp import client as side  # noqa: E402
+from transport.engines.ipp import formats  # noqa: E402
 from transport.engines.ipp.sharing import IN_ARENA  # noqa: E402
 
 pytestmark = [
@@ -28,6 +32,18 @@ pytestmark = [
 ]
 SECONDS = 30
 PAGE = 4096
+
+
+def test_a_module_that_is_not_here_is_named_with_the_way_to_send_it(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_at_the_client.py").write_text("def f(): return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    frames = canning.pack_apply_message(importlib.import_module("only_at_the_client").f, (), {})
+    monkeypatch.delitem(sys.modules, "only_at_the_client")
+    (tmp_path / "only_at_the_client.py").unlink()
+    with pytest.raises(canning.MissingModule, match=r"canning.by_value.'only_at_the_client'"):
+        formats.read(canning.unpack_apply_message, frames, None)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import zmq.asyncio
 import canning
 import transport
 from tests.transport.helpers import Connect, Open
-from transport import aio, kinds
+from transport import TransportTimeout, aio, kinds
 
 NOT_SOCKETS = [zmq.Context.instance(), 3, None, {"a": 1}, "tcp://127.0.0.1:5555", [1], transport, zmq.PUSH]
 
@@ -145,6 +145,15 @@ def test_other_things_in_the_place_of_options(open_socket: Open) -> None:
         transport.send(push, 1, prefix=wrong)
     with pytest.raises(TypeError, match=r"allow= takes classes and dotted names, not int"):
         transport.recv(pull, allow=wrong and 5)
+    with pytest.raises(TypeError, match=r"prefix of send is the identity or the topic.*recv takes a number"):
+        transport.send(push, 1, prefix=wrong and 1)
+    for call in (
+        lambda: transport.send(push, 1, timeout=wrong),
+        lambda: transport.recv(pull, timeout=wrong),
+        lambda: transport.Receiver(pull, timeout=wrong),
+    ):
+        with pytest.raises(TypeError, match=r"^timeout must be None or a number of seconds, not str$"):
+            call()
 
 
 def test_a_closed_socket_is_named(connect: Connect) -> None:
@@ -162,6 +171,13 @@ def test_a_closed_socket_is_named(connect: Connect) -> None:
         with pytest.raises(zmq.ZMQError, match="is closed") as caught:
             call()
         assert caught.value.errno == zmq.ENOTSOCK
+
+
+def test_a_subscriber_that_waits_in_vain_is_told_to_subscribe(open_socket: Open) -> None:
+    with pytest.raises(TransportTimeout, match=r"for 0.01 s: a SUB gets only what it has subscribed to$"):
+        transport.recv(open_socket(zmq.SUB), timeout=0.01)
+    with pytest.raises(TransportTimeout, match=r"for 0.01 s$"):
+        transport.recv(open_socket(zmq.PULL), timeout=0.01)
 
 
 def test_a_peer_that_is_not_there_is_told_where_the_socket_tells(open_socket: Open) -> None:

@@ -314,6 +314,10 @@ def test_misuse(open_socket: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         connect(socket, "inproc://x", certificate=ALICE, server=SERVER)
     with pytest.raises(ValueError, match="not on inproc"):
         serve(socket, "inproc://x", certificate=ALICE, clients=[])
+    for one in ("alice.key.pub", Path("alice.key.pub"), ALICE):
+        alone: Any = one
+        with pytest.raises(TypeError, match="clients= takes several certificates: a list, not"):
+            serve(socket, "tcp://127.0.0.1:*", certificate=SERVER, clients=alone)
     socket.bind("tcp://127.0.0.1:*")
     with pytest.raises(ValueError, match="already"):
         serve(socket, "tcp://127.0.0.1:*", certificate=SERVER, clients=[])

@@ -12,7 +12,7 @@ from ipyparallel.serialize import canning as stock_canning
 from ipyparallel.serialize import serialize as stock
 
 from canning import CannedObject, Codecs, PrePickled, Serializer, default_codecs
-from canning.errors import CanningError, DeserializationError
+from canning.errors import CanningError, DeserializationError, MissingCode
 from canning.wire.trailer import MAGIC
 from canning.writing.draft import PART, Draft, Message, split_large
 
@@ -44,9 +44,14 @@ def _own(frames: Iterable[Any]) -> list[Any]:
 
 
 def read(read: Callable[..., Any], frames: Sequence[Any], g: Namespace | None) -> Any:
-    """Read, and raise what the message's own code raised as itself: an unmet dependency, a NameError."""
+    """Read, and raise what the message's own code raised as itself: an unmet dependency, a NameError.
+
+    Code that is not here stays canning's error, which says how to send it along.
+    """
     try:
         return read(_own(frames), g)
+    except MissingCode:
+        raise
     except DeserializationError as error:
         if error.__cause__ is None or isinstance(error.__cause__, CanningError):
             raise
