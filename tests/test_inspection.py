@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import pickle
 import pickletools
 import random
@@ -862,6 +863,15 @@ def test_a_scan_is_shown_with_one_reason_a_line() -> None:
     page = result._repr_html_()
     assert page.count("<li>") == len(result.reasons) == 2
     assert "<script>" not in page
+
+
+def test_a_name_that_acts_and_is_not_called_is_said_to_be_only_named() -> None:
+    result = canning.scan(pickle.dumps([len, os.system]))
+    assert result.verdict == "needs code"
+    assert set(result.reasons) == {
+        "builtins.len: named, but not called",
+        f"{os.system.__module__}.system: named, but not called",
+    }
 
 
 @pytest.mark.slow

@@ -147,6 +147,7 @@ def judge(
         reasons = _reasons(machine, acts)
         if _is_dangerous(machine, acts):
             return DANGEROUS, reasons
+        reasons = [_not_called(reason) for reason in reasons]
         lost = machine.limited or machine.doubtful
         return (UNREADABLE, [*wrong, *reasons]) if lost else (NEEDS_CODE, reasons)
     if wrong:
@@ -189,6 +190,12 @@ def _runs_what_it_brings(node: Node) -> bool:
     made = node.items[0] if node.items else None
     target = made.target if type(made) is Node else None
     return target is not None and (target == (CALLS, "function") or target[1] in BY_VALUE)
+
+
+def _not_called(reason: str) -> str:
+    """Say of a name that acts where it is called that it is only named."""
+    name = reason.removeprefix("dangerous: ")
+    return reason if name == reason or " " in name else f"{name}: named, but not called"
 
 
 def _is_inert(target: tuple[str, str] | None) -> bool:
