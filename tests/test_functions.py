@@ -20,6 +20,7 @@ import subprocess
 import sys
 import textwrap
 import types
+import typing
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,6 +133,31 @@ def test_bound_methods() -> None:
     assert got[0].total() == got[0].x.sum()
     assert got[1]() == 4999.0
     assert got[2](2) == 1
+
+
+class Private:
+    def get(self) -> Callable[[], str]:
+        return self.__private
+
+    def __private(self) -> str:
+        return "private"
+
+
+@pytest.mark.parametrize("pickler", ["auto", "pickle", "cloudpickle"])
+def test_private_methods_go_by_the_name_under_which_their_class_keeps_them(pickler: str) -> None:
+    serializer = Serializer(pickler=pickler)
+    frames = serializer.serialize_object(Private().get())
+    assert b"_Private__private" in bytes(frames[0])
+    assert serializer.deserialize_object(frames)[0]() == "private"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 brings sentinels (PEP 661)")
+@pytest.mark.parametrize("pickler", ["auto", "pickle", "cloudpickle"])
+def test_sentinels_go_by_their_names(pickler: str) -> None:
+    sent = [typing.NoExtraItems, dataclasses.MISSING]
+    serializer = Serializer(pickler=pickler)
+    got, _ = serializer.deserialize_object(serializer.serialize_object(sent))
+    assert all(map(operator.is_, got, sent))
 
 
 def test_the_c_pickler_alone_serves_what_goes_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,9 +50,12 @@ def _refuse_file(file: io.IOBase) -> Any:
     raise TypeError(f"cannot pickle an open {kind}: send its {what}, as file.read() gives it, or its path")
 
 
-def _name_of_missing(missing: Any) -> str:
-    """Reduce what is known by being the one object of its name."""
-    return "MISSING"
+def _name_of_missing(missing: Any) -> Any:
+    """Reduce what is known by being the one object of its name.
+
+    Since Python 3.15 the type is that of all sentinels (PEP 661), each of which knows its own name.
+    """
+    return "MISSING" if missing is dataclasses.MISSING else missing.__reduce__()
 
 
 _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {

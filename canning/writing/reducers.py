@@ -83,10 +83,11 @@ class Reducers(ArrayReducers):
             return types.MethodType, (function, owner)  # its class may not have it yet
         if name not in getattr(owner, "__dict__", ()) or isinstance(owner, type):
             for base in (owner if isinstance(owner, type) else type(owner)).__mro__:
-                if name in vars(base):
-                    found = vars(base)[name]
+                own = _mangled(name, base)
+                if own in vars(base):
+                    found = vars(base)[own]
                     if found is function or getattr(found, "__func__", None) is function:
-                        return getattr, (owner, name)
+                        return getattr, (owner, own)
                     break
         return types.MethodType, (function, owner)
 
@@ -191,6 +192,13 @@ def _array_over(view: memoryview) -> Any:
         return np.asarray(view)
     except (ValueError, TypeError) as error:
         raise SerializationError(f"a memoryview of format {view.format!r} cannot be sent") from error
+
+
+def _mangled(name: str, cls: type) -> str:
+    """Give the name that a class keeps a method under: Python changes private ones."""
+    if not name.startswith("__") or name.endswith("__"):
+        return name
+    return f"_{cls.__name__.lstrip('_')}{name}"
 
 
 def named_in_module(method: object, name: str) -> bool:
