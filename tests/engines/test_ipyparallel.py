@@ -96,6 +96,10 @@ def test_modules_that_the_engines_do_not_have(
         plain[0].apply_sync(module.triple, 2)
     with canned.installed(plain, by_value="local") as client:
         assert client[0].apply_sync(module.triple, 2) == 6
+        canned.install(client, by_value="local")
+        canned.install(client)
+        with pytest.raises(ValueError, match=r"another by_value=: uninstall\(client\) first"):
+            canned.install(client, by_value=[module])
         assert client[:].apply_sync(module.triple, np.ones(IN_ARENA))[1].sum() == 3 * IN_ARENA
         assert client[:].map_sync(module.triple, range(4)) == [0, 3, 6, 9]
         assert client.load_balanced_view().map_sync(lambda x: module.triple(x) + 1, range(3)) == [1, 4, 7]

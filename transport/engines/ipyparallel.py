@@ -65,9 +65,13 @@ def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0
 
     Raises:
         EngineError: an engine has no canning, or another format, or does not answer in time.
-        ValueError: `by_value` is not valid.
+        ValueError: `by_value` is not valid, or is another than the client has already.
     """
-    link = LINKS.get(client) or Link(client, by_value)
+    link = LINKS.get(client)
+    if link is None:
+        link = Link(client, by_value)
+    elif by_value and by_value != link.by_value:
+        raise ValueError("this client has canning already, with another by_value=: uninstall(client) first")
     _ask(client, engine.report, (), timeout)
     CLIENTS.join(link.session)
     try:
