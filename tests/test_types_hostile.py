@@ -18,6 +18,8 @@ from canning.types.canner import Canner
 from canning.types.libraries.known import LIBRARIES
 from canning.types.registry import default_registry
 
+from .hostile import Made
+from .hostile import frames_of as of_hand
 from .hostile_rows import ROWS as BY_HAND
 from .hostile_rows import rows_of
 from .types import DATA, Row
@@ -182,6 +184,18 @@ def test_a_container_that_a_decoder_has_checked_cannot_grow() -> None:
     frames = canning.serialize_object(items, registry=registry)
     with pytest.raises(canning.DeserializationError, match="grows after it was found to be complete"):
         canning.deserialize_object(frames, registry=registry, trust="data")
+
+
+def test_bits_that_polars_has_counted_are_nobody_elses() -> None:
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    bits, count = np.full(100_000, 1, np.uint8), 800_000
+    schema = pa.schema([("a", pa.bool_())]).serialize().to_pybytes()
+    table = Made("pyarrow.Table", (schema, count, [[(count, -1, 0, (None, bits), (), None)]]))
+    (frame, shared), _ = DATA.deserialize_object(of_hand([Made("polars.DataFrame", (table, {})), bits]))
+    assert frame["a"].sum() == 100_000
+    shared[...] = 255  # with shared memory, a filter would write eight times what it has room for
+    assert frame["a"].to_numpy().sum() == 100_000
+    assert pl.arange(count, eager=True).filter(frame["a"]).len() == 100_000
 
 
 def test_labels_of_a_stranger_are_hashed_by_no_function_that_is_known() -> None:

@@ -87,7 +87,7 @@ def to_buffer(state: object) -> Any:
 _SHARED: Final[dict[int, int]] = {
     **dict.fromkeys(
         (
-            *(_lib.Type_BOOL, _lib.Type_INT8, _lib.Type_INT16, _lib.Type_INT32, _lib.Type_INT64),
+            *(_lib.Type_INT8, _lib.Type_INT16, _lib.Type_INT32, _lib.Type_INT64),
             *(_lib.Type_UINT8, _lib.Type_UINT16, _lib.Type_UINT32, _lib.Type_UINT64),
             *(_lib.Type_HALF_FLOAT, _lib.Type_FLOAT, _lib.Type_DOUBLE, _lib.Type_FIXED_SIZE_BINARY),
         ),
@@ -95,7 +95,10 @@ _SHARED: Final[dict[int, int]] = {
     ),
     **dict.fromkeys((_lib.Type_BINARY, _lib.Type_LARGE_BINARY), 2),
 }
-"""By type, the number of the buffer in which nothing can be wrong."""
+"""By type, the number of the buffer in which nothing can be wrong.
+
+Bits are not among them: polars counts those of a column once, and writes as many elements as it counted.
+"""
 _UTF8: Final = frozenset((_lib.Type_STRING, _lib.Type_LARGE_STRING))
 _DEEPEST: Final = 64
 _ARRAY: Final = 200
