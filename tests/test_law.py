@@ -188,6 +188,91 @@ def test_what_takes_much_memory_is_refused_before_it_does(frames: list[bytes]) -
     assert left < 300_000
 
 
+def _of_arrow(kind: str, length: int, *buffers: Any, words: Any = None, described: Any = None) -> Any:
+    pa = pytest.importorskip("pyarrow")
+    types = {"fsb": pa.binary(1), "codes": pa.dictionary(pa.int8(), pa.string())}
+    found = types.get(kind) or getattr(pa, kind)(
+        *((9,) if "decimal" in kind else ("s",) if "time" in kind else ())
+    )
+    made = (length, -1, 0, (None, *buffers), (), words)
+    text = pa.schema([("a", found)]).serialize().to_pybytes()
+    return Made("polars.DataFrame", (Made("pyarrow.Table", (text, length, [[made]])), described or {}))
+
+
+MANY = 4_000_000
+WIDER = {
+    "text": lambda: _of_arrow("string", MANY, np.zeros(MANY + 1, "<i4").view("u1"), b""),
+    "bytes of one length": lambda: _of_arrow("fsb", MANY, np.zeros(MANY, "u1")),
+    "decimals of 32 bits": lambda: _of_arrow("decimal32", MANY, np.zeros(MANY, "<i4").view("u1")),
+    "times of 32 bits": lambda: _of_arrow("time32", MANY, np.zeros(MANY, "<i4").view("u1")),
+    "codes of 8 bits": lambda: _of_arrow(
+        "codes", 2 * MANY, np.zeros(2 * MANY, "u1"), words=(1, 0, 0, (None, bytes(8), b""), (), None)
+    ),
+    "words that are looked up": lambda: _of_arrow(
+        "codes",
+        1,
+        b"\0",
+        words=(MANY // 8, 0, 0, (None, np.zeros(MANY // 8 + 1, "<i4").view("u1"), b""), (), None),
+        described={0: ("name", "", "UInt32")},
+    ),
+}
+
+
+@pytest.mark.parametrize("make", WIDER.values(), ids=WIDER.keys())
+def test_what_polars_holds_in_more_bytes_is_on_the_account(make: Any) -> None:
+    pytest.importorskip("polars")
+    with pytest.raises(DeserializationError, match="more memory"):
+        DATA.deserialize_object(frames_of(make()))
+
+
+def test_what_polars_has_made_itself_is_as_large_as_it_arrived() -> None:
+    pl = pytest.importorskip("polars")
+    numbers = pl.arange(MANY // 8, eager=True)
+    text = numbers.cast(pl.String)
+    frame = pl.DataFrame(
+        [
+            *(
+                text.alias("s"),
+                text.cast(pl.Binary).alias("b"),
+                (numbers % 9).cast(pl.Decimal(30, 2)).alias("d"),
+            ),
+            *((numbers % 9).cast(pl.String).cast(pl.Categorical).alias("c"), (numbers % 2 == 0).alias("t")),
+            *(numbers.cast(pl.Time).alias("time"), numbers.cast(pl.Duration).alias("duration")),
+        ]
+    )
+    assert DATA.deserialize_object(canning.serialize_object(frame))[0].equals(frame)
+
+
+def test_places_that_scipy_holds_in_more_bytes_are_on_the_account() -> None:
+    pytest.importorskip("scipy")
+    ones = np.zeros(MANY, "i1")
+    ends = np.array([0, MANY])
+    for state in (
+        {"_shape": (1 << 40,), "data": ones, "coords": (ones,)},
+        {"_shape": (1, 1 << 40), "data": ones, "indices": ones, "indptr": ends},
+        {"_shape": (MANY - 1, 1 << 40), "data": ones[:0], "indices": ones[:0], "indptr": ones},
+    ):
+        form = "coo" if "coords" in state else "csr"
+        with pytest.raises(DeserializationError, match="more memory"):
+            DATA.deserialize_object(frames_of(Made(f"scipy.sparse.{form}_array", state)))
+
+
+def test_views_of_lists_are_checked_without_copies_of_their_own() -> None:
+    pa = pytest.importorskip("pyarrow")
+    array = pa.ListViewArray.from_arrays(
+        pa.array(np.zeros(MANY, "i4")), pa.array(np.ones(MANY, "i4")), pa.array([1], pa.int8())
+    )
+    frames = list(map(bytes, canning.serialize_object(array)))
+    tracemalloc.start()
+    try:
+        got, _ = DATA.deserialize_object(frames)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert got.slice(MANY - 1).to_pylist() == [[1]]
+    assert peak < allowed(frames)[1] - sum(map(len, frames))
+
+
 def test_nodes_of_a_tree_are_on_the_account() -> None:
     pytest.importorskip("xarray")
     node = Made("xarray.Dataset", ({}, [], {}, {}, {}, []))

@@ -16,7 +16,7 @@ from ...errors import DeserializationError
 from ...memory.buffers import aligned_copy
 from ..budget import charge
 from .arrow_nodes import NESTED, VIEWS, Node, storage
-from .arrow_unusual import UNUSUAL, checked
+from .arrow_unusual import UNUSUAL, WIDTHS, checked
 from .checks import need, own
 
 Shape = Any
@@ -101,6 +101,8 @@ Bits are not among them: polars counts those of a column once, and writes as man
 """
 _UTF8: Final = frozenset((_lib.Type_STRING, _lib.Type_LARGE_STRING))
 _DEEPEST: Final = 64
+_STEP: Final = 1 << 16
+"""Bits that are looked at in one step: of each there is a byte then. A multiple of 8."""
 _ARRAY: Final = 200
 """What one array costs, in items of 50 ns."""
 _NOTHING: Final = _py_buffer(bytes(128))
@@ -166,6 +168,10 @@ def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) 
         _built(kind.field(number).type, child, depth + 1, private=kind.id in UNUSUAL)
         for number, child in enumerate(children)
     ]
+    if kind.id in WIDTHS:
+        need(len(made) == 3, "an invalid view of lists")
+        for number in (1, 2):
+            made[number] = _without_missing(made, number, WIDTHS[kind.id], length, offset)
     if kind.id in UNUSUAL:
         return checked(kind, length, offset, made, parts)
     need(len(made) == kind.num_buffers, "an invalid array of Arrow")
@@ -198,9 +204,12 @@ def _without_missing(buffers: list[Any], number: int, width: int, length: int, o
     if valid is None:
         return values.slice(0, end * width)
     need(valid.size * 8 >= end, "a buffer that is too short")
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=end, bitorder="little").astype(bool)
+    bits = np.frombuffer(valid, np.uint8)
     rows = np.frombuffer(values, f"V{width}", end).copy()
-    rows[~bits] = np.zeros((), rows.dtype)
+    for low in range(0, end, _STEP):
+        part = rows[low : low + _STEP]
+        there = np.unpackbits(bits[low // 8 : (low + _STEP) // 8], count=len(part), bitorder="little")
+        part[there == 0] = np.zeros((), rows.dtype)
     rows[:offset] = np.zeros((), rows.dtype)
     rows.flags.writeable = False
     return _py_buffer(rows)

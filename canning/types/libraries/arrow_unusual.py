@@ -22,7 +22,9 @@ _SPARSE, _DENSE, _RUNS, _LIST_VIEW, _LARGE_LIST_VIEW = (
     for name in ("SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED", "LIST_VIEW", "LARGE_LIST_VIEW")
 )
 UNUSUAL: Final = frozenset((_SPARSE, _DENSE, _RUNS, _LIST_VIEW, _LARGE_LIST_VIEW))
-_ITEM: Final = {_LIST_VIEW: "<i4", _LARGE_LIST_VIEW: "<i8"}
+WIDTHS: Final = {_LIST_VIEW: 4, _LARGE_LIST_VIEW: 8}
+"""Bytes of a start, or a size, in views of lists."""
+_STEP: Final = 1 << 16
 
 
 def compact(kind: pa.DataType, data: Any, start: int, length: int) -> Any:
@@ -62,7 +64,7 @@ def checked(kind: pa.DataType, length: int, offset: int, buffers: list[Any], par
     charge(length)  # which may take no memory yet
     _CHECKS[kind.id](kind, length, buffers, parts)
     data = [part.__reduce__()[1][0] for part in parts]
-    return _lib._restore_array((kind, length, _NONE if kind.id in _ITEM else 0, 0, buffers, data, None))
+    return _lib._restore_array((kind, length, _NONE if kind.id in WIDTHS else 0, 0, buffers, data, None))
 
 
 def _numbers(buffer: pa.Buffer, dtype: str, length: int) -> Any:
@@ -77,7 +79,8 @@ def _check_union(kind: pa.DataType, length: int, buffers: list[Any], parts: list
     need(len(parts) == len(set(kind.type_codes)), "a union of other parts")
     need(all(0 <= code < 128 for code in kind.type_codes), "a union of other parts")
     codes = _numbers(buffers[1], "i1", length)
-    need(np.isin(codes, kind.type_codes).all(), "a union with an index that names none of its parts")
+    others = codes.tobytes().translate(None, bytes(kind.type_codes))
+    need(not others, "a union with an index that names none of its parts")
     if kind.id == _SPARSE:
         need(all(len(part) >= length for part in parts), "a union whose parts are too short")
         return
@@ -90,21 +93,19 @@ def _check_union(kind: pa.DataType, length: int, buffers: list[Any], parts: list
 def _check_runs(kind: object, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(buffers == [None] and len(parts) == 2 and len(parts[0]) == len(parts[1]), "invalid runs")
     need(parts[0].null_count == 0, "a run that ends nowhere")
-    ends = parts[0].to_numpy().astype(np.int64)
-    need(not length or (ends.size and ends[0] > 0 and ends[-1] >= length), "runs that are too short")
+    ends = parts[0].to_numpy()
+    need(not length or (ends.size and ends[0] > 0 and int(ends[-1]) >= length), "runs that are too short")
     need((ends[1:] > ends[:-1]).all(), "runs out of order")
 
 
 def _check_list_view(kind: pa.DataType, length: int, buffers: list[Any], parts: list[Any]) -> None:
     need(len(buffers) == 3 and len(parts) == 1, "an invalid view of lists")
-    need(buffers[0] is None or buffers[0].size >= (length + 7) // 8, "a buffer that is too short")
-    starts, sizes = (_numbers(buffer, _ITEM[kind.id], length).astype(np.int64) for buffer in buffers[1:])
-    if buffers[0] is not None:  # nothing may look at what is missing
-        bits = np.unpackbits(np.frombuffer(buffers[0], np.uint8), count=length, bitorder="little")
-        starts, sizes = starts * bits, sizes * bits
-        buffers[1:] = [pa.py_buffer(part.astype(_ITEM[kind.id]).tobytes()) for part in (starts, sizes)]
-    need((starts >= 0).all() and (sizes >= 0).all(), "a list that begins nowhere")
-    need((sizes <= len(parts[0]) - starts).all(), "a list beyond its items")
+    starts, sizes = (_numbers(buffer, f"<i{WIDTHS[kind.id]}", length) for buffer in buffers[1:])
+    items = np.int64(len(parts[0]))
+    for low in range(0, length, _STEP):  # of all at once there would be copies
+        these, counts = starts[low : low + _STEP], sizes[low : low + _STEP]
+        need((these >= 0).all() and (counts >= 0).all(), "a list that begins nowhere")
+        need((counts <= items - these).all(), "a list beyond its items")
 
 
 _CHECKS: Final = {

@@ -19,6 +19,10 @@ from .checks import need, parts
 _COLUMN: Final = 2000
 _WORD: Final = 20
 """What a column and one of its words cost, in items of 50 ns."""
+_WORD_SIZE: Final = 200
+"""Bytes of a word that is looked up: as Python's, as a value, and in the table of its categories."""
+_CATEGORY: Final = 24
+"""Bytes of a word of categories without a name, beyond its own."""
 _PANIC: Final = "PanicException"
 _CODES: Final = ("UInt8", "UInt16", "UInt32")
 _OWN: Final = b"_PL_"
@@ -107,6 +111,8 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     need(len(lists) < 2, "invalid columns")
     need(not any("\0" in name for name in table.column_names), "a name that polars cannot give to Arrow")
     charge(_COLUMN * (1 + table.num_columns))
+    for column in table.columns:
+        charge(0, sum(_anew(chunk.__reduce__()[1][0]) for chunk in column.chunks))
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     need(_OWN not in schema.serialize().to_pybytes(), "categories within lists or structs")
     bare = pa.Table.from_arrays(table.columns, schema=schema) if table.num_columns else table
@@ -130,6 +136,28 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
         need(0 <= at < len(names) and kind in _KINDS, "a column of no type of polars'")
         need(kind == "Object" or all(type(item) in (int, type(None)) for item in items), "odd integers")
     return _with_lists(made, *lists[0])
+
+
+def _anew(data: Any) -> int:
+    """Count the bytes that polars makes anew of an array, as it does of types that it has not itself."""
+    kind, length, _, offset, _, children, words = data
+    each = _each(getattr(kind, "storage_type", kind))
+    made: int = (length + offset) * each + (_CATEGORY * words[1] if words else 0)
+    return made + sum(map(_anew, children))
+
+
+def _each(kind: Any) -> int:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return 4 if kind.index_type.bit_width < 32 else 0
+    if types.is_decimal(kind):
+        return 16 if kind.bit_width != 128 else 0
+    if _is_text(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        return 0 if types.is_string_view(kind) else 16
+    if types.is_fixed_size_binary(kind):
+        return 16
+    return 12 if types.is_time32(kind) or types.is_list(kind) or types.is_map(kind) else 0
 
 
 def _without_words(table: Any, words: dict[Any, Any]) -> Any:
@@ -156,7 +184,7 @@ def _kind_of(described: object) -> Any:
     """Make the type of a column with categories, of what describes these."""
     if type(described) is list:
         need(all(type(word) is str for word in described), "categories that are not text")
-        charge(_WORD * len(described))
+        charge(_WORD * len(described), _WORD_SIZE * len(described))
         return pl.Enum(described)
     name, namespace, physical = parts(described, str, str, str)
     need(0 < len(name) < 1000 and len(namespace) < 1000 and physical in _CODES, "categories without a name")
@@ -168,8 +196,9 @@ def _looked_up(column: Any, codes: Any, kind: Any, known: dict[Any, Any]) -> Any
     made = []
     at = 0
     for chunk in column.chunks:
+        count = len(chunk.dictionary)
+        charge(_WORD * count, _WORD_SIZE * count)
         words = tuple(chunk.dictionary.to_pylist())
-        charge(_WORD * len(words))
         if words not in known:
             known[words] = pl.Series(words, dtype=pl.String).cast(kind)
         made.append(known[words].gather(codes.slice(at, len(chunk))))

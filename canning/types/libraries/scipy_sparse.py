@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...memory.layout import Array
+from ..budget import charge
 from ..canner import Canner
 from .checks import need, one_dimensional, own
 
@@ -63,25 +64,33 @@ def _shape(shape: tuple[int, ...], form: str) -> Any:
     return shape
 
 
-def _integers(array: Array, most: int, *, least: int = 0) -> Any:
-    """Copy integers, as wide as scipy wants them, and check that they are from `least` up to `most`."""
+def _integers(array: Array, most: int, *, least: int = 0, longest: int = 0) -> Any:
+    """Copy integers, and check that they are from `least` up to `most`.
+
+    They are as wide as scipy wants them, by these and the `longest` axis; wider ones than arrived are on the
+    account.
+    """
     one_dimensional(array, "iu")
     need(not array.size or array.itemsize <= 8, "integers that are too wide")
     copied = own(array)
     need(
         not copied.size or (least <= int(copied.min()) and int(copied.max()) <= most), "a place out of range"
     )
-    return copied.astype(np.int32 if max(most, -least) < 1 << 31 else np.int64)
+    wide = np.dtype(np.int32 if max(most, -least, longest) < 1 << 31 else np.int64)
+    if copied.dtype != wide:
+        charge(0, copied.size * wide.itemsize)
+    return copied.astype(wide, copy=False)
 
 
 def _compressed(data: Array, rows: int, columns: int, indices: Any, starts: Array) -> Any:
     """Check rows of places: where each row starts, up to where the last one ends, and each place."""
     one_dimensional(starts, "iu", rows + 1)
     one_dimensional(indices, "iu")
-    starts = _integers(starts, min(len(data), len(indices)))
+    longest = max(rows, columns)
+    starts = _integers(starts, min(len(data), len(indices)), longest=longest)
     need(starts[0] == 0 and bool((starts[1:] >= starts[:-1]).all()), "rows that do not follow each other")
     count = int(starts[-1])
-    return data[:count], _integers(indices[:count], columns - 1), starts
+    return data[:count], _integers(indices[:count], columns - 1, longest=longest), starts
 
 
 def _by_rows(data: Any, shape: Any, indices: object, starts: Any) -> Any:
@@ -107,7 +116,7 @@ def _by_places(data: Any, shape: Any, places: Any) -> Any:
     checked = []
     for place, length in zip(places, shape, strict=True):
         one_dimensional(place, "iu", len(data))
-        checked.append(_integers(place, length - 1))
+        checked.append(_integers(place, length - 1, longest=max(shape)))
     return data, tuple(checked)
 
 
