@@ -901,6 +901,7 @@ def polars_rows() -> list[Hostile]:
         Hostile("Enum: words that it does not have", lambda: of(codes, {0: ["x"]})),
         Hostile("Enum: words twice", lambda: of(codes, {0: ["x", "y", "x"]})),
         Hostile("Enum: words that are no text", lambda: of(codes, {0: ["x", 5]})),
+        Hostile("Enum: a word with NUL", lambda: of(codes, {0: ["x", "y", "a\0b"]})),
         Hostile("Enum: of a column that there is not", lambda: of(codes, {1: ["x", "y"]})),
         Hostile("Enum: of a column by its name", lambda: of(codes, {"a": ["x", "y"]})),
         Hostile("Enum: of a column of numbers", lambda: of(numbers, {0: ["x", "y"]})),

@@ -184,6 +184,7 @@ def _kind_of(described: object) -> Any:
     """Make the type of a column with categories, of what describes these."""
     if type(described) is list:
         need(all(type(word) is str for word in described), "categories that are not text")
+        need(not any("\0" in word for word in described), "a category that polars cannot give to Arrow")
         charge(_WORD * len(described), _WORD_SIZE * len(described))
         return pl.Enum(described)
     name, namespace, physical = parts(described, str, str, str)
