@@ -6,7 +6,6 @@ import os
 import time
 import weakref
 from bisect import bisect_right, insort
-from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
 from canning.errors import DeserializationError
@@ -34,7 +33,7 @@ from .layout import (
 from .ledger import PATIENCE
 from .memory import PAGE, Mapping, is_locked, started, try_lock, unlock, unlock_all
 from .private import WARM, Lender
-from .reclaiming import BOOKS, BlockRef, Ended, Reclaimer
+from .reclaiming import BlockRef, Ended, Reclaimer
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for an owner who is just looking at the block."""
@@ -144,10 +143,7 @@ class Attached(Reclaimer):
             )
         end = 0.0
         while True:
-            with self._lock:
-                self._begin()
-                ref = self._try_to_pin(place)
-                self._changing = False
+            ref = self._change(lambda: self._try_to_pin(place))
             if ref is not None:
                 return ref
             # The owner is just looking at the block.
@@ -215,11 +211,8 @@ class Attached(Reclaimer):
     def clear(self) -> None:
         """End the pins of what is open no more; where another call is in the books, that one does it."""
         while (self._returned or self._changing) and not self._inside and os.getpid() == self.pid:
-            with suppress(RuntimeError), BOOKS.if_free as free:
-                if not free:
-                    return
-                self._begin()
-                self._changing = False
+            if not self._change(lambda: True, wait=False):
+                return
 
     def take_back(self, ended: Ended) -> None:
         """End a pin."""
@@ -247,10 +240,7 @@ class Attached(Reclaimer):
         offset = address - self.mapping.address
         if not 0 <= offset < self.layout.capacity or self._inside:
             return None
-        with self._lock:
-            self._begin()
-            place = self._promise(offset, nbytes, readers)
-            self._changing = False
+        place = self._change(lambda: self._promise(offset, nbytes, readers))
         return None if place is None else self.origin + place.pack()
 
     def _promise(self, offset: int, nbytes: int, readers: int) -> Place | None:
@@ -284,13 +274,13 @@ class Attached(Reclaimer):
         """Let go of the arena if nobody will miss it: its owner is gone, nothing is pinned or on its way."""
         if self._inside:
             return False
-        with self._lock:
-            self._begin()
-            missed = self._open or time.monotonic_ns() < self.forwarded_until
-            if not missed and not is_locked(self.fd, OWNER_BYTE):
-                self.close()
-            self._changing = False
-            return self.fd < 0
+        self._change(self._close_if_idle)
+        return self.fd < 0
+
+    def _close_if_idle(self) -> None:
+        missed = self._open or time.monotonic_ns() < self.forwarded_until
+        if not missed and not is_locked(self.fd, OWNER_BYTE):
+            self.close()
 
     def close(self) -> None:
         """Close the file; the owner clears our slot when it sees that nobody locks it."""

@@ -108,11 +108,7 @@ class Ledger(Reclaimer):
         size = max(-(-nbytes // PAGE), 1) * PAGE
         if self._inside:
             return None
-        with self._lock:
-            self._begin()
-            ref = self._take(size, nbytes, thorough) if self.fd >= 0 else None
-            self._changing = False
-            return ref
+        return self._change(lambda: self._take(size, nbytes, thorough) if self.fd >= 0 else None)
 
     def _take(self, size: int, nbytes: int, thorough: bool) -> BlockRef | None:
         if len(self.consumers.claimed()) != self._known:
@@ -175,11 +171,7 @@ class Ledger(Reclaimer):
         offset = address - self.data
         if not 0 <= offset < self.capacity or self._inside:
             return None
-        with self._lock:
-            self._begin()
-            place = self._promise(offset, nbytes, readers)
-            self._changing = False
-            return place
+        return self._change(lambda: self._promise(offset, nbytes, readers))
 
     def _promise(self, offset: int, nbytes: int, readers: int) -> Place | None:
         number = self._places.find(offset)
@@ -319,13 +311,13 @@ class Ledger(Reclaimer):
     def look(self) -> tuple[int, int, int]:
         """Take back all that was read; return bytes in use, blocks in use, consumers."""
         if not self._inside:
-            with self._lock:
-                self._begin()
-                if self.fd >= 0:
-                    self._sweep()
-                    self._collect(len(self._sent), _READ)
-                self._changing = False
+            self._change(self._look)
         return self.glance()
+
+    def _look(self) -> None:
+        if self.fd >= 0:
+            self._sweep()
+            self._collect(len(self._sent), _READ)
 
     def glance(self) -> tuple[int, int, int]:
         """Return the same as it stands; takes no lock."""

@@ -67,16 +67,18 @@ class Lender:
         """Give private memory that shows the file's data, so many bytes from the page at `low` on."""
         if BOOKS.inside:  # a signal handler or a finalizer has interrupted us
             return self._map(fd, low, nbytes)
-        with BOOKS.lock:
-            while self._cleared:
-                with contextlib.suppress(ValueError):
-                    self._lent.remove(self._cleared.popleft())
-            if low + nbytes <= self._warm and self._is_free(low, low + nbytes) and self._has_common(fd):
-                assert self._common is not None
-                lent = Lent(self, self._common.address + low, low, nbytes)  # first, so that it is given back
-                self._lent.insert(bisect_left(self._lent, (low, 0)), (low, low + nbytes))
-                return lent
-        return self._map(fd, low, nbytes)
+        return BOOKS.run(lambda: self._lend_warm(fd, low, nbytes)) or self._map(fd, low, nbytes)
+
+    def _lend_warm(self, fd: int, low: int, nbytes: int) -> Lent | None:
+        while self._cleared:
+            with contextlib.suppress(ValueError):
+                self._lent.remove(self._cleared.popleft())
+        if low + nbytes > self._warm or not self._is_free(low, low + nbytes) or not self._has_common(fd):
+            return None
+        assert self._common is not None
+        lent = Lent(self, self._common.address + low, low, nbytes)  # first, so that it is given back
+        self._lent.insert(bisect_left(self._lent, (low, 0)), (low, low + nbytes))
+        return lent
 
     def _has_common(self, fd: int) -> bool:
         if self._common is None:

@@ -10,8 +10,8 @@ collector happens to run. They may raise, and they may call what they have inter
   cut leaves `_changing` set, and the next call makes the rest anew.
 * there is one lock, which knows who has it. A call that comes while its own thread is in any books changes
   nothing: it does without (`_inside`), or is put off until the next one. So nobody waits for itself.
-* the lock is only taken by ``with``, which CPython runs in one step for its own locks: no interrupt comes
-  between taking it and the block that lets it go.
+* the lock is taken within the block whose end lets it go (`_Books.run`). ``with`` takes it before its block,
+  and since Python 3.14 an interrupt can come in between: it would stay locked for good.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from canning.forking import add_lock
+
+T = TypeVar("T")
 
 
 class BlockRef:
@@ -58,13 +59,8 @@ class Ended(weakref.ref[BlockRef]):
         return ended
 
 
-def _if_free(lock: Any) -> Any:
-    """Make what takes a lock by ``with`` if it is free, and says so; else the block ends in `RuntimeError`.
-
-    Made of functions in C alone, so that no interrupt comes between taking the lock and the block.
-    """
-    methods = {"__enter__": partial(lock.acquire, False), "__exit__": lock.__exit__}
-    return type("IfFree", (), {name: staticmethod(method) for name, method in methods.items()})()
+_NOT_TAKEN: Final = ("cannot release un-acquired lock",)
+"""What an `RLock` says that a thread lets go of without having it."""
 
 
 class _Books:
@@ -74,23 +70,33 @@ class _Books:
     when both run finalizers that use the other's.
     """
 
+    _lock: Any
+
     def __init__(self) -> None:
         add_lock(self)
 
     @property
-    def _lock(self) -> Any:
-        return self.lock
-
-    @_lock.setter
-    def _lock(self, lock: Any) -> None:
-        self.lock = lock
-        self.if_free = _if_free(lock)
-
-    @property
     def inside(self) -> bool:
         """Tell whether this very thread is in any books."""
-        inside: bool = self.lock._is_owned()
+        inside: bool = self._lock._is_owned()
         return inside
+
+    def run(self, change: Callable[[], T], *, wait: bool = True) -> T | None:
+        """Change the books under the lock, which this thread does not have; without `wait`, if it is free."""
+        lock = self._lock
+        try:
+            try:
+                if lock.acquire(wait):
+                    return change()
+            finally:
+                lock.release()
+        except RuntimeError as error:
+            if error.args != _NOT_TAKEN:
+                raise
+            interrupt = error.__context__  # came while it waited for the lock
+        if interrupt is not None:
+            raise interrupt
+        return None
 
 
 BOOKS: Final = _Books()
@@ -114,10 +120,6 @@ class Reclaimer(ABC):
         """Make all anew that is made from the truth, and let go of what a cut change has locked."""
 
     @property
-    def _lock(self) -> Any:
-        return BOOKS.lock
-
-    @property
     def _inside(self) -> bool:
         return BOOKS.inside
 
@@ -131,10 +133,19 @@ class Reclaimer(ABC):
         while self._later:
             self._later.popleft()()
 
+    def _change(self, change: Callable[[], T] | None = None, *, wait: bool = True) -> T | None:
+        """Bring the books up to date, and change them; without `wait`, only if nobody else is in any."""
+
+        def changing() -> T | None:
+            self._begin()
+            result = None if change is None else change()
+            self._changing = False
+            return result
+
+        return BOOKS.run(changing, wait=wait)
+
     def _soon(self, change: Callable[[], object]) -> None:
         """Change the books now, or where this thread is in them already, before their next change."""
         self._later.append(change)
         if not self._inside:
-            with self._lock:
-                self._begin()
-                self._changing = False
+            self._change()
