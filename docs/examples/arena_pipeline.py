@@ -1,12 +1,14 @@
 """A producer that writes into shared memory, and a step that passes its arrays on: nothing is copied.
 
-Linux only. The producer writes into `arena.empty(...)`; each step receives views of this memory.
+Linux only. The producer writes into `arena.empty(...)`; each step receives views of it. A receiver opens
+this memory through the process that sent it, so all of them stay until the last step has seen everything.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from multiprocessing.synchronize import Event
 
 import numpy as np
 import zmq
@@ -16,7 +18,7 @@ import transport
 IMAGES = 5
 
 
-def produce(address: str) -> None:
+def produce(address: str, seen: Event) -> None:
     """Write each image straight into the arena, and send where it is."""
     with (
         zmq.Context() as context,
@@ -30,11 +32,11 @@ def produce(address: str) -> None:
             image[:] = number
             sender.send({"number": number, "image": image})
         sender.send(None)
-        arena.drain(timeout=30)  # until all of them have been opened
+        seen.wait(60)  # arena.drain() waits for the next step alone, which has yet to pass them on
         print(f"{arena.stats().in_place} images were sent where they are")
 
 
-def crop(source: str, sink: str) -> None:
+def crop(source: str, sink: str, seen: Event) -> None:
     """Receive images, and send a part of each on; the part is a view of the producer's memory."""
     with zmq.Context() as context, context.socket(zmq.PULL) as into, context.socket(zmq.PUSH) as out:
         into.bind(source)
@@ -47,8 +49,7 @@ def crop(source: str, sink: str) -> None:
                 sender.send(message)
                 if message is None:
                     break
-            message = None
-            arena.drain(timeout=30)
+            seen.wait(60)
 
 
 def main() -> None:
@@ -61,9 +62,10 @@ def main() -> None:
     ):
         first, second = f"ipc://{folder}/images", f"ipc://{folder}/parts"
         into.bind(second)
+        seen = processes.Event()
         others = [
-            processes.Process(target=produce, args=(first,)),
-            processes.Process(target=crop, args=(first, second)),
+            processes.Process(target=produce, args=(first, seen)),
+            processes.Process(target=crop, args=(first, second, seen)),
         ]
         for process in others:
             process.start()
@@ -72,6 +74,7 @@ def main() -> None:
                 break
             assert (message["image"] == message["number"]).all()
             print(f"part {message['number']}: {message['image'].shape}")
+        seen.set()
         for process in others:
             process.join(60)
 
