@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import canning
-from canning import files
+from canning.wire import blob as blobs
 from canning.wire import trailer as wire
 
 PICKLE_DUMP, PICKLE_DUMPS, PICKLE_LOAD, PICKLE_LOADS = pickle.dump, pickle.dumps, pickle.load, pickle.loads
@@ -56,7 +56,7 @@ def dump(obj: Any, file: Any, protocol: int | None = None, **options: Any) -> No
 def loads(data: Any, /, *, buffers: Iterable[Any] | None = None, **options: Any) -> Any:
     """Read what `dumps` gave, and what pickle did."""
     try:
-        if bytes(data[: len(files.MAGIC)]) == files.MAGIC:
+        if bytes(data[: len(blobs.MAGIC)]) == blobs.MAGIC:
             return canning.loads(data, writable=True, trust="code")
         if buffers is not None and bytes(data[-len(wire.MAGIC) :]) == wire.MAGIC:
             return canning.deserialize_object([data, *buffers])[0]
@@ -72,7 +72,7 @@ def load(file: Any, **options: Any) -> Any:
     if not (hasattr(file, "seekable") and file.seekable()):
         return PICKLE_LOAD(file, **options)
     start = file.tell()
-    blob = file.read(len(files.MAGIC)) == files.MAGIC
+    blob = file.read(len(blobs.MAGIC)) == blobs.MAGIC
     file.seek(start)
     return loads(file.read()) if blob else PICKLE_LOAD(file, **options)
 
