@@ -18,3 +18,10 @@ settings.load_profile("canning")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(absent_codecs)  # a conftest's own hooks see only the tests of its folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Fail a test module that cannot be imported: the option that lets packages be absent skips it."""
+    if report.skipped and report.nodeid.startswith("tests/") and "unable to import" in str(report.longrepr):
+        report.outcome = "failed"

@@ -39,7 +39,7 @@ from canning import (
     split,
     unpack_apply_message,
 )
-from canning.serializer import OPTIONS
+from canning.options import SerializerOptions
 
 from .harness import CARRIERS, assert_equal, check_round_trip, check_uncopied
 from .samples import (
@@ -436,7 +436,8 @@ def test_serializers_travel_as_their_options() -> None:
     assert loads(dumps(canning.default_serializer), trust="code") is canning.default_serializer
     other = Serializer(buffer_threshold=77, allow={"tests.samples.Point"}, limits=canning.Limits(depth=9))
     for got in (loads(dumps([other]), trust="code")[0], pickle.loads(pickle.dumps(other)), copy.copy(other)):
-        assert [getattr(got, name) for name in OPTIONS] == [getattr(other, name) for name in OPTIONS]
+        names = SerializerOptions.__annotations__
+        assert [getattr(got, name) for name in names] == [getattr(other, name) for name in names]
         assert got.registry is canning.default_registry
     with pytest.raises(SerializationError, match="registry"):
         dumps(Serializer(registry=Registry()))
