@@ -147,9 +147,9 @@ def judge(
         reasons = _reasons(machine, acts)
         if _is_dangerous(machine, acts):
             return DANGEROUS, reasons
-        reasons = [_not_called(reason) for reason in reasons]
-        lost = machine.limited or machine.doubtful
-        return (UNREADABLE, [*wrong, *reasons]) if lost else (NEEDS_CODE, reasons)
+        if machine.limited or machine.doubtful:
+            return UNREADABLE, [*wrong, *reasons]
+        return NEEDS_CODE, reasons if wrong else [_not_called(reason) for reason in reasons]
     if wrong:
         return UNREADABLE, wrong[:1] if wire else wrong
     if said:
