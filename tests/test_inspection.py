@@ -29,9 +29,8 @@ import pytest
 import canning
 from canning import inspect, scan
 from canning.cli import main
-from canning.pickles.machine import PickleMachine
+from canning.pickles.machine import STEPS, PickleMachine
 from canning.pickles.nodes import Node
-from canning.pickles.steps import STEPS
 
 from .pickle_streams import ATTACKS, BREAKING, BY_OPCODE, COMMAND, JOBLIB, TORCH, Spy
 

@@ -14,7 +14,7 @@ import canning
 import transport
 from canning import DeserializationError, Limits, Serializer
 from canning.reading.untrusted import data_message
-from canning.reading.untrusted.small import LARGEST, UNREAD, read_small
+from canning.reading.untrusted.short_cuts import LARGEST, UNREAD, read_small
 from canning.wire.trailer import LONE, PLAIN, pack, pack_alone, shape_of
 from transport import framing
 

@@ -13,7 +13,7 @@ import pytest
 
 import canning
 from canning import DeserializationError, Serializer
-from canning.reading.untrusted import array_calls as fused
+from canning.reading.untrusted import short_cuts
 from canning.types.hash_guard import Watch, judge
 from canning.wire.trailer import pack
 
@@ -391,11 +391,11 @@ def test_arrays_in_one_step_are_those_of_many(first: Any, monkeypatch: pytest.Mo
     frames = canning.serialize_object([arrays, dict(enumerate(arrays)), first.shape, "<f8", b"x" * 30])
     at_once, _ = DATA.deserialize_object(frames)
     steps = []
-    read = fused.ArrayCalls.read
-    monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: steps.append(read(*args)) or steps[-1])
+    read = short_cuts.ArrayCalls.read
+    monkeypatch.setattr(short_cuts.ArrayCalls, "read", lambda *args: steps.append(read(*args)) or steps[-1])
     DATA.deserialize_object(frames)
     assert sum(step is not None for step in steps) >= len(steps) - 1  # but the first of fields
-    monkeypatch.setattr(fused.ArrayCalls, "read", lambda *args: None)
+    monkeypatch.setattr(short_cuts.ArrayCalls, "read", lambda *args: None)
     one_by_one, _ = DATA.deserialize_object(frames)
     for got, expected in zip(at_once[0], one_by_one[0], strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -432,6 +432,6 @@ def test_a_small_array_takes_as_long_however_many_came_before() -> None:
             raise AssertionError
 
     memo = Unwalked([b"x"] * 1000)
-    calls = fused.ArrayCalls(b"C\1x\x94K\1\x85\x94\x8c\3|u1\x94\x87\x94R\x94.")
+    calls = short_cuts.ArrayCalls(b"C\1x\x94K\1\x85\x94\x8c\3|u1\x94\x87\x94R\x94.")
     assert calls.read(0, memo, lambda *args: args) == ((b"x", (1,), "|u1", None, False), 18)
     assert len(memo) == 1005

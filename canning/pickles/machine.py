@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Any, Final, Self
 
 from ..limits import DEFAULT_LIMITS, Limits
+from . import steps, values
 from .nodes import LONG, Break, Limit, Node
 from .stacks import DEEP, Stacks
-from .steps import STEPS
+from .values import Step
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
@@ -27,6 +28,86 @@ _SPLIT: Final = "a frame that ends within an opcode: of a file, the C unpickler 
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
 """Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
+
+
+_TEXT: Final[dict[int, tuple[str, Step]]] = {
+    0x49: ("line", values.number),  # INT
+    0x4C: ("line", values.number),  # LONG
+    0x46: ("line", values.number),  # FLOAT
+    0x53: ("line", values.quoted),  # STRING
+    0x54: ("c4", values.string),  # BINSTRING
+    0x55: ("c1", values.string),  # SHORT_BINSTRING
+    0x56: ("line", values.raw_unicode),  # UNICODE
+    0x6C: ("", values.marked("list")),  # LIST
+    0x64: ("", values.marked("dict")),  # DICT
+    0x32: ("", steps.dup),  # DUP
+    0x67: ("line", steps.get),  # GET
+    0x70: ("line", steps.put),  # PUT
+    0x71: ("1", steps.put),  # BINPUT
+    0x72: ("4", steps.put),  # LONG_BINPUT
+    0x82: ("1", steps.extension),  # EXT1
+    0x83: ("2", steps.extension),  # EXT2
+    0x84: ("4", steps.extension),  # EXT4
+    0x69: ("lines", steps.instance),  # INST
+    0x6F: ("", steps.old_object),  # OBJ
+    0x92: ("", steps.new_object_ex),  # NEWOBJ_EX
+    0x50: ("line", steps.persistent),  # PERSID
+    0x51: ("", steps.binary_persistent),  # BINPERSID
+}
+"""Opcodes that the reader of plain data does not know: most of them old, some that call."""
+_PLAIN: Final[dict[int, tuple[str, Step]]] = {
+    0x4E: ("", values.constant(None)),  # NONE
+    0x88: ("", values.constant(True)),  # NEWTRUE
+    0x89: ("", values.constant(False)),  # NEWFALSE
+    0x4A: ("4", values.signed),  # BININT
+    0x4B: ("1", values.unsigned),  # BININT1
+    0x4D: ("2", values.unsigned),  # BININT2
+    0x8A: ("c1", values.signed),  # LONG1
+    0x8B: ("c4", values.signed),  # LONG4
+    0x47: ("8", values.float_),  # BINFLOAT
+    0x43: ("c1", values.bytes_),  # SHORT_BINBYTES
+    0x42: ("c4", values.bytes_),  # BINBYTES
+    0x8E: ("c8", values.bytes_),  # BINBYTES8
+    0x96: ("c8", values.bytearray_),  # BYTEARRAY8
+    0x8C: ("c1", values.unicode),  # SHORT_BINUNICODE
+    0x58: ("c4", values.unicode),  # BINUNICODE
+    0x8D: ("c8", values.unicode),  # BINUNICODE8
+    0x97: ("", steps.next_buffer),  # NEXT_BUFFER
+    0x98: ("", steps.readonly_buffer),  # READONLY_BUFFER
+    0x5D: ("", values.empty("list")),  # EMPTY_LIST
+    0x7D: ("", values.empty("dict")),  # EMPTY_DICT
+    0x8F: ("", values.empty("set")),  # EMPTY_SET
+    0x29: ("", values.nothing),  # EMPTY_TUPLE
+    0x61: ("", values.append),  # APPEND
+    0x65: ("", values.appends),  # APPENDS
+    0x73: ("", values.set_item),  # SETITEM
+    0x75: ("", values.set_items),  # SETITEMS
+    0x90: ("", values.add_items),  # ADDITEMS
+    0x91: ("", values.marked("frozenset")),  # FROZENSET
+    0x74: ("", values.marked("tuple")),  # TUPLE
+    0x85: ("", values.tuple_of(1)),  # TUPLE1
+    0x86: ("", values.tuple_of(2)),  # TUPLE2
+    0x87: ("", values.tuple_of(3)),  # TUPLE3
+    0x28: ("", steps.mark),  # MARK
+    0x30: ("", steps.pop),  # POP
+    0x31: ("", steps.pop_mark),  # POP_MARK
+    0x68: ("1", steps.get),  # BINGET
+    0x6A: ("4", steps.get),  # LONG_BINGET
+    0x94: ("", steps.put),  # MEMOIZE
+    0x63: ("lines", steps.global_),  # GLOBAL
+    0x93: ("", steps.stack_global),  # STACK_GLOBAL
+    0x52: ("", steps.reduce),  # REDUCE
+    0x81: ("", steps.new_object),  # NEWOBJ
+    0x62: ("", steps.build),  # BUILD
+    0x80: ("1", steps.proto),  # PROTO
+    0x95: ("8", steps.frame),  # FRAME
+    0x2E: ("", steps.stop),  # STOP
+}
+STEPS: Final[dict[int, tuple[str, Step, bool]]] = {
+    **{code: (form, step, False) for code, (form, step) in _PLAIN.items()},
+    **{code: (form, step, True) for code, (form, step) in _TEXT.items()},
+}
+"""For each opcode: the form of its argument, its step, whether the reader of plain data knows it not."""
 
 
 class PickleMachine(Stacks):
@@ -56,7 +137,7 @@ class PickleMachine(Stacks):
     def run(self) -> Self:
         """Follow the stream; what there is to say about it stands in the attributes then."""
         try:
-            self._loop(STEPS)
+            self._loop()
         except Break as error:
             self.broken = f"byte {self.at}: {error}"
             self.limited = isinstance(error, Limit)
@@ -70,8 +151,8 @@ class PickleMachine(Stacks):
             self.flaws.append(f"it is nested more than {DEEP} deep")
         return self
 
-    def _loop(self, steps: dict[int, tuple[str, Callable[..., None], bool]]) -> None:
-        data, size, trace = self.data, len(self.data), self.trace
+    def _loop(self) -> None:
+        known, data, size, trace = STEPS, self.data, len(self.data), self.trace
         stack, memo, left = self.stack, self.memo, self.limits.nodes
         push, fetched, most = stack.append, self.fetched, self.limits.memo
         at, edge = self.at, size + 1
@@ -128,7 +209,7 @@ class PickleMachine(Stacks):
                         fetched.add(data[at + 1])
                         at += 2
                         continue
-                found = steps.get(code)
+                found = known.get(code)
                 if found is None:
                     raise Break(f"0x{code:02x} is not an opcode")
                 form, step, legacy = found

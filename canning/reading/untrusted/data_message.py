@@ -17,7 +17,7 @@ from ...wire.trailer import COUNT, FOOTER, Shape, Trailer, check_frames, parse
 from ..builder import Buffers
 from ..options import Options, Read, decode_frames
 from .data_builder import DataBuilder
-from .small import UNREAD, read_array, read_small, room
+from .short_cuts import UNREAD, read_array, read_small, room
 
 
 def read_data(

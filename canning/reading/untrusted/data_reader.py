@@ -24,10 +24,9 @@ from ...errors import DeserializationError
 from ...limits import Limits
 from ...types.allowed import Allowed, Fields, enum_member, kind_of, new_instance, refuse, refuse_name
 from ...types.budget import Work
-from ...types.hash_guard import KeyGuard
 from ...wire.names import CALLS
-from .array_calls import MakeArray
-from .opcodes import TOKENS, Arguments, Name, StackMachine
+from .filling import FIRST, PAIR, Containers
+from .opcodes import Arguments, Name, steps_of
 from .plain import (
     CONSTRUCTORS,
     FACTORIES,
@@ -38,33 +37,13 @@ from .plain import (
 )
 from .plain_exceptions import EXCEPTIONS, fill_exception
 from .prices import PRICES
-from .sealing import Seals, check_depth
+from .sealing import Seals
+from .short_cuts import MakeArray
 
-_CONTAINERS: Final = frozenset(
-    (
-        *(list, dict, tuple, set, frozenset, slice, types.SimpleNamespace),
-        *(collections.OrderedDict, collections.deque, collections.defaultdict),
-    )
-)
 _LEAVES: Final = frozenset(
     (int, str, float, bool, bytes, type(None), np.ndarray, zoneinfo.ZoneInfo, dt.timezone)
 )
 """What the state of a registered type may hold that makes it no deeper."""
-_NESTED: Final = 160
-"""Bytes of keeping how deep one container is."""
-_PAIR: Final = 105
-"""Bytes of a place in a dict that has just grown."""
-_FIRST: Final = 170
-"""Bytes of a dict that has items, beyond an empty one."""
-_ELEMENT: Final = 130
-"""Bytes of a place in a set that has just grown."""
-_DICTS: Final = frozenset((dict, collections.OrderedDict, collections.defaultdict))
-_FRAIL: Final = frozenset((slice, collections.deque, collections.defaultdict))
-"""Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
-_LATE: Final = 8
-"""How often a deque may get another one when it stands in one already, as in a cycle of deques."""
-_NOT_ALONE: Final = _CONTAINERS | TOKENS
-"""What a tuple may hold that makes it more than one value deep, or no value."""
 ARRAY: Final = (CALLS, "array")
 _NESTING: Final = frozenset(
     (
@@ -104,7 +83,7 @@ def _to_look(cls: Any, args: tuple[Any, ...]) -> tuple[int, int]:
     return 300 * len(cls.__members__), 0
 
 
-class DataReader(StackMachine):
+class DataReader(Containers):
     """Read one header.
 
     Args:
@@ -130,184 +109,17 @@ class DataReader(StackMachine):
         plain_array: MakeArray,
         seals: Seals,
     ) -> None:
-        super().__init__(data, limits, outside, work)
-        self.seals = seals
-        self.depths = seals.depths
+        super().__init__(data, limits, outside, work, seals)
         self.unbuilt = seals.unbuilt
         self.constructor = constructor
         self.plain_array = plain_array
         self.allowed = allowed
-        self.keys = KeyGuard(limits, work)
         self.fields: dict[type, Fields] = {}
-        self.held: set[int] = set()
-        self.late = 0
-        self.containers = _CONTAINERS
-        self.frail = _FRAIL
-        self.not_alone = _NOT_ALONE
 
     def _finish(self) -> Any:
         if self.unbuilt:
             raise DeserializationError("the header ends with an object that has no state yet")
         return super()._finish()
-
-    # -- containers ------------------------------------------------------------------------------------
-
-    def _push_new(self, container: object) -> None:
-        if self.depths:
-            self.depths.pop(id(container), None)  # of one that is gone
-            self.held.discard(id(container))
-        self.keys.forget(container)
-        self.stack.append(container)
-
-    def _note_depth(self, container: object, items: Any) -> None:
-        """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
-        self.seals.check_open(container)
-        containers = self.containers
-        if containers.isdisjoint(map(type, items)):
-            return
-        known = self.depths
-        self._set_depth(
-            container, 1 + max([known.get(id(item), 1) for item in items if type(item) in containers])
-        )
-        if type(container) in self.frail and not self.frail.isdisjoint(map(type, items)):
-            self._hold(container, items)
-
-    def _nests(self, kind: type) -> None:
-        """Count how deep instances of a type are from now on."""
-        if kind not in self.containers:
-            self.containers |= {kind}
-            self.not_alone |= {kind}
-
-    def note_filled(self, obj: object, items: list[Any]) -> None:
-        """Keep how deep an exception is, and from now on all others of its type."""
-        self._nests(type(obj))
-        self.frail |= {type(obj)}
-        self._note_depth(obj, items)
-
-    def note_array(self, array: Any, items: list[Any]) -> None:
-        """Keep how deep an array of objects is, and from now on that of all arrays."""
-        self._nests(np.ndarray)
-        self._set_depth(array, 1 + self.seals.seal(items))
-
-    def _set_depth(self, container: object, depth: int) -> None:
-        check_depth(depth, self.limits)
-        before = self.depths.get(id(container), 0)
-        if depth > before:
-            self.depths[id(container)] = depth
-            if not before:
-                self.work.spend(0, _NESTED)
-
-    def _hold(self, container: object, items: Any) -> None:
-        """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
-        self.late += id(container) in self.held
-        if self.late > _LATE:
-            raise DeserializationError("deques or exceptions that are filled from the outside in")
-        self.held.update(id(item) for item in items if type(item) in self.frail)
-        self.depths.setdefault(id(container), 1)
-
-    def _empty_list(self) -> None:
-        self._push_new([])
-
-    def _empty_dict(self) -> None:
-        self._push_new({})
-
-    def _empty_set(self) -> None:
-        self._push_new(set())
-
-    def _empty_tuple(self) -> None:
-        self.stack.append(())
-
-    def _push_tuple(self, items: list[Any]) -> None:
-        made = tuple(items)
-        if not self.not_alone.isdisjoint(map(type, items)):
-            if self.named and not TOKENS.isdisjoint(map(type, items)):
-                self.stack.append(Arguments(items))
-                return
-            self.depths.pop(id(made), None)
-            self._note_depth(made, items)
-        elif self.depths:
-            self.depths.pop(id(made), None)
-        self.stack.append(made)
-
-    def _tuple(self) -> None:
-        self._push_tuple(self._items())
-
-    def _tuple_of(self, count: int) -> None:
-        if len(self.stack) - (self.marks[-1] if self.marks else 0) < count:
-            raise IndexError
-        items = self.stack[-count:]
-        del self.stack[-count:]
-        self._push_tuple(items)
-
-    def _tuple1(self) -> None:
-        self._tuple_of(1)
-
-    def _tuple2(self) -> None:
-        self._tuple_of(2)
-
-    def _tuple3(self) -> None:
-        self._tuple_of(3)
-
-    def _extend(self, items: list[Any]) -> None:
-        self._no_tokens(items)
-        target = self.stack[-1]
-        if type(target) is not list and type(target) is not collections.deque:
-            raise TypeError
-        self._note_depth(target, items)
-        target.extend(items)
-
-    def _append(self) -> None:
-        self._extend([self._pop()])
-
-    def _appends(self) -> None:
-        self._extend(self._items())
-
-    def _set_items(self, items: list[Any]) -> None:
-        self._no_tokens(items)
-        target = self.stack[-1]
-        if type(target) not in _DICTS or len(items) % 2:
-            raise TypeError
-        self._note_depth(target, items)
-        keys = items[::2]
-        self.work.memory -= _PAIR * len(keys) + (0 if target else _FIRST)
-        self.keys.check(target, keys)
-        self.keys.put(target, keys, items[1::2])
-
-    def _setitem(self) -> None:
-        value = self._pop()
-        self._set_items([self._pop(), value])
-
-    def _setitems(self) -> None:
-        self._set_items(self._items())
-
-    def _add_items(self) -> None:
-        items = self._items()
-        self._no_tokens(items)
-        if type(self.stack[-1]) is not set:
-            raise TypeError
-        self._fill_set(self.stack[-1], items)
-
-    def _frozenset(self) -> None:
-        items = self._items()
-        self._no_tokens(items)
-        made: set[Any] = set()
-        self.keys.forget(made)
-        self.work.spend(0, _ELEMENT * len(items))
-        self._fill_set(made, items)
-        depth = self.depths.pop(id(made), None)
-        frozen = frozenset(items)  # of a set it would take slots of its own
-        self.work.memory += _ELEMENT * len(items)
-        self._push_new(frozen)
-        if depth is not None:
-            self.depths[id(frozen)] = depth
-
-    def _fill_set(self, target: set[Any], items: list[Any]) -> None:
-        self._note_depth(target, items)
-        self.work.memory -= _ELEMENT * len(items)
-        self.keys.check(target, items)
-        self.keys.put(target, items)
-
-    # -- calls -----------------------------------------------------------------------------------------
 
     def _global(self) -> None:
         module = self._line()
@@ -406,14 +218,14 @@ class DataReader(StackMachine):
             return
         if type(obj) is types.SimpleNamespace:
             fill_namespace(obj, state)
-            self.work.spend(0, _FIRST + _PAIR * len(state))
+            self.work.spend(0, FIRST + PAIR * len(state))
             self._note_depth(obj, state.values())
             return
         if type(obj) in EXCEPTIONS:
             notes = state.get("__notes__") if type(state) is dict else None
             count = len(notes) if type(notes) is list else 0
             held = len(state) if type(state) is dict else 0
-            self.work.spend(700 * (1 + count + held), 300 + 40 * count + _PAIR * held)
+            self.work.spend(700 * (1 + count + held), 300 + 40 * count + PAIR * held)
             self.note_filled(obj, fill_exception(obj, state))
             return
         if self.unbuilt.pop(id(obj), None) is None:
@@ -428,58 +240,4 @@ class DataReader(StackMachine):
         self._set_depth(obj, self.depths.get(id(state), 1))
 
 
-_STEPS: Final[dict[int, str]] = {
-    0x80: "_proto",
-    0x95: "_frame",
-    0x4E: "_none",
-    0x88: "_true",
-    0x89: "_false",
-    0x8A: "_long1",
-    0x8B: "_long4",
-    0x43: "_bytes1",
-    0x42: "_bytes4",
-    0x8E: "_bytes8",
-    0x96: "_bytearray8",
-    0x58: "_text4",
-    0x8D: "_text8",
-    0x97: "_next_buffer",
-    0x98: "_readonly_buffer",
-    0x28: "_mark",
-    0x30: "_drop",
-    0x31: "_drop_to_mark",
-    0x6A: "_long_get",
-    0x5D: "_empty_list",
-    0x7D: "_empty_dict",
-    0x8F: "_empty_set",
-    0x29: "_empty_tuple",
-    0x74: "_tuple",
-    0x85: "_tuple1",
-    0x86: "_tuple2",
-    0x87: "_tuple3",
-    0x61: "_append",
-    0x65: "_appends",
-    0x73: "_setitem",
-    0x75: "_setitems",
-    0x90: "_add_items",
-    0x91: "_frozenset",
-    0x63: "_global",
-    0x93: "_stack_global",
-    0x52: "_reduce",
-    0x81: "_newobj",
-    0x62: "_build",
-}
-"""The opcodes that are read, besides those in the loop itself; any other refuses the message."""
-_TAKES: Final[dict[str, int]] = {
-    "_empty_list": 64,
-    "_empty_dict": 72,
-    "_empty_set": 232,
-    "_frozenset": 232,
-    "_tuple": 56,
-    "_tuple1": 56,
-    "_tuple2": 64,
-    "_tuple3": 72,
-    "_append": 40,
-    "_reduce": 72,
-}
-"""Bytes that opcodes take, besides 8 for each item, where they are more than their own bytes are good for."""
-DataReader.STEPS = {code: (getattr(DataReader, name), _TAKES.get(name, 0)) for code, name in _STEPS.items()}
+DataReader.STEPS = steps_of(DataReader)

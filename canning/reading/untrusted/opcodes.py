@@ -1,4 +1,4 @@
-"""Pickle's opcodes for plain data, as far as they need no names: a stack, a memo, scalars.
+"""Pickle's opcodes for plain data: which there are, the loop over them, a stack, a memo, scalars.
 
 https://docs.python.org/3/library/pickletools.html describes the opcodes.
 """
@@ -13,9 +13,9 @@ from ...errors import CanningError, DeserializationError, is_of_signal
 from ...limits import Limits
 from ...types.allowed import NO_HEADER, refuse
 from ...types.budget import Work
-from .array_calls import ArrayCalls, MakeArray
 from .prices import Price
 from .sealing import check_depth
+from .short_cuts import ArrayCalls, MakeArray
 
 _U16: Final = struct.Struct("<H")
 _U8: Final = struct.Struct("<B")
@@ -43,7 +43,9 @@ TOKENS: Final = frozenset((Name, Arguments))
 
 
 class StackMachine:
-    """Run the opcodes that push scalars and move what is on the stack; `DataReader` has the others.
+    """Run the opcodes that push scalars and move what is on the stack.
+
+    `Containers` has those that make and fill containers, `DataReader` those that ask for names.
 
     Attributes:
         data, at: the header, and how far it is read.
@@ -262,3 +264,64 @@ class StackMachine:
     def _long_get(self) -> None:
         self.stack.append(self.memo[_U32.unpack_from(self.data, self.at)[0]])
         self.at += 4
+
+
+_STEPS: Final[dict[int, str]] = {
+    0x80: "_proto",
+    0x95: "_frame",
+    0x4E: "_none",
+    0x88: "_true",
+    0x89: "_false",
+    0x8A: "_long1",
+    0x8B: "_long4",
+    0x43: "_bytes1",
+    0x42: "_bytes4",
+    0x8E: "_bytes8",
+    0x96: "_bytearray8",
+    0x58: "_text4",
+    0x8D: "_text8",
+    0x97: "_next_buffer",
+    0x98: "_readonly_buffer",
+    0x28: "_mark",
+    0x30: "_drop",
+    0x31: "_drop_to_mark",
+    0x6A: "_long_get",
+    0x5D: "_empty_list",
+    0x7D: "_empty_dict",
+    0x8F: "_empty_set",
+    0x29: "_empty_tuple",
+    0x74: "_tuple",
+    0x85: "_tuple1",
+    0x86: "_tuple2",
+    0x87: "_tuple3",
+    0x61: "_append",
+    0x65: "_appends",
+    0x73: "_setitem",
+    0x75: "_setitems",
+    0x90: "_add_items",
+    0x91: "_frozenset",
+    0x63: "_global",
+    0x93: "_stack_global",
+    0x52: "_reduce",
+    0x81: "_newobj",
+    0x62: "_build",
+}
+"""The opcodes that are read, besides those in the loop itself; any other refuses the message."""
+_TAKES: Final[dict[str, int]] = {
+    "_empty_list": 64,
+    "_empty_dict": 72,
+    "_empty_set": 232,
+    "_frozenset": 232,
+    "_tuple": 56,
+    "_tuple1": 56,
+    "_tuple2": 64,
+    "_tuple3": 72,
+    "_append": 40,
+    "_reduce": 72,
+}
+"""Bytes that opcodes take, besides 8 for each item, where they are more than their own bytes are good for."""
+
+
+def steps_of(reader: type[StackMachine]) -> dict[int, tuple[Callable[[Any], None], int]]:
+    """Give the steps of a reader that has them all, by their opcodes."""
+    return {code: (getattr(reader, name), _TAKES.get(name, 0)) for code, name in _STEPS.items()}

@@ -1,4 +1,4 @@
-"""What the opcodes that push scalars do to the stacks of a `Stacks`."""
+"""What the opcodes that push scalars, and make and fill containers, do to the stacks of a `Stacks`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from .nodes import LONG, SHORT, Break, blob, text
+from .nodes import LONG, SHORT, Break, Node, blob, text
 from .stacks import Stacks
 
 Step = Callable[["Stacks", Any, int], None]
@@ -36,6 +36,9 @@ _NUMBER: Final = re.compile(
     re.IGNORECASE,
 )
 """What an unpickler may take for a number: of C's, a NUL ends it. Nothing is tried twice: lines are long."""
+
+
+_UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 
 def push(machine: Stacks, value: object) -> None:
@@ -146,3 +149,95 @@ def raw_unicode(machine: Stacks, argument: bytes, at: int) -> None:
         remember(machine, blob("str", memoryview(argument), machine.behind), len(argument))
     else:
         remember(machine, argument.decode("raw_unicode_escape"), len(argument))
+
+
+# -- containers ----------------------------------------------------------------------------------------
+
+
+def empty(kind: str) -> Step:
+    """Make the step that pushes an empty container."""
+
+    def step(machine: Stacks, argument: object, at: int) -> None:
+        machine.new(kind, at)
+
+    return step
+
+
+def nothing(machine: Stacks, argument: object, at: int) -> None:
+    """Push the empty tuple, which is one object for all."""
+    push(machine, machine.nothing)
+
+
+def marked(kind: str) -> Step:
+    """Make the step that pushes what stands above the mark, as a container."""
+
+    def step(machine: Stacks, argument: object, at: int) -> None:
+        items = machine.items()
+        if kind == "dict" and len(items) % 2:
+            raise Break("a key without its value")
+        machine.new(kind, at, tuple(items) if kind == "tuple" else items)
+
+    return step
+
+
+def tuple_of(count: int) -> Step:
+    """Make the step that pushes a tuple of the last values."""
+
+    def step(machine: Stacks, argument: object, at: int) -> None:
+        if len(machine.stack) - machine.fence < count:
+            raise Break("takes from an empty stack")
+        items = tuple(machine.stack[-count:])
+        del machine.stack[-count:]
+        machine.new("tuple", at, items)
+
+    return step
+
+
+def _fill(machine: Stacks, items: list[Any], kinds: tuple[str, ...], at: int) -> None:
+    """Add to what is uppermost: to a container, or by a call of its methods."""
+    if not items:
+        return
+    target = machine.top()
+    if type(target) is not Node:
+        raise Break("adds to something that holds nothing")
+    pairs = "dict" in kinds
+    if pairs and any(type(key) is Node and key.kind in _UNHASHABLE for key in items[::2]):
+        machine.flaw(at, "an invalid key")
+    if target.kind in kinds:
+        target.items = target.items if target.items is not None else []
+        target.items += items
+    else:
+        machine.act(at, "method")
+        target.more = target.more if target.more is not None else []
+        target.more += items
+        target.pairs = pairs
+    machine.sink(target, items)
+
+
+def append(machine: Stacks, argument: object, at: int) -> None:
+    """Add one item to a list."""
+    _fill(machine, [machine.pop()], ("list",), at)
+
+
+def appends(machine: Stacks, argument: object, at: int) -> None:
+    """Add what stands above the mark to a list."""
+    _fill(machine, machine.items(), ("list",), at)
+
+
+def set_item(machine: Stacks, argument: object, at: int) -> None:
+    """Add a key and its value to a dict."""
+    value = machine.pop()
+    _fill(machine, [machine.pop(), value], ("dict",), at)
+
+
+def set_items(machine: Stacks, argument: object, at: int) -> None:
+    """Add keys and values to a dict."""
+    items = machine.items()
+    if len(items) % 2:
+        raise Break("a key without its value")
+    _fill(machine, items, ("dict",), at)
+
+
+def add_items(machine: Stacks, argument: object, at: int) -> None:
+    """Add items to a set."""
+    _fill(machine, machine.items(), ("set",), at)
