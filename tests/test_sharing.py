@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from canning import deserialize_object, dumps, loads, serialize_object
@@ -165,6 +167,32 @@ def test_many_columns_of_one_base_share_what_they_share() -> None:
 
 
 # -- buffers beside arrays -------------------------------------------------------------------------------
+
+
+@given(
+    cuts=st.lists(
+        st.tuples(st.integers(0, 60), st.integers(2, 12), st.integers(2, 9), st.integers(1, 3)),
+        min_size=2,
+        max_size=30,
+    ),
+    threshold=st.sampled_from([1, 64, 1024]),
+)
+def test_slices_share_just_what_they_shared(cuts: list[tuple[int, int, int, int]], threshold: int) -> None:
+    base = np.arange(4000, dtype="i2").reshape(40, 100)
+    slices = [base[::rows, start : start + width * step : step] for start, step, rows, width in cuts]
+    got = through(slices, buffer_threshold=threshold)
+    for one, slice_ in zip(got, slices, strict=True):
+        assert_equal(slice_, one)
+    pairs = list(itertools.combinations(range(len(slices)), 2))
+    assert [share(got[a], got[b]) for a, b in pairs] == [share(slices[a], slices[b]) for a, b in pairs]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_all_columns_of_a_table_go_as_the_table(width: int) -> None:
+    table = np.arange(120_000.0).reshape(100, 1200)
+    columns = [table[:, start : start + width] for start in range(1200 - width)]
+    assert sum(map(len, serialize_object(columns))) < 1.2 * table.nbytes
+    assert [share(a, b) for a, b in itertools.pairwise(through(columns))] == [width > 1] * (1199 - width)
 
 
 def test_an_array_over_bytes_and_the_bytes() -> None:

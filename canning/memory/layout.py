@@ -13,16 +13,18 @@ from there to buffers, and `plan` chooses (figures in ``docs/copies.md``):
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .buffers import flat, owner_key, span
+from .buffers import flat, span
 
 Array = npt.NDArray[Any]
+Key = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""Where in memory the first element stands, the shape and the strides."""
 Layout = tuple[int, tuple[int, ...]]
 """Where in the buffer the first element stands, in bytes, and the strides; None means C order from 0."""
 
@@ -44,25 +46,32 @@ class Block:
     Attributes:
         low, high: the extent's first address, and the one behind its last.
         array: what keeps the memory alive.
-        pieces: views to be joined by the reader; None where the extent goes as it is.
+        start: the address of the array's first element.
+        run: the bytes of each stretch that goes, if the extent does not go as it is; else 0.
     """
 
     low: int
     high: int
     array: Array
-    pieces: list[memoryview] | None = None
+    start: int
+    run: int = 0
 
     @property
     def nbytes(self) -> int:
         """The bytes that travel."""
-        if self.pieces is None:
-            return self.high - self.low
-        return sum(piece.nbytes for piece in self.pieces)
+        return distinct(self.array).nbytes if self.run else self.high - self.low
+
+    def pieces(self) -> list[memoryview]:
+        """View the bytes that travel, or a compact copy of them, as pieces that the reader joins."""
+        if not self.run:
+            return [span(self.low, self.high, self.array, readonly=not self.array.flags.writeable)]
+        core = distinct(self.array)
+        return list(_runs(core, self.run)) if self.run >= RUN else [_gathered(core)]
 
     @property
-    def key(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    def key(self) -> Key:
         """Tell this array from all others in a way that lasts longer than the object itself."""
-        return (start_of(self.array), self.array.shape, self.array.strides)
+        return (self.start, self.array.shape, self.array.strides)
 
 
 def start_of(array: Array) -> int:
@@ -78,7 +87,11 @@ def extent(array: Array) -> tuple[int, int]:
     >>> high - low
     80
     """
-    low = high = start_of(array)
+    return _extent(array, start_of(array))
+
+
+def _extent(array: Array, start: int) -> tuple[int, int]:
+    low = high = start
     for length, stride in zip(array.shape, array.strides, strict=True):
         reach = (length - 1) * stride
         if reach < 0:
@@ -99,31 +112,33 @@ def distinct(array: Array) -> Array:
     return array[tuple(slice(None, 1) if stride == 0 else slice(None) for stride in array.strides)]
 
 
-def plan(array: Array, *, whole: bool = False) -> tuple[Block, Layout]:
+def plan(array: Array, *, whole: Collection[Key] = ()) -> tuple[Block, Layout]:
     """Choose how an array that is not in C order travels.
 
-    `array` has at least one element. With `whole` its extent goes as it is, however sparse: other
-    arrays of the message lie in between and share its memory.
+    `array` has at least one element. If its key is among those of `whole`, its extent goes as it is, however
+    sparse: other arrays of the message lie in between and share its memory.
 
     Returns the block, and the layout that the array has in the block's buffer.
     """
-    low, high = extent(array)
+    start = start_of(array)
+    low, high = _extent(array, start)
+    if whole and (start, array.shape, array.strides) in whole:
+        return Block(low, high, array, start), (start - low, array.strides)
     core = distinct(array)
     used = core.nbytes / (high - low)
-    run = _run_length(core)
-    if whole or used >= MOST or (used >= HALF and run < RUN):
-        return Block(low, high, array), (start_of(array) - low, array.strides)
+    run, _ = run_and_steps(core)
+    if used >= MOST or (used >= HALF and run < RUN):
+        return Block(low, high, array, start), (start - low, array.strides)
     dense = tuple(_dense_strides(core))
     layout = (0, tuple(0 if old == 0 else new for old, new in zip(array.strides, dense, strict=True)))
-    if run >= RUN:
-        return Block(low, high, array, list(_runs(core, run))), layout
-    return Block(low, high, array, [dense_bytes(gather(core))]), layout
+    return Block(low, high, array, start, run), layout
 
 
-def gather(array: Array) -> Array:
-    """Copy an array compactly, keeping the order of its axes in memory and not their direction."""
-    order = _axes_by_stride(array)
-    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+def _gathered(array: Array) -> memoryview:
+    """Copy an array compactly, its axes in the order in which they lie in memory."""
+    if array.ndim > 1:
+        array = array.transpose(_axes_by_stride(array))
+    return dense_bytes(np.ascontiguousarray(array))
 
 
 def dense_bytes(array: Array) -> memoryview:
@@ -152,13 +167,20 @@ def _dense_strides(array: Array) -> list[int]:
     return strides
 
 
-def _run_length(array: Array) -> int:
+def run_and_steps(array: Array) -> tuple[int, list[int]]:
+    """Tell how many bytes lie side by side, and the strides that lead from one such run to the others.
+
+    >>> run_and_steps(np.zeros((4, 6), "i2")[:, 1:3])
+    (4, [12])
+    """
     run = array.itemsize
+    steps: list[int] = []
     for axis in reversed(_axes_by_stride(array)):
-        if array.shape[axis] > 1 and array.strides[axis] != run:
-            break
-        run *= array.shape[axis]
-    return run
+        if not steps and (array.shape[axis] == 1 or array.strides[axis] == run):
+            run *= array.shape[axis]
+        elif array.shape[axis] > 1:
+            steps.append(array.strides[axis])
+    return run, steps
 
 
 def _runs(array: Array, run: int) -> Iterator[memoryview]:
@@ -198,13 +220,3 @@ def clusters(extents: Iterable[tuple[int, int]]) -> list[list[int]]:
             groups.append([number])
         top = max(top, high)
     return groups
-
-
-def share_memory(one: Array, other: Array) -> bool:
-    """Tell whether two arrays have a byte in common; one too hard to tell counts as yes."""
-    if owner_key(one) != owner_key(other):
-        return False
-    try:
-        return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True

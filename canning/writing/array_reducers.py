@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from .. import calls
-from ..memory.buffers import owner_key, span
+from ..memory.buffers import owner_key
 from ..memory.dtypes import BY_DTYPE, describe
-from ..memory.layout import Array, Block, extent, plan
+from ..memory.layout import Array, Block, Key, plan
 from ..types.registry import Registry
 from .retries import ShareAgain
 
@@ -88,7 +88,7 @@ class ArrayReducers:
         self,
         *,
         share: bool = False,
-        whole: frozenset[Any] = frozenset(),
+        whole: frozenset[Key] = frozenset(),
         apart: bool = False,
         bare: bool = False,
     ) -> None:
@@ -145,7 +145,7 @@ class ArrayReducers:
         if not flags.c_contiguous:
             layout = (0, array.strides)
             if not flags.f_contiguous:
-                entry, layout = plan(array, whole=self._is_whole(array))
+                entry, layout = plan(array, whole=self.whole)
         small = entry.nbytes < self.threshold
         self._note_owner(array, small)
         rest: tuple[Any, ...] = (array.shape, self._describe(dtype))
@@ -163,9 +163,6 @@ class ArrayReducers:
         if known is None:
             known = self.descriptions[id(dtype)] = dtype, describe(dtype)
         return known[1]
-
-    def _is_whole(self, array: Array) -> bool:
-        return bool(self.whole) and Block(*extent(array), array).key in self.whole
 
     def _note_owner(self, array: Array, small: bool) -> None:
         """Watch for memory that is in the message already: a small array may not be copied then."""
@@ -296,6 +293,4 @@ def small_bytes(entry: Array | Block) -> bytes:
     """Copy what is small: an array in C or Fortran order, or a block; a sparse one is compact already."""
     if not isinstance(entry, Block):
         return entry.tobytes("A")
-    if entry.pieces is not None:
-        return b"".join(entry.pieces)
-    return span(entry.low, entry.high, entry.array, readonly=True).tobytes()
+    return b"".join(entry.pieces())

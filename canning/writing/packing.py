@@ -7,13 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from ..memory.buffers import span
-from ..memory.layout import Block, clusters, dense_bytes, extent, share_memory, start_of
+from ..memory.layout import Block, clusters, dense_bytes, start_of
 from ..wire.trailer import Entry
 from .retries import ShareAgain
-
-_PAIRS: Final = 20_000
-"""Pairs of sparse arrays that are tested for a common byte, some 3 µs each; what lies beyond is taken
-as not sharing, unless it is the same slice."""
+from .sharing import sharing
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
 """The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
@@ -54,18 +51,14 @@ def overlap(entries: list[Any]) -> bool:
 
 def _extent_of(entry: Any) -> tuple[int, int]:
     if isinstance(entry, Block):
-        return extent(entry.array) if entry.pieces is not None else (entry.low, entry.high)
+        return entry.low, entry.high
     array = entry if isinstance(entry, np.ndarray) else np.frombuffer(entry, np.uint8)
     low = start_of(array)
     return low, low + array.nbytes
 
 
 def _pieces(entry: Any) -> list[memoryview]:
-    if not isinstance(entry, Block):
-        return [dense_bytes(entry)]
-    if entry.pieces is not None:
-        return entry.pieces
-    return [span(entry.low, entry.high, entry.array, readonly=not entry.array.flags.writeable)]
+    return entry.pieces() if isinstance(entry, Block) else [dense_bytes(entry)]
 
 
 def _block_of(entry: Any) -> Block:
@@ -73,20 +66,22 @@ def _block_of(entry: Any) -> Block:
         return entry
     array = entry if isinstance(entry, np.ndarray) else np.frombuffer(entry, np.uint8)
     low = start_of(array)
-    return Block(low, low + array.nbytes, array)
+    return Block(low, low + array.nbytes, array, low)
 
 
 def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
-    _check_sparse(blocks)
+    whole = sharing(blocks)
+    if whole:
+        raise ShareAgain(whole)
     frames: list[memoryview] = []
     inline: list[memoryview] = []
     table: list[Entry] = [(0, 0, 0, 0)] * len(blocks)
-    whole = [number for number, block in enumerate(blocks) if block.pieces is None]
+    dense = [number for number, block in enumerate(blocks) if not block.run]
     groups = [
-        [whole[member] for member in group]
-        for group in clusters([(blocks[number].low, blocks[number].high) for number in whole])
+        [dense[member] for member in group]
+        for group in clusters([(blocks[number].low, blocks[number].high) for number in dense])
     ]
-    groups += [[number] for number, block in enumerate(blocks) if block.pieces is not None]
+    groups += [[number] for number, block in enumerate(blocks) if block.run]
     at = 0
     for group in sorted(groups, key=min):  # frames in the order of the pickle, as far as they go
         members = [blocks[number] for number in group]
@@ -106,8 +101,8 @@ def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
 
 
 def _group_pieces(members: list[Block]) -> list[memoryview]:
-    if len(members) == 1 and members[0].pieces is not None:
-        return members[0].pieces
+    if len(members) == 1 and members[0].run:
+        return members[0].pieces()
     low, high = min(block.low for block in members), max(block.high for block in members)
     whole: Any = next((block.array.base for block in members if _is_bytes(block, low, high)), None)
     if whole is not None:
@@ -124,38 +119,3 @@ def _is_bytes(block: Block, low: int, high: int) -> bool:
 
 def _is_plain(table: list[Entry], frames: list[memoryview]) -> bool:
     return table == [(number, 1, 0, frame.nbytes) for number, frame in enumerate(frames, 1)]
-
-
-def _check_sparse(blocks: list[Block]) -> None:
-    """Raise `ShareAgain` where a sparse array has a byte in common with another, or with what goes anyway."""
-    sparse = [block for block in blocks if block.pieces is not None]
-    if not sparse:
-        return
-    keys = [block.key for block in sparse]
-    whole = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-    tested = 0
-    for group in clusters([extent(block.array) for block in blocks]):
-        members = [blocks[number] for number in group]
-        covered = _covered([block for block in members if block.pieces is None])
-        for one in [block for block in members if block.pieces is not None]:
-            low, high = extent(one.array)
-            if 2 * sum(max(0, min(high, end) - max(low, start)) for start, end in covered) >= high - low:
-                whole.add(one.key)  # half of its extent, gaps and all, goes anyway
-                continue
-            for other in members:
-                tested += 1
-                if tested > _PAIRS or other is one:
-                    continue
-                if share_memory(one.array, other.array):
-                    whole.update(block.key for block in (one, other) if block.pieces is not None)
-    if whole:
-        raise ShareAgain(frozenset(whole))
-
-
-def _covered(blocks: list[Block]) -> list[tuple[int, int]]:
-    """List the stretches of memory that blocks cover between them."""
-    extents = [(block.low, block.high) for block in blocks]
-    return [
-        (min(extents[number][0] for number in group), max(extents[number][1] for number in group))
-        for group in clusters(extents)
-    ]

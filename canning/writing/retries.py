@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from ..memory.layout import Key
 
 
 class ByName(Exception):
@@ -18,7 +19,7 @@ class ShareAgain(Exception):
         apart: that they do not share any after all, though they have one owner.
     """
 
-    def __init__(self, whole: frozenset[Any] = frozenset(), *, apart: bool = False) -> None:
+    def __init__(self, whole: frozenset[Key] = frozenset(), *, apart: bool = False) -> None:
         self.whole = whole
         self.apart = apart
 
@@ -34,7 +35,7 @@ class Plan:
     """
 
     share: bool = False
-    whole: frozenset[Any] = frozenset()
+    whole: frozenset[Key] = frozenset()
     apart: bool = False
     by_value: bool = False
     bare: bool = False
