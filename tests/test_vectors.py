@@ -21,7 +21,7 @@ SAID = {group: [vector for each, vector in vectors() if each == group] for group
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_vectors_are_current(group: str) -> None:
-    """Run ``python -m tests.vectors.make`` where the format has changed; compressed bytes may differ in each version."""
+    # Where the format has changed: python -m tests.vectors.make. Compressed bytes may differ in each version.
     made: list[Row] = list(GROUPS[group]())
     assert len({row.name for row in made}) == len(made)
     for row in made:

@@ -7,8 +7,8 @@ Each file of this folder that ends with ``.jsonl`` is a group. A line is a JSON 
 
 - ``name``;
 - ``message``: a blob, as Base64. Its frames may hold several messages, one behind the other;
-- ``key``: the reader's key, in hexadecimal digits, if it has one. It then takes signed messages alone, and the
-  signature in the first header is for all frames;
+- ``key``: the reader's key, in hexadecimal digits, if it has one. It then takes signed messages alone, and
+  the signature in the first header is for all frames;
 - ``containers``: what the trailer of each message says, see `tests.vectors.containers`;
 - ``values``: what each message holds, as neutral JSON, see `tests.vectors.neutral`;
 - ``refused``: why the message must be refused; such a vector has neither of the other two.
