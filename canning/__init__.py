@@ -10,7 +10,8 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from .can import can
-from .code.functions import CannedClass, CannedFunction, interactive
+from .code.by_value_pickler import CannedClass, CannedFunction
+from .code.functions import interactive
 from .code.stubs import Stub
 from .codecs.adaptive import Adaptive
 from .codecs.coding import Chooser, Codec, Codecs, default_codecs

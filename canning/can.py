@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .calls import PARTS
-from .code.functions import CannedClass, CannedFunction, is_local
+from .code.by_value_pickler import CannedClass, CannedFunction
+from .code.functions import is_local
 from .types.arrays import CannedArray
 from .types.canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedRegistered
 from .types.registry import Registry, canned_state, default_registry

@@ -10,7 +10,8 @@ import pytest
 import canning
 from canning import default_serializer
 from canning.memory.buffers import bytes_of
-from canning.wire.trailer import LONE, parse, shape_of
+from canning.wire.shapes import shape_of
+from canning.wire.trailer import LONE, parse
 from canning.writing.draft import LARGE, Draft, encoded, frames, join_small, name_bytes, split_large
 from canning.writing.messages import write
 

@@ -601,7 +601,7 @@ def test_one_state_of_many_objects_is_gone_through_once(wrapper: bytes) -> None:
 
 
 def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.inspection.parts._ALL_PICKLES", 30)
+    monkeypatch.setattr("canning.inspection.room._ALL_PICKLES", 30)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for number in range(4):
@@ -615,7 +615,7 @@ def test_many_pickles_in_an_archive_are_looked_at_up_to_a_number(monkeypatch: py
 
 
 def test_opcodes_of_all_pickles_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("canning.inspection.parts._FREE_OPCODES", 1000)
+    monkeypatch.setattr("canning.inspection.room._FREE_OPCODES", 1000)
     data = gzip.compress((b"N0" * 400 + b"N.") * 50)
     report = canning.inspect(data)
     assert report.verdict == "unreadable"

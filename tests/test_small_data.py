@@ -15,7 +15,8 @@ import transport
 from canning import DeserializationError, Limits, Serializer
 from canning.reading.untrusted import data_message
 from canning.reading.untrusted.short_cuts import LARGEST, UNREAD, read_small
-from canning.wire.trailer import LONE, PLAIN, pack, pack_alone, shape_of
+from canning.wire.shapes import shape_of
+from canning.wire.trailer import LONE, PLAIN, pack, pack_alone
 from transport import framing
 
 DATA = Serializer(trust="data")

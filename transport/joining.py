@@ -19,7 +19,8 @@ import numpy.typing as npt
 from canning.errors import DeserializationError
 from canning.memory.buffers import aligned_empty, flat
 from canning.wire.encoded import CODECS
-from canning.wire.trailer import BYTES, COUNT, Trailer, parse, shape_of
+from canning.wire.shapes import shape_of
+from canning.wire.trailer import BYTES, COUNT, Trailer, parse
 from canning.writing.draft import LARGE, PART
 
 from .pool import Pool, long_empty

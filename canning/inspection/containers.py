@@ -18,7 +18,7 @@ from ..wire.blob import end_of
 from ..wire.trailer import MAGIC as HEADER
 from . import npys, tars, zips
 from .compressed import CLOSED, Budget, expand, kind_of
-from .sources import Uneven
+from .room import Uneven
 
 _FREE: Final = 6 * 2**20
 _EACH: Final = 40

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ..pickles.machine import PickleMachine
-from ..pickles.outline import describe, shown_value
+from ..pickles.outline import describe
+from ..pickles.paths import shown_value
 
 if TYPE_CHECKING:
     from .parts import Part

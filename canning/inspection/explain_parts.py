@@ -16,7 +16,8 @@ from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import extent
 from ..pickles.columns import columns_of
-from ..pickles.outline import CANNED, Line
+from ..pickles.outline import Line
+from ..pickles.paths import CANNED
 from ..serializer import Serializer
 from ..types.canned import CannedObject
 from ..types.registry import canned_state, dotted_name

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, Final, NamedTuple
 
-from .sources import Uneven
+from .room import Uneven
 
 MAGIC: Final = b"\x93NUMPY"
 _LENGTHS: Final = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap as mapping
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DeserializationError, name_for_errors
+from ..files import open_regular
 from ..memory.buffers import flat
 from ..pickles.nodes import Named
 from ..pickles.outline import Line
@@ -18,8 +20,8 @@ from .containers import Unpacker
 from .disassembly import disassemble
 from .known_names import purpose_of
 from .memory_use import FrameRow, Same
-from .parts import Part, Room, parts_of_blob, parts_of_frames, parts_of_pickle
-from .sources import map_file
+from .parts import Part, parts_of_blob, parts_of_frames, parts_of_pickle
+from .room import Room
 from .verdicts import CLEAN, NEEDS_CODE, ORDER, UNREADABLE, worst
 
 UNKNOWN: Final = "no pickle"
@@ -179,7 +181,7 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
     """
     if isinstance(source, str | os.PathLike):
         try:
-            return _inspect_file(map_file(Path(source)), expanded, os.fspath(source))
+            return _inspect_file(_map_file(Path(source)), expanded, os.fspath(source))
         except DeserializationError as error:
             return Report(UNKNOWN, 0, [], UNREADABLE, [str(error)])
     if isinstance(source, list | tuple):
@@ -205,6 +207,17 @@ def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
     except OSError as error:
         return ScanResult(UNREADABLE, "file", (f"cannot be opened: {type(error).__name__}",))
     return ScanResult(report.verdict, report.kind, tuple(report.reasons), tuple(report.globals))
+
+
+def _map_file(path: Path) -> memoryview:
+    """Map a stranger's file, which cannot make us wait; an empty one, a folder or a device is refused."""
+    try:
+        with open_regular(path) as file:
+            return memoryview(mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ))
+    except IsADirectoryError:
+        raise DeserializationError("it is a folder") from None
+    except ValueError:
+        raise DeserializationError("it is empty") from None
 
 
 def _inspect_file(data: memoryview, expanded: int | None, name: str) -> Report:

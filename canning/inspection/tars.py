@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import Final
 
-from .sources import Uneven
+from .room import Uneven
 
 _BLOCK: Final = 512
 _MAGICS: Final = (b"ustar\x0000", b"ustar  \0")

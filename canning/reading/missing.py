@@ -18,7 +18,7 @@ from ..errors import DeserializationError, MissingClass, MissingCode, MissingMod
 from ..memory.buffers import flat
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Node
-from ..pickles.outline import Paths
+from ..pickles.paths import Paths
 from ..wire.names import CALLS, SUBIMPORT
 
 LookUp = Callable[[str, str], Any]

@@ -13,6 +13,7 @@ from ..errors import CanningError, DeserializationError, is_of_signal, text_of
 from ..memory.buffers import flat, listed
 from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
+from ..wire.shapes import Shape, shape_of
 from ..wire.signing import verify
 from ..wire.trailer import (
     CALL,
@@ -23,12 +24,10 @@ from ..wire.trailer import (
     MODULES,
     PLAIN,
     VERSIONS,
-    Shape,
     Trailer,
     check_frames,
     count_frames,
     parse,
-    shape_of,
 )
 from ..writing.single import read_single
 from .builder import Buffers, Builder, read, read_plain

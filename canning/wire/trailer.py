@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import sys
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -66,7 +66,7 @@ BYTES: Final = OPTIONAL | 4
 KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS, BYTES))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
-_STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
+STAMP: Final = bytes([*sys.version_info[:2], *_NUMPY, VERSION])
 NATIVE: Final = BIG_ENDIAN * (sys.byteorder == "big") + NARROW * (sys.maxsize < 2**32)
 """Flags of this machine."""
 
@@ -75,11 +75,11 @@ FOLD: Final = 32 * 1024
 1.7 ms and folding 0.3 ms, of some 40 ms for pickling it."""
 _ROW: Final = 8192
 
-_SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
+SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
 """CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
 always the same, and so it is behind the magic. One call without a copy checks both."""
-_SIZES: Final = struct.Struct("<IIII5sBH")
-ALONE: Final = {flags: _SIZES.pack(1, 0, 0, 0, _STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)}
+SIZES: Final = struct.Struct("<IIII5sBH")
+ALONE: Final = {flags: SIZES.pack(1, 0, 0, 0, STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)}
 """What stands between the length and the checksum of a frame 0 that is all of its message, by its flags."""
 
 Entry = tuple[int, int, int, int]
@@ -159,9 +159,9 @@ def pack(
     """
     count, flags = len(lengths), flags | NATIVE
     if table is None and not extensions:
-        tail = _tail(count).pack(*lengths, pickle_length, count + 1, 0, outside, 0, _STAMP, flags, 0)
+        tail = _tail(count).pack(*lengths, pickle_length, count + 1, 0, outside, 0, STAMP, flags, 0)
     else:
-        footer = (pickle_length, count + 1, len(table or ()), outside, len(extensions), _STAMP, flags, 0)
+        footer = (pickle_length, count + 1, len(table or ()), outside, len(extensions), STAMP, flags, 0)
         entries = b"".join([_ENTRY.pack(*entry) for entry in table or ()])
         tail = b"".join((_lengths(count).pack(*lengths), entries, extensions, _tail(0).pack(*footer)))
     if isinstance(body, bytes):
@@ -214,61 +214,6 @@ def pack_alone(body: Body, flags: int) -> bytes:
     return front + _SEAL.pack(crc32(front), MAGIC)
 
 
-Shape = Literal["plain", "named", "single", "general"]
-"""What a message consists of, which its writer decides once and its reader looks up once.
-
-- ``plain``: a pickle that names nothing of this package.
-- ``named``: a pickle that does, and has no buffers.
-- ``single``: one array or one bytes object, in the pickle or in frame 1.
-- ``general``: any other, with buffers, a table, extensions, a signature, code.
-"""
-
-
-def shape_of(head: bytes | memoryview) -> Shape:
-    """Tell the shape of a message by its frame 0; what is not in order is ``general``, for `parse` to say.
-
-    Frame 0 of any other shape holds a pickle and the footer, and adds up to its checksum.
-    """
-    sizes = head[-36:-12] if type(head) is bytes else bytes(head[-36:-12])
-    shape = _OF_HERE.get(sizes) or _shape(sizes)
-    if shape == "general" or len(head) <= FOOTER.size:
-        return "general"
-    if crc32(head) == _SUM_OF_ALL if len(head) < FOLD else _is_whole(head):
-        return shape
-    return "general"
-
-
-@lru_cache(maxsize=256)
-def _shape(sizes: bytes) -> Shape:
-    """Tell it by what stands between the length and the checksum."""
-    frames, table, outside, more, stamp, flags, _ = _SIZES.unpack(sizes.rjust(_SIZES.size, b"\xff"))
-    if table or outside or more or stamp[4] != VERSION:
-        return "general"
-    return _SHAPES.get((frames, flags & ~(BIG_ENDIAN | NARROW)), "general")
-
-
-_SHAPES: Final[dict[tuple[int, int], Shape]] = {
-    (1, PLAIN): "plain",
-    (1, 0): "named",
-    (1, LIVE): "named",
-    (1, LONE): "single",
-    (2, LONE): "single",
-}
-
-
-_OF_HERE: Final[dict[bytes, Shape]] = {
-    _SIZES.pack(frames, 0, 0, 0, _STAMP, flags | NATIVE, 0): shape
-    for (frames, flags), shape in _SHAPES.items()
-}
-"""What most messages have there: those of this machine."""
-
-
-def _is_whole(head: bytes | memoryview) -> bool:
-    length, *_, stated, _ = FOOTER.unpack_from(head, len(head) - FOOTER.size)
-    whole = memoryview(head)
-    return bool(length == len(head) - FOOTER.size and checksum(whole[:length], whole[length:-12]) == stated)
-
-
 def parse(head: bytes | memoryview) -> Trailer | None:
     """Read and check the trailer of frame 0; None where the frame has none, and so is a plain pickle.
 
@@ -290,7 +235,7 @@ def parse(head: bytes | memoryview) -> Trailer | None:
     if not 0 < length <= start or frames < 1 or outside > (size or frames - 1):
         raise DeserializationError("frame 0 contradicts itself: its parts do not fit into it")
     if start < FOLD:
-        intact = crc32(head) == _SUM_OF_ALL
+        intact = crc32(head) == SUM_OF_ALL
     else:
         whole = memoryview(head)
         intact = checksum(whole[:start], whole[start:-12]) == stated

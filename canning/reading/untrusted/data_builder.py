@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array as stdarray
-import collections
 import math
 import sys
 from collections.abc import Callable
@@ -26,19 +25,12 @@ from .opcodes import Name
 from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
 from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
 from .plain_exceptions import fill_raised, make_raised
-from .prices import price_of_decoder
-from .sealing import LEAVES, Seals
+from .prices import ITEM, price_of_decoder, weigh
+from .sealing import Seals
 
 _TYPECODES: Final = frozenset("bBhHiIlLqQfd")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
 _MARK: Final = "<" if sys.byteorder == "little" else ">"
-_NUMBERS: Final = LEAVES - {str, bytes}
-_WALKED: Final = frozenset(
-    (
-        *(list, tuple, dict, set, frozenset),
-        *(collections.deque, collections.OrderedDict, collections.defaultdict),
-    )
-)
 _MASKABLE: Final = (np.ndarray, np.matrix, np.recarray)
 
 
@@ -294,56 +286,9 @@ class DataBuilder:
     def _charge_decoder(self, name: str, state: object) -> None:
         time, memory = price_of_decoder(name)
         self.work.spend(time, memory)
-        items, nbytes = weigh(state, self.allowed, self.work.time // _ITEM)
-        self.work.spend(_ITEM * items + nbytes, 8 * items + nbytes)
+        items, nbytes = weigh(state, self.allowed, self.work.time // ITEM)
+        self.work.spend(ITEM * items + nbytes, 8 * items + nbytes)
         self.seals.seal((state,))
-
-
-_ITEM: Final = 200
-"""Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
-
-
-def weigh(state: Any, allowed: Allowed, most: int) -> tuple[int, int]:
-    """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
-
-    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
-    a little of the length of what other decoders have made, which they look at as a whole.
-
-    >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
-    (9, 32)
-    """
-    items, nbytes, rest, texts = 0, 0, [state], set()
-    while rest and items <= most:
-        part = rest.pop()
-        items += 1
-        kind = type(part)
-        if kind in _NUMBERS:
-            continue
-        if kind is str:
-            nbytes += 0 if id(part) in texts else len(part)
-            texts.add(id(part))
-        elif kind in _WALKED:
-            items += len(part)
-            if items <= most:
-                rest.extend(part.values() if isinstance(part, dict) else part)
-        elif kind is bytes:
-            nbytes += len(part)
-        elif issubclass(kind, np.ndarray):
-            nbytes += part.nbytes
-            if part.dtype.hasobject:
-                items += part.size
-                if items <= most:
-                    rest.extend(part.ravel().tolist())
-        elif hasattr(kind, "__len__") and not allowed.has(kind):
-            items += _length(part) >> 6
-    return items, nbytes
-
-
-def _length(part: Any) -> int:
-    try:
-        return len(part)
-    except Exception:  # of another library's object, which may say it in its own way, or not at all
-        return 0
 
 
 def _class_of(args: tuple[Any, ...], count: int) -> type:

@@ -13,7 +13,8 @@ from ...memory.buffers import flat
 from ...types.allowed import MESSAGES
 from ...types.budget import Work
 from ...wire.encoded import decoded_lengths
-from ...wire.trailer import COUNT, FOOTER, Shape, Trailer, check_frames, parse
+from ...wire.shapes import Shape
+from ...wire.trailer import COUNT, FOOTER, Trailer, check_frames, parse
 from ..builder import Buffers
 from ..options import Options, Read, decode_frames
 from .data_builder import DataBuilder

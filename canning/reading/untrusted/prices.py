@@ -11,12 +11,23 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
+from ...types.allowed import Allowed
 from ...wire.names import CALLS
 from .plain_exceptions import EXCEPTIONS
+from .sealing import LEAVES
 
 Price = Callable[[tuple[Any, ...]], tuple[int, int]]
 """What tells the nanoseconds and the bytes that a call takes, by its arguments."""
 
+_NUMBERS: Final = LEAVES - {str, bytes}
+_WALKED: Final = frozenset(
+    (
+        *(list, tuple, dict, set, frozenset),
+        *(collections.deque, collections.OrderedDict, collections.defaultdict),
+    )
+)
 _WORD: Final = 200
 """Bits squared whose greatest common divisor takes a nanosecond, at most."""
 _DIGIT: Final = 3.33
@@ -128,3 +139,50 @@ _DECODERS: Final[dict[str, tuple[int, int]]] = {
 def price_of_decoder(name: str) -> tuple[int, int]:
     """Price one call of a decoder, beyond what its state is good for."""
     return _DECODERS.get(name) or _LIBRARIES.get(name.partition(".")[0], _ANY)
+
+
+ITEM: Final = 200
+"""Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
+
+
+def weigh(state: Any, allowed: Allowed, most: int) -> tuple[int, int]:
+    """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
+
+    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
+    a little of the length of what other decoders have made, which they look at as a whole.
+
+    >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
+    (9, 32)
+    """
+    items, nbytes, rest, texts = 0, 0, [state], set()
+    while rest and items <= most:
+        part = rest.pop()
+        items += 1
+        kind = type(part)
+        if kind in _NUMBERS:
+            continue
+        if kind is str:
+            nbytes += 0 if id(part) in texts else len(part)
+            texts.add(id(part))
+        elif kind in _WALKED:
+            items += len(part)
+            if items <= most:
+                rest.extend(part.values() if isinstance(part, dict) else part)
+        elif kind is bytes:
+            nbytes += len(part)
+        elif issubclass(kind, np.ndarray):
+            nbytes += part.nbytes
+            if part.dtype.hasobject:
+                items += part.size
+                if items <= most:
+                    rest.extend(part.ravel().tolist())
+        elif hasattr(kind, "__len__") and not allowed.has(kind):
+            items += _length(part) >> 6
+    return items, nbytes
+
+
+def _length(part: Any) -> int:
+    try:
+        return len(part)
+    except Exception:  # of another library's object, which may say it in its own way, or not at all
+        return 0

@@ -1,0 +1,98 @@
+"""How much of a source is looked at, however many pickles it holds, and why something of it is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from importlib.machinery import all_suffixes
+from typing import Final
+
+from ..limits import DEFAULT_LIMITS
+from ..pickles.machine import PickleMachine
+from ..pickles.paths import Steps
+from ..pickles.stacks import most_nodes
+
+_ALL_PICKLES: Final = 50_000
+"""Pickles of all files in an archive that are looked at: 50 µs and 4 KB each, and of a compressed one two bits."""
+_FREE_PICKLES: Final = 1000
+"""Of those, how many are looked at whatever the size of the source; beyond, one for each 64 bytes of it."""
+_FREE_OPCODES: Final = 100_000
+"""Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, one for each byte of it."""
+_FREE_STEPS: Final = 10_000
+"""Containers, names and calls to which the way is looked for, 2 µs each; beyond, one for 16 bytes."""
+_FREE_READ: Final = 1 << 16
+"""Bytes of messages within messages that are read by themselves, where what they stand in was refused."""
+_LOOKUPS: Final = 300
+"""Modules that are looked for among those that are here, 0.2 ms each."""
+
+
+class Uneven(Exception):
+    """Say why a file, or what stands in it, is not followed."""
+
+
+def _is_here(module: str) -> bool:
+    """Tell whether a module could be imported here; most texts that start with a c name none."""
+    return module in sys.stdlib_module_names or any(
+        module in sys.modules or os.path.exists(os.path.join(folder, module + suffix))
+        for folder in sys.path
+        for suffix in ("", *all_suffixes())
+    )
+
+
+class Room:
+    """Hold what may still be looked at of one source, however many pickles it holds.
+
+    Attributes:
+        opcodes: of all pickles together.
+        nodes: containers, names and calls of all pickles together.
+        steps: how far the ways to these are looked for.
+        pickles: of all files in an archive together.
+        within: bytes of messages within messages.
+        read: bytes of such that are read by themselves.
+        modules: whether a module is here that a broken pickle asks for, as far as that was looked for.
+    """
+
+    __slots__ = ("modules", "nodes", "opcodes", "pickles", "read", "steps", "within")
+
+    def __init__(self, nbytes: int) -> None:
+        self.opcodes = _FREE_OPCODES + nbytes
+        self.nodes = most_nodes(nbytes)
+        self.steps = Steps(_FREE_STEPS + nbytes // 16)
+        self.pickles = min(_ALL_PICKLES, _FREE_PICKLES + nbytes // 64)
+        self.within = 4 * nbytes + (1 << 20)
+        self.read = _FREE_READ
+        self.modules: dict[str, bool] = {}
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module could be imported here; true of all where that was asked too often."""
+        found = self.modules.get(module)
+        if found is None:
+            if len(self.modules) >= _LOOKUPS:
+                return True
+            found = self.modules[module] = _is_here(module)
+        return found
+
+    @property
+    def left(self) -> bool:
+        """Whether there is any."""
+        return self.opcodes > 0 and self.nodes > 0 and self.pickles > 0
+
+
+def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
+    """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
+    room.pickles -= 1
+    machine = _follow(data, start, room, wrappers=True)
+    if machine.skipped:
+        again = _follow(data, start, room, wrappers=False)
+        for key, named in again.names.items():
+            machine.names.setdefault(key, named)
+    return machine
+
+
+def _follow(data: memoryview, start: int, room: Room, *, wrappers: bool) -> PickleMachine:
+    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    machine = PickleMachine(data, start, limits=limits, wrappers=wrappers, nodes=max(0, room.nodes)).run()
+    room.opcodes -= machine.opcodes
+    room.nodes -= machine.nodes
+    return machine
