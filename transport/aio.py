@@ -10,17 +10,15 @@ import asyncio
 import contextlib
 from collections import deque
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypedDict, Unpack, overload
+from typing import Any, Final, Literal, Self, Unpack, overload
 
 import numpy.typing as npt
 import zmq
 import zmq.asyncio
 
-from canning import Serializer
 from canning.errors import CanningError, cause_of
 from canning.options import unknown_option
 from canning.progress import OnProgress
-from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
@@ -29,9 +27,8 @@ from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
 from .progress import unpack_watched
 from .reading import reading
-from .receiving import ENDED, take_later
-from .sending import Options, send_later
-from .shared import ForReaders, SharedArena
+from .receiving import ENDING_LATER, take_later
+from .sending import Options, SenderOptions, send_later
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
 from .waiting import Deadline, recv_timeout, retry_async, send_timeout
@@ -42,17 +39,10 @@ __all__ = ["Channel", "recv", "send", "wait"]
 _OF_RECV: Final = RecvOptions.__annotations__.keys() | {"into", "many", "prefix"}
 
 
-class SendOptions(TypedDict, total=False):
+class SendOptions(SenderOptions, total=False):
     """The options of `transport.send`."""
 
-    prefix: Prefix
-    serializer: Serializer | None
-    key: KeyOption
-    timeout: float | None
     flags: int
-    copy: bool
-    copy_threshold: int
-    arena: SharedArena | ForReaders | None
     on_progress: OnProgress | None
     progress: bool
 
@@ -272,12 +262,8 @@ class Channel(Conversation):
         return self
 
     async def __anext__(self) -> Any:
-        try:
+        with ENDING_LATER:
             return await self.recv()
-        except zmq.ZMQError as error:
-            if error.errno in ENDED:
-                raise StopAsyncIteration from None
-            raise
 
     async def _run(self, steps: Steps) -> Any:
         """Take the steps of a conversation."""

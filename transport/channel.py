@@ -12,7 +12,7 @@ import zmq.asyncio
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .multipart import pull, push
-from .receiving import ENDED
+from .receiving import ENDING
 from .tracker import Tracker
 from .waiting import Deadline, recv_timeout, retry, send_timeout
 
@@ -148,12 +148,8 @@ class Channel(Conversation):
         return self
 
     def __next__(self) -> Any:
-        try:
+        with ENDING:
             return self.recv()
-        except zmq.ZMQError as error:
-            if error.errno in ENDED:
-                raise StopIteration from None
-            raise
 
     def _run(self, steps: Steps, deadline: Deadline) -> Any:
         """Take the steps of a conversation; raises `zmq.Again` when the deadline passed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from typing import Any, Final, Generic, Never, TypeVar, overload
+from types import TracebackType
+from typing import Any, Final, Generic, Never, TypedDict, TypeVar, Unpack, overload
 
 import numpy.typing as npt
 import zmq
@@ -26,8 +27,43 @@ from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)
-ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
-"""What a socket raises that was closed, or whose context was: loops over messages end then."""
+_ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
+"""What a socket raises that was closed, or whose context was."""
+
+
+class ReceiverOptions(TypedDict, total=False):
+    """The options of `Receiver` that do not change what it gives."""
+
+    trust: Trust | None
+    allow: Iterable[type | str] | type | str
+    g: dict[str, Any] | None
+    writable: bool
+    alias: bool
+    shared_memory: bool | SharedMemory
+    serializer: Serializer | None
+    key: KeyOption
+    pool: Pool | None
+    timeout: float | None
+
+
+class Ending:
+    """End a loop over messages, by the error that loops end with, where the socket or its context is closed."""
+
+    def __init__(self, stop: type[StopIteration | StopAsyncIteration]) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, zmq.ZMQError) and error.errno in _ENDED:
+            raise self._stop from None
+
+
+ENDING: Final = Ending(StopIteration)
+ENDING_LATER: Final = Ending(StopAsyncIteration)
 
 
 def _check(socket: Any, kind: Kind, how: Reading, timeout: float | None, flags: int) -> None:
@@ -118,18 +154,9 @@ class Receiver(Generic[Got]):
         self: Receiver[Awaitable[Any]],
         socket: zmq.asyncio.Socket,
         *,
-        trust: Trust | None = ...,
-        allow: Iterable[type | str] | type | str = ...,
         prefix: int = ...,
         many: bool = ...,
-        g: dict[str, Any] | None = ...,
-        writable: bool = ...,
-        alias: bool = ...,
-        shared_memory: bool | SharedMemory = ...,
-        serializer: Serializer | None = ...,
-        key: KeyOption = ...,
-        pool: Pool | None = ...,
-        timeout: float | None = ...,
+        **options: Unpack[ReceiverOptions],
     ) -> None: ...
 
     @overload
@@ -137,18 +164,9 @@ class Receiver(Generic[Got]):
         self: Receiver[Any],
         socket: SocketLike,
         *,
-        trust: Trust | None = ...,
-        allow: Iterable[type | str] | type | str = ...,
         prefix: int = ...,
         many: bool = ...,
-        g: dict[str, Any] | None = ...,
-        writable: bool = ...,
-        alias: bool = ...,
-        shared_memory: bool | SharedMemory = ...,
-        serializer: Serializer | None = ...,
-        key: KeyOption = ...,
-        pool: Pool | None = ...,
-        timeout: float | None = ...,
+        **options: Unpack[ReceiverOptions],
     ) -> None: ...
 
     def __init__(
@@ -222,12 +240,8 @@ class Receiver(Generic[Got]):
         return self
 
     def __next__(self) -> Got:
-        try:
+        with ENDING:
             return self.recv()
-        except zmq.ZMQError as error:
-            if error.errno in ENDED:
-                raise StopIteration from None
-            raise
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if not self._kind.asynchronous:
@@ -235,12 +249,8 @@ class Receiver(Generic[Got]):
         return self
 
     async def __anext__(self) -> Any:
-        try:
+        with ENDING_LATER:
             return await self._recv_later(self._how, self._timeout)
-        except zmq.ZMQError as error:
-            if error.errno in ENDED:
-                raise StopAsyncIteration from None
-            raise
 
     def __repr__(self) -> str:
         return f"<Receiver on {self.socket!r}>"

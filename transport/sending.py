@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import nullcontext
-from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
+from typing import Any, Final, Generic, NamedTuple, Never, TypedDict, TypeVar, Unpack, overload
 
 import zmq
 import zmq.asyncio
@@ -25,6 +25,18 @@ from .tracker import DONE, Tracker
 from .waiting import Deadline, limit_of, retry, retry_async, send_timeout
 
 Sent = TypeVar("Sent")
+
+
+class SenderOptions(TypedDict, total=False):
+    """The options of `Sender`."""
+
+    prefix: Prefix
+    serializer: Serializer | None
+    key: KeyOption
+    timeout: float | None
+    copy: bool
+    copy_threshold: int
+    arena: SharedArena | ForReaders | None
 
 
 class Options(NamedTuple):
@@ -178,28 +190,14 @@ class Sender(Generic[Sent]):
     def __init__(
         self: Sender[Awaitable[Tracker]],
         socket: zmq.asyncio.Socket,
-        *,
-        prefix: Prefix = ...,
-        serializer: Serializer | None = ...,
-        key: KeyOption = ...,
-        timeout: float | None = ...,
-        copy: bool = ...,
-        copy_threshold: int = ...,
-        arena: SharedArena | ForReaders | None = ...,
+        **options: Unpack[SenderOptions],
     ) -> None: ...
 
     @overload
     def __init__(
         self: Sender[Tracker],
         socket: SocketLike,
-        *,
-        prefix: Prefix = ...,
-        serializer: Serializer | None = ...,
-        key: KeyOption = ...,
-        timeout: float | None = ...,
-        copy: bool = ...,
-        copy_threshold: int = ...,
-        arena: SharedArena | ForReaders | None = ...,
+        **options: Unpack[SenderOptions],
     ) -> None: ...
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Never, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, Never, TypeVar, Unpack, overload
 
 import numpy.typing as npt
 import zmq
@@ -21,7 +21,7 @@ from .multipart import SocketLike, push
 from .pool import Pool
 from .progress import unpack_watched
 from .reading import reading
-from .receiving import take_now
+from .receiving import ReceiverOptions, take_now
 from .sending import ORDINARY, Options, send_now
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
@@ -30,19 +30,9 @@ Prefixed = Literal[1, 2, 3]
 Into = TypeVar("Into", bound=npt.NDArray[Any])
 
 
-class RecvOptions(TypedDict, total=False):
+class RecvOptions(ReceiverOptions, total=False):
     """The options of `recv` that do not change what it returns."""
 
-    trust: Trust | None
-    allow: Iterable[type | str] | type | str
-    g: dict[str, Any] | None
-    writable: bool
-    alias: bool
-    shared_memory: bool | SharedMemory
-    serializer: Serializer | None
-    key: KeyOption
-    pool: Pool | None
-    timeout: float | None
     flags: int
     on_progress: OnProgress | None
 

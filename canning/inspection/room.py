@@ -14,7 +14,7 @@ from ..pickles.paths import Steps
 from ..pickles.stacks import most_nodes
 
 _ALL_PICKLES: Final = 50_000
-"""Pickles of all files in an archive that are looked at, 50 µs and 4 KB each; two bits of a compressed one."""
+"""Pickles of all files in an archive that are looked at: 50 µs and 4 KB each, or two bits compressed."""
 _FREE_PICKLES: Final = 1000
 """Of those, how many are looked at whatever the size of the source; beyond, one for each 64 bytes of it."""
 _FREE_OPCODES: Final = 100_000
