@@ -17,7 +17,7 @@ from canning.reading.untrusted import data_message
 from canning.reading.untrusted.short_cuts import LARGEST, UNREAD, read_small
 from canning.wire.shapes import shape_of
 from canning.wire.trailer import LONE, PLAIN, pack, pack_alone
-from transport import framing
+from transport import incoming
 
 DATA = Serializer(trust="data")
 OPS = (
@@ -159,8 +159,8 @@ def test_objects_of_a_message_are_read_without_a_look_at_those_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[int] = []
-    real = framing.read_verified
-    monkeypatch.setattr(framing, "read_verified", lambda *args: seen.append(len(args[1])) or real(*args))
+    real = incoming.read_verified
+    monkeypatch.setattr(incoming, "read_verified", lambda *args: seen.append(len(args[1])) or real(*args))
     here, there = transport.fake_pair()
     frames = [*canning.serialize_object(1), *canning.serialize_object(np.arange(3000.0))] * 100
     here.send_multipart([bytes(frame) for frame in frames])

@@ -22,7 +22,7 @@ from canning.progress import OnProgress
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
-from .framing import unpack
+from .incoming import unpack
 from .kinds import KNOWN, Kind, learn
 from .multipart import pull, push
 from .progress import unpack_watched

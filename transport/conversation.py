@@ -23,8 +23,9 @@ from canning.wire.trailer import CHANNEL, extension, parse
 from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError
 from .events import note as tell
-from .framing import COPY_BELOW, Frame, Outgoing, authenticate, pack, read, refused, take
+from .incoming import Frame, authenticate, read, refused, take
 from .kinds import learn
+from .outgoing import COPY_BELOW, Outgoing, pack
 from .reading import Reading, reading
 from .sessions import (
     CAST,

@@ -11,7 +11,7 @@ import zmq
 
 from canning.progress import OnProgress, watching
 
-from .framing import Received, unpack
+from .incoming import Received, unpack
 from .multipart import stays_here
 from .reading import Reading
 from .tracker import Tracker

@@ -16,7 +16,7 @@ from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
-from .framing import Received, unpack
+from .incoming import Received, unpack
 from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
 from .multipart import SocketLike, pull
@@ -47,7 +47,7 @@ class ReceiverOptions(TypedDict, total=False):
 
 
 class Ending:
-    """End a loop over messages, by the error that loops end with, where the socket or its context is closed."""
+    """End a loop over messages, by what Python ends loops with, where the socket or its context is closed."""
 
     def __init__(self, stop: type[StopIteration | StopAsyncIteration]) -> None:
         self._stop = stop

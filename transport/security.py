@@ -10,13 +10,10 @@ the user, and ``server.key.pub`` for the other side. They are of the form that `
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import time
-import warnings
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from threading import Thread
 from types import TracebackType
 from typing import Any, Final
@@ -25,83 +22,25 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from canning.wire.keys import InsecureKeyWarning, read_file, shown, write_secret
-
+from .certificates import (
+    Certificate,
+    CertificateLike,
+    certificate_of,
+    check_curve,
+    load_certificate,
+    new_certificate,
+    own_certificate,
+)
 from .errors import TransportError
 from .events import note
 
 __all__ = ["Certificate", "Guard", "connect", "load_certificate", "new_certificate", "serve"]
 
-_LINE: Final = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([\x21-\x7e]{40})"\s*$', re.MULTILINE)
 _DOMAIN: Final = "canning"
 """What the sockets and their authenticator call each other."""
 _ATTEMPTS: Final = 10
 _MOMENT: Final = 0.01
 """Seconds between attempts to start an authenticator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """Hold a public key, and in your own certificate the secret key; both 40 characters in Z85.
-
-    >>> Certificate(b"p" * 40, b"s" * 40)
-    Certificate(public=b'pppppppppppppppppppppppppppppppppppppppp')
-    """
-
-    public: bytes
-    secret: bytes | None = field(default=None, repr=False)
-
-    def __reduce__(self) -> Any:
-        if self.secret is not None:
-            raise TypeError("a certificate with a secret key cannot be sent: send Certificate(public)")
-        return Certificate, (self.public,)
-
-
-CertificateLike = Certificate | str | os.PathLike[str]
-"""A certificate, or the path of the file that it is in."""
-
-
-def new_certificate(path: str | os.PathLike[str]) -> Certificate:
-    """Make a certificate: `path`, which only you can read, and its public key in ``path.pub``.
-
-    Raises:
-        FileExistsError: one of the files is there already.
-        TransportError: this libzmq was built without CURVE.
-
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/server.key"
-    >>> new_certificate(path).public == load_certificate(f"{path}.pub").public
-    True
-    """
-    _check_curve()
-    public, secret = zmq.curve_keypair()
-    name = os.fspath(path)
-    with open(f"{name}.pub", "xb") as file:
-        file.write(b'curve\n    public-key = "%b"\n' % public)
-    try:
-        write_secret(name, b'curve\n    public-key = "%b"\n    secret-key = "%b"\n' % (public, secret))
-    except BaseException:
-        os.unlink(f"{name}.pub")
-        raise
-    return Certificate(public, secret)
-
-
-def load_certificate(path: str | os.PathLike[str]) -> Certificate:
-    """Load a certificate from a file, with its secret key if the file has one.
-
-    Warns with `InsecureKeyWarning` if other users can read or replace a secret key.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: the file is not a certificate.
-    """
-    content, exposed = read_file(path)
-    keys = {found[1]: found[2] for found in _LINE.finditer(content)}
-    if b"public" not in keys:
-        raise ValueError(f"{shown(path)} is not a certificate: new_certificate makes one")
-    if b"secret" in keys and exposed:
-        warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
-    return Certificate(keys[b"public"], keys.get(b"secret"))
 
 
 class Guard:
@@ -124,11 +63,11 @@ class Guard:
     def __init__(
         self, context: zmq.Context[Any], certificate: CertificateLike, clients: Iterable[CertificateLike]
     ) -> None:
-        _check_curve()
-        self._own = _own(certificate)
+        check_curve()
+        self._own = own_certificate(certificate)
         if isinstance(clients, str | bytes | os.PathLike | Certificate):
             raise TypeError(f"clients= takes several certificates: a list, not {type(clients).__name__}")
-        self._allowed = {_certificate(client).public for client in clients}
+        self._allowed = {certificate_of(client).public for client in clients}
         self._authenticator = _authenticator(context)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
 
@@ -148,11 +87,11 @@ class Guard:
 
     def allow(self, client: CertificateLike) -> None:
         """Let one more client connect from now on."""
-        self._allowed = self._allowed | {_certificate(client).public}
+        self._allowed = self._allowed | {certificate_of(client).public}
 
     def deny(self, client: CertificateLike) -> None:
         """Stop letting a client connect; its open connections stay."""
-        self._allowed = self._allowed - {_certificate(client).public}
+        self._allowed = self._allowed - {certificate_of(client).public}
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Tell whether a client may connect; this is what ``zmq.auth`` asks."""
@@ -232,11 +171,11 @@ def connect(socket: Any, address: str, *, certificate: CertificateLike, server: 
         ValueError: the socket is in use already, the address is one of ``inproc://``, or a
             certificate is not valid.
     """
-    _check_curve()
+    check_curve()
     _check_fresh(socket, address)
-    own = _own(certificate)
+    own = own_certificate(certificate)
     socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
-    socket.curve_serverkey = _certificate(server).public
+    socket.curve_serverkey = certificate_of(server).public
     _watch_handshake(socket)
     socket.connect(address)
 
@@ -333,24 +272,6 @@ def _new_authenticator(context: zmq.Context[Any]) -> Any:
     from zmq.auth.thread import ThreadAuthenticator
 
     return ThreadAuthenticator(context)
-
-
-def _certificate(given: CertificateLike) -> Certificate:
-    return given if isinstance(given, Certificate) else load_certificate(given)
-
-
-def _own(given: CertificateLike) -> Certificate:
-    certificate = _certificate(given)
-    if certificate.secret is None:
-        raise ValueError("your own certificate needs its secret key, and this is a .pub file for others")
-    return certificate
-
-
-def _check_curve() -> None:
-    if not zmq.has("curve"):
-        raise TransportError(
-            "this libzmq was built without CURVE: install a pyzmq wheel, or build with libsodium"
-        )
 
 
 def _check_fresh(socket: Any, address: str) -> None:

@@ -16,9 +16,9 @@ from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
-from .framing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hint
 from .multipart import SocketLike, push, stays_here
+from .outgoing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker

@@ -15,9 +15,10 @@ from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, Trust
-from .framing import COPY_BELOW, pack, unpack
+from .incoming import unpack
 from .kinds import KNOWN, learn, with_hint
 from .multipart import SocketLike, push
+from .outgoing import COPY_BELOW, pack
 from .pool import Pool
 from .progress import unpack_watched
 from .reading import reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from transport.framing import COPY_BELOW
+from transport.outgoing import COPY_BELOW
 
 SCHEMES: Final = ("tcp", "ipc", "inproc")
 

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 import transport
-from transport.framing import COPY_BELOW
+from transport.outgoing import COPY_BELOW
 
 
 def receive(socket: Any, **options: Any) -> Any:

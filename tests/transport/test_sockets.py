@@ -15,7 +15,8 @@ import zmq.asyncio
 import canning
 import transport
 from tests.transport.helpers import LARGE, SCHEMES, Connect, Open
-from transport.framing import COPY_BELOW, OWN_BELOW
+from transport.incoming import OWN_BELOW
+from transport.outgoing import COPY_BELOW
 
 OBJECTS = [
     5,

@@ -12,7 +12,7 @@ import zmq
 
 import transport
 from tests.transport.helpers import Connect, Endpoint, Open
-from transport.framing import COPY_BELOW
+from transport.outgoing import COPY_BELOW
 from transport.tracker import DONE, Tracker
 
 LARGE = np.zeros(COPY_BELOW, "u1")

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 from canning import DeserializationError, Serializer
 from canning.memory.buffers import Frame
 
-from ..framing import OWN_BELOW
+from ..incoming import OWN_BELOW
 from .adapting import check_layout
 
 TRIED: Final = "8.10.0"

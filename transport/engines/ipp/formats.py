@@ -16,7 +16,7 @@ from canning.errors import CanningError, DeserializationError, MissingCode
 from canning.wire.trailer import MAGIC
 from canning.writing.draft import PART, Draft, Message, split_large
 
-from ...framing import OWN_BELOW
+from ...incoming import OWN_BELOW
 from ...shared import default_memory
 
 STOCK_READ: Final = stock.deserialize_object
