@@ -20,9 +20,7 @@ from canning.code.received import RECEIVED
 held, go_on = threading.Event(), threading.Event()
 
 def hold(lock):
-    with lock:
-        held.set()
-        go_on.wait()
+    lock.run(lambda: (held.set(), go_on.wait()))
 
 class Unknown:
     pass
@@ -56,9 +54,9 @@ def test_a_lock_that_another_thread_held_is_free_in_the_child() -> None:
 
 def test_what_is_gone_is_not_renewed() -> None:
     gc.collect()  # what other tests left behind
-    before = len(forking._OWNERS)
+    before = len(forking._LOCKS)
     kept = [canning.Registry() for _ in range(5)]
-    assert len(forking._OWNERS) == before + 5
+    assert len(forking._LOCKS) == before + 5
     kept.clear()
     gc.collect()
-    assert len(forking._OWNERS) == before
+    assert len(forking._LOCKS) == before

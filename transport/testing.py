@@ -10,18 +10,22 @@ In tests with pytest, ``pytest_plugins = ["transport.pytest_plugin"]`` gives the
 from __future__ import annotations
 
 import socket
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import zmq
+
+from canning.forking import Lock, guarded
 
 from .checks import NOBLOCK
 from .errors import TransportError
 from .multipart import SNDMORE
-from .waiting import Deadline
+from .waiting import BACKOFF, Deadline
+
+T = TypeVar("T")
 
 
 def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
@@ -45,10 +49,10 @@ def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
     """
     if hwm < 0:
         raise ValueError(f"hwm must be a number of messages, 0 or more, not {hwm}")
-    changed = threading.Condition()
+    lock = Lock()
     ways: tuple[deque[list[bytes]], deque[list[bytes]]] = (deque(), deque())
-    first = FakeSocket("0", changed, hwm, ways[0], ways[1])
-    second = FakeSocket("1", changed, hwm, ways[1], ways[0])
+    first = FakeSocket("0", lock, hwm, ways[0], ways[1])
+    second = FakeSocket("1", lock, hwm, ways[1], ways[0])
     first._peer, second._peer = second, first
     return first, second
 
@@ -72,7 +76,7 @@ class FakeSocket:
     def __init__(
         self,
         name: str,
-        changed: threading.Condition,
+        lock: Lock,
         hwm: int,
         incoming: deque[list[bytes]],
         outgoing: deque[list[bytes]],
@@ -81,7 +85,7 @@ class FakeSocket:
         self.rcvtimeo = -1
         self.closed = False
         self._name = name
-        self._changed = changed
+        self._lock: Final = lock
         self._hwm = hwm
         self._incoming = incoming
         self._outgoing = outgoing
@@ -98,16 +102,19 @@ class FakeSocket:
             zmq.Again: the queue is full.
             TransportError: the queue stays full, because the other end is closed.
         """
-        with self._changed:
-            self._check_open()
-            if not self._begun:
-                self._wait(self._has_room, flags, self.sndtimeo)
-            self._begun.append(bytes(data))
-            if not flags & SNDMORE:
-                self._outgoing.append(self._begun)
-                self._begun = []
-                self._changed.notify_all()
-                self._peer._ring()
+        part = bytes(data)
+        self._wait(lambda: self._add(part, bool(flags & SNDMORE)), flags, self.sndtimeo)
+
+    def _add(self, part: bytes, more: bool) -> bool | None:
+        self._check_open()
+        if not self._begun and not self._has_room():
+            return None
+        self._begun.append(part)
+        if not more:
+            self._outgoing.append(self._begun)
+            self._begun = []
+            self._peer._ring()
+        return True
 
     def recv(self, flags: int = 0, copy: bool = True) -> Any:
         """Take the next frame: ``bytes``, or a ``zmq.Frame`` with ``copy=False``.
@@ -116,20 +123,22 @@ class FakeSocket:
             zmq.Again: there is none.
             TransportError: there will be none, because the other end is closed.
         """
-        with self._changed:
-            self._check_open()
-            if not self._unread:
-                self._wait(self._has_message, flags, self.rcvtimeo)
-                self._unread.extend(self._incoming.popleft())
-                self._changed.notify_all()
-            data = self._unread.popleft()
-            more = bool(self._unread)
-            self._ring()
+        data, more = self._wait(self._take, flags, self.rcvtimeo)
         if copy:
             return data
         frame = _ReceivedFrame(data, copy=True)
         frame.more = more
         return frame
+
+    def _take(self) -> tuple[bytes, bool] | None:
+        self._check_open()
+        while not self._unread:
+            if not self._incoming:
+                return None
+            self._unread.extend(self._incoming.popleft())
+        data = self._unread.popleft()
+        self._ring()
+        return data, bool(self._unread)
 
     def send_multipart(self, msg_parts: Sequence[Any], flags: int = 0, copy: bool = True) -> None:
         """Send frames as one message."""
@@ -147,20 +156,19 @@ class FakeSocket:
     def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
         """Wait up to timeout milliseconds (None: no limit) for events of flags; return those that came."""
         deadline = Deadline(None if timeout is None or timeout < 0 else timeout / 1000)
-        with self._changed:
-            self._check_open()
-            while not (events := self._events() & flags) and not deadline.passed:
-                self._changed.wait(deadline.milliseconds / 1000)
-            return events
+        self._check_open()
+        while not (events := self._events() & flags) and not deadline.passed:
+            time.sleep(BACKOFF)
+        return events
 
+    @guarded
     def fileno(self) -> int:
         """Give a descriptor that is readable while there is something to receive."""
-        with self._changed:
-            self._check_open()
-            if self._bell is None:
-                self._bell = socket.socketpair()
-                self._ring()
-            return self._bell[0].fileno()
+        self._check_open()
+        if self._bell is None:
+            self._bell = socket.socketpair()
+            self._ring()
+        return self._bell[0].fileno()
 
     def _ring(self) -> None:
         """Make the descriptor readable where there is something to receive, and only there."""
@@ -181,20 +189,18 @@ class FakeSocket:
         if option == zmq.TYPE:
             return int(zmq.PAIR)
         if option == zmq.EVENTS:
-            with self._changed:
-                return self._events()
+            return self._events()
         if option == zmq.RCVMORE:
             return bool(self._unread)
         raise zmq.ZMQError(zmq.EINVAL)
 
+    @guarded
     def close(self) -> None:
         """Close this end; what it has sent can still be received."""
-        with self._changed:
-            self.closed = True
-            self._changed.notify_all()
-            for end in self._bell or ():
-                end.close()
-            self._bell = None
+        self.closed = True
+        for end in self._bell or ():
+            end.close()
+        self._bell = None
 
     def __enter__(self) -> FakeSocket:
         return self
@@ -210,22 +216,21 @@ class FakeSocket:
     def _has_room(self) -> bool:
         return not self._peer.closed and (not self._hwm or len(self._outgoing) < self._hwm)
 
-    def _has_message(self) -> bool:
-        return bool(self._incoming)
-
+    @guarded
     def _events(self) -> int:
         readable = _READABLE if self._unread or self._incoming else 0
         return readable | (_WRITABLE if self._has_room() else 0)
 
-    def _wait(self, ready: Callable[[], bool], flags: int, limit: int) -> None:
+    def _wait(self, attempt: Callable[[], T | None], flags: int, limit: int) -> T:
+        """Attempt until something comes of it; threads look now and then, which no interrupt can spoil."""
         deadline = Deadline(0 if flags & NOBLOCK else None if limit < 0 else limit / 1000)
-        while not ready():
+        while (result := self._lock.run(attempt)) is None:
             if deadline.passed:
                 raise zmq.Again()
             if limit < 0 and self._peer.closed:
                 raise TransportError(f"the other end of {self!r} is closed, so this would never end")
-            self._changed.wait(deadline.milliseconds / 1000)
-            self._check_open()
+            time.sleep(BACKOFF)
+        return result
 
     def _check_open(self) -> None:
         if self.closed:

@@ -14,11 +14,12 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from cloudpickle import cloudpickle
 
+from ..forking import Lock
 from ..provided import provides
 from .annotations import STORED, annotations_of
 from .by_value_types import FIELD, own_attributes
@@ -41,7 +42,7 @@ _NOT_KEPT: Final = frozenset(
 """What a class gets again when it is made, or asked."""
 _GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_layout_", "_anonymous_")
 """What it is made with; the fields of a structure come later, since they may point at it."""
-_LOCK: Final = threading.RLock()
+_LOCK: Final = Lock()
 _RECEIVED: Final[weakref.WeakKeyDictionary[type, bool]] = weakref.WeakKeyDictionary()
 """The classes that came with messages, and whether they were filled."""
 _MAKING: Final = frozenset(("__new__", "__init__"))
@@ -49,6 +50,7 @@ _MAKING: Final = frozenset(("__new__", "__init__"))
 have it in the second since: https://docs.python.org/3.13/whatsnew/3.13.html#ctypes."""
 _ORDINARY: Final = frozenset((type, abc.ABCMeta))
 """Metaclasses that take a body as it is."""
+T = TypeVar("T")
 State = tuple[list[Any], dict[str, Any], list[type] | None, Dataclass | None]
 
 
@@ -174,13 +176,13 @@ def make_class(
     if (known := class_of(mark)) is not None:
         return with_more(known, {name: value for name, value in first.items() if value is not None})
     if metaclass in _ORDINARY:
-        with no_hooks(bases):
-            return track(mark, metaclass(name, bases, {**given, **first}))
+        made = without_hooks(bases, lambda: metaclass(name, bases, {**given, **first}))
+        return track(mark, made)
     if "_pack_" in given and sys.version_info >= (3, 14):
         # what was meant by it everywhere, and has to be said since:
         # https://docs.python.org/3.14/library/ctypes.html#ctypes.Structure._layout_
         given.setdefault("_layout_", "ms")
-    made = _new_class(metaclass, name, bases, given)
+    made = without_hooks(bases, lambda: _new_class(metaclass, name, bases, given))
     set_all(made, first)
     return track(mark, made)
 
@@ -238,18 +240,17 @@ def fill_class(cls: Any, state: State) -> None:
 def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[str, Any]) -> Any:
     """Make an empty class, by the nearest metaclass that did not come by value and takes so little."""
     failure: Exception | None = None
-    with no_hooks(bases):
-        for each in metaclass.__mro__:
-            if came_by_value(each) or _MAKING.isdisjoint(vars(each)):
-                continue
-            try:
-                if each is metaclass:
-                    return metaclass(name, bases, dict(given))
-                made = each.__new__(metaclass, name, bases, dict(given))
-                each.__init__(made, name, bases, dict(given))
-                return made
-            except Exception as error:  # it asks for keywords, or for what is not there yet
-                failure = failure or error
+    for each in metaclass.__mro__:
+        if came_by_value(each) or _MAKING.isdisjoint(vars(each)):
+            continue
+        try:
+            if each is metaclass:
+                return metaclass(name, bases, dict(given))
+            made = each.__new__(metaclass, name, bases, dict(given))
+            each.__init__(made, name, bases, dict(given))
+            return made
+        except Exception as error:  # it asks for keywords, or for what is not there yet
+            failure = failure or error
     raise failure or TypeError(f"{metaclass!r} makes no classes")
 
 
@@ -267,8 +268,7 @@ def set_all(cls: Any, attributes: dict[str, Any]) -> None:
             setattr(cls, name, value)
 
 
-@contextlib.contextmanager
-def no_hooks(bases: tuple[type, ...], of: Callable[[type], bool] = bool) -> Iterator[None]:
+def without_hooks(bases: tuple[type, ...], make: Callable[[], T], of: Callable[[type], bool] = bool) -> T:
     """Let this thread make a class without the ``__init_subclass__`` of its bases, or some of them."""
     owners = {
         owner: vars(owner)["__init_subclass__"]
@@ -276,27 +276,26 @@ def no_hooks(bases: tuple[type, ...], of: Callable[[type], bool] = bool) -> Iter
         for owner in base.__mro__[:-1]
         if "__init_subclass__" in vars(owner) and of(owner)
     }
-    if not owners:
-        yield
-        return
-    with _LOCK:
-        quiet = []
-        try:
-            for owner, hook in owners.items():
-                with contextlib.suppress(TypeError):  # of a class written in C
-                    type.__setattr__(owner, "__init_subclass__", _quiet(hook))
-                    quiet.append(owner)
-            yield
-        finally:
-            for owner in quiet:
-                type.__setattr__(owner, "__init_subclass__", owners[owner])
+    return _LOCK.run(lambda: _silently(owners, make)) if owners else make()
 
 
-def _quiet(hook: Any) -> Any:
-    me = threading.get_ident()
+def _silently(owners: dict[type, Any], make: Callable[[], T]) -> T:
+    silent = [threading.get_ident()]
+    try:
+        for owner, hook in owners.items():
+            with contextlib.suppress(TypeError):  # of a class written in C
+                type.__setattr__(owner, "__init_subclass__", _quiet(hook, silent))
+        return make()
+    finally:
+        silent.clear()  # so that what an interrupt leaves in place does as the hook does
+        for owner, hook in owners.items():
+            with contextlib.suppress(TypeError):
+                type.__setattr__(owner, "__init_subclass__", hook)
 
+
+def _quiet(hook: Any, silent: list[int]) -> Any:
     def not_here(cls: type, *args: Any, **keywords: Any) -> None:
-        if threading.get_ident() != me:
+        if threading.get_ident() not in silent:
             hook.__get__(None, cls)(*args, **keywords)
 
     return classmethod(not_here)
@@ -311,9 +310,8 @@ def _tell_bases(cls: Any) -> None:
     if all(map(came_by_value, owners)):
         return
     body = dict(vars(cls))
-    # what they want of keywords no class remembers
-    with no_hooks(cls.__bases__, came_by_value), contextlib.suppress(Exception):
-        super(cls, cls).__init_subclass__()
+    with contextlib.suppress(Exception):  # what they want of keywords no class remembers
+        without_hooks(cls.__bases__, super(cls, cls).__init_subclass__, came_by_value)
     now = vars(cls)
     set_all(cls, {name: value for name, value in body.items() if now.get(name) is not value})
     for name in now.keys() - body.keys() - _NOT_KEPT:

@@ -12,7 +12,17 @@ import enum
 from typing import Any, Final
 
 from ..provided import provides
-from .classes import State, class_of, fill_class, is_filled, mark_of, no_hooks, set_all, split_body, track
+from .classes import (
+    State,
+    class_of,
+    fill_class,
+    is_filled,
+    mark_of,
+    set_all,
+    split_body,
+    track,
+    without_hooks,
+)
 
 _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
 """Attributes of a member that the enum gives it."""
@@ -94,8 +104,7 @@ def make_enum(
     for each, parts in members.items():
         body[each] = enum.member(parts)
     options = {} if boundary is None else {"boundary": boundary}
-    with no_hooks(bases):
-        made = metaclass.__new__(metaclass, name, bases, body, **options)
+    made = without_hooks(bases, lambda: metaclass.__new__(metaclass, name, bases, body, **options))
     for added in ("__init__", "__new_member__"):
         if added in vars(made):
             delattr(made, added)

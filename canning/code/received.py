@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from ..forking import add_lock
+from ..forking import Lock, guarded
 from .imports import Spec, find_spec, without_mark
 from .modules import Bundle, Source
 
@@ -149,13 +149,12 @@ def _path_of(source: Source, world: World) -> str:
 class ReceivedModules:
     """Keep what arrived, and find it for the import system when nobody else has a module of that name."""
 
-    _lock: Any
-
     def __init__(self) -> None:
-        add_lock(self)
+        self._lock: Final = Lock()
         self._worlds = [World("")]
         self._absent: dict[str, str] = {}
 
+    @guarded
     def receive(self, bundle: Bundle, prefer: str) -> dict[str, World]:
         """Take the modules of a message in; return the worlds that they join, by the marks of their names.
 
@@ -166,11 +165,10 @@ class ReceivedModules:
         for source in bundle.sources:
             name, mark = without_mark(source.name)
             groups.setdefault(mark, {})[name] = source._replace(name=name)
-        with self._lock:
-            if self not in sys.meta_path:
-                sys.meta_path.append(self)
-            self._absent.update(bundle.absent)
-            return {mark: self._take(sources, prefer) for mark, sources in sorted(groups.items())}
+        if self not in sys.meta_path:
+            sys.meta_path.append(self)
+        self._absent.update(bundle.absent)
+        return {mark: self._take(sources, prefer) for mark, sources in sorted(groups.items())}
 
     def _take(self, sources: dict[str, Source], prefer: str) -> World:
         digests = {name: source.digest for name, source in sources.items()}
@@ -181,8 +179,8 @@ class ReceivedModules:
             own = set()
         world = self._world_for(digests, own)
         for name, digest in digests.items():
+            world.digests.setdefault(name, digest)  # before its source, beside which it is looked for
             world.sources.setdefault(name, sources[name])
-            world.digests.setdefault(name, digest)
         return world
 
     def _world_for(self, digests: Mapping[str, str], own: set[str]) -> World:
@@ -224,38 +222,38 @@ class ReceivedModules:
             spec.submodule_search_locations = [posixpath.dirname(loader.path)]
         return spec
 
+    @guarded
     def listed(self) -> list[ReceivedModule]:
         """List what has arrived and was not forgotten."""
-        with self._lock:
-            return [
-                ReceivedModule(
-                    name,
-                    world.alias(name),
-                    source.path,
-                    world.digests[name],
-                    world.alias(name) in sys.modules,
-                    not world.mark and self._elsewhere(name),
-                )
-                for world in self._worlds
-                for name, source in sorted(world.sources.items())
-            ]
+        return [
+            ReceivedModule(
+                name,
+                world.alias(name),
+                source.path,
+                world.digests[name],
+                world.alias(name) in sys.modules,
+                not world.mark and self._elsewhere(name),
+            )
+            for world in self._worlds
+            for name, source in sorted(world.sources.items())
+        ]
 
+    @guarded
     def forget(self, name: str | None = None) -> None:
         """Forget a module and those within it, in all versions; all of them where no name is given.
 
         Functions and classes that are in use stay as they are; the next import does not find them. Raises
         `KeyError` where no such module has arrived.
         """
-        with self._lock:
-            gone = 0
-            for world in self._worlds:
-                for known in list(world.sources):
-                    if name is None or f"{known}.".startswith(f"{name}."):
-                        self._drop(world, known)
-                        gone += 1
-            if name is not None and not gone:
-                raise KeyError(name)
-            self._worlds[1:] = [world for world in self._worlds[1:] if world.sources]
+        gone = 0
+        for world in self._worlds:
+            for known in list(world.sources):
+                if name is None or f"{known}.".startswith(f"{name}."):
+                    self._drop(world, known)
+                    gone += 1
+        if name is not None and not gone:
+            raise KeyError(name)
+        self._worlds[1:] = [world for world in self._worlds[1:] if world.sources]
 
     def _drop(self, world: World, name: str) -> None:
         alias = world.alias(name)

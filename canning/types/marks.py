@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from ..forking import add_lock
+from ..forking import Lock, guarded
 
 _HEAP_TYPE: Final = 1 << 9
 T = TypeVar("T")
@@ -24,10 +24,8 @@ class Marks:
         version: counts changes.
     """
 
-    _lock: Any
-
     def __init__(self) -> None:
-        add_lock(self)
+        self._lock: Final = Lock()
         self.renames: dict[str, str] = {}
         self.marked: frozenset[tuple[str, str]] = frozenset()
         self.marked_modules: frozenset[str] = frozenset()
@@ -39,6 +37,7 @@ class Marks:
         other.marked, other.marked_modules = self.marked, self.marked_modules
         other.marks = self.marks
 
+    @guarded
     def register_rename(self, old: str, new: str) -> None:
         """Read the module, class or function that messages call `old` as `new`.
 
@@ -55,16 +54,16 @@ class Marks:
         """
         check_name(old)
         check_name(new)
-        with self._lock:
-            self.renames = {**self.renames, old: new}
+        self.renames = {**self.renames, old: new}
 
+    @guarded
     def unregister_rename(self, old: str) -> None:
         """Forget a new name; raises `KeyError` where there is none."""
-        with self._lock:
-            renames = dict(self.renames)
-            del renames[old]
-            self.renames = renames
+        renames = dict(self.renames)
+        del renames[old]
+        self.renames = renames
 
+    @guarded
     def by_value(self, obj: T) -> T:
         """Mark a function, class or module to be sent by value; return it.
 
@@ -79,15 +78,15 @@ class Marks:
         >>> registry.by_value(check_name) is check_name
         True
         """
-        with self._lock:
-            if isinstance(obj, types.ModuleType | str):
-                self.marked_modules |= {_known(module_name(obj))}
-            else:
-                self.marked |= {_mark_of(obj)}
-            self.marks = bool(self.marked or self.marked_modules)
-            self.version += 1
+        if isinstance(obj, types.ModuleType | str):
+            self.marked_modules |= {_known(module_name(obj))}
+        else:
+            self.marked |= {_mark_of(obj)}
+        self.marks = bool(self.marked or self.marked_modules)
+        self.version += 1
         return obj
 
+    @guarded
     def by_reference(self, obj: T) -> T:
         """Undo `by_value`; return the object.
 
@@ -96,13 +95,12 @@ class Marks:
         >>> registry.by_reference(registry.by_value(check_name)) is check_name
         True
         """
-        with self._lock:
-            if isinstance(obj, types.ModuleType | str):
-                self.marked_modules -= {module_name(obj)}
-            else:
-                self.marked -= {_mark_of(obj)}
-            self.marks = bool(self.marked or self.marked_modules)
-            self.version += 1
+        if isinstance(obj, types.ModuleType | str):
+            self.marked_modules -= {module_name(obj)}
+        else:
+            self.marked -= {_mark_of(obj)}
+        self.marks = bool(self.marked or self.marked_modules)
+        self.version += 1
         return obj
 
     def goes_by_value(self, code: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import CannerError, CanningError, DeserializationError, SerializationError, is_of_signal
+from ..forking import guarded
 from ..provided import provides
 from .canned import CannedObject
 from .canner import LIKE, Canner
@@ -41,8 +42,8 @@ class Registry(Marks):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by_type: dict[type, Canner] = {}
         self._by_name: dict[str, Canner] = {}
+        self._by_type: dict[type, str] = {}
         # Of what canning brings, what was asked for, by public name; None where it was unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
         self.overrides_arrays = False
@@ -53,6 +54,7 @@ class Registry(Marks):
             raise SerializationError("a Registry of your own cannot be sent: make it where it is used")
         return "default_registry"
 
+    @guarded
     def register(
         self,
         type_or_name: type | str,
@@ -104,34 +106,33 @@ class Registry(Marks):
             raise TypeError(f"{name} cannot be registered: the pickler sends it without asking anyone")
         assert can is not None
         canner = Canner(name, can, uncan, data, uncan is not None and _takes_class(uncan), exact)
-        with self._lock:
-            self._by_name[name] = canner
-            self._by_type = {cls: other for cls, other in self._by_type.items() if other.name != name}
-            if isinstance(type_or_name, type):
-                self._by_type[type_or_name] = canner
-            self._changed()
+        self._by_name[name] = canner
+        if isinstance(type_or_name, type):
+            self._by_type[type_or_name] = name
+        self._changed()
 
+    @guarded
     def unregister(self, type_or_name: type | str) -> None:
         """Forget a registration; raises `KeyError` if there is none.
 
         A type that canning knows from the start is then left to pickle.
         """
         name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
-        with self._lock:
-            if name not in self._by_name and self._forget_shipped(name):
-                return
-            canner = self._by_name.pop(name)
-            self._by_type = {cls: other for cls, other in self._by_type.items() if other is not canner}
-            self._changed()
+        if name not in self._by_name and self._forget_shipped(name):
+            return
+        del self._by_name[name]
+        for cls in [cls for cls, known in list(self._by_type.items()) if known == name]:
+            self._by_type.pop(cls, None)
+        self._changed()
 
+    @guarded
     def copy(self) -> Registry:
         """Make a registry that knows the same and goes its own way from here."""
         other = Registry()
-        with self._lock:
-            other._by_type = dict(self._by_type)
-            other._by_name = dict(self._by_name)
-            other._ecosystem = None if self._ecosystem is None else dict(self._ecosystem)
-            self._copy_marks(other)
+        other._by_type = dict(self._by_type)
+        other._by_name = dict(self._by_name)
+        other._ecosystem = None if self._ecosystem is None else dict(self._ecosystem)
+        self._copy_marks(other)
         other._changed()
         return other
 
@@ -153,7 +154,8 @@ class Registry(Marks):
     def find_exact(self, cls: type) -> Canner | None:
         """Tell who cans instances of `cls` itself."""
         name = dotted_name(cls)
-        return self._by_type.get(cls) or self._by_name.get(name) or self._shipped(name, SerializationError)
+        registered = self._by_name.get(self._by_type.get(cls, name)) or self._by_name.get(name)
+        return registered or self._shipped(name, SerializationError)
 
     def by_name(self, name: str, *, imports: bool = True) -> Canner:
         """Give the registration that a message names; raises `DeserializationError` where there is none.
@@ -181,8 +183,7 @@ class Registry(Marks):
         assert self._ecosystem is not None
         if known not in self._ecosystem:
             canner = load_canner(known, error)
-            with self._lock:  # another thread may have been here meanwhile
-                self._ecosystem.setdefault(known, canner)
+            self._ecosystem.setdefault(known, canner)  # another thread may have been here meanwhile
         return self._ecosystem[known]
 
     def _is_ready(self, name: str) -> bool:
@@ -208,16 +209,14 @@ class Registry(Marks):
         known = self._ecosystem is not None and public_name(name) == name and name not in self._by_name
         return known and (self._ecosystem or {}).get(name, ...) is not None
 
+    @guarded
     def _resolve_names(self) -> None:
         """Find the types behind dotted names whose modules have been imported meanwhile."""
-        with self._lock:
-            known = {id(canner) for canner in self._by_type.values()}
-            for name, canner in self._by_name.items():
-                if id(canner) not in known:
-                    module, _, attribute = name.rpartition(".")
-                    found = getattr(sys.modules.get(module), attribute, None)
-                    if isinstance(found, type):
-                        self._by_type[found] = canner
+        for name in self._by_name.keys() - self._by_type.values():
+            module, _, attribute = name.rpartition(".")
+            found = getattr(sys.modules.get(module), attribute, None)
+            if isinstance(found, type):
+                self._by_type[found] = name
 
 
 def _alike(name: str, like: str, can: object, uncan: Any) -> tuple[Callable[[Any], Any], Callable[..., Any]]:

@@ -1,24 +1,19 @@
 """Shared memory and pools, interrupted wherever Python can interrupt them.
 
-CPython runs signal handlers at the start of a function, when a loop goes round, and after a call of what is
-written in C. `Signal` stands for a signal that comes at each of these points in turn: there, a handler
-raises, or uses what it has interrupted.
+A signal comes at each point in turn (see `tests.points`): there, a handler raises, or uses what it has
+interrupted.
 """
 
 from __future__ import annotations
 
-import dis
 import gc
-import itertools
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -26,6 +21,7 @@ import pytest
 
 import transport
 from canning import DeserializationError, Serializer
+from tests.points import Signal, Stop
 from transport import ArenaFull, SharedArena, SharedMemory, SharedMemoryError
 from transport.pool import Pool
 from transport.shared.attached import Attached
@@ -34,57 +30,6 @@ from transport.shared.ledger import Ledger
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arenas are memfds, which Linux has")
 
 SOURCES = (str(Path(transport.__file__).parent / "shared"), str(Path(transport.__file__).parent / "pool.py"))
-CHECKING = {"CALL", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD", "CALL_KW"}
-
-
-class Stop(BaseException):
-    """What a signal handler raises."""
-
-
-@cache
-def points_of(code: CodeType) -> frozenset[int]:
-    """Give the instructions before which a signal handler may run, as if from the one before."""
-    table = dis._parse_exception_table(code) if hasattr(dis, "_parse_exception_table") else []
-
-    def handler(offset: int) -> Any:
-        return next((each.target for each in table if each.start <= offset < each.end), None)
-
-    steps = list(dis.get_instructions(code))
-    return frozenset(
-        step.offset
-        for before, step in itertools.pairwise(steps)
-        if before.opname in CHECKING and handler(before.offset) == handler(step.offset)
-    )
-
-
-class Signal:
-    """Do something once, at the point of that number, in the thread that made this."""
-
-    def __init__(self, number: int, handler: Callable[[], object]) -> None:
-        self.number = self.left = number
-        self.handler = handler
-        self.came = False
-        self.where = ""
-
-    def __enter__(self) -> None:
-        if not self.came:
-            sys.settrace(self._trace)
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if self.came or not frame.f_code.co_filename.startswith(SOURCES):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode" and frame.f_lasti in points_of(frame.f_code):
-            self.left -= 1
-            if self.left < 0:
-                self.came = True
-                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
-                sys.settrace(None)
-                self.handler()
-        return self._trace
 
 
 class Users:
@@ -187,7 +132,7 @@ def at_each_point(handler: Callable[[Users], object], step: int) -> int:
     number = 0
     while True:
         users = Users()
-        signal = Signal(number, lambda users=users: handler(users))  # type: ignore[misc]
+        signal = Signal(number, lambda users=users: handler(users), SOURCES)  # type: ignore[misc]
         users.use(signal)
         users.check(signal.where)
         users.arena.close()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import operator
 import platform
-import threading
 import types
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from canning import default_registry
+from canning.forking import Lock, guarded
 
 from ..errors import TransportError
 
@@ -91,8 +92,8 @@ class Replaced:
     41
     """
 
-    _registered: dict[str, int] = {}  # noqa: RUF012 - of the process, as the registry is
-    _lock = threading.RLock()
+    _registered: dict[str, set[Replaced]] = {}  # noqa: RUF012 - of the process, as the registry is
+    _lock = Lock()
 
     def __init__(
         self, names: list[tuple[Any, str, Any]], types: dict[str, dict[str, Any]] | None = None
@@ -108,30 +109,44 @@ class Replaced:
     def __contains__(self, user: Hashable) -> bool:
         return user in self._users
 
+    @guarded
     def join(self, user: Hashable) -> None:
-        """Replace, where nobody has wanted it before."""
-        with self._lock:
-            if not self._users:
-                self._old = [vars(owner)[name] for owner, name, _ in self._names]
-                for owner, name, new in self._names:
-                    setattr(owner, name, new)
-                for name, how in self._types.items():
-                    self._registered[name] = self._registered.get(name, 0) + 1
-                    if self._registered[name] == 1:
-                        default_registry.register(name, **how)
+        """Replace, where nobody has wanted it before; undone where that fails."""
+        if self._users:
             self._users.add(user)
+            return
+        old = [vars(owner)[name] for owner, name, _ in self._names]
+        if not self._old:  # a signal handler may have joined
+            self._old = old
+        self._users.add(user)
+        try:
+            for owner, name, new in self._names:
+                setattr(owner, name, new)
+            for name, how in self._types.items():
+                users = self._registered.setdefault(name, set())
+                users.add(self)
+                if len(users) == 1:
+                    default_registry.register(name, **how)
+        except BaseException:
+            self.leave(user)
+            raise
 
+    @guarded
     def leave(self, user: Hashable) -> None:
         """Put back what was there, where nobody wants it any longer; nothing for who has not joined."""
-        with self._lock:
-            if user not in self._users:
-                return
-            self._users.remove(user)
-            if self._users:
-                return
+        if user not in self._users:
+            return
+        if self._users == {user}:
             for (owner, name, _), old in zip(self._names, self._old, strict=True):
                 setattr(owner, name, old)
             for name in self._types:
-                self._registered[name] -= 1
-                if not self._registered[name]:
-                    default_registry.unregister(name)
+                self._unregister(name)
+            self._old = []
+        self._users.remove(user)
+
+    def _unregister(self, name: str) -> None:
+        users = self._registered.get(name, set())
+        if users == {self}:
+            with contextlib.suppress(KeyError):  # where it failed to register
+                default_registry.unregister(name)
+        users.discard(self)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from typing import Any, Final
 
 import numpy as np
 
 from canning import CanningError, Serializer
+from canning.forking import Lock, guarded
 
 from ..shared import SharedArena, default_memory
 from ..shared.layout import SIZE, parse, parse_origin
@@ -45,7 +45,7 @@ class Sharing:
 
     def __init__(self, plain: Serializer) -> None:
         self._plain = plain
-        self._lock = threading.Lock()
+        self._lock: Final = Lock()
         self._pid = 0
         self._memory = machine_memory()
         self.arena: SharedArena | None = None
@@ -58,13 +58,8 @@ class Sharing:
 
     def offer(self) -> bytes:
         """Give what the other end needs to open our arena; nothing where there is none."""
-        with self._lock:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                self.arena = new_arena(self._memory // _SHARE, lease=_LEASE, threshold=LARGE, linger=0)
-                if self.arena is not None:
-                    self._door = self.arena.array(np.zeros(1, np.uint8))
-                    self._near = self._plain.evolve(codec=self.arena.to(1))
+        if self._pid != os.getpid():
+            self._make_arena()
         if self.arena is None:
             return b""
         found = self.arena.to_held().encode(memoryview(self._door))
@@ -84,7 +79,17 @@ class Sharing:
         there = parse_origin(parse(offered)[0])
         return self._near if self.arena.is_open_in(there.pid, there.started) else self._plain
 
+    @guarded
     def leave(self) -> None:
         """Let nobody open the arena any more; what lies there stays while somebody has it open."""
-        with self._lock:
-            self.arena, self._pid = None, 0
+        self.arena, self._pid = None, 0
+
+    @guarded
+    def _make_arena(self) -> None:
+        if self._pid == os.getpid():  # another thread has
+            return
+        arena = new_arena(self._memory // _SHARE, lease=_LEASE, threshold=LARGE, linger=0)
+        if arena is not None:
+            self._door = arena.array(np.zeros(1, np.uint8))
+            self._near = self._plain.evolve(codec=arena.to(1))
+        self.arena, self._pid = arena, os.getpid()

@@ -10,8 +10,6 @@ collector happens to run. They may raise, and they may call what they have inter
   cut leaves `_changing` set, and the next call makes the rest anew.
 * there is one lock, which knows who has it. A call that comes while its own thread is in any books changes
   nothing: it does without (`_inside`), or is put off until the next one. So nobody waits for itself.
-* the lock is taken within the block whose end lets it go (`_Books.run`). ``with`` takes it before its block,
-  and since Python 3.14 an interrupt can come in between: it would stay locked for good.
 """
 
 from __future__ import annotations
@@ -21,9 +19,9 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from canning.forking import add_lock
+from canning.forking import Lock
 
 T = TypeVar("T")
 
@@ -59,47 +57,12 @@ class Ended(weakref.ref[BlockRef]):
         return ended
 
 
-_NOT_TAKEN: Final = ("cannot release un-acquired lock",)
-"""What an `RLock` says that a thread lets go of without having it."""
+BOOKS: Final = Lock()
+"""The lock of all such books of this process.
 
-
-class _Books:
-    """The lock of all such books of this process; a child that is forked gets another one.
-
-    With a lock for each, one thread could be in the books of an arena and another one in those of a consumer,
-    when both run finalizers that use the other's.
-    """
-
-    _lock: Any
-
-    def __init__(self) -> None:
-        add_lock(self)
-
-    @property
-    def inside(self) -> bool:
-        """Tell whether this very thread is in any books."""
-        inside: bool = self._lock._is_owned()
-        return inside
-
-    def run(self, change: Callable[[], T], *, wait: bool = True) -> T | None:
-        """Change the books under the lock, which this thread does not have; without `wait`, if it is free."""
-        lock = self._lock
-        try:
-            try:
-                if lock.acquire(wait):
-                    return change()
-            finally:
-                lock.release()
-        except RuntimeError as error:
-            if error.args != _NOT_TAKEN:
-                raise
-            interrupt = error.__context__  # came while it waited for the lock
-        if interrupt is not None:
-            raise interrupt
-        return None
-
-
-BOOKS: Final = _Books()
+With a lock for each, one thread could be in the books of an arena and another one in those of a consumer,
+when both run finalizers that use the other's.
+"""
 
 
 class Reclaimer(ABC):
