@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any, Final, NamedTuple, TypeVar
 
 import zmq
-import zmq.asyncio
 
 from .errors import TransportError
 
@@ -86,9 +86,15 @@ def _kind(socket: Any, code: int) -> Kind:
             "with CONFLATE it keeps the last frame of a message only, and objects have several; one frame "
             "holds all of it as `socket.send(canning.dumps(obj))` and `canning.loads(socket.recv())`"
         )
-    asynchronous = isinstance(socket, zmq.asyncio.Socket)
+    asynchronous = is_asynchronous(socket)
     fresh = isinstance(socket, zmq.Socket)
     return Kind(code, asynchronous, _is_simple(code, asynchronous, fresh, no_send), fresh, no_send, no_recv)
+
+
+def is_asynchronous(socket: object) -> bool:
+    """Tell whether a socket is a ``zmq.asyncio.Socket``."""
+    module = sys.modules.get("zmq.asyncio")  # programs without asyncio need not wait 20 ms for its import
+    return module is not None and isinstance(socket, module.Socket)
 
 
 def _is_simple(code: int, asynchronous: bool, fresh: bool, no_send: str) -> bool:

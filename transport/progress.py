@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,7 +14,7 @@ from .incoming import Received, unpack
 from .multipart import stays_here
 from .reading import Reading
 from .tracker import Tracker
-from .waiting import Deadline
+from .waiting import Deadline, pause
 
 _INTERVAL: Final = 0.02
 """Seconds between two looks at what has left."""
@@ -74,7 +73,7 @@ async def watch_async(
     with watching(on_progress, progress, "sending") as report:
         departure = _Departure(socket, parts, tracker, report)
         while departure.look() and not deadline.passed:
-            await asyncio.sleep(min(_INTERVAL, deadline.milliseconds / 1000))
+            await pause(min(_INTERVAL, deadline.milliseconds / 1000))
 
 
 def unpack_watched(received: list[Received], how: Reading, on_progress: OnProgress) -> Any:

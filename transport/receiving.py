@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Final, Generic, Never, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypedDict, TypeVar, Unpack, overload
 
 import numpy.typing as npt
 import zmq
-import zmq.asyncio
 
 from canning import Serializer
 from canning.errors import CanningError, cause_of
@@ -24,6 +23,9 @@ from .pool import Pool
 from .reading import Reading, reading
 from .shared import SharedMemory
 from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
+
+if TYPE_CHECKING:
+    import zmq.asyncio
 
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import nullcontext
-from typing import Any, Final, Generic, NamedTuple, Never, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Never, TypedDict, TypeVar, Unpack, overload
 
 import zmq
-import zmq.asyncio
 
 from canning import Serializer, default_serializer
 from canning.errors import CanningError, cause_of
@@ -23,6 +22,9 @@ from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
 from .waiting import Deadline, limit_of, retry, retry_async, send_timeout
+
+if TYPE_CHECKING:
+    import zmq.asyncio
 
 Sent = TypeVar("Sent")
 

@@ -6,19 +6,20 @@ out of time has moved nothing.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import zmq
-import zmq.asyncio
 
 from .errors import TransportTimeout
 from .kinds import KNOWN
 from .multipart import SocketLike
+
+if TYPE_CHECKING:
+    import zmq.asyncio
 
 BACKOFF: Final = 0.001
 """Seconds between attempts when a socket says that it is ready and then is not.
@@ -100,8 +101,15 @@ async def retry_async(
             socket.get(zmq.EVENTS)
             return result
         if ready:
-            await asyncio.sleep(BACKOFF)
+            await pause(BACKOFF)
         ready = await _poll(socket, deadline.milliseconds, event)
+
+
+async def pause(seconds: float) -> None:
+    """Let other tasks run for some seconds."""
+    import asyncio  # 20 ms: a task that waits has it, and programs without tasks need not wait for it
+
+    await asyncio.sleep(seconds)
 
 
 async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> int:

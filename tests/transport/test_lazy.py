@@ -52,3 +52,15 @@ except AttributeError as error:
         "transport.engines.multiprocessing",
         "module 'transport.engines' has no attribute 'nothing'",
     ]
+
+
+def test_programs_without_asyncio_do_not_import_it() -> None:
+    script = (
+        "import sys, zmq, transport\n"
+        "context = zmq.Context()\n"
+        "one, other = context.socket(zmq.PAIR), context.socket(zmq.PAIR)\n"
+        "one.bind('inproc://here'); other.connect('inproc://here')\n"
+        "transport.send(one, {'a': 1}); print(transport.recv(other), 'asyncio' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'a': 1} False\n"
