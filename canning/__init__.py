@@ -1,4 +1,4 @@
-"""Any Python object to a list of frames without copying its data, and back.
+"""Turn any Python object into a list of frames without copying its data, and back.
 
 >>> import numpy as np
 >>> frames = serialize_object({"id": 7, "x": np.arange(1000.0)})
@@ -82,14 +82,14 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
 
-by_reference = default_registry.by_reference
-by_value = default_registry.by_value
-register = default_registry.register
-register_rename = default_registry.register_rename
-unregister = default_registry.unregister
-unregister_rename = default_registry.unregister_rename
-register_codec = default_codecs.register
-unregister_codec = default_codecs.unregister
+by_reference: Final = default_registry.by_reference
+by_value: Final = default_registry.by_value
+register: Final = default_registry.register
+register_rename: Final = default_registry.register_rename
+unregister: Final = default_registry.unregister
+unregister_rename: Final = default_registry.unregister_rename
+register_codec: Final = default_codecs.register
+unregister_codec: Final = default_codecs.unregister
 
 __all__ = [
     "Adaptive",

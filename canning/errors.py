@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dis
+import functools
 import inspect
 import signal
 import traceback
 import types
-from typing import Final
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
 
+E = TypeVar("E", bound=Exception)
+P = ParamSpec("P")
+T = TypeVar("T")
 SHOWN: Final = 120
 """Characters of a name that errors show."""
 
@@ -66,17 +71,63 @@ class CanningError(Exception):
     """Base of every error that this package raises on purpose."""
 
 
-def cause_of(error: CanningError) -> BaseException | None:
-    """Give what an error comes of, shortened: of canning's own errors the text says all.
+def shorten(error: E) -> E:
+    """Give an error for an entry point to raise: of ours, the traceback ends in the user's call.
 
-    Without their tracebacks, and that of the error itself, what is printed ends in the call that the user
-    has made. What a user's own code has raised keeps its traceback.
+    The text of an error that this library raises on purpose says all, so that its frames, and those of
+    canning's errors that it comes of, are left out. What a user's own code has raised keeps them, and so does
+    what looks like a mistake of ours.
+
+    >>> def entry_point(secret):
+    ...     try:
+    ...         from canning import Key
+    ...         Key(secret)
+    ...     except Exception as error:
+    ...         raise shorten(error) from cause_of(error)
+    >>> try:
+    ...     entry_point("no bytes")
+    ... except TypeError as error:
+    ...     len(list(traceback.walk_tb(error.__traceback__)))
+    2
     """
-    cause = error.__cause__
-    while isinstance(cause, CanningError):
-        cause.__traceback__ = None
-        cause = cause.__cause__
-    return error.__cause__
+    if isinstance(error, CanningError):
+        cause = error.__cause__
+        while isinstance(cause, CanningError):
+            cause.__traceback__ = None
+            cause = cause.__cause__
+    elif not _is_ours(error):
+        trace = error.__traceback__
+        return error.with_traceback(trace and trace.tb_next)  # the entry point adds its frame once more
+    return error.with_traceback(None)
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """Give what an error comes of, as ``raise ... from`` takes it: what Python would show, and no more."""
+    of_ours = isinstance(error, CanningError) or error.__suppress_context__
+    return error.__cause__ if of_ours else error.__context__
+
+
+def shortened(function: Callable[P, T]) -> Callable[P, T]:
+    """Make an entry point of a function: `shorten` what it raises. It costs a call more, 0.1 µs."""
+
+    @functools.wraps(function)
+    def entry_point(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
+
+    return entry_point
+
+
+_OWN: Final = frozenset(("canning", "transport"))
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether a statement of this library raised an error, and nobody else's code is in between."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = all(frame.f_globals.get("__name__", "").partition(".")[0] in _OWN for frame in frames)
+    return ours and _was_raised_by_a_statement(error)
 
 
 class SerializationError(CanningError):

@@ -10,7 +10,8 @@ import stat
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Unpack
 
-from .errors import CanningError, DeserializationError, SerializationError, cause_of
+from .arguments import check_bools, check_callable, check_namespace
+from .errors import DeserializationError, SerializationError, cause_of, shorten
 from .memory.buffers import Frame
 from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
@@ -59,11 +60,11 @@ def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[Se
     >>> loads(dumps([1, {"a": 2}]))
     [1, {'a': 2}]
     """
-    serializer = _evolved(dumps, options)
     try:
+        serializer = _evolved(dumps, options)
         return _dumps(obj, readable_as, serializer)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 @provides("dumps")
@@ -87,8 +88,8 @@ def loads(
             (``writable=True`` copies them).
         g: the namespace for functions that were written by value, and for references.
         trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
-            runs nothing. ``"code"`` reads everything as pickle does: **whoever wrote the blob can run any
-            code here.**
+            runs nothing. ``"code"`` reads everything as pickle does: **the blob's author can run any code
+            here.**
         **options: those of `Serializer`.
 
     Raises `DeserializationError` if the blob is damaged, or needs more trust: the error says for what.
@@ -102,15 +103,17 @@ def loads(
     >>> loads(dumps(print), trust="code")
     <built-in function print>
     """
-    serializer = _evolved(loads, options)
     try:
+        serializer = _evolved(loads, options)
         return _loads(blob, g, trust, serializer)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 @provides("loads")
 def _loads(blob: ReadableBuffer, g: Namespace | None, trust: Trust, serializer: Serializer) -> Any:
+    if g is not None:
+        check_namespace(g)
     reader = serializer.evolve(trust=trust)
     obj, rest = reader.deserialize_object(frames_of(blob), g)
     if rest:
@@ -154,11 +157,11 @@ def dump(
     >>> load(path)
     {'bias': [1, 2]}
     """
-    serializer = _evolved(dump, options)
     try:
+        serializer = _evolved(dump, options)
         _dump(obj, path, readable_as, on_progress, progress, serializer)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 @provides("dump")
@@ -170,6 +173,8 @@ def _dump(
     progress: bool,
     serializer: Serializer,
 ) -> None:
+    check_bools(progress=progress)
+    check_callable("on_progress", on_progress)
     if not isinstance(path, str | os.PathLike):
         if isinstance(obj, str | os.PathLike) and not callable(getattr(path, "write", None)):
             raise TypeError(f"dump(obj, path) takes the object first: its path is {type(path).__name__} here")
@@ -225,12 +230,13 @@ def load(
     Args:
         path: the path of a regular file that `dump` or `pickle.dump` wrote. Or a binary file that is open for
             reading: it is read, not mapped, from its position to the end of the object, so one file can hold
-            several objects; a plain pickle is read to the end of the file.
+            several objects, and ``while file.peek(1): load(file)`` reads all; a plain pickle is read to the
+            end of the file.
         g: the namespace for functions that were written by value, and for references.
         mmap: map the file; False reads it, and arrays are writable.
         trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
-            runs nothing. ``"code"`` reads everything as pickle does: **whoever wrote the file can run any
-            code here**; with a key, whoever has the key.
+            runs nothing. ``"code"`` reads everything as pickle does: **the file's author can run any code
+            here**; with a key, anyone who has the key can.
         on_progress: called with the bytes read and the bytes in total, about once every 8 MiB; a mapped file
             is reported as a whole at once.
         progress: show a bar, for which rich must be installed.
@@ -246,11 +252,11 @@ def load(
     >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
     (False, True)
     """
-    serializer = _evolved(load, options)
     try:
+        serializer = _evolved(load, options)
         return _load(path, g, mmap, trust, on_progress, progress, serializer)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 @provides("load")
@@ -263,6 +269,8 @@ def _load(
     progress: bool,
     serializer: Serializer,
 ) -> Any:
+    check_bools(mmap=mmap, progress=progress)
+    check_callable("on_progress", on_progress)
     watched = on_progress is not None or progress
     if not isinstance(path, str | os.PathLike):
         check_binary(path, "read")

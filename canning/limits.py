@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
+
+from .arguments import check_whole
+
+_UNITS: Final = {
+    "depth": "levels",
+    "frames": "frames",
+    **dict.fromkeys(("integer_bytes", "message_bytes", "decoded_bytes"), "bytes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound what one message may ask of a reader under ``trust="data"``.
+    """Bound what one message can make a reader do under ``trust="data"``.
 
     Attributes:
-        depth: marks and messages within messages that may be open at once, and tuples in a key.
-        nodes: values that a header may push, shared ones each time.
-        memo: values that a header may remember.
+        depth: marks and messages within messages that can be open at once, and nested tuples in a key.
+        nodes: values that a header can push; a shared one counts each time.
+        memo: values that a header can remember.
         integer_bytes: bytes of one int; 1786 are the 4300 digits at which Python stops too.
         frames: frames of one message.
         message_bytes: bytes of one message, all frames together.
-        decoded_bytes: bytes that compressed frames may come to, those of messages within messages too, each
-            time they are read. Memory that is shared counts as nothing.
-        key_weight: values that one key of a dict, or element of a set, may consist of.
+        decoded_bytes: bytes of all decompressed frames together, also of messages within messages, each
+            time they are read. Shared memory does not count.
+        key_weight: values that one key of a dict, or element of a set, can consist of.
 
     >>> from canning import Serializer
     >>> reader = Serializer(trust="data", limits=Limits(frames=2, message_bytes=1_000_000))
@@ -39,6 +47,10 @@ class Limits:
     message_bytes: int = 64 * 2**30
     decoded_bytes: int = 2**30
     key_weight: int = 1000
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check_whole(each.name, getattr(self, each.name), _UNITS.get(each.name, "values"), least=1)
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Final, TypedDict, get_args
 
+from .arguments import check_whole
 from .code.modules import Wanted
 from .code.renaming import Renames
 from .codecs.coding import Chooser, Codec, Codecs
@@ -57,15 +58,23 @@ class SerializerOptions(WithoutTrust, total=False):
 
 
 def unknown_option(
-    function: Callable[..., object], unknown: Iterable[str], known: Iterable[str] | None = None
+    function: Callable[..., object],
+    unknown: Iterable[str],
+    known: Iterable[str] | None = None,
+    given: Sequence[object] = (),
 ) -> TypeError:
     """Give the error for options that a function does not have; it names those that are near.
 
-    `known` are those that it has, where its signature does not tell.
+    `known` are those that it has, where its signature does not tell; `given` are options without a name.
 
     >>> unknown_option(check_kinds, ["limit"])
     TypeError("check_kinds() has no option 'limit': did you mean 'limits'?")
     """
+    if given:
+        return TypeError(
+            f"{function.__name__}() takes options by name, as timeout=10: which one is this "
+            f"{type(given[0]).__name__}?"
+        )
     known = set(_options_of(function) if known is None else known)
     name = next((name for name in unknown if name not in known), next(iter(unknown)))
     near = get_close_matches(name, sorted(known), 1)
@@ -95,17 +104,15 @@ def check_choices(**options: str) -> None:
         raise ValueError("missing='stub' needs trust=\"code\"")
 
 
-def check_kinds(registry: object, limits: object, buffer_threshold: object) -> None:
+def check_kinds(registry: object, limits: object, codecs: object, buffer_threshold: int) -> None:
     """Raise `TypeError` or `ValueError` for what would fail only when a message is made or read.
 
-    >>> check_kinds(Registry(), Limits(), 0)
+    >>> check_kinds(Registry(), Limits(), Codecs(), 0)
     Traceback (most recent call last):
     ValueError: buffer_threshold=0 is not a positive number of bytes
     """
-    for name, value, kind in (("registry", registry, Registry), ("limits", limits, Limits)):
+    kinds = (("registry", registry, Registry), ("limits", limits, Limits), ("codecs", codecs, Codecs))
+    for name, value, kind in kinds:
         if not isinstance(value, kind):
             raise TypeError(f"{name}= is a canning.{kind.__name__}, and this is {type(value).__name__}")
-    if not isinstance(buffer_threshold, int):
-        raise TypeError(f"buffer_threshold= is a number of bytes, not {type(buffer_threshold).__name__}")
-    if buffer_threshold < 1:
-        raise ValueError(f"buffer_threshold={buffer_threshold} is not a positive number of bytes")
+    check_whole("buffer_threshold", buffer_threshold, "bytes", least=1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
+from .arguments import check_bools, check_call, check_callable, check_namespace
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
-from .errors import CanningError, SerializationError, cause_of
+from .errors import SerializationError, cause_of, shorten, shortened
 from .limits import DEFAULT_LIMITS, Limits
 from .memory.buffers import Frame, listed
 from .options import SerializerOptions, WithoutTrust, check_choices, check_kinds, unknown_option
@@ -19,7 +20,7 @@ from .progress import OnProgress
 from .provided import provided, provides
 from .reading.options import Mismatch, Missing, Options, Prefer, Trust
 from .reading.reader import read_call, read_message, read_verified
-from .types.allowed import Allowed
+from .types.allowed import Allowed, names_of
 from .types.canned import Namespace
 from .types.registry import Registry, default_registry
 from .wire.keys import KeyOption, as_keys
@@ -43,7 +44,7 @@ class Serializer(Options, WriteOptions):
     """Hold all options; immutable, and safe to use from several threads.
 
     Options:
-        registry: who cans which types; `canning.default_registry`.
+        registry: the types that canning knows, and yours; `canning.default_registry`.
         pickler: ``"auto"`` (default) sends by value what the receiver cannot import: lambdas, local functions
             and classes, and everything in ``__main__``. ``"named"`` does the same, but sends what is in
             ``__main__`` by name, for processes that share the script. ``"pickle"`` sends all code by name,
@@ -93,6 +94,7 @@ class Serializer(Options, WriteOptions):
     allow: frozenset[type | str]
     _evolved: dict[object, Self]
 
+    @shortened
     def __init__(
         self,
         *,
@@ -120,8 +122,9 @@ class Serializer(Options, WriteOptions):
             raise unknown_option(type(self), unknown)
         check_choices(pickler=pickler, trust=trust, missing=missing, prefer=prefer)
         check_choices(by_value_as=by_value_as, on_version_mismatch=on_version_mismatch)
-        check_kinds(registry, limits, buffer_threshold)
-        allow = frozenset((allow,) if isinstance(allow, str | type) else allow)
+        check_kinds(registry, limits, codecs, buffer_threshold)
+        check_bools(writable=writable, interactive=interactive)
+        allow = names_of(allow)
         renames = renames if isinstance(renames, Renames) else Renames(renames)
         vars(self).update(
             registry=registry,
@@ -141,7 +144,7 @@ class Serializer(Options, WriteOptions):
             codec=codec_of(codec, codecs),
             codecs=codecs,
             interactive=interactive,
-            dispatch_table=dict(dispatch_table or {}),
+            dispatch_table=_reducers(dispatch_table),
             allowed=Allowed(allow),
             finds=bool(renames) or missing != "error",
             writers=[],
@@ -196,12 +199,11 @@ class Serializer(Options, WriteOptions):
     ) -> list[Frame]:
         """Turn an object into frames: a header, and the memory of its arrays and buffers, uncopied.
 
-        Memory of `threshold` bytes and more, 1024 by default and also ``buffer_threshold=``, gets a frame of
-        its own, at any depth; that of `bytes` and `bytearray` from 64 KiB on. What is smaller is copied into
-        the header. Frames are flat, and look at the object's own memory: change it only when they have been
-        sent.
-        `options` are those of `Serializer`. Raises `SerializationError`, with the path to the culprit,
-        for what cannot be pickled, and `MemoryError`.
+        Memory of `threshold` bytes and more (1024 by default; ``buffer_threshold=`` says the same) gets a
+        frame of its own, at any depth; that of `bytes` and `bytearray` from 64 KiB on. Smaller memory is
+        copied into the header. Frames are flat views of the object's own memory: change it only when they
+        have been sent. `options` are those of `Serializer`. Raises `SerializationError`, with the path to the
+        culprit, if something cannot be pickled, and `MemoryError`.
 
         >>> import numpy as np
         >>> header, memory = serialize_object({"weights": np.zeros(1000)})
@@ -210,11 +212,11 @@ class Serializer(Options, WriteOptions):
         """
         if threshold is not None:
             options["buffer_threshold"] = threshold
-        how = self.evolve(**options) if options else self
         try:
+            how = self.evolve(**options) if options else self
             message = write(how, obj)
-        except CanningError as error:
-            raise error.with_traceback(None) from cause_of(error)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
         if type(message) is Draft:
             message = frames(message) if how.codec is None else how._frames(message)
         return message if how.key is None else sign(message, how.key)
@@ -247,25 +249,28 @@ class Serializer(Options, WriteOptions):
         namespace in which references are looked up and functions by value run. A frame 0 without a
         trailer is read as a plain pickle.
 
-        With ``trust="code"``, the default here, the C unpickler reads the header: **whoever wrote the message
-        can run any code.** ``trust="data"`` runs none of it, and is the default of `load` and `loads`. Raises
-        `DeserializationError` where the message is damaged or names what is not here, and with a key
-        `AuthenticationError` where it is not signed with it.
+        With ``trust="code"``, the default here, the C unpickler reads the header: **the message's author can
+        run any code.** ``trust="data"`` runs none of it, and is the default of `load` and `loads`. Raises
+        `DeserializationError` if the message is damaged or names something that is not here, and, with a key,
+        `AuthenticationError` if it is not signed with that key.
 
         >>> obj, rest = deserialize_object(serialize_object([1, 2]) + serialize_object("next"))
         >>> obj, len(rest)
         ([1, 2], 1)
         """
-        reader = self.evolve(**options) if options else self
-        frames = frames if type(frames) is list else listed(frames)
         try:
+            reader = self.evolve(**options) if options else self
+            if g is not None:
+                check_namespace(g)
+            frames = frames if type(frames) is list else listed(frames)
             obj, rest, _ = (read_verified if reader.key is None else read_message)(reader, frames, g)
-        except CanningError as error:
-            raise error.with_traceback(None) from cause_of(error)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
         return obj, rest
 
     # -- blobs and files ---------------------------------------------------------------------------
 
+    @shortened
     def dumps(
         self, obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]
     ) -> bytes:
@@ -273,6 +278,7 @@ class Serializer(Options, WriteOptions):
         blob: bytes = provided("dumps")(obj, readable_as, self.evolve(**options))
         return blob
 
+    @shortened
     def loads(
         self,
         blob: ReadableBuffer,
@@ -283,8 +289,8 @@ class Serializer(Options, WriteOptions):
     ) -> Any:
         """Build the object in a blob: `canning.loads` with these options, and **data as its trust**.
 
-        What a serializer trusts counts where messages are read, as by `deserialize_object`; what comes from
-        elsewhere is data unless the call says otherwise.
+        The serializer's own `trust` counts for messages, as in `deserialize_object`; blobs and files come
+        from elsewhere, so they are data unless the call says otherwise.
 
         >>> serializer = Serializer(buffer_threshold=64)
         >>> serializer.loads(serializer.dumps(b"text"))
@@ -292,6 +298,7 @@ class Serializer(Options, WriteOptions):
         """
         return provided("loads")(blob, g, trust, self.evolve(**options))
 
+    @shortened
     def dump(
         self,
         obj: object,
@@ -306,6 +313,7 @@ class Serializer(Options, WriteOptions):
         write, serializer = provided("dump"), self.evolve(**options)
         write(obj, path, readable_as, on_progress, progress, serializer)
 
+    @shortened
     def load(
         self,
         path: str | os.PathLike[str] | IO[bytes],
@@ -323,6 +331,7 @@ class Serializer(Options, WriteOptions):
 
     # -- calls -------------------------------------------------------------------------------------
 
+    @shortened
     def pack_apply_message(
         self,
         f: Callable[..., Any],
@@ -330,15 +339,17 @@ class Serializer(Options, WriteOptions):
         kwargs: dict[str, Any] | None = None,
         **options: Unpack[SerializerOptions],
     ) -> list[Frame]:
-        """Turn a call into one message; `unpack_apply_message` takes it apart.
+        """Turn a call into one message, which `unpack_apply_message` reads.
 
         >>> f, args, kwargs = unpack_apply_message(pack_apply_message(max, [[3, 4]], {"default": 0}))
         >>> f(*args, **kwargs)
         4
         """
         serializer = self.evolve(**options)
+        check_call(args, kwargs)
         return serializer.finish([write_call(serializer, f, args, kwargs)])
 
+    @shortened
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
@@ -350,7 +361,18 @@ class Serializer(Options, WriteOptions):
         >>> unpack_apply_message(pack_apply_message(min, [[3, 4]]))
         (<built-in function min>, ([3, 4],), {})
         """
+        if g is not None:
+            check_namespace(g)
         return read_call(self.evolve(**options), listed(frames), g)
+
+
+def _reducers(table: Mapping[type, Callable[[Any], Any]] | None) -> dict[type, Callable[[Any], Any]]:
+    if table is not None and not isinstance(table, Mapping):
+        raise TypeError(f"dispatch_table= is a dict from types to functions, not {type(table).__name__}")
+    table = dict(table or {})
+    for cls, reduce in table.items():
+        check_callable(f"dispatch_table[{getattr(cls, '__name__', type(cls).__name__)}]", reduce)
+    return table
 
 
 def _says_all(name: str, value: object) -> bool:
@@ -370,7 +392,7 @@ def _default() -> Serializer:
     return default_serializer
 
 
-serialize_object = default_serializer.serialize_object
-deserialize_object = default_serializer.deserialize_object
-pack_apply_message = default_serializer.pack_apply_message
-unpack_apply_message = default_serializer.unpack_apply_message
+serialize_object: Final = default_serializer.serialize_object
+deserialize_object: Final = default_serializer.deserialize_object
+pack_apply_message: Final = default_serializer.pack_apply_message
+unpack_apply_message: Final = default_serializer.unpack_apply_message

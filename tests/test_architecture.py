@@ -87,7 +87,7 @@ def test_no_modules_import_each_other(package: str) -> None:
 
 
 LAYERS = (
-    "errors events forking progress limits provided",
+    "errors arguments events forking progress limits provided",
     "memory",
     "wire",
     "pickles",

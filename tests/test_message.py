@@ -574,7 +574,7 @@ def test_many_threads_on_one_serializer() -> None:
     [
         ({"registry": None}, "registry= is a canning.Registry"),
         ({"limits": {}}, "limits= is a canning.Limits"),
-        ({"buffer_threshold": 1.5}, "buffer_threshold= is a number of bytes"),
+        ({"buffer_threshold": 1.5}, "buffer_threshold= is a whole number of bytes"),
     ],
     ids=["registry", "limits", "threshold"],
 )
@@ -627,7 +627,7 @@ def test_options_that_are_equal_may_not_be_the_same() -> None:
     serializer = Serializer()
     assert serializer.evolve(buffer_threshold=1).buffer_threshold == 1
     assert serializer.evolve(writable=True).writable
-    with pytest.raises(TypeError, match="a number of bytes"):
+    with pytest.raises(TypeError, match="a whole number of bytes"):
         serializer.evolve(buffer_threshold=1.0)
     for number in range(100):
         assert serializer.evolve(buffer_threshold=number + 1).buffer_threshold == number + 1

@@ -15,10 +15,11 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("notebooks/*.ipynb")),
 ]
 STUMBLES = re.compile(
     r"that (?:is|are) none\b|\bfor ever\b|something else than|in the place of|takes? the place of"
-    r"|of one's own|by turns|takes? apart|stands? behind|from 0 on\b"
+    r"|[Ww]hoever|one's own|by turns|takes? apart|stands? behind|from 0 on\b"
     r"|\b(?:is|are) no (?:speed|codec|class|certificate|number|text|regular|dotted|pickle|dict|list|str)"
 )
 """What to say instead: an invalid ...; without a limit; something other than; instead of; your own; ..."""

@@ -1,4 +1,4 @@
-"""Move Python objects over ZeroMQ sockets, without copying what is large in them.
+"""Move Python objects over ZeroMQ sockets, without copying their arrays and buffers.
 
 >>> import transport
 >>> here, there = transport.fake_pair()

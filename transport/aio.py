@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 from collections import deque
 from types import TracebackType
-from typing import Any, Final, Literal, Self, Unpack, overload
+from typing import Any, Final, Literal, Never, Self, Unpack, overload
 
 import numpy.typing as npt
 import zmq
 import zmq.asyncio
 
-from canning.errors import CanningError, cause_of
+from canning.arguments import check_callable
+from canning.errors import cause_of, shorten
 from canning.options import unknown_option
 from canning.progress import OnProgress
 
@@ -65,13 +66,13 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
     >>> asyncio.run(main())
     [1, 2, 3]
     """
-    if not options.keys() <= SendOptions.__annotations__.keys():
-        raise unknown_option(send, options, SendOptions.__annotations__)
-    kind = _asynchronous(socket, "send", obj)
     try:
+        if not options.keys() <= SendOptions.__annotations__.keys():
+            raise unknown_option(send, options, SendOptions.__annotations__)
+        kind = _asynchronous(socket, "send", obj)
         return await send_later(socket, kind, (obj, *more), Options(**options))
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 @overload
@@ -135,7 +136,7 @@ async def recv(
 
 async def recv(
     socket: zmq.asyncio.Socket,
-    *,
+    *given: Never,
     timeout: float | None = None,
     flags: int = 0,
     on_progress: OnProgress | None = None,
@@ -145,15 +146,16 @@ async def recv(
 
     If it is cancelled while it waits, it has taken nothing: a later message is there for the next call.
     """
-    if not options.keys() <= _OF_RECV:
-        raise unknown_option(recv, options, _OF_RECV)
-    kind = _asynchronous(socket, "recv")
-    how = reading(**options)
     try:
+        if given or not options.keys() <= _OF_RECV:
+            raise unknown_option(recv, options, _OF_RECV, given)
+        kind = _asynchronous(socket, "recv")
+        how = reading(**options)
+        check_callable("on_progress", on_progress)
         frames = await take_later(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:
@@ -230,12 +232,14 @@ class Channel(Conversation):
 
         If it is cancelled while it waits, it has sent no object.
         """
-        check_timeout(timeout)
         try:
+            check_timeout(timeout)
             async with asyncio.timeout(timeout), self._order:
                 tracker: Tracker = await self._run(self._sending((obj, *more), prefix))
         except TimeoutError:
             raise send_timeout(self.socket, timeout or 0.0) from None
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
         return tracker
 
     async def recv(
@@ -251,12 +255,14 @@ class Channel(Conversation):
 
         Cancelled while it waits, it has taken nothing.
         """
-        check_timeout(timeout)
         try:
+            check_timeout(timeout)
             async with asyncio.timeout(timeout):
                 return await self._run(self._receiving(self._reading(many, g, writable, alias)))
         except TimeoutError:
             raise recv_timeout(self.socket, timeout or 0.0) from None
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
 
     def __aiter__(self) -> Self:
         return self
@@ -285,7 +291,7 @@ class Channel(Conversation):
     async def _push(self, step: Push) -> None:
         parts = step.parts
         if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # whoever asked is gone, or takes no answer
+            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or takes no answer
                 push(self._view, parts, zmq.NOBLOCK)
             return
         await retry_async(

@@ -10,10 +10,13 @@ from typing import Any, Final
 
 import zmq
 
-from canning.wire.keys import InsecureKeyWarning, read_file, shown, write_secret
+from canning.arguments import check_path
+from canning.errors import shortened
+from canning.wire.keys import InsecureKeyWarning, read_file, write_secret
 
 from .errors import TransportError
 
+_KEY: Final = 40
 _LINE: Final = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([\x21-\x7e]{40})"\s*$', re.MULTILINE)
 
 
@@ -28,6 +31,13 @@ class Certificate:
     public: bytes
     secret: bytes | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        for name, key in (("public", self.public), ("secret", self.secret)):
+            if key is not None and not isinstance(key, bytes):
+                raise TypeError(f"{name}= is a key of 40 bytes, not {type(key).__name__}")
+            if key is not None and len(key) != _KEY:
+                raise ValueError(f"{name}= is a key of 40 bytes, not of {len(key)}: see new_certificate")
+
     def __reduce__(self) -> Any:
         if self.secret is not None:
             raise TypeError("a certificate with a secret key cannot be sent: send Certificate(public)")
@@ -38,6 +48,7 @@ CertificateLike = Certificate | str | os.PathLike[str]
 """A certificate, or the path of the file that it is in."""
 
 
+@shortened
 def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     """Make a certificate: `path`, which only you can read, and its public key in ``path.pub``.
 
@@ -51,6 +62,7 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     True
     """
     check_curve()
+    check_path("the file of a certificate", path)
     public, secret = zmq.curve_keypair()
     name = os.fspath(path)
     with open(f"{name}.pub", "xb") as file:
@@ -63,6 +75,7 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     return Certificate(public, secret)
 
 
+@shortened
 def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     """Load a certificate from a file, with its secret key if the file has one.
 
@@ -72,18 +85,39 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         OSError: the file cannot be read.
         ValueError: the file is not a certificate.
     """
-    content, exposed = read_file(path)
+    check_path("the file of a certificate", path)
+    try:
+        content, exposed = read_file(path)
+    except OSError as error:
+        raise type(error)(error.errno, os.strerror(error.errno or 0), os.fspath(path)) from None
     keys = {found[1]: found[2] for found in _LINE.finditer(content)}
     if b"public" not in keys:
-        raise ValueError(f"{shown(path)} is not a certificate: new_certificate makes one")
+        raise ValueError(f"{os.fspath(path)!r} is not a certificate: new_certificate makes one")
     if b"secret" in keys and exposed:
-        warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
+        warnings.warn(f"the key file {os.fspath(path)!r} {exposed}", InsecureKeyWarning, stacklevel=3)
     return Certificate(keys[b"public"], keys.get(b"secret"))
 
 
 def certificate_of(given: CertificateLike) -> Certificate:
     """Give a certificate, from its file if need be."""
-    return given if isinstance(given, Certificate) else load_certificate(given)
+    if isinstance(given, Certificate):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"a certificate is a path or a Certificate, not {type(given).__name__}")
+    return load_certificate(given)
+
+
+def their_certificate(option: str, given: CertificateLike) -> Certificate:
+    """Give the other side's certificate; warn if its secret key came along, which only that side may have."""
+    certificate = certificate_of(given)
+    if certificate.secret is not None and not isinstance(given, Certificate):
+        warnings.warn(
+            f"{option}= names a file with a secret key, {os.fspath(given)!r}: anyone who has it can pose as "
+            "the other side; keep it there, and pass its .pub file here",
+            InsecureKeyWarning,
+            stacklevel=4,
+        )
+    return certificate
 
 
 def own_certificate(given: CertificateLike) -> Certificate:

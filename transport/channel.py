@@ -9,6 +9,8 @@ from typing import Any, Self, Unpack
 import zmq
 import zmq.asyncio
 
+from canning.errors import cause_of, shorten
+
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .multipart import pull, push
@@ -39,7 +41,7 @@ class Channel(Conversation):
             several, the first signs, and each is accepted. None takes that of `serializer`.
         serializer: turns objects into frames and back; canning's default if None.
         trust: what a message may do here, as for `transport.recv`. None is what `serializer` has, which is
-            ``"code"`` by default: **whoever has the key can run any code here.**
+            ``"code"`` by default: **anyone with the key can run any code here.**
         prefix: number of frames that come first in received messages; they are not signed. None is 1 on a
             ROUTER, for the identity of the peer, and 0 otherwise.
         max_age: seconds that a message may take, and clocks may differ, if only one side can send.
@@ -97,12 +99,14 @@ class Channel(Conversation):
             TransportTimeout: the time is over; no object was sent, and the channel can be used as before.
             TransportError: this socket only receives, or has no request to answer.
         """
-        check_timeout(timeout)
-        deadline = Deadline(timeout)
         try:
+            check_timeout(timeout)
+            deadline = Deadline(timeout)
             tracker: Tracker = self._run(self._sending((obj, *more), prefix), deadline)
         except zmq.Again:
             raise send_timeout(self.socket, timeout or 0.0) from None
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
         return tracker
 
     def recv(
@@ -137,12 +141,14 @@ class Channel(Conversation):
             TransportTimeout: the time is over.
             TransportError: this socket only sends.
         """
-        check_timeout(timeout)
-        deadline = Deadline(timeout)
         try:
+            check_timeout(timeout)
+            deadline = Deadline(timeout)
             return self._run(self._receiving(self._reading(many, g, writable, alias)), deadline)
         except zmq.Again:
             raise recv_timeout(self.socket, timeout or 0.0) from None
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
 
     def __iter__(self) -> Self:
         return self
@@ -171,7 +177,7 @@ class Channel(Conversation):
     def _push(self, step: Push, deadline: Deadline) -> None:
         socket, parts = self.socket, step.parts
         if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # whoever asked is gone, or takes no answer
+            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or takes no answer
                 push(socket, parts, zmq.NOBLOCK)
             return
         retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)

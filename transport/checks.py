@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import zmq
 
 from canning import Serializer
+from canning.arguments import check_seconds
 
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
@@ -28,22 +28,8 @@ def check_trust(trust: Trust | None) -> None:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Insist on seconds from 0, or None.
-
-    Raises:
-        TypeError: timeout is not a number at all, as a text is.
-        ValueError: timeout is negative or not a number.
-    """
-    if timeout is None:
-        return
-    try:
-        fits = timeout >= 0 and not math.isnan(timeout)
-    except TypeError:
-        raise TypeError(
-            f"timeout must be None or a number of seconds, not {type(timeout).__name__}"
-        ) from None
-    if not fits:
-        raise ValueError(f"timeout must be None or a number of seconds, 0 or more, not {timeout!r}")
+    """Insist on seconds from 0, or None; raises `TypeError` or `ValueError`."""
+    check_seconds("timeout", timeout)
 
 
 def check_serializer(serializer: object) -> None:

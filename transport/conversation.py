@@ -15,12 +15,13 @@ from typing import Any, Final, NamedTuple, Never, TypedDict
 import zmq
 
 from canning import Serializer, default_serializer
-from canning.errors import AuthenticationError, CanningError
+from canning.arguments import check_number, check_whole
+from canning.errors import AuthenticationError, CanningError, shortened
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption, as_keys
 from canning.wire.trailer import CHANNEL, extension, parse
 
-from .checks import Prefix, Trust, check_count, check_trust, prefix_frames
+from .checks import Prefix, Trust, check_count, check_serializer, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError
 from .events import note as tell
 from .incoming import Frame, authenticate, read, refused, take
@@ -102,6 +103,7 @@ class Conversation:
         refused: messages that were refused, those among them that came while a HELLO waited.
     """
 
+    @shortened
     def __init__(
         self,
         socket: Any,
@@ -119,12 +121,18 @@ class Conversation:
             raise unknown_option(type(self), unknown, ChannelOptions.__annotations__)
         check_trust(trust)
         learn(socket, "Channel")
+        if serializer is not None:
+            check_serializer(serializer)
         made = serializer or default_serializer
         keys = as_keys(key) or made.key
         if keys is None:
             raise ValueError("a channel needs a key: pass key=, or a serializer that has one")
-        if sessions < 1 or not max_age > 0:
-            raise ValueError("sessions and max_age must be positive numbers")
+        check_whole("sessions", sessions, "sessions", least=1)
+        check_number("max_age", max_age, "seconds")
+        if not max_age > 0:
+            raise ValueError(f"max_age={max_age!r} is not a positive number of seconds")
+        if not_before is not None:
+            check_number("not_before", not_before, "seconds since 1970")
         self.socket = socket
         self._kind = int(socket.get(zmq.TYPE))
         if self._kind not in BOTH_WAYS | SENDERS | RECEIVERS:

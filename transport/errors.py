@@ -1,4 +1,4 @@
-"""What can go wrong between a socket and an object."""
+"""Errors of sockets, channels and shared memory."""
 
 from __future__ import annotations
 

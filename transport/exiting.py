@@ -25,6 +25,9 @@ import time
 import warnings
 from typing import Final
 
+from canning.arguments import check_seconds
+from canning.errors import shortened
+
 from .errors import TransportTimeout, UndeliveredWarning
 from .events import note
 from .tracker import UNDER_WAY
@@ -59,6 +62,7 @@ def may_share() -> bool:
     return not _ending.begun
 
 
+@shortened
 def drain(timeout: float | None = None) -> None:
     """Wait until ZeroMQ no longer needs the memory of any message that this process has sent.
 
@@ -78,6 +82,7 @@ def drain(timeout: float | None = None) -> None:
     >>> tracker = send(here, np.zeros(100_000))
     >>> drain(timeout=10)
     """
+    check_seconds("timeout", timeout)
     until = None if timeout is None else time.monotonic() + timeout
     while left := _left():
         wait = _INTERVAL if until is None else min(_INTERVAL, until - time.monotonic())

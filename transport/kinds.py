@@ -47,7 +47,7 @@ def learn(socket: Any, call: str, obj: Any = None) -> Kind:
     """Find out what a socket can do, and remember it; `call` and `obj` are what the user called and sent.
 
     Raises:
-        TypeError: it is no socket; the text says what it is, and what to write.
+        TypeError: it is not a socket; the text says what it is, and what to write.
     """
     if not all(callable(getattr(socket, name, None)) for name in _CALLS):
         raise _no_socket(socket, call, obj)
@@ -149,7 +149,7 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
 
 def with_hint(error: E, socket: object) -> E | zmq.ZMQError:
     """Give an error of pyzmq's of the same kind that says what it means here; any other as it is."""
-    errno = getattr(error, "errno", None)
+    errno = error.errno if isinstance(error, zmq.ZMQError) else None
     if errno == zmq.ENOTSOCK:
         return zmq.ZMQError(zmq.ENOTSOCK, f"{socket!r} is closed")
     if errno == zmq.EHOSTUNREACH:

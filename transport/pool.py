@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from canning.arguments import check_whole
+from canning.errors import shortened
 from canning.memory.buffers import ByteArray, aligned_empty, span
 
 from .shared.blocks import parse_size
@@ -68,8 +70,8 @@ class Pool:
     `canning.writing.draft.LARGE` bytes and more, and slices that come in runs. Threads may share it.
 
     Args:
-        capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. What is asked for
-            beyond that is memory of its own. Free blocks count as this process's memory; those of 16 MiB
+        capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. Requests
+            beyond that get ordinary memory. Free blocks count as this process's memory; those of 16 MiB
             and more only until the kernel takes them, which it does before it gets short of any.
 
     >>> import numpy as np
@@ -82,6 +84,7 @@ class Pool:
     5242880
     """
 
+    @shortened
     def __init__(self, capacity: int | str = "256MiB") -> None:
         self.capacity = parse_size(capacity)
         # No lock guards these. A signal handler or a finalizer may come here in the middle of a call, and a
@@ -99,6 +102,7 @@ class Pool:
 
     def allocate(self, nbytes: int) -> ByteArray:
         """Give a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
+        check_whole("nbytes", nbytes, "bytes")
         size = -(-nbytes // _GRAIN) * _GRAIN
         self._take_back()
         block = self._found(size)

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from canning import Codecs, Serializer, default_serializer
+from canning.arguments import check_bools, check_namespace
+from canning.types.allowed import names_of
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_count, check_serializer, check_trust
@@ -60,10 +62,19 @@ def reading(
         check_into(into, many)
     if serializer is not None:
         check_serializer(serializer)
-    if not isinstance(allow, str | type | Iterable):
-        raise TypeError(f"allow= takes classes and dotted names, not {type(allow).__name__}")
-    names = frozenset((allow,) if isinstance(allow, str | type) else allow)
-    reader = _with_memory(_reader(trust, writable, serializer, key, names), shared_memory)
+    check_bools(many=many, writable=writable, alias=alias)
+    if g is not None:
+        check_namespace(g)
+    if pool is not None and not callable(getattr(pool, "allocate", None)):
+        raise TypeError(
+            f"pool= takes a transport.Pool, not {type(pool).__name__}: make one with "
+            "Pool('1GiB'), and keep it"
+        )
+    if shared_memory and shared_memory is not True and not isinstance(shared_memory, SharedMemory):
+        raise TypeError(
+            f"shared_memory= is True, or a transport.SharedMemory, not {type(shared_memory).__name__}"
+        )
+    reader = _with_memory(_reader(trust, writable, serializer, key, names_of(allow)), shared_memory)
     return Reading(reader, prefix, many, g, alias, into, pool, most=_most(reader, prefix))
 
 

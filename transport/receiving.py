@@ -10,7 +10,7 @@ import numpy.typing as npt
 import zmq
 
 from canning import Serializer
-from canning.errors import CanningError, cause_of
+from canning.errors import cause_of, shorten, shortened
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
@@ -121,9 +121,9 @@ async def take_later(
 class Receiver(Generic[Got]):
     """Receive objects from one socket, with options that are checked and prepared once.
 
-    On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` gives what comes.
-    On any other socket it blocks, and ``for obj in receiver`` does the same. The loop ends when the socket or
-    its context is closed. Errors of `recv` leave the loop; you can start it again.
+    On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` gives every object
+    that arrives. On any other socket it blocks, and ``for obj in receiver`` does the same. The loop ends when
+    the socket or its context is closed. Errors of `recv` leave the loop; you can start it again.
 
     Args:
         socket: any ``zmq.Socket`` or ``zmq.asyncio.Socket``, or an end of `transport.testing.fake_pair`.
@@ -171,10 +171,11 @@ class Receiver(Generic[Got]):
         **options: Unpack[ReceiverOptions],
     ) -> None: ...
 
+    @shortened
     def __init__(
         self,
         socket: Any,
-        *,
+        *given: Never,
         trust: Trust | None = None,
         allow: Iterable[type | str] | type | str = (),
         prefix: int = 0,
@@ -189,8 +190,8 @@ class Receiver(Generic[Got]):
         timeout: float | None = None,
         **unknown: Never,
     ) -> None:
-        if unknown:
-            raise unknown_option(type(self), unknown)
+        if unknown or given:
+            raise unknown_option(type(self), unknown, given=given)
         kind = KNOWN.get(id(socket)) or learn(socket, "Receiver")
         self._how = reading(
             trust=trust,
@@ -211,30 +212,32 @@ class Receiver(Generic[Got]):
         self._kind = kind
         self._timeout = timeout
 
-    def recv(self, *, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
+    def recv(self, *given: Never, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
         """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
         `timeout` replaces the receiver's own.
         """
         how = self._how
-        if into is not None:
-            check_into(into, how.many)
-            how = how._replace(into=into, ordinary=False)
         if timeout is None:
             timeout = self._timeout
-        if self._kind.asynchronous:
-            return self._recv_later(how, timeout)  # type: ignore[return-value]
         try:
+            if given:
+                raise unknown_option(Receiver.recv, (), given=given)
+            if into is not None:
+                check_into(into, how.many)
+                how = how._replace(into=into, ordinary=False)
+            if self._kind.asynchronous:
+                return self._recv_later(how, timeout)  # type: ignore[return-value]
             got: Got = unpack(take_now(self.socket, self._kind, how, timeout, 0), how)
-        except CanningError as error:
-            raise error.with_traceback(None) from cause_of(error)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
         return got
 
     async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
         try:
             return unpack(await take_later(self.socket, self._kind, how, timeout, 0), how)
-        except CanningError as error:
-            raise error.with_traceback(None) from cause_of(error)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
 
     def __iter__(self) -> Iterator[Got]:
         if self._kind.asynchronous:

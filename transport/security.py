@@ -9,7 +9,6 @@ the user, and ``server.key.pub`` for the other side. They are of the form that `
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 import weakref
@@ -22,6 +21,8 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
+from canning.errors import shortened
+
 from .certificates import (
     Certificate,
     CertificateLike,
@@ -30,6 +31,7 @@ from .certificates import (
     load_certificate,
     new_certificate,
     own_certificate,
+    their_certificate,
 )
 from .errors import TransportError
 from .events import note
@@ -60,17 +62,19 @@ class Guard:
         ValueError: the certificate has no secret key.
     """
 
+    @shortened
     def __init__(
         self, context: zmq.Context[Any], certificate: CertificateLike, clients: Iterable[CertificateLike]
     ) -> None:
         check_curve()
         self._own = own_certificate(certificate)
-        if isinstance(clients, str | bytes | os.PathLike | Certificate):
+        if isinstance(clients, str | bytes | Certificate) or not isinstance(clients, Iterable):
             raise TypeError(f"clients= takes several certificates: a list, not {type(clients).__name__}")
-        self._allowed = {certificate_of(client).public for client in clients}
+        self._allowed = {their_certificate("clients", client).public for client in clients}
         self._authenticator = _authenticator(context)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
 
+    @shortened
     def bind(self, socket: Any, address: str) -> None:
         """Set CURVE up on a socket that is neither bound nor connected, and bind it.
 
@@ -85,10 +89,12 @@ class Guard:
         socket.zap_enforce_domain = True
         socket.bind(address)
 
+    @shortened
     def allow(self, client: CertificateLike) -> None:
         """Let one more client connect from now on."""
-        self._allowed = self._allowed | {certificate_of(client).public}
+        self._allowed = self._allowed | {their_certificate("client", client).public}
 
+    @shortened
     def deny(self, client: CertificateLike) -> None:
         """Stop letting a client connect; its open connections stay."""
         self._allowed = self._allowed - {certificate_of(client).public}
@@ -113,6 +119,7 @@ class Guard:
         return f"<Guard that knows {len(self._allowed)} clients>"
 
 
+@shortened
 def serve(
     socket: Any, address: str, *, certificate: CertificateLike, clients: Iterable[CertificateLike]
 ) -> Guard:
@@ -157,6 +164,7 @@ def serve(
     return guard
 
 
+@shortened
 def connect(socket: Any, address: str, *, certificate: CertificateLike, server: CertificateLike) -> None:
     """Connect a socket to a server whose public key you know, over an encrypted connection.
 
@@ -173,9 +181,9 @@ def connect(socket: Any, address: str, *, certificate: CertificateLike, server: 
     """
     check_curve()
     _check_fresh(socket, address)
-    own = own_certificate(certificate)
+    own, known = own_certificate(certificate), their_certificate("server", server)
     socket.curve_publickey, socket.curve_secretkey = own.public, own.secret
-    socket.curve_serverkey = certificate_of(server).public
+    socket.curve_serverkey = known.public
     _watch_handshake(socket)
     socket.connect(address)
 
@@ -206,7 +214,7 @@ def _watch_handshake(socket: Any) -> None:
     """Listen to what becomes of a socket's handshakes, until it is closed.
 
     ZeroMQ tells it at once, and just once where a server has refused a client: the client does not try
-    again. It waits for whoever listens, so that a thread has to do so all the time.
+    again. It blocks if nobody reads these events, so a thread has to do so all the time.
     """
     if getattr(socket, "_monitor_socket", None) is not None:
         return  # there is one monitor, and it is the user's
@@ -275,9 +283,11 @@ def _new_authenticator(context: zmq.Context[Any]) -> Any:
 
 
 def _check_fresh(socket: Any, address: str) -> None:
+    if not isinstance(socket, zmq.Socket):
+        raise TypeError(f"CURVE is set up on a zmq.Socket, not on {type(socket).__name__}")
+    if not isinstance(address, str):
+        raise TypeError(f"an address is a str, as 'tcp://127.0.0.1:5555', not {type(address).__name__}")
     if socket.get(zmq.LAST_ENDPOINT):
         raise ValueError(f"{socket!r} is bound or connected already, and CURVE has to be set up before")
     if not address.startswith(("tcp://", "ipc://")):
-        raise ValueError(
-            f"there is CURVE on tcp:// and ipc:// only, and not on {address.partition(':')[0]}://"
-        )
+        raise ValueError(f"CURVE needs an address of tcp:// or ipc://, and {address!r} is neither")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Never, TypedD
 import zmq
 
 from canning import Serializer, default_serializer
-from canning.errors import CanningError, cause_of
+from canning.arguments import check_bools, check_callable, check_whole
+from canning.errors import cause_of, shorten, shortened
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
@@ -67,12 +68,8 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _
     """Check what is asked for, and make the message; the socket is not touched."""
     if kind.no_send or kind.code == _ROUTER:
         check_sends(kind, socket, how.prefix)
-    if how.timeout is not None:
-        check_timeout(how.timeout)
-    if how.flags:
-        check_flags(how.flags)
-    if how.serializer is not None:
-        check_serializer(how.serializer)
+    if how is not ORDINARY:
+        _check(how)
     sharing = None if how.arena is None else sharing_of(how.arena, socket)
     serializer = how.serializer if sharing is None else sharing.serializer(how.serializer)
     watched = how.on_progress is not None or how.progress
@@ -83,6 +80,21 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _
     if kind.fresh and sharing is None and outgoing.tracker is DONE:
         share_last(outgoing.parts, not stays_here(socket))
     return outgoing, sharing, kind
+
+
+def _check(how: Options) -> None:
+    if how.timeout is not None:
+        check_timeout(how.timeout)
+    if how.flags:
+        check_flags(how.flags)
+    if how.serializer is not None:
+        check_serializer(how.serializer)
+    if how.copy is not False or how.progress is not False:
+        check_bools(copy=how.copy, progress=how.progress)
+    if how.copy_threshold != COPY_BELOW:
+        check_whole("copy_threshold", how.copy_threshold, "bytes")
+    if how.on_progress is not None:
+        check_callable("on_progress", how.on_progress)
 
 
 def _failed(socket: Any, message: _Message, how: Options, error: BaseException) -> BaseException:
@@ -202,10 +214,11 @@ class Sender(Generic[Sent]):
         **options: Unpack[SenderOptions],
     ) -> None: ...
 
+    @shortened
     def __init__(
         self,
         socket: Any,
-        *,
+        *given: Never,
         prefix: Prefix = (),
         serializer: Serializer | None = None,
         key: KeyOption = None,
@@ -215,19 +228,20 @@ class Sender(Generic[Sent]):
         arena: SharedArena | ForReaders | None = None,
         **unknown: Never,
     ) -> None:
-        if unknown:
-            raise unknown_option(type(self), unknown)
+        if unknown or given:
+            raise unknown_option(type(self), unknown, given=given)
         kind = KNOWN.get(id(socket)) or learn(socket, "Sender")
         if kind.no_send:
             check_sends(kind, socket, prefix)
-        check_timeout(timeout)
-        if serializer is not None:
-            check_serializer(serializer)
+        how = Options(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
+        _check(how)
+        if arena is not None:
+            sharing_of(arena, socket)
         if key is not None:
-            serializer = (serializer or default_serializer).evolve(key=key)
+            how = how._replace(serializer=(serializer or default_serializer).evolve(key=key))
         self.socket = socket
         self._kind = kind
-        self._how = Options(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
+        self._how = how
 
     def send(
         self,
@@ -256,8 +270,8 @@ class Sender(Generic[Sent]):
             return send_later(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
         try:
             return send_now(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
-        except CanningError as error:
-            raise error.with_traceback(None) from cause_of(error)
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
 
     def __repr__(self) -> str:
         return f"<Sender on {self.socket!r}>"

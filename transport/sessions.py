@@ -224,7 +224,7 @@ class Sessions:
 
 
 class Refusal(Enum):
-    """What a refusal means to who gets it."""
+    """What a refusal means to its receiver."""
 
     OTHER = 0
     """Nothing: it is about no message of the present session."""
@@ -235,7 +235,7 @@ class Refusal(Enum):
 
 
 class Answer(Enum):
-    """What an answer to a HELLO means to who gets it."""
+    """What an answer to a HELLO means to its receiver."""
 
     OTHER = 0
     """Nothing: it is to none that waits."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Literal, Never, TypeVar, Unpack, overload
 
 import numpy.typing as npt
-import zmq
 
 from canning import Serializer
-from canning.errors import CanningError, cause_of
+from canning.arguments import check_callable
+from canning.errors import cause_of, shorten
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
@@ -78,14 +78,14 @@ def send(
             which. Large frames go in parts, whatever the transport. Over ``inproc://`` all of it is reported
             at once.
         progress: show a bar, for which rich must be installed; waits as with `on_progress`.
-        **unknown: refused, by an error that names the option which is meant.
+        **unknown: refused, with an error that names similar options.
 
     Returns:
         A tracker, which tells when you may change the objects.
 
     Raises:
-        TypeError: `socket` is no socket, or an option is unknown.
-        TransportError: a socket of this type cannot send, or not now, or lacks a `prefix`; nothing was done.
+        TypeError: `socket` is not a socket, or an option is unknown.
+        TransportError: a socket of this type cannot send, or not now, or needs a `prefix`; nothing was done.
         SerializationError: an object cannot be sent; nothing was.
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
         zmq.ZMQError: as pyzmq raises it.
@@ -99,11 +99,6 @@ def send(
     >>> recv(there, trust="code", prefix=1, many=True)
     ([b'numbers'], ['one', 'two'])
     """
-    if unknown:
-        raise unknown_option(send, unknown)
-    kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
-    if kind.asynchronous:
-        raise _not_blocking(socket, "send")
     given = prefix != () or serializer is not None or key is not None or timeout is not None or flags or copy
     if given or arena is not None or on_progress is not None or progress or copy_threshold != COPY_BELOW:
         how = Options(
@@ -112,17 +107,18 @@ def send(
     else:
         how = ORDINARY
     try:
+        if unknown:
+            raise unknown_option(send, unknown)
+        kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
+        if kind.asynchronous:
+            raise _not_blocking(socket, "send")
         if kind.simple and how is ORDINARY:  # most messages: 0.6 µs less
             parts, tracker = pack((obj, *more), (), None, None, COPY_BELOW, b"", socket)
             push(socket, parts, 0)
             return tracker
         return send_now(socket, kind, (obj, *more), how)
-    except zmq.ZMQError as error:
-        if error.errno == zmq.ENOTSOCK:
-            raise with_hint(error, socket) from None
-        raise
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(with_hint(error, socket)) from cause_of(error)
 
 
 @overload
@@ -182,7 +178,7 @@ def recv(
 
 def recv(
     socket: SocketLike,
-    *,
+    *given: Never,
     trust: Trust | None = None,
     allow: Iterable[type | str] | type | str = (),
     prefix: int = 0,
@@ -207,6 +203,7 @@ def recv(
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
+        *given: refused: options have names.
         trust: what a message may do here. ``"data"`` reads plain data, arrays and the classes that you allow,
             and runs nothing. ``"code"`` reads it as pickle does, which can run anything: use it only if you
             trust everyone who can send to this socket, or who has the key. None (default) is ``"data"``
@@ -235,20 +232,20 @@ def recv(
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
         on_progress: called with the bytes that were put in place and the bytes of the message. ZeroMQ hands
-            a message over when it is here as a whole, so that nothing is told before: how much is on its
-            way is what the sender's `on_progress` tells.
-        **unknown: refused, by an error that names the option which is meant.
+            a message over only when it is complete, so nothing is reported before: the sender's `on_progress`
+            reports how much has left.
+        **unknown: refused, with an error that names similar options.
 
     Returns:
         The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
     Raises:
-        TypeError: `socket` is no socket, or an option is unknown.
-        TransportError: a socket of this type cannot receive, or not now, or lacks a `prefix`.
-        ValueError: trust is neither of the two, or a key is none; nothing was received.
+        TypeError: `socket` is not a socket, or an option is unknown.
+        TransportError: a socket of this type cannot receive, or not now, or needs a `prefix`.
+        ValueError: `trust` is neither of the two, or a key is not valid; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
-        MessageError: a message came and is not what was asked for; it is in ``.frames`` of the error.
-        RefusedMessage: such a `MessageError`, for a message that is not signed with the key.
+        MessageError: a message came that cannot be delivered as you asked; its frames are in ``.frames``.
+        RefusedMessage: a `MessageError` for a message that is not signed with the key.
         zmq.ZMQError: as pyzmq raises it.
 
     After Ctrl-C, the socket can be used; the message that was being received may be lost as a whole.
@@ -259,30 +256,32 @@ def recv(
     >>> recv(there, trust="code", timeout=1)
     {'answer': 42}
     """
-    if unknown:
-        raise unknown_option(recv, unknown)
-    kind = KNOWN.get(id(socket)) or learn(socket, "recv")
-    if kind.asynchronous:
-        raise _not_blocking(socket, "recv")
-    how = reading(
-        trust=trust,
-        allow=allow,
-        prefix=prefix,
-        many=many,
-        g=g,
-        writable=writable,
-        alias=alias,
-        serializer=serializer,
-        key=key,
-        into=into,
-        pool=pool,
-        shared_memory=shared_memory,
-    )
     try:
+        if unknown or given:
+            raise unknown_option(recv, unknown, given=given)
+        kind = KNOWN.get(id(socket)) or learn(socket, "recv")
+        if kind.asynchronous:
+            raise _not_blocking(socket, "recv")
+        how = reading(
+            trust=trust,
+            allow=allow,
+            prefix=prefix,
+            many=many,
+            g=g,
+            writable=writable,
+            alias=alias,
+            serializer=serializer,
+            key=key,
+            into=into,
+            pool=pool,
+            shared_memory=shared_memory,
+        )
+        if on_progress is not None:
+            check_callable("on_progress", on_progress)
         frames = take_now(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
-    except CanningError as error:
-        raise error.with_traceback(None) from cause_of(error)
+    except Exception as error:
+        raise shorten(error) from cause_of(error)
 
 
 def _not_blocking(socket: object, name: str) -> TypeError:

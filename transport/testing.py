@@ -18,6 +18,8 @@ from typing import Any, Final, TypeVar
 
 import zmq
 
+from canning.arguments import check_whole
+from canning.errors import shortened
 from canning.forking import Lock, guarded
 
 from .checks import NOBLOCK
@@ -28,8 +30,9 @@ from .waiting import BACKOFF, Deadline
 T = TypeVar("T")
 
 
+@shortened
 def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
-    """Make two ends; what is sent to one is received from the other.
+    """Make two ends; what you send to one, you receive from the other.
 
     Args:
         hwm: messages that may wait in each direction before `send` blocks; 0 is no limit.
@@ -47,8 +50,7 @@ def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
     >>> recv(there, trust="code")
     'hello'
     """
-    if hwm < 0:
-        raise ValueError(f"hwm must be a number of messages, 0 or more, not {hwm}")
+    check_whole("hwm", hwm, "messages")
     lock = Lock()
     ways: tuple[deque[list[bytes]], deque[list[bytes]]] = (deque(), deque())
     first = FakeSocket("0", lock, hwm, ways[0], ways[1])
@@ -147,7 +149,7 @@ class FakeSocket:
         self.send(msg_parts[-1], flags, copy)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[Any]:
-        """Receive the frames of one message, or what is left of one begun."""
+        """Receive the frames of one message, or the rest of a message that was begun."""
         frames = [self.recv(flags, copy)]
         while self._unread:
             frames.append(self.recv(0, copy))
@@ -196,7 +198,7 @@ class FakeSocket:
 
     @guarded
     def close(self) -> None:
-        """Close this end; what it has sent can still be received."""
+        """Close this end; messages that it has sent can still be received."""
         self.closed = True
         for end in self._bell or ():
             end.close()

@@ -15,6 +15,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from canning.arguments import check_seconds
+from canning.errors import shortened
+
 from .errors import TransportTimeout
 
 
@@ -49,7 +52,7 @@ class _Outstanding:
         return sum(view.nbytes for known in self.views if (view := known()) is not None)
 
     def notify(self) -> None:
-        # Whoever pops a listener calls it, so that each is called once.
+        # The thread that pops a listener calls it, so that each is called once.
         while self.listeners:
             try:
                 listener = self.listeners.pop()
@@ -103,6 +106,7 @@ class Tracker:
         tracker._outstanding, tracker._views, tracker._receipt = self._outstanding, self._views, receipt
         return tracker
 
+    @shortened
     def wait(self, timeout: float | None = None) -> None:
         """Wait until you may change what you sent.
 
@@ -112,6 +116,7 @@ class Tracker:
         Raises:
             TransportTimeout: the time is over; the message is still on its way.
         """
+        check_seconds("timeout", timeout)
         if not self.settle(timeout):
             raise TransportTimeout(
                 f"the memory of the message is in use after {timeout} s: its receiver is slow, away, or "

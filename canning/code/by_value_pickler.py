@@ -240,7 +240,7 @@ class CannedCode(CannedObject):
         self.buffers = []
         self.code = obj
         reduced = ByValuePickler(io.BytesIO(), {}).reducer_override(obj)
-        self.reduced = None if reduced is NotImplemented else reduced
+        self.reduced: Any = None if reduced is NotImplemented else reduced
 
     def get_object(self, g: Namespace | None = None) -> Any:
         """Build the class; the class itself where it can be imported."""

@@ -93,9 +93,13 @@ class Wanted:
     def __init__(self, modules: str | Iterable[types.ModuleType | str]) -> None:
         if isinstance(modules, str) and modules != LOCAL:
             raise ValueError(f'by_value={modules!r}: give "local", or a list of modules and names')
-        self.local = isinstance(modules, str)
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                f'by_value= is "local", or a list of modules and names, not {type(modules).__name__}'
+            )
+        self.local: bool = isinstance(modules, str)
         names = () if isinstance(modules, str) else modules
-        self.names = frozenset(map(_module_name, names))
+        self.names: frozenset[str] = frozenset(map(_module_name, names))
 
     def __bool__(self) -> bool:
         return self.local or bool(self.names)

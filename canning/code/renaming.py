@@ -80,6 +80,10 @@ class Renames:
     def __init__(self, *maps: Mapping[str, str]) -> None:
         self._new: dict[str, str] = {}
         for renames in maps:
+            if not isinstance(renames, Mapping):
+                raise TypeError(
+                    f"renames= is a dict from old dotted names to new ones, not {type(renames).__name__}"
+                )
             for old, new in renames.items():
                 for name in (old, new):
                     check_name(name)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ..arguments import check_number
+from ..errors import shortened
 from .coding import Codec
 from .compression import WORTH, Lz4, Zstd
 
@@ -53,9 +55,10 @@ class Adaptive:
     Adaptive(link='125 MB/s', codecs=['lz4', 'zstd'])
     """
 
+    @shortened
     def __init__(self, link: str | float = "1Gbit/s", codecs: Sequence[Codec] = (Lz4(), Zstd())) -> None:
-        self.link = link_speed(link)
-        self.codecs = tuple(codecs)
+        self.link: float = link_speed(link)
+        self.codecs: tuple[Codec, ...] = tuple(codecs)
         for codec in self.codecs:
             try_codec(codec, bytes(_GLANCE[0]), 1)  # imports what it needs, which is not to be timed
 
@@ -100,6 +103,7 @@ def link_speed(link: str | float) -> float:
             raise ValueError(f"link={link!r} is not a speed: write '1Gbit/s', '120 MB/s' or bytes a second")
         number, unit, what = found.groups()
         link = float(number) * _UNITS[unit.lower()] / (8 if what.lower() == "bit" else 1)
+    check_number("link", link, "bytes a second")
     if not 0 < link < float("inf"):
         raise ValueError(f"link={link!r} is not a speed: it must be above 0")
     return link

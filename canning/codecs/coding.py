@@ -16,7 +16,7 @@ from ..errors import CanningError, DeserializationError
 from ..events import note
 from ..memory.buffers import Frame, flat
 from ..wire.encoded import ENTRY, ID, Encoded
-from .compression import SMALL, Blosc2, Lz4, Zstd
+from .compression import SMALL, BlockCodec, Blosc2, Lz4, Zstd
 
 _WHERE: Final = {
     "arena": "it lies in shared memory of the sender's host: read it with "
@@ -98,6 +98,7 @@ class Codecs:
 
     def unregister(self, codec: Codec) -> None:
         """Forget a codec; raises `ValueError` where it is not registered."""
+        check_codec(codec)
         if self._by_id.get(codec.id) is not codec:
             raise ValueError(f"the codec {codec.id!r} is not registered")
         del self._by_id[codec.id]
@@ -151,14 +152,12 @@ def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Cho
                 f"codec={codec!r} is not registered: there are {', '.join(codecs)}, and "
                 "canning.register_codec adds one of yours"
             )
-        found = codecs.find(codec)
-        load = getattr(found, "load", None)
-        if load is not None:
-            load()
-        return found
-    if codec is None or (isinstance(codec, Chooser) and not isinstance(codec, type)):
+    elif codec is None or (isinstance(codec, Chooser) and not isinstance(codec, type)):
         return codec
-    return check_codec(codec)
+    found = codecs.find(codec) if isinstance(codec, str) else check_codec(codec)
+    if isinstance(found, BlockCodec):
+        found.load()
+    return found
 
 
 default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import DeserializationError
+from ..arguments import check_whole
+from ..errors import DeserializationError, shortened
 from ..memory.buffers import ByteArray, aligned_empty, flat
 
 BLOCK: Final = 20
@@ -135,10 +136,11 @@ class Zstd(BlockCodec):
     """
 
     id = "zstd"
-    module = "compression.zstd" if _OF_PYTHON else "zstandard"
+    module: str = "compression.zstd" if _OF_PYTHON else "zstandard"
 
+    @shortened
     def __init__(self, level: int = 1) -> None:
-        self.level = level
+        self.level: int = _level(level, 1, 22)
 
     def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
         """Compress one block."""
@@ -172,9 +174,12 @@ class Blosc2(BlockCodec):
     shuffles = False
     code_only = True
 
+    @shortened
     def __init__(self, name: str = "lz4", level: int = 5) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name= is the name of a compressor, as 'zstd', not {type(name).__name__}")
         self.name = name
-        self.level = level
+        self.level: int = _level(level, 0, 9)
 
     def compress(self, block: memoryview | ByteArray, itemsize: int) -> Any:
         """Compress one block."""
@@ -190,6 +195,13 @@ class Blosc2(BlockCodec):
         if stated != size or held != len(block):
             raise DeserializationError(f"a block that states {stated} bytes where {size} were encoded")
         return blosc2.decompress2(block, nthreads=1)
+
+
+def _level(level: int, low: int, high: int) -> int:
+    check_whole("level", level, "steps", least=low)
+    if level > high:
+        raise ValueError(f"level={level!r} is above the highest, {high}")
+    return level
 
 
 def shuffled(block: memoryview, width: int) -> memoryview | ByteArray:

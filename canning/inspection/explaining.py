@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from ..code.imports import find_spec, imports_of, names_of
 from ..code.imports import is_local as is_local_module
 from ..code.modules import Bundle, modules_for
-from ..errors import CanningError, SerializationError
+from ..errors import CanningError, SerializationError, shortened
 from ..memory.buffers import bytes_of, flat
 from ..options import SerializerOptions
 from ..pickles.outline import Line
@@ -72,6 +72,7 @@ class Explanation:
         return explain_rendering.as_html(self)
 
 
+@shortened
 def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
     """Show what would become of an object if you sent it; sends nothing.
 

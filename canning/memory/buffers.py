@@ -183,4 +183,6 @@ def listed(frames: Iterable[Any]) -> list[Any]:
             f"{type(frames).__name__} is one blob, and a message a list of frames: "
             "canning.loads reads what canning.dumps made"
         )
+    if not isinstance(frames, Iterable):
+        raise TypeError(f"a message is a list of frames, not {type(frames).__name__}")
     return list(frames)

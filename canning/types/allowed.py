@@ -77,6 +77,15 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     return DeserializationError(f"this message needs {what}: {way}; {_CODE}")
 
 
+def names_of(allow: Iterable[type | str] | type | str) -> frozenset[type | str]:
+    """Give what the option ``allow`` names, of which one may stand alone; raises `TypeError` for others."""
+    if isinstance(allow, str | type):
+        return frozenset((allow,))
+    if not isinstance(allow, Iterable):
+        raise TypeError(f"allow= takes classes and dotted names, not {type(allow).__name__}")
+    return frozenset(allow)
+
+
 class Allowed:
     """Know the classes that a reader lets a message make, and make their instances field by field.
 
@@ -180,7 +189,7 @@ _CALLED: Final[dict[str | None, tuple[str, ...]]] = {
     "fields": _ALWAYS,
     "namedtuple": (*_ALWAYS, "__iter__", "__len__", "__getitem__", "__contains__"),
 }
-"""Methods that Python, or whoever takes an object for a tuple, calls without being asked to."""
+"""Methods that Python calls unasked, and code that takes an object for a tuple."""
 
 
 def _own_bases(cls: type) -> list[type]:

@@ -62,8 +62,8 @@ class Work:
     def __init__(self, limits: Limits) -> None:
         self._limit = self._decoded = limits.decoded_bytes
         self._within = _FREE_WITHIN
-        self.time = _FREE_TIME
-        self.memory = _FREE_MEMORY
+        self.time: int = _FREE_TIME
+        self.memory: int = _FREE_MEMORY
 
     def enter(self, header: int, arrived: int, size: int, level: int) -> None:
         """Begin with a message, or with the next object of one.

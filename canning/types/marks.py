@@ -29,8 +29,8 @@ class Marks:
         self.renames: dict[str, str] = {}
         self.marked: frozenset[tuple[str, str]] = frozenset()
         self.marked_modules: frozenset[str] = frozenset()
-        self.marks = False
-        self.version = 0
+        self.marks: bool = False
+        self.version: int = 0
 
     def _copy_marks(self, other: Marks) -> None:
         other.renames = self.renames

@@ -46,7 +46,7 @@ class Registry(Marks):
         self._by_type: dict[type, str] = {}
         # Of what canning brings, what was asked for, by public name; None where it was unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
-        self.overrides_arrays = False
+        self.overrides_arrays: bool = False
 
     def __reduce__(self) -> str:
         """Travel by name, which only the default registry has: functions registered here stay here."""
@@ -117,6 +117,8 @@ class Registry(Marks):
 
         A type that canning knows from the start is then left to pickle.
         """
+        if not isinstance(type_or_name, str | type):
+            raise TypeError(f"unregister takes a type or its dotted name, not {type(type_or_name).__name__}")
         name = type_or_name if isinstance(type_or_name, str) else dotted_name(type_or_name)
         if name not in self._by_name and self._forget_shipped(name):
             return

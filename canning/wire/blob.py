@@ -8,6 +8,7 @@ what a file is that holds no blob.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Final
@@ -41,15 +42,33 @@ def blob_of(frames: list[Frame]) -> Iterator[Frame]:
 def frames_of(blob: ReadableBuffer) -> list[memoryview]:
     """Cut a blob into its frames, without a copy; a plain pickle is one frame.
 
-    Raises `DeserializationError` where the blob is neither, or is cut.
+    Raises `DeserializationError` where the blob is neither, is cut, or another one follows it.
     """
+    view, frames, end = _cut(blob)
+    if bytes(view[end : end + len(MAGIC)]) == MAGIC:
+        raise DeserializationError(
+            "it holds more than one object: pass the open file to canning.load, once for each of them "
+            "(of bytes, io.BytesIO makes a file)"
+        )
+    return frames
+
+
+def end_of(blob: ReadableBuffer) -> int:
+    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
+    return _cut(blob)[2]
+
+
+def _cut(blob: ReadableBuffer) -> tuple[memoryview, list[memoryview], int]:
+    """Give the memory of a blob, the frames that it starts with, and where they end."""
     if isinstance(blob, list | tuple):
         raise TypeError("a list of frames is one message, not a blob: canning.deserialize_object reads it")
     if isinstance(blob, str):
         raise TypeError("a blob is bytes, and this is str: canning.load reads the file of a path")
+    if isinstance(blob, io.IOBase):
+        raise TypeError("a blob is bytes, and this is an open file: canning.load reads it")
     view = flat(blob)
     if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
-        return [view]  # protocols 0 and 1 say nothing at their start
+        return view, [view], view.nbytes  # protocols 0 and 1 say nothing at their start
     if not view.nbytes:
         raise DeserializationError("it is empty: neither a canning blob nor a pickle")
     if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
@@ -67,17 +86,7 @@ def frames_of(blob: ReadableBuffer) -> list[memoryview]:
             )
         frames.append(view[at : at + length])
         at += length
-    return frames
-
-
-def end_of(blob: ReadableBuffer) -> int:
-    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
-    view = flat(blob)
-    frames = frames_of(view)
-    at = _COUNT.size + 8 * len(frames)
-    for frame in frames:
-        at += -at % ALIGNMENT + frame.nbytes
-    return int(min(at + -at % ALIGNMENT, view.nbytes))
+    return view, frames, min(at + -at % ALIGNMENT, view.nbytes)
 
 
 def read_one(file: IO[bytes]) -> bytearray:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from ..errors import SerializationError
+from ..arguments import check_path
+from ..errors import SerializationError, shortened
 
 SHORTEST: Final = 16
 """Bytes that a key must have."""
@@ -37,6 +38,7 @@ class Key:
 
     __slots__ = ("_derive", "_sign")
 
+    @shortened
     def __init__(self, secret: bytes) -> None:
         if type(secret) is not bytes:
             raise TypeError(f"a key is made of bytes, not of {type(secret).__name__}")
@@ -112,6 +114,7 @@ def _as_key(key: object) -> Key:
     raise TypeError(f"a key is bytes, or the path of a file, not {type(key).__name__}")
 
 
+@shortened
 def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
     """Make a key of 32 random bytes; with a path, put it into a new file that only the user can read.
 
@@ -143,6 +146,7 @@ def load_key(path: str | os.PathLike[str]) -> Key:
 
 def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a new file that only the user can read, whole or not at all."""
+    check_path("the file of a key", path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with open(handle, "wb") as file:
@@ -162,6 +166,7 @@ def read_secret(path: str | os.PathLike[str]) -> bytes:
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str | None]:
     """Read a file as `read_secret` does, and say what makes it not private, None where nothing does."""
+    check_path("the file of a key", path)
     try:
         with open(path, "rb") as file:
             return file.read(LONGEST + 1), _exposure(os.fstat(file.fileno()))

@@ -34,7 +34,7 @@ ByValueAs = Literal["code", "source"]
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class WriteOptions:
-    """What a `Serializer` says to who writes, and its writers that have nothing to do."""
+    """The options of a `Serializer` for writing, and its idle writers."""
 
     registry: Registry
     pickler: Pickler

@@ -45,7 +45,7 @@ from .stream import Sink
 
 
 def _refuse_file(file: io.IOBase) -> Any:
-    """Refuse what cloudpickle sends as a copy of its text, which nobody who sends a file has in mind."""
+    """Refuse open text files: cloudpickle would send a copy of their text, which users do not expect."""
     what = "text" if isinstance(file, io.TextIOBase) else "bytes"
     kind = "text file" if what == "text" else "file"
     raise TypeError(f"cannot pickle an open {kind}: send its {what}, as file.read() gives it, or its path")

@@ -17,7 +17,7 @@ def work(context: zmq.Context[zmq.Socket[bytes]], address: str, key: bytes) -> N
     """Run every job that comes with the right key, and send back what it gives."""
     with context.socket(zmq.PAIR) as socket:
         socket.connect(address)
-        channel = transport.Channel(socket, key=key)  # reads code: whoever has the key may run it here
+        channel = transport.Channel(socket, key=key)  # reads code: anyone with the key can run it here
         for _ in range(JOBS):
             job, array = channel.recv(timeout=10)
             channel.send(job(array), timeout=10)

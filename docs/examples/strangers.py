@@ -45,7 +45,7 @@ def main() -> None:
     reader = canning.Serializer(trust="data", allow={Reading}, limits=limits)
     writer = canning.Serializer(pickler="named")  # classes of this script by name, not by value
     with zmq.Context() as context, context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
-        into.setsockopt(zmq.MAXMSGSIZE, 1_000_000)  # ZeroMQ drops who sends larger frames
+        into.setsockopt(zmq.MAXMSGSIZE, 1_000_000)  # ZeroMQ disconnects peers that send larger frames
         port = into.bind_to_random_port("tcp://127.0.0.1")
         out.connect(f"tcp://127.0.0.1:{port}")
         for message in (Reading("roof", 21.5), Reading("cellar", "cold"), Harmful(), bytes(20_000)):  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 When a connection begins, each end tells the other of its arena, and opens the other's. In the head of its own
 arena it sees whether the other has done so: then large payloads of that connection go through it. Nothing is
 taken for granted from names of hosts. The scheduler, which hands messages on unread, makes no such offer, nor
-does whoever has no canning, nor a disk: all of these get ordinary frames.
+do processes without canning, and disks: all of these get ordinary frames.
 
 What has arrived stays in its sender's arena for as long as it lives, and counts there as memory of the sender
 too. So an arena is small beside what a worker may use, and what finds no room goes as ordinary frames.

@@ -8,8 +8,8 @@ Nothing tells ipyparallel which serializer to use, so that its functions are rep
 in the client's process while one of its clients has canning, and in engines while one of their clients has.
 Both formats are told apart by the last bytes of frame 0 and are read wherever they arrive; a call is written
 by the client that makes it, a reply as its call came. So no message is lost in the switch, and clients
-without canning can use the same engines. As in ipyparallel itself, whoever can connect to a cluster can run
-code in its engines and clients.
+without canning can use the same engines. As in ipyparallel itself, anyone who can connect to a cluster can
+run code in its engines and clients.
 
 Functions run where they run today: those of ``__main__`` in the engine's namespace, others in their module.
 Engines that start later are switched by the first call that may reach them, which still goes in
@@ -43,7 +43,7 @@ __all__ = ["TRIED", "install", "install_engine", "installed", "uninstall"]
 
 
 def install_engine() -> None:
-    """Let the engine of this process understand canning, whoever asks, until it ends.
+    """Let the engine of this process understand canning, for every client, until it ends.
 
     For ``c.IPEngine.startup_command``: such an engine loses no call that was waiting for an engine while
     there was none.

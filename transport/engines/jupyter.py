@@ -5,8 +5,8 @@
 
     obj = unpack(message["content"], message["buffers"])
 
-Jupyter signs the four parts of a message that are JSON, and not its buffers: whoever can alter a message on
-its way can exchange them. With ``key=`` canning signs all of them, and `unpack` with the same key refuses
+Jupyter signs the four parts of a message that are JSON, and not its buffers: anyone who can alter a message
+on its way can exchange them. With ``key=`` canning signs all of them, and `unpack` with the same key refuses
 what was altered, cut or exchanged; take the session's own key, which both ends know.
 
 What comes from a kernel runs there as its user wants, so that `unpack` reads plain data, and functions and

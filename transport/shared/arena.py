@@ -13,6 +13,8 @@ from typing import Any, Final, Self, SupportsIndex, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from canning.arguments import check_number, check_seconds, check_whole
+from canning.errors import shortened
 from canning.memory.buffers import Frame, address, span
 
 from ..errors import ArenaError, ArenaFull
@@ -46,8 +48,9 @@ class SharedArena:
     write to such an array after it was sent: its readers look at the same memory. Receivers pass
     ``shared_memory=True``.
 
-    A full arena never blocks: what finds no room goes as ordinary frames, and `stats` counts it. Nothing is
-    left behind in the system whoever is killed. Threads may share an arena, processes that fork may not.
+    A full arena never blocks: payloads that do not fit are sent as ordinary frames, and `stats` counts them.
+    Nothing is left behind in the system, whichever process is killed. Threads may share an arena; forked
+    processes may not.
 
     Args:
         capacity: bytes, or text like ``"1GiB"``. Pages are taken from the system when they are first used.
@@ -76,6 +79,7 @@ class SharedArena:
     id = ID
     shares = True
 
+    @shortened
     def __init__(
         self,
         capacity: int | str = "1GiB",
@@ -85,17 +89,16 @@ class SharedArena:
         linger: float | None = None,
     ) -> None:
         nbytes = parse_size(capacity)
+        check_number("lease", lease, "seconds")
         if not 0 < lease < 1e9:
-            raise ValueError(f"lease={lease!r} is not a number of seconds")
-        if threshold < 1:
-            raise ValueError(f"threshold={threshold!r} is not a positive number of bytes")
-        if linger is not None and not 0 <= linger < 1e9:
-            raise ValueError(f"linger={linger!r} is not a number of seconds")
+            raise ValueError(f"lease={lease!r} is not a number of seconds above 0")
+        check_whole("threshold", threshold, "bytes", least=1)
+        _check_linger(linger)
         if type(capacity) is int and capacity < PAGE:
             warnings.warn(
                 f"capacity={capacity} is a number of bytes, less than the smallest arena has: write "
                 f"'{capacity}MiB' or '{capacity}GiB' if that is meant",
-                stacklevel=2,
+                stacklevel=3,
             )
         reason = unsupported()
         if reason:
@@ -120,6 +123,7 @@ class SharedArena:
     @overload
     def empty(self, shape: _Shape, dtype: npt.DTypeLike) -> npt.NDArray[Any]: ...
 
+    @shortened
     def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
         """Make an array in the arena, in C order, whatever was there before in it.
 
@@ -154,6 +158,7 @@ class SharedArena:
     @overload
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]: ...
 
+    @shortened
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
         """Copy an array, or anything that numpy makes one of, into the arena; otherwise as `empty`.
 
@@ -175,6 +180,7 @@ class SharedArena:
 
     # -- the codec ---------------------------------------------------------------------------------
 
+    @shortened
     def to(self, readers: int) -> ForReaders:
         """Say how many receivers a message has; its memory is free again as soon as all have read it.
 
@@ -184,19 +190,18 @@ class SharedArena:
         Raises:
             ValueError: there is no receiver.
         """
-        if readers < 1:
-            raise ValueError(f"readers={readers!r} is not a positive number")
+        check_whole("readers", readers, "receivers", least=1)
         return self._one if readers == 1 else ForReaders(self, readers)
 
     def to_unknown(self) -> ForReaders:
-        """Say that nobody knows how many receivers a message has: its lease decides."""
+        """Share a message with an unknown number of receivers: it keeps its memory for the lease."""
         return self._unknown
 
     def to_held(self) -> ForReaders:
-        """Say that the sender holds the memory until it knows that it was read, by whomever and how often.
+        """Share memory that the sender holds until it knows that it was read, by any process.
 
-        It is free again when the arrays there are gone and no receiver has it open, whoever died in the
-        meantime. Only what lies in an arena is sent so; nothing is copied into one.
+        It is free again when the arrays there are gone and no receiver has it open, even if processes died in
+        the meantime. Only what lies in an arena is sent so; nothing is copied into one.
 
         >>> with SharedArena("1MiB") as arena:
         ...     numbers = arena.array(range(1000))
@@ -270,7 +275,7 @@ class SharedArena:
         return [frame for frame, place in self._own(frames) if self._ledger.is_waiting(place)]
 
     def lose(self, frames: Sequence[Any]) -> None:
-        """Free the memory of messages that whoever was to open them has not opened, and never will.
+        """Free the memory of messages that their receivers have not opened, and never will.
 
         >>> with SharedArena("16MiB", threshold=1000) as arena:
         ...     lost = arena.to(1).encode(memoryview(bytes(5000)))
@@ -289,13 +294,14 @@ class SharedArena:
     # -- the whole ---------------------------------------------------------------------------------
 
     def stats(self) -> ArenaStats:
-        """Tell what the arena holds, after freeing what can be freed."""
+        """Free what can be freed, and tell what the arena holds then."""
         self._check_process()
         used, blocks, consumers = self._ledger.look()
         return ArenaStats(
             self.capacity, used, blocks, consumers, self._copied, self._in_place, self._fallbacks
         )
 
+    @shortened
     def drain(self, timeout: float | None = None) -> None:
         """Wait until all receivers have opened all payloads that were sent.
 
@@ -305,24 +311,28 @@ class SharedArena:
             timeout: seconds; None waits without a limit.
 
         Raises:
-            TransportTimeout: the time is over; the text counts what is left.
+            TransportTimeout: the time is over; the text counts the unopened payloads.
 
         >>> with SharedArena("16MiB", threshold=1000) as arena:
         ...     frame = arena.to(1).encode(memoryview(bytes(5000)))
         ...     payload = arena.decode(memoryview(frame), 5000)
         ...     arena.drain(timeout=1)
         """
+        check_seconds("timeout", timeout)
         drain(self._open(), timeout)
 
+    @shortened
     def close(self, linger: float | None = None) -> None:
         """Close the arena: open arrays and messages stay as they are, and nobody can open others.
 
         It first waits for payloads that nobody has opened, for `linger` seconds, by default those of the
-        arena. An `UndeliveredWarning` counts what is lost then. Leaving the ``with`` block closes an arena.
+        arena. An `UndeliveredWarning` counts the payloads that are lost. Leaving the ``with`` block closes an
+        arena.
 
         A receiver that still has it mapped, having opened a message of it, can open others; any other gets an
         error.
         """
+        _check_linger(linger)
         self._check_process()
         if not self.closed:
             leave(self._ledger, self._ledger.linger if linger is None else linger)
@@ -380,3 +390,11 @@ def _lengths(shape: _Shape) -> tuple[int, ...]:
     if any(length < 0 for length in lengths):
         raise ValueError(f"shape={lengths} has a negative length")
     return lengths
+
+
+def _check_linger(linger: float | None) -> None:
+    if linger is None:
+        return
+    check_number("linger", linger, "seconds")
+    if not 0 <= linger < 1e9:
+        raise ValueError(f"linger={linger!r} is not a number of seconds, 0 or more")

@@ -7,6 +7,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from canning.arguments import check_whole
+
 from .reclaiming import Ended
 
 
@@ -185,6 +187,5 @@ def parse_size(size: int | str) -> int:
         number, prefix, binary = found.groups()
         power = " kmgt".index(prefix.lower() or " ")
         size = int(float(number) * (1024 if binary else 1000) ** power)
-    if size < 1:
-        raise ValueError(f"capacity={size!r} is not a positive number of bytes")
+    check_whole("capacity", size, "bytes", least=1)
     return size

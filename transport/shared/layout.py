@@ -12,7 +12,8 @@ A *consumer* claims a slot by a lock on a byte of it, and is the only one to wri
     slot:   process id, its start               0 is free
     record: generation, pins, opened, forwarded, until          one for each block
 
-Before, it writes 1 to the words of the slot's group and of all groups before, as does whoever else claims one
+Before, it writes 1 to the words of the slot's group and of all groups before, as does any other process that
+claims one
 there: the owner looks at no others. A record counts for a block if its generation is the block's. `pins` is 1
 while the consumer has the block open, `opened` how often it opened it, `forwarded` how many more readers it
 has promised it to, and `until` the monotonic nanosecond up to which they may take their time. A slot that

@@ -3,7 +3,7 @@
 A block is *held* while arrays of the owner's look at it. Once it was sent, it is *read* when as many readers
 as were promised have opened it and nobody has it open; then it is free. A reader may be killed with the
 message unread, or nobody may have been there to take it: such a block is *given up* when its lease is over,
-and is used again only where memory is short, so that whoever is late still finds it as long as can be.
+and is used again only where memory is short, so that a late reader still finds it as long as possible.
 
 The lease is `SharedArena`'s where no consumer is, and begins anew for unread blocks when one dies; as long
 as the consumers live, who may just be slow, it is `PATIENCE` times as long.

@@ -75,7 +75,7 @@ def leave(ledger: Ledger, linger: float) -> None:
         _LEDGERS.pop(ledger.token, None)
         ledger.close()
     if left and ledger.linger > 0:
-        _warn(left, "closed", linger, stacklevel=4)
+        _warn(left, "closed", linger, stacklevel=5)
 
 
 def _wait(ledgers: list[Ledger], seconds: float | None) -> int:
@@ -111,7 +111,7 @@ def _at_exit() -> None:
         ours.sort(key=lambda ledger: -ledger.linger)
         ledger = ours.pop()
         left = len(ledger.unopened())
-        with contextlib.suppress(KeyboardInterrupt):  # whoever cannot wait
+        with contextlib.suppress(KeyboardInterrupt):  # a user who cannot wait
             left = _wait([ledger], ledger.linger)
         if left:
             _warn(left, "gone, as this process has ended", ledger.linger, stacklevel=2)

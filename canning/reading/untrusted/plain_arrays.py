@@ -24,7 +24,7 @@ def check_fit(shape: object, layout: object, itemsize: int, size: int) -> None:
 
 
 def charge_unreal(shape: Shape, itemsize: int, size: int, work: Work) -> None:
-    """Count what an array seems to have beyond its memory, and whoever copies or lists it gets.
+    """Count the elements that an array has beyond its memory, which copies and lists of it get.
 
     These are the elements of broadcast axes, those of no bytes, and the rows of arrays without elements.
     """

@@ -1,6 +1,6 @@
 """Builtin exceptions as plain data: what they were made of, and what ties them to others, but no traceback.
 
-A traceback names files, and whoever shows it opens these: it is left aside.
+A traceback names files, and a program that shows it opens them: it is left out.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Seals:
             return self.depths.get(id(item), 1), ()
         self.work.spend(_TIME + _ITEM * len(held), _MEMORY)
         self.sealed[id(item)] = item
-        self.depths[id(item)] = 1  # for whoever comes by here again in a circle
+        self.depths[id(item)] = 1  # for a circle that leads here again
         return 1, () if LEAVES.issuperset(map(type, held)) else held
 
     def _held(self, item: Any, kind: type) -> Any:

@@ -29,7 +29,7 @@ _block: Any = internals._unpickle_block
 
 
 def _can_shared(refs: object) -> None:
-    """Send nothing of what notes who looks at some memory, but that it is one: who else arrives is noted."""
+    """Send only that views of some memory were recorded here: those that arrive are recorded anew."""
 
 
 def _shared(state: object) -> Any:

@@ -110,7 +110,7 @@ def _can_dtype(dtype: Any) -> Any:
     if type(dtype) is pd.DatetimeTZDtype:  # whose name leaves open of which package its zone is
         return dtype.unit, dtype.tz, None
     if type(dtype) not in _NAMED:
-        return NotImplemented  # whoever made that class knows how to send it
+        return NotImplemented  # the author of that class knows how to send it
     # a period's own text is an alias of its frequency, which pandas 3 reads nowhere else
     text = f"period[{freq_text(dtype.freq)}]" if type(dtype) is pd.PeriodDtype else str(dtype)
     return text if _says_all(dtype, text) else NotImplemented

@@ -65,7 +65,7 @@ def _deserialize(buffers: Sequence[Any], g: Namespace | None = None) -> tuple[An
         return STOCK_READ(buffers, g)  # type: ignore[no-any-return]
     try:
         obj, rest = read(SERIALIZER.deserialize_object, buffers, main_namespace() if g is None else g)
-    except Exception as error:  # raised here it would be lost, and whoever waits for the result hang
+    except Exception as error:  # raised here it would be lost, and the caller would wait forever
         return error, [frame for part in split(buffers)[1:] for frame in part]
     return obj, rest
 
@@ -74,7 +74,7 @@ def nudge(client: Any, socket: Any) -> None:
     """Look for replies after a message was sent.
 
     ipyparallel sends on the sockets that its event loop watches, and ZeroMQ tells of a reply once: where
-    sending takes that notice, the loop sleeps on, and whoever waits for the reply does so forever. Of 400
+    sending takes that notice, the loop sleeps on, and the caller waits for the reply forever. Of 400
     calls of a client without canning, on a busy machine, 4 ended so.
     """
     for stream in (client._mux_stream, client._task_stream, client._broadcast_stream):

@@ -98,7 +98,7 @@ class Prepared(Sequence[Any]):
 
 
 def is_told_otherwise() -> bool:
-    """Tell whether ``use_cloudpickle`` or ``use_dill`` was called: whoever does so wants these."""
+    """Tell whether ``use_cloudpickle`` or ``use_dill`` was called: such a user wants these."""
     return stock.pickle is not pickle
 
 

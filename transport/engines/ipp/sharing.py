@@ -1,6 +1,6 @@
 """Memory that a client and its engines share: who can open whose, and until when a call's payload is kept.
 
-A call's memory stays until all of its answers are there, whoever of the engines dies, and another takes its
+A call's memory stays until all of its answers are there, whichever engine dies, and another takes its
 task. Nothing has to be counted for that, and no lease has to run out: the client holds what it sent.
 """
 

@@ -1,0 +1,118 @@
+"""Checks of arguments: a wrong one is told at once, by its name, before anything is sent, read or made."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Final
+
+import numpy as np
+
+_FLAGS: Final = (bool, np.bool_, int)
+
+
+def _is(kind: type, value: object) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def check_number(name: str, value: object, unit: str) -> None:
+    """Insist on a number.
+
+    >>> check_number("lease", "10", "seconds")
+    Traceback (most recent call last):
+    TypeError: lease= is a number of seconds, not str
+    """
+    if not _is(Real, value):
+        raise TypeError(f"{name}= is a number of {unit}, not {type(value).__name__}")
+
+
+def check_whole(name: str, value: int, unit: str, least: int = 0) -> None:
+    """Insist on a whole number that is not too small.
+
+    >>> check_whole("readers", 1.5, "receivers", least=1)
+    Traceback (most recent call last):
+    TypeError: readers= is a whole number of receivers, not float
+    >>> check_whole("readers", 0, "receivers", least=1)
+    Traceback (most recent call last):
+    ValueError: readers=0 is not a positive number of receivers
+    """
+    if not _is(Integral, value):
+        raise TypeError(f"{name}= is a whole number of {unit}, not {type(value).__name__}")
+    if value < least:
+        what = f"a positive number of {unit}" if least == 1 else f"a number of {unit}, {least} or more"
+        raise ValueError(f"{name}={value!r} is not {what}")
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Insist on seconds from 0, or None.
+
+    >>> check_seconds("timeout", -1)
+    Traceback (most recent call last):
+    ValueError: timeout must be None or a number of seconds, 0 or more, not -1
+    """
+    if value is None:
+        return
+    if not _is(Real, value):
+        raise TypeError(f"{name} must be None or a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"{name} must be None or a number of seconds, 0 or more, not {value!r}")
+
+
+def check_bools(**flags: object) -> None:
+    """Insist on True or False: every text is true, ``"no"`` too.
+
+    >>> check_bools(mmap="r")
+    Traceback (most recent call last):
+    TypeError: mmap= is True or False, not str
+    """
+    for name, value in flags.items():
+        if value is not True and value is not False and not (isinstance(value, _FLAGS) and value in (0, 1)):
+            raise TypeError(f"{name}= is True or False, not {type(value).__name__}")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Insist on a function, or None.
+
+    >>> check_callable("on_progress", True)
+    Traceback (most recent call last):
+    TypeError: on_progress= is a function, not bool
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}= is a function, not {type(value).__name__}")
+
+
+def check_path(what: str, path: object) -> None:
+    """Insist on a path: ``open`` takes a number too, and closes the file of that number.
+
+    >>> check_path("the file of a key", 3)
+    Traceback (most recent call last):
+    TypeError: the file of a key is named by a str or a Path, not by int
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{what} is named by a str or a Path, not by {type(path).__name__}")
+
+
+def check_namespace(g: object) -> None:
+    """Insist on a dict.
+
+    >>> check_namespace("r")
+    Traceback (most recent call last):
+    TypeError: g= is a dict, the namespace of functions and references, not str
+    """
+    if not isinstance(g, dict):
+        raise TypeError(f"g= is a dict, the namespace of functions and references, not {type(g).__name__}")
+
+
+def check_call(args: object, kwargs: object) -> None:
+    """Insist on several arguments, and on named ones in a dict.
+
+    >>> check_call("ab", None)
+    Traceback (most recent call last):
+    TypeError: args= is a list of arguments, not str
+    """
+    if not isinstance(args, Iterable) or isinstance(args, str | bytes):
+        raise TypeError(f"args= is a list of arguments, not {type(args).__name__}")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs= is a dict of arguments, not {type(kwargs).__name__}")
