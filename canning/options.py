@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Final, TypedDict, get_args
 
@@ -75,6 +74,8 @@ def unknown_option(
             f"{function.__name__}() takes options by name, as timeout=10: which one is this "
             f"{type(given[0]).__name__}?"
         )
+    from difflib import get_close_matches  # 1 ms, for errors alone
+
     known = set(_options_of(function) if known is None else known)
     name = next((name for name in unknown if name not in known), next(iter(unknown)))
     near = get_close_matches(name, sorted(known), 1)

@@ -6,8 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import IO, Final
 
 _SOME: Final = 40
@@ -15,33 +14,35 @@ _SOME: Final = 40
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: str) -> Iterator[IO[bytes]]:
     """Give a file to write to, which replaces `target` at the end, or never.
 
     A pipe or a device, which no file may replace, is written to.
     """
     try:
-        before = target.stat()
+        before = os.stat(target)
     except FileNotFoundError:
         before = None
     if before is not None and not stat.S_ISREG(before.st_mode):
-        with target.open("wb") as file:
+        with open(target, "wb") as file:
             yield file
         return
-    part = target.with_name(f".{target.name[:_SOME]}.{os.urandom(4).hex()}.part")
+    folder, name = os.path.split(target)
+    part = os.path.join(folder, f".{name[:_SOME]}.{os.urandom(4).hex()}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(part, flags, 0o666 if before is None else 0o600), "wb") as file:
             yield file
             if before is not None:
                 _take_over(file.fileno(), before)
-        part.replace(target)
+        os.replace(part, target)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(part)
         raise
 
 
-def resolved(path: str | os.PathLike[str]) -> Path:
+def resolved(path: str | os.PathLike[str]) -> str:
     """Follow a link as a careful kernel would, and insist on a folder."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
@@ -51,7 +52,7 @@ def resolved(path: str | os.PathLike[str]) -> Path:
         shared = holder.st_mode & stat.S_ISVTX and holder.st_mode & stat.S_IWOTH
         if shared and os.lstat(path).st_uid not in (os.geteuid(), holder.st_uid):
             raise PermissionError(errno.EACCES, "a symbolic link of somebody else's", os.fspath(path))
-    return Path(os.path.realpath(path))
+    return os.path.realpath(path)
 
 
 def _take_over(handle: int, before: os.stat_result) -> None:

@@ -316,7 +316,7 @@ def test_a_file_is_replaced_when_the_new_one_is_whole(
         raise OSError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", fail)
+        patch.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="no room"):
             dump([3, LARGE], path)
     assert os.listdir(tmp_path) == ["obj.canned"]

@@ -6,7 +6,6 @@ imported here.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.machinery
 import os
 import pickle
@@ -15,7 +14,6 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..errors import DeserializationError, SerializationError
@@ -51,6 +49,8 @@ class Source(NamedTuple):
     @property
     def digest(self) -> str:
         """What tells one version of a module from another."""
+        import hashlib  # 2 ms, for modules that travel alone
+
         total = hashlib.blake2b((self.text or "").encode("utf-8", "surrogatepass"), digest_size=16)
         for name, content in self.resources:
             total.update(hashlib.blake2b(content, key=name.encode()[:64]).digest())
@@ -330,6 +330,8 @@ def _data_files(spec: Spec) -> Iterator[tuple[str, bytes]]:
     if reader is not None:  # a module that was received itself
         yield from reader
         return
+    from pathlib import Path  # 2 ms, for packages that travel alone
+
     for folder in map(Path, spec.submodule_search_locations or ()):
         for path in sorted(folder.rglob("*")):
             within = path.relative_to(folder)

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 Frame = bytes | bytearray | memoryview
 """What `serialize_object` gives: any of these goes to a socket or a file as it is."""
@@ -19,7 +18,7 @@ Body = bytes | io.BytesIO
 ALIGNMENT: Final = 64
 """Bytes to which memory of our own is aligned: a cache line, and the widest vector register."""
 
-ByteArray = npt.NDArray[np.uint8]
+ByteArray = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 
 _ARROW: Final = "pyarrow.lib"
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from .buffers import flat, span
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 Key = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Where in memory the first element stands, the shape and the strides."""
 Layout = tuple[int, tuple[int, ...]]

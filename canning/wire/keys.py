@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import os
-import secrets
 import stat
 import struct
 import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from ..arguments import check_path
@@ -47,6 +44,8 @@ class Key:
                 f"a key has {SHORTEST} to {LONGEST} bytes, and this one {len(secret)}: "
                 "canning.new_key() makes a good one"
             )
+        import hmac  # 2 ms with OpenSSL, for those who have keys
+
         self._sign = hmac.new(secret, _DOMAIN, "sha256")
         self._derive = hmac.new(secret, _DERIVED, "sha256")
 
@@ -123,7 +122,7 @@ def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
     >>> len(new_key())
     32
     """
-    key = secrets.token_bytes(32)
+    key = os.urandom(32)
     if path is not None:
         write_secret(path, key)
     return key
@@ -152,7 +151,7 @@ def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
         with open(handle, "wb") as file:
             file.write(content)
     except BaseException:
-        Path(path).unlink()
+        os.unlink(path)
         raise
 
 
@@ -178,7 +177,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str | None]:
 def shown(path: str | os.PathLike[str]) -> str:
     """Name a file in an error, unless the name might be a key given as a str by mistake.
 
-    >>> shown(Path("cluster.key"))
+    >>> from pathlib import PurePath
+    >>> shown(PurePath("cluster.key"))
     "the key file 'cluster.key'"
     >>> shown("correct horse battery staple")
     'the key file (a str is a path, a key itself is bytes; pass a Path to have it named here)'

@@ -64,3 +64,14 @@ def test_programs_without_asyncio_do_not_import_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "{'a': 1} False\n"
+
+
+def test_canning_imports_nothing_slow_that_few_need() -> None:
+    script = (
+        "import sys, numpy, cloudpickle\n"
+        "before = set(sys.modules)\n"
+        "import canning\n"
+        "print({'pathlib', 'hashlib', 'hmac', 'difflib', 'numpy.typing'} & (set(sys.modules) - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
