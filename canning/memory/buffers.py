@@ -78,10 +78,13 @@ def address(view: memoryview) -> int:
     return where
 
 
-def span(low: int, high: int, owner: object, *, readonly: bool) -> memoryview:
-    """View the bytes from address `low` up to `high` of memory that `owner` keeps alive."""
+def span(low: int, high: int, owner: object, *, readonly: bool, root: object = None) -> memoryview:
+    """View the bytes from address `low` up to `high` of memory that `owner` keeps alive.
+
+    `root` is what `owner_of` finds.
+    """
     interface = {"data": (low, readonly), "shape": (high - low,), "typestr": "|u1", "version": 3}
-    return memoryview(np.asarray(_Span(interface, owner)))
+    return memoryview(np.asarray(_Span(interface, owner, root)))
 
 
 def foreign(
@@ -168,6 +171,20 @@ def owner_of(obj: object) -> object:
         if below is None:
             return obj
         obj = below
+
+
+def to_write_to(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give a read-only array as one whose changes nobody else sees: memory that its owner lends, or a copy.
+
+    An owner that can do so has `low`, the address where its memory starts, and `lend`, which gives all of it
+    to write to, the same each time, or None.
+    """
+    owner: Any = owner_of(array)
+    memory = owner.lend() if hasattr(owner, "lend") else None
+    if memory is None:
+        return array.copy(order="K")
+    start = array.__array_interface__["data"][0] - owner.low
+    return np.ndarray(array.shape, array.dtype, memory, start, array.strides)
 
 
 def listed(frames: Iterable[Any]) -> list[Any]:

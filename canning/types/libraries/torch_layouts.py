@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ...memory.buffers import foreign
+from ...memory.buffers import foreign, to_write_to
 from ...memory.layout import Array
 from ..budget import charge
 from .checks import need, parts
@@ -47,14 +47,16 @@ def array_of(tensor: torch.Tensor) -> Any:
 
 
 def tensor_over(array: Array, kind: torch.dtype) -> Any:
-    """Make a tensor over an array's memory; tensors are writable always, and read-only memory is copied."""
+    """Make a tensor over an array's memory; tensors are writable always, which read-only memory is made."""
     if not array.size:
         return torch.empty(array.shape, dtype=kind)
     core = array
     if not array.flags.c_contiguous:
         core = array[tuple(slice(None) if step else slice(1) for step in array.strides)]
-    if not core.flags.writeable or any(step < 0 or step % core.itemsize for step in core.strides):
+    if any(step < 0 or step % core.itemsize for step in core.strides):
         core = core.copy(order="K")
+    elif not core.flags.writeable:
+        core = to_write_to(core)
     tensor = torch.from_numpy(core)
     tensor = tensor if tensor.dtype is kind else tensor.view(kind)
     return tensor if core.shape == array.shape else tensor.expand(array.shape)

@@ -1,0 +1,235 @@
+"""canning as the serializer of Ray: arguments, results, `ray.put`, and what actors get and give.
+
+    ray.init(runtime_env={"worker_process_setup_hook": "transport.engines.ray.install"})
+    transport.engines.ray.install()              # here; the line above does it on every worker
+
+What canning writes is one of Ray's own objects: a pickle with buffers, which lie in the object store and
+come out as views of it. A process that reads it needs canning installed, but not `install`. References and
+actor handles go as Ray sends them, as does each type with a serializer that somebody gave to Ray. What
+consists of numbers, texts, lists and dicts alone goes as ever, since other languages read it; so does what
+canning cannot send. As ever with Ray, anyone who can connect to a cluster can run code in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from canning import SerializationError, Serializer
+
+from . import one_pickle as inband
+from .adapting import Replaced, check_layout
+from .ray_pages import views_of
+
+TRIED: Final = "2.60.0"
+check_layout(
+    "ray",
+    TRIED,
+    {
+        "ray._private.serialization:SerializationContext._serialize_to_pickle5": (
+            "Pickle5Writer",
+            "Pickle5SerializedObject",
+            "buffer_callback",
+            "get_and_clear_contained_object_refs",
+            "set_in_band_serialization",
+            "set_out_of_band_serialization",
+        ),
+        "ray._private.serialization:SerializationContext._serialize_to_msgpack": (
+            "MessagePackSerializer",
+            "MessagePackSerializedObject",
+            "OBJECT_METADATA_TYPE_CROSS_LANGUAGE",
+            "_serialize_to_pickle5",
+        ),
+        "ray._private.serialization:SerializationContext._deserialize_pickle5_data": (
+            "unpack_pickle5_buffers",
+            "loads",
+        ),
+        "ray._private.serialization:SerializationContext._register_cloudpickle_reducer": ("dispatch",),
+        "ray._private.worker:Worker.put_object": ("inspect_serializability",),
+        "ray._private.function_manager:FunctionActorManager.export_actor_class": ("pickle_dumps",),
+        "ray.remote_function:RemoteFunction._remote": ("pickle_dumps",),
+    },
+)
+
+import ray  # noqa: E402 - after the look at what is there
+import ray.remote_function  # noqa: E402
+import ray.util  # noqa: E402
+from ray import cloudpickle  # noqa: E402
+from ray._private import function_manager, ray_constants  # noqa: E402
+from ray._private import serialization as stock  # noqa: E402
+
+_Reducer = Callable[[Any], Any]
+_THEIRS: Final = (
+    "ray.cloudpickle.cloudpickle",
+    "ray._private.arrow_serialization",
+    "ray._private.tensor_serialization_utils",
+)
+"""Modules whose reducers canning does without: cloudpickle's, and those of Arrow's tables and torch's tensors."""
+_PLAIN: Final = frozenset((int, float, str, bool, type(None), bytes, list, dict))
+_FEW: Final = 64
+
+
+class _Side:
+    """Keep the serializer of this process, and the options of `install`."""
+
+    def __init__(self) -> None:
+        self.writable = False
+        self.by_value: Any = ()
+        self._reducers: Mapping[type, _Reducer] | None = None
+        self._modules: frozenset[str] = frozenset()
+
+    def choose(self, *, writable: bool, by_value: Any) -> None:
+        """Take the options of `install`."""
+        serializer = Serializer(by_value=by_value)
+        self.writable, self.by_value, self._reducers = writable, serializer.by_value, None
+
+    def serializer(self) -> Serializer:
+        """Give a serializer that heeds what was registered with Ray, and with its cloudpickle, until now."""
+        registered = cloudpickle.CloudPickler.dispatch.maps[0]
+        modules = cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
+        if registered != self._reducers or modules != self._modules:
+            heeded = {cls: how for cls, how in registered.items() if how.__module__ not in _THEIRS}
+            by_value = self.by_value.also(modules) if modules else self.by_value
+            self._serializer = Serializer(dispatch_table=heeded, by_value=by_value)
+            self._reducers, self._modules = dict(registered), frozenset(modules)
+        return self._serializer
+
+    def dumps(self, obj: Any, reader: _Reducer, **options: Any) -> bytes:
+        """Give a pickle of what `reader` gives for an object."""
+        frames = self.serializer().serialize_object(obj)
+        return pickle.dumps(inband.Inband(frames, reader, (self.writable,)), 5, **options)
+
+
+class _Whole:
+    """Hold a list or dict that goes as one, so that what its parts share stays shared."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _NotPlain(Exception):
+    """Say that msgpack alone cannot take an object."""
+
+
+def _refuse(_: Any) -> Any:
+    raise _NotPlain
+
+
+def _serialize_to_msgpack(self: Any, value: Any) -> Any:
+    """Be ``SerializationContext._serialize_to_msgpack``, which takes containers apart."""
+    kind = type(value)
+    if kind is list or kind is dict:
+        some = islice(value.values() if kind is dict else value, _FEW)
+        try:
+            if not _PLAIN.issuperset(map(type, some)):
+                raise _NotPlain
+            data = stock.MessagePackSerializer.dumps(value, _refuse)
+        except _NotPlain:
+            value = _Whole(value)
+        else:
+            plain = ray_constants.OBJECT_METADATA_TYPE_CROSS_LANGUAGE
+            return stock.MessagePackSerializedObject(plain, data, [], None)
+    return _STOCK_MSGPACK(self, value)
+
+
+def _serialize_to_pickle5(self: Any, metadata: bytes, value: Any) -> Any:
+    """Be ``SerializationContext._serialize_to_pickle5``, of which `value` is a list of what msgpack refused.
+
+    It is one object always, since containers go as a whole.
+    """
+    [obj] = value
+    if type(obj) is _Whole:
+        value = [obj := obj.value]
+    writer = stock.Pickle5Writer()
+    self.set_in_band_serialization()
+    try:
+        head = _SIDE.dumps(obj, read, buffer_callback=writer.buffer_callback)
+    except SerializationError:
+        self.get_and_clear_contained_object_refs()
+        return _STOCK_PICKLE5(self, metadata, value)  # Ray may know how, and its users know its errors
+    except BaseException:
+        self.get_and_clear_contained_object_refs()
+        raise
+    finally:
+        self.set_out_of_band_serialization()
+    contained = self.get_and_clear_contained_object_refs()
+    return stock.Pickle5SerializedObject(metadata, head, writer, contained)
+
+
+def read(writable: bool, *frames: Any) -> list[Any]:
+    """Read an object of Ray's that canning wrote; Ray wants a list of what msgpack refused."""
+    return [read_code(writable, *frames)]
+
+
+def read_code(writable: bool, *frames: Any) -> Any:
+    """Read a function or an actor's class."""
+    head, *buffers = frames
+    return inband.read(writable, False, head, *views_of(buffers, writable=writable))
+
+
+def _pickle_dumps(obj: Any, error_msg: str) -> Any:
+    """Be ``pickle_dumps``, which pickles functions and actors' classes: with the modules that they need."""
+    if not _SIDE.by_value:
+        return _STOCK_DUMPS(obj, error_msg)
+    try:
+        return _SIDE.dumps(obj, read_code)
+    except SerializationError:
+        return _STOCK_DUMPS(obj, error_msg)
+
+
+def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: Any) -> Any:
+    """Be ``inspect_serializability``, whose text Ray puts into its errors: first name the path to the culprit."""
+    try:
+        _SIDE.serializer().serialize_object(base_obj)
+    except SerializationError as error:
+        print(error, file=print_file)
+    return _STOCK_INSPECT(base_obj, *arguments, print_file=print_file, **options)
+
+
+_CONTEXT: Final = stock.SerializationContext
+_STOCK_MSGPACK: Final = _CONTEXT._serialize_to_msgpack
+_STOCK_PICKLE5: Final = _CONTEXT._serialize_to_pickle5
+_STOCK_DUMPS: Final = function_manager.pickle_dumps
+_STOCK_INSPECT: Final = ray.util.inspect_serializability
+_SIDE: Final = _Side()
+_REPLACED: Final = Replaced(
+    [
+        (_CONTEXT, "_serialize_to_msgpack", _serialize_to_msgpack),
+        (_CONTEXT, "_serialize_to_pickle5", _serialize_to_pickle5),
+        (function_manager, "pickle_dumps", _pickle_dumps),
+        (ray.remote_function, "pickle_dumps", _pickle_dumps),
+        (ray.util, "inspect_serializability", _inspect),
+    ]
+)
+
+
+def install(*, writable: bool = False, by_value: Any = ()) -> None:
+    """Let this process send with canning, until `uninstall`; before or after `ray.init`.
+
+    Args:
+        writable: True lets arrays that were writable arrive writable; each reader sees only its own changes.
+        by_value: modules to send along if a call needs them and the workers may not have them: ``"local"``,
+            which is all that is not installed, or a list of modules and names, as for `canning.Serializer`.
+
+    The last call decides about the options. Raises `ValueError` for a `by_value` that is not valid.
+    """
+    _SIDE.choose(writable=writable, by_value=by_value)
+    _REPLACED.join(install)
+
+
+def uninstall() -> None:
+    """Serialize as before `install`; what was sent in the meantime can still be read."""
+    _REPLACED.leave(install)
+
+
+@contextlib.contextmanager
+def installed(*, writable: bool = False, by_value: Any = ()) -> Iterator[None]:
+    """Let this process send with canning until the block ends: `install`, and then `uninstall`."""
+    install(writable=writable, by_value=by_value)
+    try:
+        yield
+    finally:
+        uninstall()
