@@ -4,6 +4,7 @@
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
 #   make slow                 the tests that take long, which make test leaves out
 #   make torch                the tests of the types of torch, astropy, geopandas and jax, which it installs
+#   make ray                  the tests of the adapter for Ray, which it installs
 #   make check                what CI runs: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
@@ -58,6 +59,11 @@ slow: $(VENV)/.has-test
 torch: $(VENV)/.has-test
 	$(RUN) -m pip install --quiet torch==2.13.0 --editable '.[large]'
 	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py tests/test_golden.py $(ARGS)
+
+.PHONY: ray
+ray: $(VENV)/.has-test
+	$(RUN) -m pip install --quiet --editable '.[ray]'
+	$(RUN) -m pytest -m slow tests/engines/test_ray.py $(ARGS)
 
 .PHONY: check
 check: COVERAGE = --cov --cov-report=term

@@ -18,7 +18,9 @@ import pytest
 
 os.environ.setdefault("RAY_worker_niceness", "0")  # or a busy machine never gets to the workers
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do anyway, and warns of
-ray = pytest.importorskip("ray", reason="needs the package ray, which has no wheels for this Python, or `make ray`")
+ray = pytest.importorskip(
+    "ray", reason="needs the package ray, which has no wheels for this Python, or `make ray`"
+)
 
 import transport.engines.ray as canned  # noqa: E402 - only where it is
 from transport.engines.ray_pages import LARGE  # noqa: E402
@@ -44,7 +46,12 @@ class Worker:
 
     def look(self, given: Any) -> Any:
         deep = given["deep"]
-        return type(given["masked"]).__name__, deep[0] is deep[1], deep[0].flags.writeable, deep[0].flags.aligned
+        return (
+            type(given["masked"]).__name__,
+            deep[0] is deep[1],
+            deep[0].flags.writeable,
+            deep[0].flags.aligned,
+        )
 
     def first(self, references: list[Any]) -> Any:
         return ray.get(references[0])
@@ -72,7 +79,9 @@ def cluster() -> Iterator[None]:
     with ray.init(runtime_env={"worker_process_setup_hook": HOOK}, **QUIET):
         yield
     if sys.platform == "linux":
-        left = [name for name in set(os.listdir("/dev/shm")) - before if name.startswith(("plasma", "canning"))]
+        left = [
+            name for name in set(os.listdir("/dev/shm")) - before if name.startswith(("plasma", "canning"))
+        ]
         assert left == []
 
 
@@ -237,7 +246,12 @@ def test_pages_that_cannot_be_had_are_copied(cluster: None, monkeypatch: pytest.
 def test_tensors(installed: None, worker: Any) -> None:
     torch = pytest.importorskip("torch", reason="needs the package torch")
     tensor = torch.arange(LARGE, dtype=torch.float32)
-    given = {"all": tensor, "part": tensor[7:], "bfloat": tensor.to(torch.bfloat16), "transposed": tensor.view(512, -1).T}
+    given = {
+        "all": tensor,
+        "part": tensor[7:],
+        "bfloat": tensor.to(torch.bfloat16),
+        "transposed": tensor.view(512, -1).T,
+    }
     there = ray.put(given)
     found = ray.get(there)
     for name, each in given.items():
@@ -256,7 +270,9 @@ def frames() -> dict[str, Any]:
     words = [f"word {n}" for n in range(50_000)]
     made: dict[str, Any] = {
         "texts": pd.DataFrame({"text": words, "object": pd.Series(words, dtype=object)}),
-        "times": pd.DataFrame({"time": pd.date_range("2024-01-01", periods=50_000, freq="min", tz="Europe/Berlin")}),
+        "times": pd.DataFrame(
+            {"time": pd.date_range("2024-01-01", periods=50_000, freq="min", tz="Europe/Berlin")}
+        ),
     }
     try:
         import polars as pl
@@ -426,4 +442,3 @@ def test_a_hook_with_options() -> None:
         print(ray.get(numbers.remote()).flags.writeable)
     """
     assert run(script).split() == ["True"]
-

@@ -67,7 +67,7 @@ _THEIRS: Final = (
     "ray._private.arrow_serialization",
     "ray._private.tensor_serialization_utils",
 )
-"""Modules whose reducers canning does without: cloudpickle's, and those of Arrow's tables and torch's tensors."""
+"""Modules whose reducers canning does without: for what cloudpickle knows, for Arrow's tables and tensors."""
 _PLAIN: Final = frozenset((int, float, str, bool, type(None), bytes, list, dict))
 _FEW: Final = 64
 
@@ -181,7 +181,7 @@ def _pickle_dumps(obj: Any, error_msg: str) -> Any:
 
 
 def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: Any) -> Any:
-    """Be ``inspect_serializability``, whose text Ray puts into its errors: first name the path to the culprit."""
+    """Be ``inspect_serializability``, whose text stands in Ray's errors; the path to the culprit goes first."""
     try:
         _SIDE.serializer().serialize_object(base_obj)
     except SerializationError as error:

@@ -23,7 +23,8 @@ from ..shared.private import WARM, Lender
 LARGE: Final = 1 << 20
 """Bytes from which pages are mapped and memory is not copied."""
 _LINE: Final = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) +/dev/shm/plasma\w+ \(deleted\)$",
+    r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)"
+    r" +/dev/shm/plasma\w+ \(deleted\)$",
     re.MULTILINE,
 )
 """Of ``/proc/self/maps``: the ends of a mapping, where in the file it starts, and which file that is."""
@@ -57,7 +58,7 @@ class Pages:
         self._lent: memoryview | None = None
 
     def lend(self) -> memoryview | None:
-        """Give the memory from `low` to `high` to write to, the same each time; None where none can be had."""
+        """Give all of it to write to, the same each time; None where the system does not let us."""
         if self._lent is None:
             with contextlib.suppress(OSError):
                 for low, high, offset, store in _mapped():
@@ -84,7 +85,9 @@ def views_of(frames: Sequence[Any], *, writable: bool) -> list[Any]:
     pages = Pages(large)
     memory = pages.lend() if writable else None
     starts = iter(pages.starts)
-    return [frame if len(frame) < LARGE else _view(pages, memory, next(starts), len(frame)) for frame in frames]
+    return [
+        frame if len(frame) < LARGE else _view(pages, memory, next(starts), len(frame)) for frame in frames
+    ]
 
 
 def _view(pages: Pages, memory: memoryview | None, start: int, nbytes: int) -> memoryview:
