@@ -181,7 +181,7 @@ def _pickle_dumps(obj: Any, error_msg: str) -> Any:
 
 
 def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: Any) -> Any:
-    """Be ``inspect_serializability``, whose text stands in Ray's errors; the path to the culprit goes first."""
+    """Be ``inspect_serializability``, whose text stands in Ray's errors: first the path to the culprit."""
     try:
         _SIDE.serializer().serialize_object(base_obj)
     except SerializationError as error:
