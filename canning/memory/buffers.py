@@ -173,7 +173,7 @@ def owner_of(obj: object) -> object:
         obj = below
 
 
-def to_write_to(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def to_write_to(array: Any) -> Any:
     """Give a read-only array as one whose changes nobody else sees: memory that its owner lends, or a copy.
 
     An owner that can do so has `low`, the address where its memory starts, and `lend`, which gives all of it
