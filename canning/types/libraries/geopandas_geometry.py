@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from geopandas.array import GeometryArray
 
-from ..canner import Canner
+from .pandas_arrays import array_canner
 
 _KINDS: Final = frozenset(int(kind) for kind in shapely.GeometryType if kind.name != "LINEARRING")
 _MISSING, _COLLECTION = -1, 7
@@ -51,4 +51,4 @@ def _uncan(state: tuple[Any, ...]) -> Any:
     return GeometryArray(made, crs=crs)
 
 
-CANNERS: Final = (Canner("geopandas.array.GeometryArray", _can, _uncan, exact=True),)
+CANNERS: Final = (array_canner("geopandas.array.GeometryArray", _can, _uncan, data=False),)

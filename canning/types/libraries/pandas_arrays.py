@@ -44,6 +44,8 @@ def pack(values: Any) -> Any:
     kind = type(values)
     if kind is np.ndarray:
         return _pack_objects(values) if values.dtype.hasobject else values
+    if is_readonly(values):
+        return values
     if kind is ArrowStringArray:
         return ("S", *can_arrow_text(values))
     if kind in (DatetimeArray, TimedeltaArray) and isinstance(values.dtype, np.dtype):
@@ -310,8 +312,37 @@ def _numpy(state: tuple[Any, ...]) -> Any:
     return NumpyExtensionArray(values)
 
 
+# -- arrays that are read-only ---------------------------------------------------------------------------
+
+
+def is_readonly(array: Any) -> bool:
+    """Tell whether pandas refuses to write to an array, as to what ``index.array`` gives since 3.1."""
+    return getattr(array, "_readonly", False)
+
+
+def array_canner(name: str, can: Any, uncan: Any, *, data: Any = True) -> Canner:
+    """Register an array. The state of one that is read-only is a list: it may share memory with an index."""
+
+    def can_any(array: Any) -> Any:
+        state = can(array)
+        return [*state] if is_readonly(array) and state is not NotImplemented else state
+
+    def uncan_with(make: Any) -> Any:
+        def uncan_any(state: object) -> Any:
+            if type(state) is not list:
+                return make(state)
+            array = make(tuple(state))
+            array._readonly = True
+            return array
+
+        return uncan_any
+
+    safe = uncan_with(data) if callable(data) else data
+    return Canner(name, can_any, uncan_with(uncan), data=safe, exact=True)
+
+
 CANNERS: Final = (
-    Canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical, exact=True),
+    array_canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical),
     Canner(
         "pandas.CategoricalDtype",
         _can_category_dtype,
@@ -319,16 +350,16 @@ CANNERS: Final = (
         data=_checked_category_dtype,
         exact=True,
     ),
-    Canner("pandas.arrays.DatetimeArray", _can_times, _times_as(DatetimeArray), data=True, exact=True),
-    Canner("pandas.arrays.TimedeltaArray", _can_times, _times_as(TimedeltaArray), data=True, exact=True),
-    Canner("pandas.arrays.PeriodArray", _can_periods, _periods, data=True, exact=True),
-    Canner("pandas.arrays.IntervalArray", _can_intervals, _intervals, data=True, exact=True),
-    Canner("pandas.arrays.IntegerArray", _can_masked, _masked_as(IntegerArray, "iu"), data=True, exact=True),
-    Canner("pandas.arrays.FloatingArray", _can_masked, _masked_as(FloatingArray, "f"), data=True, exact=True),
-    Canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b"), data=True, exact=True),
-    Canner("pandas.arrays.SparseArray", _can_sparse, _sparse, data=True, exact=True),
-    Canner("pandas.arrays.StringArray", can_text, text, data=checked_text, exact=True),
-    Canner("pandas.arrays.ArrowStringArray", can_arrow_text, arrow_text, data=checked_arrow_text, exact=True),
-    Canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow, data=True, exact=True),
-    Canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy, data=True, exact=True),
+    array_canner("pandas.arrays.DatetimeArray", _can_times, _times_as(DatetimeArray)),
+    array_canner("pandas.arrays.TimedeltaArray", _can_times, _times_as(TimedeltaArray)),
+    array_canner("pandas.arrays.PeriodArray", _can_periods, _periods),
+    array_canner("pandas.arrays.IntervalArray", _can_intervals, _intervals),
+    array_canner("pandas.arrays.IntegerArray", _can_masked, _masked_as(IntegerArray, "iu")),
+    array_canner("pandas.arrays.FloatingArray", _can_masked, _masked_as(FloatingArray, "f")),
+    array_canner("pandas.arrays.BooleanArray", _can_masked, _masked_as(BooleanArray, "b")),
+    array_canner("pandas.arrays.SparseArray", _can_sparse, _sparse),
+    array_canner("pandas.arrays.StringArray", can_text, text, data=checked_text),
+    array_canner("pandas.arrays.ArrowStringArray", can_arrow_text, arrow_text, data=checked_arrow_text),
+    array_canner("pandas.arrays.ArrowExtensionArray", _can_arrow, _arrow),
+    array_canner("pandas.arrays.NumpyExtensionArray", _can_numpy, _numpy),
 )
