@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,6 +16,12 @@ settings.register_profile(
     "canning", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("canning")
+
+# MPI starts threads, and this process forks. The tests of MPI have processes of their own.
+with contextlib.suppress(ImportError):
+    import mpi4py
+
+    mpi4py.rc.initialize = False
 
 
 def pytest_configure(config: pytest.Config) -> None:

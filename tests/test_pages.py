@@ -145,7 +145,7 @@ def module_is_missing(code: str) -> bool:
     engine = re.search(r"transport\.engines\.(\w+)", code)
     if engine is None:
         return False
-    package = {"dask": "distributed", "jupyter": "jupyter_client"}.get(engine[1], engine[1])
+    package = {"dask": "distributed", "jupyter": "jupyter_client", "mpi": "mpi4py"}.get(engine[1], engine[1])
     return importlib.util.find_spec(package) is None
 
 

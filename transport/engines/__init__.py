@@ -8,7 +8,7 @@ from .adapting import EngineError, UnknownEngine
 
 __all__ = ["EngineError", "UnknownEngine"]
 
-_ENGINES: Final = ("dask", "ipyparallel", "joblib", "jupyter", "multiprocessing", "ray")
+_ENGINES: Final = ("dask", "ipyparallel", "joblib", "jupyter", "mpi", "multiprocessing", "ray")
 
 
 def __getattr__(name: str) -> Any:

@@ -49,14 +49,15 @@ def write(
     in_main: bool = False,
     reader: Callable[..., Any] | None = None,
     options: tuple[Any, ...] = (),
+    buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
 ) -> bool:
     """Write frames as one pickle; `pickle.load` gives the object that they stand for.
 
     Tells whether functions or classes go by value.
 
     `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
-    reader's. A `reader` replaces `read`, and gets `options` before those two. `frames` are empty
-    afterwards.
+    reader's. A `reader` replaces `read`, and gets `options` before those two. With a `buffer_callback` the
+    pickle has its buffers apart, as `pickle.dumps` does. `frames` are empty afterwards.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -67,7 +68,8 @@ def write(
     """
     length, *_, flags, _, _, _ = FOOTER.unpack_from(frames[0], len(frames[0]) - FOOTER.size)
     if len(frames) > 1 or not flags & (PLAIN if in_main else PLAIN | LIVE):
-        pickle.Pickler(file, 5).dump(Inband(frames, reader or read, (*options, writable, in_main)))
+        pickler = pickle.Pickler(file, 5, buffer_callback=buffer_callback)
+        pickler.dump(Inband(frames, reader or read, (*options, writable, in_main)))
     elif type(file) is io.BytesIO and not file.getbuffer().nbytes:
         file.__init__(frames[0])  # type: ignore[misc]  # takes the very object, which nobody else has then
         file.truncate(length)

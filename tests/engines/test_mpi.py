@@ -1,0 +1,112 @@
+"""canning between processes that `mpiexec` starts; `mpi_script.py` is what they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.transport.engine import ROOT
+
+pytest.importorskip("mpi4py", reason="needs the package mpi4py")
+
+MPIEXEC: Final = shutil.which(
+    "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+)
+pytestmark = [
+    pytest.mark.skipif(MPIEXEC is None, reason="needs an MPI, as the package mpich is"),
+    pytest.mark.timeout(240),
+]
+RANKS: Final = 4
+
+
+def environment() -> dict[str, str]:
+    allowed = dict.fromkeys(("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"), "1")
+    more_ranks_than_cores = {
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    return {**os.environ, **allowed, **more_ranks_than_cores, "PYTHONPATH": path}
+
+
+def run(*arguments: str, ranks: int = RANKS, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "mpi4py", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(),
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def script(*names: str, **options: int) -> str:
+    done = run("-m", "tests.engines.mpi_script", *names, **options)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_ranks() -> None:
+    names = ("alone", "own", "functions", "pieces", "between", "installed", "strangers")
+    assert script(*names).count("is done") == RANKS * len(names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["requests", "same"])
+def test_ranks_that_take_long(name: str) -> None:
+    assert script(name).count("is done") == RANKS
+
+
+@pytest.mark.slow
+def test_more_than_two_gigabytes() -> None:
+    assert script("large", ranks=2).count("is done") == 2
+
+
+def test_time_limits_end_in_errors() -> None:
+    assert "timed out" in script("timeouts")
+
+
+def ours() -> set[str]:
+    """Give the processes of this machine that run the script."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"tests.engines.mpi_script\0killed" in line:
+            found.add(folder.name)
+    return found
+
+
+def test_a_rank_that_is_killed_ends_all() -> None:
+    before = ours()
+    done = run("-m", "tests.engines.mpi_script", "killed", timeout=120)
+    assert done.returncode != 0
+    assert "done" not in done.stdout
+    deadline = time.monotonic() + 20
+    while ours() - before:
+        assert time.monotonic() < deadline, "ranks are left"
+        time.sleep(0.05)
+
+
+def test_an_error_of_one_rank_ends_all() -> None:
+    done = run("-m", "tests.engines.mpi_script", "raising", timeout=120)
+    assert done.returncode != 0
+    assert "rank 1 gives up" in done.stderr
+
+
+def test_nothing_is_changed_where_mpi4py_is_another() -> None:
+    program = "import mpi4py.MPI as M\ndel M.Pickle\nimport transport.engines.mpi"
+    done = run("-c", program, ranks=1)
+    assert done.returncode != 0
+    assert "UnknownEngine: mpi4py" in done.stderr
+    assert "nothing was changed" in done.stderr

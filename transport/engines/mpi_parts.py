@@ -1,0 +1,167 @@
+"""A message as what MPI sends: one envelope, and what has no room in it.
+
+An envelope is one message of MPI of at most `ENVELOPE` bytes, so that a receiver has memory ready and need
+not ask for its length first. In most cases it is frame 0, which is all of the message. Otherwise it holds the
+frames that fit, one behind the other, and ends with how long frame 0 is, and the tag of what does not fit.
+Both sides go through the frames in their order, and put each into the envelope that has room there; frame 0
+says how long all others are.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from canning import DeserializationError
+from canning.wire.trailer import MAGIC, parse
+
+from ..pool import long_empty
+
+ENVELOPE: Final = 2048
+"""Bytes of an envelope, at most: enough for most headers and the descriptors of a few arrays in an arena, and
+less than what any MPI sends before its receiver asks for it."""
+LONGEST: Final = 1 << 30
+"""Bytes of one message of MPI, at most: before MPI 4 its counts end at 2**31 - 1, with all of them."""
+_END: Final = struct.Struct("<QI4s")
+_MARK: Final = b"cMPI"
+_MAGIC: Final = -len(MAGIC)
+_ROOM: Final = ENVELOPE - _END.size
+
+Steps = Generator[list[Any], list[Any], Any]
+"""What gives requests of MPI that must be complete before it goes on, is sent the status of each, and returns
+what it was for."""
+
+
+class Source(Protocol):
+    """Where the frames come from that have no room in an envelope."""
+
+    def fill(self, memory: Any, tag: int) -> list[Any]:
+        """Give requests that fill memory; none where it is filled already."""
+
+    def check(self, statuses: list[Any], nbytes: int) -> None:
+        """Raise `DeserializationError` where requests have brought another number of bytes."""
+
+
+def pack(frames: Sequence[Any], tag: int) -> tuple[Any, list[Any]]:
+    """Give the envelope of a message, and the frames that have no room in it.
+
+    >>> envelope, outside = pack([b"header", bytes(5000), b"short"], 7)
+    >>> len(envelope), list(map(len, outside))
+    (27, [5000])
+    """
+    if len(frames) == 1 and len(frames[0]) <= ENVELOPE:
+        return frames[0], []
+    inside, outside, room = [], [], _ROOM
+    for frame in frames:
+        if len(frame) <= room:
+            inside.append(frame)
+            room -= len(frame)
+        else:
+            outside.append(frame)
+    return b"".join((*inside, _END.pack(len(frames[0]), tag, _MARK))), outside
+
+
+def is_whole(envelope: bytes) -> bool:
+    """Tell whether an envelope is frame 0, and all of its message."""
+    return envelope[_MAGIC:] == MAGIC
+
+
+def unpack(envelope: bytes, most: int, source: Source) -> Steps:
+    """Give the frames of a message of at most `most` frames.
+
+    Raises:
+        DeserializationError: the message contradicts itself, or has more frames.
+    """
+    if is_whole(envelope):
+        return [envelope]
+    inside = len(envelope) - _END.size
+    size, tag, mark = _END.unpack_from(envelope, inside) if inside >= 0 else (0, 0, b"")
+    if mark != _MARK:
+        raise DeserializationError(f"{len(envelope)} bytes that no transport.engines.mpi.Comm has sent")
+    places = _Places(envelope, inside)
+    head = places.next(size)
+    yield from _filled(source, places, tag)
+    trailer = parse(head)
+    if trailer is None or trailer.frames > most:
+        number = "no trailer" if trailer is None else f"{trailer.frames} frames, and this reader takes {most}"
+        raise DeserializationError(f"frame 0 of a message through MPI has {number}")
+    frames = [head, *map(places.next, trailer.lengths)]
+    yield from _filled(source, places, tag)
+    return frames
+
+
+def _filled(source: Source, places: _Places, tag: int) -> Steps:
+    """Fill the memory that was given since the last time."""
+    memory, places.outside = places.outside, []
+    if memory:
+        statuses = yield [request for each in memory for request in source.fill(each, tag)]
+        source.check(statuses, sum(map(len, memory)))
+
+
+class _Places:
+    """Go through the frames of a message as its writer has, and give the memory of each.
+
+    Attributes:
+        outside: memory that was given and has to be filled.
+    """
+
+    def __init__(self, envelope: bytes, inside: int) -> None:
+        self.outside: list[Any] = []
+        self._envelope = memoryview(envelope)[:inside]
+        self._at = 0
+
+    def next(self, length: int) -> Any:
+        """Give the next frame."""
+        if length <= _ROOM - self._at:
+            start, self._at = self._at, self._at + length
+            if self._at > len(self._envelope):
+                raise DeserializationError("an envelope is shorter than the frames that it should hold")
+            return bytes(self._envelope[start : self._at])
+        try:
+            memory = memoryview(long_empty(length))
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise DeserializationError(f"no memory for a frame of {length:,} bytes") from error
+        self.outside.append(memory)
+        return memory
+
+
+def pieces(frame: Any) -> Iterator[Any]:
+    """Cut memory into what one message of MPI can hold.
+
+    >>> [len(piece) for piece in pieces(b"abc")]
+    [3]
+    """
+    flat = memoryview(frame)
+    return (flat[start : start + LONGEST] for start in range(0, len(flat), LONGEST))
+
+
+_SPIN: Final = 200e-6
+_SLEEP: Final = 1e-3
+
+
+def poll(look: Callable[[], Any], timeout: float) -> Any:
+    """Look until there is something, and give it; None if that takes more than so many seconds.
+
+    It looks all the time at first, and then more and more seldom, every ms in the end.
+    """
+    start = time.monotonic()
+    while True:
+        found = look()
+        if found:
+            return found
+        waited = time.monotonic() - start
+        if waited > timeout:
+            return None
+        time.sleep(0 if waited < _SPIN else min(waited / 8, _SLEEP))
+
+
+def drive(steps: Steps, wait: Callable[[list[Any]], list[Any]]) -> Any:
+    """Go through all steps, and wait for each."""
+    try:
+        requests = next(steps)
+        while True:
+            requests = steps.send(wait(requests))
+    except StopIteration as end:
+        return end.value
