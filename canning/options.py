@@ -48,6 +48,7 @@ class WithoutTrust(TypedDict, total=False):
     codecs: Codecs
     interactive: bool
     dispatch_table: Mapping[type, Callable[[Any], Any]] | None
+    portable: bool
 
 
 class SerializerOptions(WithoutTrust, total=False):

@@ -85,6 +85,9 @@ class Serializer(Options, WriteOptions):
         interactive: True sends functions by value without their globals: functions of ``__main__`` then use
             the reader's `g`, others their module, which the reader imports. False by default: functions
             take along the globals that they use.
+        portable: True writes messages that other languages can read: plain data, arrays, dates, tables and
+            tensors, described in JSON too; see ``docs/wire-format.md``. Anything else is a
+            `SerializationError`. False by default.
 
     >>> serializer = Serializer(buffer_threshold=100)
     >>> len(serializer.serialize_object([memoryview(b"x" * 200)]))
@@ -116,6 +119,7 @@ class Serializer(Options, WriteOptions):
         codecs: Codecs = default_codecs,
         interactive: bool = False,
         dispatch_table: Mapping[type, Callable[[Any], Any]] | None = None,
+        portable: bool = False,
         **unknown: Never,
     ) -> None:
         if unknown:
@@ -145,6 +149,7 @@ class Serializer(Options, WriteOptions):
             codecs=codecs,
             interactive=interactive,
             dispatch_table=_reducers(dispatch_table),
+            portable=portable,
             allowed=Allowed(allow),
             finds=bool(renames) or missing != "error",
             writers=[],

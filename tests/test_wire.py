@@ -58,9 +58,9 @@ def messages() -> Any:
 
 def read_by_hand(head: bytes) -> dict[str, Any]:
     """Read a trailer with nothing but `struct` and `zlib`."""
-    size = struct.calcsize("<QIIII5sBHI8s")
+    size = struct.calcsize("<QIIII5sHBI8s")
     length, frames, entries, outside, extension, stamp, flags, _, total, magic = struct.unpack(
-        "<QIIII5sBHI8s", head[-size:]
+        "<QIIII5sHBI8s", head[-size:]
     )
     assert magic == b"\x93CANNED\n"
     start = len(head) - size - extension - 24 * entries - 8 * (frames - 1)
@@ -297,7 +297,7 @@ def test_nothing_runs_of_a_damaged_header(which: int, changes: list[Any]) -> Non
 
 # -- trailers that add up, and contradict themselves -----------------------------------------------------
 
-FOOTER = struct.Struct("<QIIII5sBHI8s")
+FOOTER = struct.Struct("<QIIII5sHBI8s")
 
 
 def forged(head: bytes, table: list[tuple[int, ...]] | None = None, **fields: Any) -> bytes:

@@ -159,6 +159,18 @@ class Registry(Marks):
         registered = self._by_name.get(self._by_type.get(cls, name)) or self._by_name.get(name)
         return registered or self._shipped(name, SerializationError)
 
+    def is_own(self, name: str) -> bool:
+        """Tell whether somebody registered a type of this name, as against what canning brings."""
+        return name in self._by_name
+
+    def specified(self, canner: Canner) -> Canner:
+        """Give the canner of the specified state of a type that canning brings, as portable messages have it.
+
+        Where there is none, and for what somebody registered, it is the same canner.
+        """
+        known = None if self.is_own(canner.name) else self._shipped(f"{canner.name}/1", SerializationError)
+        return known or canner
+
     def by_name(self, name: str, *, imports: bool = True) -> Canner:
         """Give the registration that a message names; raises `DeserializationError` where there is none.
 

@@ -49,8 +49,8 @@ def shape_of(head: bytes | memoryview) -> Shape:
 @lru_cache(maxsize=256)
 def _shape(sizes: bytes) -> Shape:
     """Tell it by what stands between the length and the checksum."""
-    frames, table, outside, more, stamp, flags, _ = SIZES.unpack(sizes.rjust(SIZES.size, b"\xff"))
-    if table or outside or more or stamp[4] != VERSION:
+    frames, table, outside, more, stamp, flags, rest = SIZES.unpack(sizes.rjust(SIZES.size, b"\xff"))
+    if table or outside or more or rest or stamp[4] != VERSION:
         return "general"
     return _SHAPES.get((frames, flags & ~(BIG_ENDIAN | NARROW)), "general")
 

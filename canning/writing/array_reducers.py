@@ -36,6 +36,7 @@ class ArrayReducers:
         linked: whether one went with them.
         by_name: whether names of ``__main__`` lead to the same where the message is read.
         by_value: whether it may name what makes functions and classes besides.
+        portable: whether registered types go as their specified states.
         small: arrays that went into the header, by identity.
         owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
             until the first view comes. Most messages hold no views, and need not keep these.
@@ -61,6 +62,7 @@ class ArrayReducers:
         "named",
         "outside",
         "owners",
+        "portable",
         "registry",
         "share",
         "small",
@@ -81,6 +83,7 @@ class ArrayReducers:
         self.versions: dict[str, str] = {}
         self.as_source = False
         self.by_name = False
+        self.portable = False
         self.classes: set[type] = set()
         self.reset()
 

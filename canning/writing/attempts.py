@@ -44,6 +44,7 @@ class WriteOptions:
     codec: Codec | Chooser | None
     interactive: bool
     dispatch_table: Mapping[type, Callable[[Any], Any]]
+    portable: bool
     writers: list[Writer | DillWriter]
 
 
@@ -61,6 +62,7 @@ def new_writer(options: WriteOptions) -> Writer | DillWriter:
     """Make a writer, which takes longer than writing a small object."""
     reducers = Reducers(options.registry, options.buffer_threshold)
     reducers.as_source = options.by_value_as == "source"
+    reducers.portable = options.portable
     if options.pickler == "dill":
         return DillWriter(reducers)
     main = options.pickler == "auto"

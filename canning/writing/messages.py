@@ -15,8 +15,21 @@ import numpy as np
 from ..code.modules import modules_for
 from ..code.versions import versions_in
 from ..memory.buffers import Body, bytes_of
+from ..pickles.trees import tree_of
 from ..types.canned import PrePickled
-from ..wire.trailer import ALONE, CALL, CODE, LIVE, MODULES, PLAIN, VERSIONS, extension, pack_alone
+from ..wire.trailer import (
+    ALONE,
+    CALL,
+    CODE,
+    LIVE,
+    MODULES,
+    PLAIN,
+    PORTABLE,
+    TREE,
+    VERSIONS,
+    extension,
+    pack_alone,
+)
 from .attempts import WriteOptions, new_writer, pickled
 from .diagnose import explain_failure
 from .draft import Draft, Message
@@ -30,7 +43,7 @@ def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
 
     Raises `SerializationError`, with the path to the culprit, and `MemoryError`.
     """
-    by_type = _BY_TYPE.get(type(obj))
+    by_type = None if options.portable else _BY_TYPE.get(type(obj))
     if by_type is not None:
         message = by_type(options, obj)
         if message is not None:
@@ -48,7 +61,7 @@ def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
         if told is error:
             raise
         raise told from error
-    if writer.plain and not (flags or options.by_value or options.registry.marks):
+    if writer.plain and not (flags or options.by_value or options.registry.marks or options.portable):
         options.writers.append(writer)
         return [pack_alone(body, PLAIN)]
     message = _message(options, body, packed, writer.reducers, flags)
@@ -102,6 +115,9 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
         flags |= LIVE if reducers.by_value else PLAIN
     if reducers.bytecode:
         flags |= CODE
+    if options.portable:
+        flags |= PORTABLE
+        extensions += extension(TREE, tree_of(bytes_of(body), options.registry.is_own))
     if packed is NOTHING and not extensions and flags in ALONE:
         return [pack_alone(body, flags)]
     buffers, table, inline = packed

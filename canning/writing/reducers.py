@@ -163,6 +163,8 @@ class Reducers(ArrayReducers):
 
     def registered(self, canner: Canner) -> Callable[[Any], Reduced]:
         """Give the reducer for what `canner` cans."""
+        if self.portable:
+            canner = self.registry.specified(canner)
 
         def reduce_registered(obj: object) -> Reduced:
             state = canned_state(canner, obj)

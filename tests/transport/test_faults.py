@@ -46,7 +46,7 @@ GARBAGE = {
     "a blob in the place of frames": [canning.dumps(GRID)],
     "frames that nobody asked for": [pickle.dumps(1), b"x", b"y"],
     "a trailer for 4 billion frames": [
-        struct.pack("<QIIII5sBHI8s", 1, 2**32 - 1, 0, 0, 0, b"\3\x0b\2\4\1", 0, 0, 0, b"\x93CANNED\n")
+        struct.pack("<QIIII5sHBI8s", 1, 2**32 - 1, 0, 0, 0, b"\3\x0b\2\4\1", 0, 0, 0, b"\x93CANNED\n")
     ],
 }
 

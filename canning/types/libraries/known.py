@@ -1,5 +1,8 @@
 """Types that canning knows from the start: those of other packages, and of the standard library.
 
+A name with a slash and a number is a type in portable messages: its state, of this version, is specified in
+``docs/states.md``.
+
 `LIBRARIES` says which module here knows which types; it is all that is imported before an object of one of
 them is sent or received. Each module has `CANNERS`, one for each type, and is short: read
 `canning/types/libraries/scipy_sparse.py` for an example. ``docs/types.md`` shows what becomes of each.
@@ -35,7 +38,17 @@ _ARROW: Final = (
     *("Array", "ChunkedArray", "RecordBatch", "Table", "Scalar"),
     *("Buffer", "Schema", "Field", "DataType", "Tensor"),
 )
+_INDEXES: Final = ("RangeIndex", "DatetimeIndex", "TimedeltaIndex", "CategoricalIndex", "MultiIndex")
 LIBRARIES: Final[dict[str, Library]] = {
+    "told_pandas": Library(
+        "pandas",
+        (2, 2),
+        {
+            "pandas.DataFrame/1": "",
+            "pandas.Series/1": "",
+            "pandas.Index/1": " ".join(f"pandas.{name}/1" for name in _INDEXES),
+        },
+    ),
     "pandas_frames": Library(
         "pandas",
         (2, 2),

@@ -110,7 +110,8 @@ def _categorical(state: tuple[Any, ...]) -> Any:
     return pd.Categorical._simple_new(codes, dtype)
 
 
-def _checked_categorical(state: object) -> Any:
+def checked_categorical(state: object) -> Any:
+    """Make a Categorical of a stranger's codes, of their categories, and whether these are in order."""
     codes, categories, ordered = parts(state, object, object, bool)
     need(isinstance(categories, pd.Index), "invalid categories")
     codes = checked_codes(codes, categories)
@@ -342,7 +343,7 @@ def array_canner(name: str, can: Any, uncan: Any, *, data: Any = True) -> Canner
 
 
 CANNERS: Final = (
-    array_canner("pandas.Categorical", _can_categorical, _categorical, data=_checked_categorical),
+    array_canner("pandas.Categorical", _can_categorical, _categorical, data=checked_categorical),
     Canner(
         "pandas.CategoricalDtype",
         _can_category_dtype,

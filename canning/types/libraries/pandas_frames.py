@@ -114,7 +114,8 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
     return make
 
 
-def _checked_times_as(cls: type, array_cls: object) -> Callable[[Any], Any]:
+def checked_times(cls: type, array_cls: object) -> Callable[[Any], Any]:
+    """Give what makes an index of times of a stranger's values, zone, frequency and name."""
     make = _times_as(cls, array_cls)
 
     def make_checked(state: object) -> Any:
@@ -137,7 +138,8 @@ def _range(state: tuple[Any, ...]) -> Any:
     return pd.RangeIndex._simple_new(range(start, stop, step), name=name)
 
 
-def _checked_range(state: tuple[Any, ...]) -> Any:
+def checked_range(state: tuple[Any, ...]) -> Any:
+    """Make an index of a stranger's start, stop, step and name."""
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
     need(abs(stop - start) // abs(step) < (1 << 63) - 1, "a range out of range")
@@ -205,15 +207,16 @@ def _can_series(series: Any) -> Any:
 def _series(state: tuple[Any, ...]) -> Any:
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
-    made = _from_array(unpack(values), index, refs)
-    made._name = name
-    return _with(made, tuple(more))
+    return _with(make_series(unpack(values), index, name, refs), tuple(more))
 
 
-def _from_array(values: object, index: pandas.Index, refs: object) -> Any:
+def make_series(values: object, index: pandas.Index, name: object, refs: object = None) -> Any:
+    """Make a series of its values, the way pandas unpickles one; `refs` notes who else looks at them."""
     block = _share(_block(values, slice(0, len(index)), 1), refs)
     manager = managers.SingleBlockManager(block, index)
-    return pd.Series._from_mgr(manager, axes=manager.axes)
+    made = pd.Series._from_mgr(manager, axes=manager.axes)
+    made._name = name
+    return made
 
 
 def _checked_series(state: tuple[Any, ...]) -> Any:
@@ -224,9 +227,7 @@ def _checked_series(state: tuple[Any, ...]) -> Any:
     need(isinstance(index, pd.Index), "a series without an index")
     _check_more(tuple(more), index)
     need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
-    made = _from_array(values, index, refs)
-    made._name = label(name)
-    return _with(made, tuple(more))
+    return _with(make_series(values, index, label(name), refs), tuple(more))
 
 
 def _can_frame(frame: Any) -> Any:
@@ -335,12 +336,12 @@ CANNERS: Final = (
             f"pandas.{cls.__name__}",
             _can_times,
             _times_as(cls, of),
-            data=_checked_times_as(cls, of),
+            data=checked_times(cls, of),
             exact=True,
         )
         for cls, of in _TIMES
     ),
-    Canner("pandas.RangeIndex", _can_range, _range, data=_checked_range, exact=True),
+    Canner("pandas.RangeIndex", _can_range, _range, data=checked_range, exact=True),
     Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
     Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
     Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),
