@@ -114,9 +114,9 @@ def _tell(text: str, how: str) -> None:
 def differences(trailer: Trailer, *, python: bool = False) -> Iterator[str]:
     """Say in what the writer's environment differs from this one: ``"numpy 1.26; here is 2.4.6"``."""
     major, minor, numpy_major, numpy_minor = trailer.stamp[:4]
-    if python and (major, minor) != _HERE[:2]:
+    if python and major and (major, minor) != _HERE[:2]:
         yield f"Python {major}.{minor}; here is {_HERE[0]}.{_HERE[1]}"
-    if numpy_major != _HERE[2]:
+    if numpy_major not in (0, _HERE[2]):  # 0: a writer that is not Python
         yield f"numpy {numpy_major}.{numpy_minor}; here is {np.__version__}"
     if (trailer.flags ^ NATIVE) & NARROW:
         yield f"Python of {32 if trailer.flags & NARROW else 64} bits; here is the other"

@@ -123,6 +123,8 @@ class Walk:
         """Give what goes instead of an object of a registered type; nothing for any other."""
         try:
             canner = self._serializer.registry.find(type(part))
+            if canner is not None and self._serializer.portable:
+                canner = self._serializer.registry.specified(canner)
             state = NotImplemented if canner is None else canned_state(canner, part)
         except Exception:
             return []

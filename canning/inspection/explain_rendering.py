@@ -22,6 +22,7 @@ class Shown(Protocol):
     modules: list[str]
     absent: dict[str, str]
     data: list[str]
+    portable: bool
     tree: Line
 
 
@@ -41,6 +42,8 @@ def words(found: Shown) -> list[str]:
     said += [f'trust="data" refuses it: {reason}' for reason in found.data]
     if found.frames and not found.data:
         said.append('trust="data" reads it')
+    if found.portable:
+        said.append("it is portable: other languages read it")
     return said
 
 

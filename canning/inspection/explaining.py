@@ -37,6 +37,7 @@ class Explanation:
         modules: what travels along as source.
         absent: modules that code asks for and that cannot come along, and why.
         data: what ``trust="data"`` would say: why the message is refused; empty where it is read.
+        portable: whether other languages can read the message, as ``portable=True`` has it written.
         report: what `inspect` says of the message; None where there is none.
     """
 
@@ -47,6 +48,7 @@ class Explanation:
     modules: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)
+    portable: bool = False
     report: Report | None = None
     tree: Line = field(default_factory=lambda: Line("obj", ""))
 
@@ -60,6 +62,7 @@ class Explanation:
             "modules": self.modules,
             "absent": self.absent,
             "data": self.data,
+            "portable": self.portable,
         }
 
     def __str__(self) -> str:
@@ -117,6 +120,7 @@ def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
 
 def _say_of_message(found: Explanation, frames: list[Any], serializer: Serializer) -> None:
     found.report = inspect(frames)
+    found.portable = serializer.portable
     try:
         reader = Serializer(registry=serializer.registry, trust="data", allow=serializer.allow)
         reader.deserialize_object(frames)

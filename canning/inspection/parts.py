@@ -16,7 +16,19 @@ from ..types.allowed import MESSAGES
 from ..wire.blob import frames_of
 from ..wire.encoded import CODECS
 from ..wire.names import CALLS
-from ..wire.trailer import BYTES, CALL, CHANNEL, MODULES, SIGNATURE, VERSIONS, Trailer, check_frames, parse
+from ..wire.trailer import (
+    BYTES,
+    CALL,
+    CHANNEL,
+    MODULES,
+    PORTABLE,
+    SIGNATURE,
+    TREE,
+    VERSIONS,
+    Trailer,
+    check_frames,
+    parse,
+)
 from .containers import Piece
 from .memory_use import FrameRow, Memory, Same, users_of
 from .room import Room, follow
@@ -28,6 +40,7 @@ EXTENSIONS: Final[dict[int, str]] = {
     MODULES: "modules that came along",
     BYTES: "buffers that arrive as bytes objects",
     CODECS: "frames that a codec has encoded, and which one",
+    TREE: "what it holds, as JSON",
 }
 """What the extensions of the trailer are, by tag."""
 _PICKLES: Final = 10_000
@@ -149,6 +162,7 @@ def _stamp(trailer: Trailer) -> Iterator[str]:
     """Say what the trailer says besides the frames."""
     major, minor, numpy_major, numpy_minor, version = trailer.stamp
     call = "a call, " if trailer.flags & CALL else ""
+    call += "portable, " if trailer.flags & PORTABLE else ""
     yield f"{call}written by Python {major}.{minor} with numpy {numpy_major}.{numpy_minor}, format {version}"
     versions = packages(trailer.extensions.get(VERSIONS, b""))
     if versions:

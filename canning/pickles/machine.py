@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from ..limits import DEFAULT_LIMITS, Limits
 from . import steps, values
@@ -121,6 +121,8 @@ class PickleMachine(Stacks):
     (['builtins.print'], None)
     """
 
+    STEPS: ClassVar[dict[int, tuple[str, Step, bool]]] = STEPS
+
     def __init__(
         self,
         data: memoryview,
@@ -152,7 +154,7 @@ class PickleMachine(Stacks):
         return self
 
     def _loop(self) -> None:
-        known, data, size, trace = STEPS, self.data, len(self.data), self.trace
+        known, data, size, trace = self.STEPS, self.data, len(self.data), self.trace
         stack, memo, left = self.stack, self.memo, self.limits.nodes
         push, fetched, most = stack.append, self.fetched, self.limits.memo
         at, edge = self.at, size + 1

@@ -19,13 +19,13 @@ from typing import Any, Final
 from ..errors import SerializationError, name_for_errors
 from ..limits import DEFAULT_LIMITS
 from ..wire.names import CALLS
-from .machine import PickleMachine
+from .machine import STEPS, PickleMachine
 from .nodes import Blob, Node
-from .outline import Paths, describe, parts_of
-from .scalars import DIGITS, Step, push
+from .outline import describe
+from .paths import Paths, parts_of
 from .stacks import Stacks
-from .steps import STEPS
 from .told_dtypes import native, tell_dtype
+from .values import DIGITS, Step, push
 
 SCHEMA: Final = 1
 """Version of what the tree consists of."""
@@ -36,7 +36,7 @@ _LONG: Final = 1024
 _DEEP: Final = 100
 _AS_IT_IS: Final = frozenset((str, bool, type(None)))
 _INSTEAD: Final = (
-    "a portable message holds plain data, arrays of numbers and text, dates, and the types in docs/states.md: "
+    "a portable message holds plain data, arrays of numbers and text, dates, and types of docs/states.md: "
     "send it as these, or without portable=True"
 )
 Told = dict[str, Any]
@@ -70,17 +70,6 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
 # -- following -----------------------------------------------------------------------------------------
 
 
-class _Reader(PickleMachine):
-    """Follow what this process has written itself, whatever its size; keep where bytes stand, and all text."""
-
-    def __init__(self, data: memoryview) -> None:
-        super().__init__(data, wrappers=False, nodes=_ANY)
-        self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
-
-    def _loop(self, steps: dict[int, tuple[str, Callable[..., None], bool]]) -> None:
-        super()._loop(_STEPS)
-
-
 def _bytes(machine: Stacks, argument: Any, at: int) -> None:
     push(machine, Blob("bytes", machine.behind - len(argument), len(argument), b""))
 
@@ -109,6 +98,16 @@ _STEPS: Final = {
 }
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 """Halves of pairs, which are no text of their own."""
+
+
+class _Reader(PickleMachine):
+    """Follow what this process has written, whatever its size; keep where bytes stand, and all text."""
+
+    STEPS = _STEPS
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__(data, wrappers=False, nodes=_ANY)
+        self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
 
 
 # -- telling -------------------------------------------------------------------------------------------
@@ -296,12 +295,15 @@ class _Teller:
     def datetime(self, node: Node, raw: Any, zone: Any = None) -> Told:
         content = self.content(raw)
         fold, month = content[2] >> 7, content[2] & 127
+        day, hour, minute, second = content[3:7]
         year, micro = int.from_bytes(content[:2], "big"), int.from_bytes(content[7:], "big")
-        return self._timed("datetime", dt.datetime(year, month, *content[3:7], micro), fold, zone)
+        clock = dt.datetime(year, month, day, hour, minute, second, micro)
+        return self._timed("datetime", clock, fold, zone)
 
     def time(self, node: Node, raw: Any, zone: Any = None) -> Told:
         content = self.content(raw)
-        clock = dt.time(content[0] & 127, *content[1:3], int.from_bytes(content[3:], "big"))
+        hour, minute, second = content[:3]
+        clock = dt.time(hour & 127, minute, second, int.from_bytes(content[3:], "big"))
         return self._timed("time", clock, content[0] >> 7, zone)
 
     def _timed(self, kind: str, clock: dt.datetime | dt.time, fold: int, zone: Any) -> Told:

@@ -59,6 +59,8 @@ OPTIONAL: Final = 0x8000
 """Bit of an extension's tag: a reader that does not know it may go on without it."""
 MODULES: Final = 8
 """Tag of the modules that came along, as `canning.code.modules.Bundle.pack` writes them."""
+_CODE: Final = 32
+"""Bytes of a signature."""
 SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.wire.signing`."""
 CHANNEL: Final = OPTIONAL | 2
@@ -79,8 +81,8 @@ NATIVE: Final = BIG_ENDIAN * (sys.byteorder == "big") + NARROW * (sys.maxsize < 
 FOLD: Final = 32 * 1024
 """Bytes from which the checksum folds before it runs CRC-32. Headers that are mostly `bytes` of a few KB take
 1.2 to 1.3 times as long to write with CRC-32 alone, and 1.6 to 2.1 times as long to read. The sums have 32
-bits: those of 64 are no faster here, and a reader in JavaScript needs 64 to 115 ms for 5 MB of them, 3 to 6 for
-these, and for CRC-32 6 to 20."""
+bits: those of 64 are no faster here, and a reader in JavaScript needs 64 to 115 ms for 5 MB of them, 3 to 6
+for these, and for CRC-32 6 to 20."""
 _ROW: Final = 8192
 
 SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
@@ -251,13 +253,18 @@ def parse(head: bytes | memoryview) -> Trailer | None:
         raise DeserializationError("frame 0 is damaged: its checksum does not match")
     if rest or flags & ~_FLAGS:
         raise DeserializationError(
-            "frame 0 has flags that this canning does not know: install the version of canning that the sender has"
+            "frame 0 has flags that this canning does not know: "
+            "install the version of canning that the sender has"
         )
     lengths = _lengths(frames - 1).unpack_from(head, start) if frames > 1 else ()
     table = None
     extensions = _parse_extensions(bytes(head[at - more : at])) if more else {}
+    if bool(flags & SIGNED) != (SIGNATURE in extensions) or not _ends_signed(extensions):
+        raise DeserializationError("frame 0 contradicts itself: its signature is not where it belongs")
     if flags & PORTABLE and TREE not in extensions:
-        raise DeserializationError("frame 0 contradicts itself: it is portable, and does not say what it holds")
+        raise DeserializationError(
+            "frame 0 contradicts itself: it is portable, and does not say what it holds"
+        )
     encoded = parse_encoded(extensions[CODECS], len(lengths)) if CODECS in extensions else ()
     if size:
         behind = start + (frames - 1) * 8
@@ -282,6 +289,13 @@ def _parse_extensions(block: bytes) -> dict[int, bytes]:
             )
         found[tag] = block[at - length : at]
     return found
+
+
+def _ends_signed(extensions: dict[int, bytes]) -> bool:
+    """Tell whether a signature, where there is one, is the last of the extensions, of its size."""
+    return SIGNATURE not in extensions or (
+        next(reversed(extensions)) == SIGNATURE and len(extensions[SIGNATURE]) == _CODE
+    )
 
 
 def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int) -> None:

@@ -49,6 +49,9 @@ LIBRARIES: Final[dict[str, Library]] = {
             "pandas.Index/1": " ".join(f"pandas.{name}/1" for name in _INDEXES),
         },
     ),
+    "told_arrow": Library("pyarrow", (17, 0), {"pyarrow.Table/1": ""}),
+    "told_polars": Library("polars", (1, 36), {"polars.DataFrame/1": "", "polars.Series/1": ""}),
+    "told_torch": Library("torch", (2, 13), {"torch.Tensor/1": ""}),
     "pandas_frames": Library(
         "pandas",
         (2, 2),

@@ -99,7 +99,7 @@ def fields_of(state: object, *names: str) -> Any:
 
 def columns_of(names: object, columns: object) -> list[tuple[Any, Column]]:
     """Check a table's names and columns, and give them in pairs."""
-    need(type(names) is list and type(columns) is list and len(names) == len(columns), "invalid columns")  # type: ignore[arg-type]
+    need(type(names) is list and type(columns) is list and len(names) == len(columns), "invalid columns")
     need(all(type(column) is dict for column in columns), "invalid columns")  # type: ignore[attr-defined]
     charge(200 * len(columns), 1500 * len(columns))  # type: ignore[arg-type]
     return list(zip(names, columns, strict=True))  # type: ignore[call-overload]

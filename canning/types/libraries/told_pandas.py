@@ -12,7 +12,7 @@ import pandas
 
 from ...errors import SerializationError
 from ..canner import Canner
-from .checks import attribute_names, label, labels, need, one_dimensional
+from .checks import attribute_names, label, labels, need
 from .pandas_arrays import check_unique, checked_categorical, is_values, times
 from .pandas_frames import checked_range, checked_times, make_frame, make_series
 from .pandas_scalars import freq_text
@@ -127,7 +127,8 @@ def _make_array(column: Column) -> Any:
 
 
 def _make_times(column: Column) -> Any:
-    return times(_TIMES["M"], values_of(column, "M"), column.get("zone"), None)
+    need(column.get("zone") is not None, "times without their zone")
+    return times(_TIMES["M"], values_of(column, "M"), column["zone"], None)
 
 
 def _make_masked(column: Column) -> Any:
@@ -140,7 +141,7 @@ def _make_masked(column: Column) -> Any:
 def _make_categories(column: Column) -> Any:
     categories = column.get("categories")
     need(type(categories) is dict and categories.get("kind") != "categories", "invalid categories")
-    index = _index_over(_make(categories), None)
+    index = _index_over(_make(categories), None)  # type: ignore[arg-type]
     return checked_categorical((column.get("codes"), index, column.get("ordered")))
 
 
@@ -150,7 +151,12 @@ def _make_text(column: Column) -> Any:
         return texts_of(column, None)
     missing = kind == "string"
     dtype = text_dtype(storage or "python", missing) if missing or kind == "str" else _DEFAULT
-    return dtype.construct_array_type()._from_sequence(texts_of(column, dtype.na_value), dtype=dtype)
+    cls = dtype.construct_array_type()
+    if dtype.storage == "pyarrow":
+        from .told_arrow import make_text  # pandas may do without pyarrow
+
+        return cls._from_sequence(make_text(column), dtype=dtype)
+    return cls._from_sequence(texts_of(column, dtype.na_value), dtype=dtype)
 
 
 def _make_objects(column: Column) -> Any:
@@ -159,7 +165,9 @@ def _make_objects(column: Column) -> Any:
     return np.fromiter(items, object, len(items))  # type: ignore[arg-type]
 
 
-_DEFAULT: Final = pd.Series(["text"]).dtype if pd.Series(["text"]).dtype != object else text_dtype("python", True)
+_DEFAULT: Final = (
+    pd.Series(["text"]).dtype if pd.Series(["text"]).dtype != object else text_dtype("python", True)
+)
 _TIMES: Final = {"M": pd.arrays.DatetimeArray, "m": pd.arrays.TimedeltaArray}
 _MASKED: Final = {
     **dict.fromkeys("iu", pd.arrays.IntegerArray),
@@ -198,7 +206,9 @@ def _make_index(column: Any, name: object) -> Any:
     if column.get("freq") is None:
         return made
     need(column.get("kind") in ("array", "times"), "a frequency of something other than times")
-    cls, array = (pd.DatetimeIndex, _TIMES["M"]) if values.dtype.kind == "M" else (pd.TimedeltaIndex, _TIMES["m"])
+    cls, array = (
+        (pd.DatetimeIndex, _TIMES["M"]) if values.dtype.kind == "M" else (pd.TimedeltaIndex, _TIMES["m"])
+    )
     return checked_times(cls, array)((column["values"], column.get("zone"), column["freq"], name))
 
 
@@ -254,7 +264,9 @@ def _series(state: object) -> Any:
 def _can_frame(frame: Any) -> Any:
     names = frame.columns.tolist()
     if not all(type(name) in _NAMES for name in names):
-        raise SerializationError("a DataFrame whose columns have labels other than text and numbers is not portable")
+        raise SerializationError(
+            "a DataFrame whose columns have labels other than text and numbers is not portable"
+        )
     columns = [_tell(frame._mgr.iget_values(number)) for number in range(len(names))]
     index = {**_tell_index(frame.index), "name": frame.index.name}
     told = {"names": names, "columns": columns, "index": index, "labels": _tell_labels(frame.columns)}
