@@ -97,7 +97,7 @@ _STEPS: Final = {
     **{code: (STEPS[code][0], step, STEPS[code][2]) for step, codes in _TAKES.items() for code in codes},
 }
 _HALVES: Final = re.compile("[\ud800-\udfff]")
-"""Halves of pairs, which are no text of their own."""
+"""Halves of surrogate pairs."""
 
 
 class _Reader(PickleMachine):

@@ -23,7 +23,7 @@ _TEXT: Final = 10, 60
 
 
 def text_column(texts: Iterable[Any]) -> Column:
-    """Tell texts; whatever is no text is missing.
+    """Tell texts; anything else is missing.
 
     >>> {name: part.tolist() for name, part in text_column(["a", None, "bc"]).items() if name != "kind"}
     {'offsets': [0, 1, 1, 3], 'data': [97, 98, 99], 'mask': [False, True, False]}
