@@ -49,7 +49,7 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
 
     >>> import pickle
     >>> tree_of(pickle.dumps({"a": [1, 2.5, b"xyz"]}, 5), lambda name: False)
-    b'{"portable":1,"object":{"a":[1,2.5,{"$":"bytes","at":34,"length":3}]}}'
+    b'{"portable":1,"object":{"a":[1,2.5,{"$":"bytes","at":33,"length":3}]}}'
     """
     machine = _Reader(memoryview(body)).run()
     if machine.broken is not None:
