@@ -40,7 +40,7 @@ def work(address: dict[str, str]) -> None:
     with Client(**address, timeout=60) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(1, timeout=60)
         transport.engines.dask.register(client)  # this process, and all workers that there are
-        [image] = client.scatter([np.full((1000, 1000), 7, np.uint8)])  # large arguments: scatter them
+        image = client.scatter(np.full((1000, 1000), 7, np.uint8))  # large arguments: scatter them
         total = client.submit(lambda array: int(array.sum()), image).result(timeout=60)
         print(f"the sum is {total}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from transport.security import connect, new_certificate, serve
 CLIENTS = ("alice", "bob")
 
 
-def answer(folder: Path, port: multiprocessing.connection.Connection) -> None:
+def answer(folder: Path, port: Connection) -> None:
     """Answer one request of each client; the identity that a ROUTER gives leads the answer back."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         allowed = [folder / f"{name}.key.pub" for name in CLIENTS]

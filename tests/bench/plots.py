@@ -92,6 +92,7 @@ def codec(report: Report) -> Figure:
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set(xscale="log", xlim=_EDGES, title=TITLES["codec"])
     axis.set_yticks(range(len(results)), [_label(result) for result in results])
+    axis.set_ylim(-0.7, len(results) - 0.3)
     axis.set_xlabel(
         f"time relative to {PICKLE}, or (*) to the best peer where that fails: left is faster\n"
         "at an edge: beyond it; hollow: came back changed"
