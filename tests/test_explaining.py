@@ -334,3 +334,37 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     for wrong in ("no_such_module:x", "sys:nothing", "sys"):
         assert main(["explain", wrong]) == 2
     assert "canning explain: " in capsys.readouterr().err
+
+
+def paths_of(obj: object) -> set[str]:
+    """Give the paths to the parts that have frames of their own; the message must name no other way."""
+    used = [path for row in inspect(serialize_object(obj)).frames for path in row.used_by]
+    assert not any("<canned>" in path for path in used)
+    return {part.path for part in explain(obj).parts if part.how.startswith("frame")}
+
+
+def test_columns_of_arrow_have_their_names() -> None:
+    pa = pytest.importorskip("pyarrow", reason="a type of another library that canning knows")
+    table = {"a": np.arange(500), "b": [str(number) for number in range(500)]}
+    assert paths_of({"t": pa.table(table)}) == {"obj['t']['a']", "obj['t']['b']"}
+    assert paths_of({"t": pa.record_batch({"a": np.arange(500)})}) == {"obj['t']['a']"}
+    assert paths_of([pa.array(np.arange(500))]) == {"obj[0].buffers()"}
+    assert "obj['t'].column(1)" in str(inspect(serialize_object({"t": pa.table(table)})))
+
+
+def test_columns_of_polars_have_their_names() -> None:
+    pl = pytest.importorskip("polars", reason="a type of another library that canning knows")
+    frame = pl.DataFrame({"a": np.arange(500), "b": [str(number) for number in range(500)]})
+    assert paths_of({"t": frame}) == {"obj['t'].to_arrow()['a']", "obj['t'].to_arrow()['b']"}
+    assert paths_of([pl.Series("z", np.arange(500))]) == {"obj[0].to_frame().to_arrow()['z']"}
+
+
+def test_variables_of_xarray_have_their_names() -> None:
+    xr = pytest.importorskip("xarray", reason="a type of another library that canning knows")
+    numbers = np.arange(500.0)
+    attributes = {"note": np.arange(200)}
+    dataset = xr.Dataset({"t": ("y", numbers)}, coords={"x": numbers}, attrs=attributes)
+    paths = {"obj['t'].data", "obj['x'].data.array.values", "obj.indexes['x'].index.values"}
+    assert paths_of(dataset) - paths == {"obj.attrs['note']"}
+    assert "obj['t'].data" in paths_of(dataset)
+    assert paths_of([xr.DataArray(numbers)]) == {"obj[0].variable.data"}

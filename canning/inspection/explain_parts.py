@@ -15,7 +15,7 @@ from ..code.stubs import class_name, is_stub_class
 from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import extent
-from ..pickles.columns import columns_of
+from ..pickles.columns import attributes_of, columns_of
 from ..pickles.outline import Line
 from ..pickles.paths import CANNED
 from ..serializer import Serializer
@@ -132,12 +132,14 @@ class Walk:
             return []
         if isinstance(state, CannedObject):
             return list(enumerate_buffers(state))
-        columns = None if canner is None else columns_of(canner.name, state)
+        name = "" if canner is None else canner.name
+        columns = columns_of(name, state, _names_of(name, part))
         if columns is not None:
             self._inner.update(id(value) for _, value in columns)
             self._kept += columns
             return columns
-        return [(CANNED, state)]
+        self._kept.append((CANNED, state))
+        return attributes_of(name, state) or [(CANNED, state)]
 
     def _row(self, path: str, part: Any) -> PartRow:
         kind = type(part)
@@ -195,6 +197,11 @@ class Walk:
             return PartRow(path, kind, "frame", nbytes)
         why = "it is sparse, misaligned, or not memory that can be lent: see docs/copies.md"
         return PartRow(path, kind, "a copy", nbytes, why)
+
+
+def _names_of(kind: str, part: Any) -> list[str]:
+    """Give the names of the columns of a table of Arrow."""
+    return list(part.schema.names) if kind.startswith("pyarrow.") and hasattr(part, "schema") else []
 
 
 def enumerate_buffers(canned: CannedObject) -> Iterator[tuple[str, Any]]:

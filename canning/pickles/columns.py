@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .nodes import Node
@@ -12,18 +12,41 @@ _SHOWN: Final = 3
 _LOOKED_AT: Final = 100
 """Nodes in which the names of columns are looked for."""
 
+_ARROW: Final = frozenset(("pyarrow.Table", "pyarrow.RecordBatch"))
+_ARROW_ARRAYS: Final = frozenset(("pyarrow.Array", "pyarrow.ChunkedArray"))
+_ATTRIBUTES: Final = {
+    "xarray.Variable": (None, ".data", ".attrs", ".encoding"),
+    "xarray.IndexVariable": (None, ".data", ".attrs", ".encoding"),
+    "xarray.indexes.PandasIndex": (".index",),
+    "xarray.core.indexing.PandasIndexingAdapter": (".array",),
+    "pandas.Index": (".values",),
+    "xarray.DataArray": (".variable", ".coords", None, ".indexes"),
+    "xarray.Dataset": ("", None, ".attrs", ".indexes", ".encoding"),
+    "xarray.DataTree": ("",),
+    "polars.DataFrame": (".to_arrow()",),
+    "polars.Series": (".to_frame().to_arrow()",),
+}
+"""What a user calls each part of a state: an attribute, the object's items (""), or nothing of use (None)."""
+
 Part = tuple[str, Any]
 
 
-def columns_of(kind: object, state: object) -> list[Part] | None:
-    """Give the parts of a DataFrame or Series of pandas, each with its step; None for anything else.
+def columns_of(kind: object, state: object, names: Sequence[str] = ()) -> list[Part] | None:
+    """Give the parts of a table of pandas, pyarrow or polars, each with its step; None for anything else.
 
-    `state` is what the registered type of that name sends: a tuple, or the node of one.
+    `state` is what the registered type of that name sends: a tuple, or the node of one. `names` are those of
+    the columns, if somebody knows them: those of Arrow are in bytes that only Arrow reads.
 
     >>> columns_of("pandas.DataFrame", ([(0, 1, 1, "values")], "index", ["a", "b"]))
     [("['a']", 'values'), ('.index', 'index'), ('.columns', ['a', 'b'])]
+    >>> columns_of("pyarrow.Table", (b"schema", 3, ["first", "second"]), ["a"])
+    [("['a']", 'first'), ('.column(1)', 'second')]
     """
     parts = _items(state)
+    if kind in _ARROW and len(parts) >= 3:
+        return [(_column(number, names), column) for number, column in enumerate(_items(parts[2]))]
+    if kind in _ARROW_ARRAYS and len(parts) == 2:
+        return [(".buffers()", parts[1])]
     if kind == "pandas.Series" and len(parts) >= 3:
         return [(".values", parts[0]), (".index", parts[1])]
     if kind == "pandas.DataFrame" and len(parts) >= 3:
@@ -31,6 +54,36 @@ def columns_of(kind: object, state: object) -> list[Part] | None:
         blocks = [part for block in _items(parts[0]) if (part := _block(_items(block), names))]
         return [*blocks, (".index", parts[1]), (".columns", parts[2])]
     return None
+
+
+def attributes_of(kind: object, state: object) -> list[Part] | None:
+    """Give the parts of an object of xarray or polars, each with its step; None for anything else.
+
+    >>> attributes_of("xarray.Dataset", ({"t": "a variable"}, [], {}, {}, {"source": "file"}))
+    [("['t']", 'a variable'), ('.encoding', {'source': 'file'})]
+    """
+    steps = _ATTRIBUTES.get(kind) if isinstance(kind, str) else None
+    if steps is None:
+        return None
+    found: list[Part] = []
+    for step, part in zip(steps, _items(state), strict=False):
+        if step == "" and (pairs := list(_pairs(part))):
+            found += [(f"[{name!r}]", value) for name, value in pairs]
+        elif step and part is not None and not (type(part) in (dict, list) and not part):
+            found.append((step, part))
+    return found
+
+
+def _pairs(holder: object) -> Iterator[tuple[Any, Any]]:
+    if type(holder) is Node and holder.kind == "dict":
+        items = holder.items or []
+        yield from zip(items[::2], items[1::2], strict=False)
+    elif isinstance(holder, Mapping):
+        yield from holder.items()
+
+
+def _column(number: int, names: Sequence[str]) -> str:
+    return f"[{names[number]!r}]" if number < len(names) else f".column({number})"
 
 
 def _items(holder: object) -> list[Any]:

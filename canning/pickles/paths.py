@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..errors import name_for_errors
 from ..wire.names import CALLS
-from .columns import columns_of
+from .columns import attributes_of, columns_of
 from .nodes import Blob, Node
 
 SHOWN: Final = 40
@@ -133,7 +133,7 @@ def _registered(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
     kind, state = node.args[:2]
     if steps:
         yield "", (node.items or [])[0]
-    yield from columns_of(kind, state) or [(CANNED, state)]
+    yield from columns_of(kind, state) or attributes_of(kind, state) or [(CANNED, state)]
     if len(node.args) > 2 and node.args[2] is not None:
         yield ".__dict__", node.args[2]
 
