@@ -1,4 +1,4 @@
-"""Judge a reader: ``python -m tests.vectors COMMAND…``, such as ``node tests/vectors/read.mjs``.
+"""Judge a reader: ``python -m tests.vectors COMMAND…``, such as ``node tests/javascript/read.mjs``.
 
 It prints what was not right, and how many vectors of each group were read right, wrong, or not at all. The
 exit status is 0 if nothing failed; what the reader says that it cannot read is listed, and is no failure.

@@ -31,6 +31,8 @@ from canning.wire.trailer import (
     MAGIC,
     NARROW,
     PLAIN,
+    PORTABLE,
+    SIGNATURE,
     SIGNED,
     VERSIONS,
     extension,
@@ -53,6 +55,7 @@ NAMES: Final = {
     CODE: "CODE",
     NARROW: "NARROW",
     LIVE: "LIVE",
+    PORTABLE: "PORTABLE",
 }
 
 
@@ -76,7 +79,7 @@ def resealed(head: bytes, *, at: int = 0, put: bytes = b"", flags: int | None = 
     changed = bytearray(head)
     changed[-20:-16] = WRITER
     if flags is not None:
-        changed[trailer.FLAGS] = flags
+        struct.pack_into("<H", changed, len(head) + trailer.FLAGS, flags)
     if put:
         changed[len(head) - at : len(head) - at + len(put)] = put
     _, frames, entries, _, more = struct.unpack_from("<QIIII", head, len(head) - FOOTER.size)
@@ -107,9 +110,11 @@ def alone() -> Iterator[Row]:
     """Give messages of one frame, and of frames that are a buffer each."""
     yield good("frame 0 alone", message(), container(frames=1))
     for flag, name in NAMES.items():
-        if flag != SIGNED:
+        if flag not in (SIGNED, PORTABLE):
             head = message(flags=flag)
             yield good(f"flag {name}", head, container(frames=1, flags=flag))
+    long = b"\x80\x05B" + struct.pack("<I", 32_768) + bytes(range(256)) * 128 + b"."
+    yield good("pickle of 32 KiB", message(FRAME, body=long), container(FRAME, frames=2))
     yield good("one buffer", message(FRAME, flags=0), container(FRAME, frames=2, flags=0))
     yield good("an empty buffer", message(b"", FRAME), container(b"", FRAME, frames=3))
     yield good("inline data without a table", message(inline=b"lost"), container(frames=1))
@@ -143,7 +148,7 @@ def extensions() -> Iterator[Row]:
         ("note", CHANNEL, bytes(72)),
     ):
         made = message(FRAME, extensions=extension(tag, content))
-        yield good(f"extension: {name}", made, container(FRAME, frames=2, tags=(tag,)))
+        yield good(f"extension, {name}", made, container(FRAME, frames=2, tags=(tag,)))
     both = extension(0x8ABC, b"1") + extension(0x8ABB, b"2")
     made = message(FRAME, table=[(1, 1, 8, 8)], extensions=both)
     yield good("two extensions", made, container(FRAME[8:16], frames=2, tags=(0x8ABC, 0x8ABB)))
@@ -227,20 +232,20 @@ def codecs() -> Iterator[Row]:
         said = container(numbers, frames=2, tags=(CODECS,))
         for itemsize in (1, 4, 8, 7):
             made = through(name, numbers, coded(codec, numbers, itemsize, 20))
-            yield good(f"{name}, items of {itemsize} bytes", made, said)
+            yield good(f"{name}: items of {itemsize} bytes", made, said)
         noise = np.random.default_rng(1).bytes(4096)
         mixed = bytes(3616) + numbers + noise + b"tail" * 9
         made = through(name, mixed, coded(codec, mixed, 8, 12))
-        yield good(f"{name}, three blocks, one as it is", made, container(mixed, frames=2, tags=(CODECS,)))
+        yield good(f"{name}: three blocks, one as it is", made, container(mixed, frames=2, tags=(CODECS,)))
         part = through(name, numbers, coded(codec, numbers, 8, 20), [(1, 1, 80, 16)])
-        yield good(f"{name}, a part", part, container(numbers[80:96], frames=2, tags=(CODECS,)))
-    empty = through("lz4", b"", struct.pack("<BB", 1, 20))
-    yield good("lz4, an empty frame", empty, container(b"", frames=2, tags=(CODECS,)))
+        yield good(f"{name}: a part", part, container(numbers[80:96], frames=2, tags=(CODECS,)))
     if not is_here(Lz4()):
         return
+    empty = through("lz4", b"", struct.pack("<BB", 1, 20))
+    yield good("lz4: an empty frame", empty, container(b"", frames=2, tags=(CODECS,)))
     second = coded(Lz4(), numbers, 8, 20)
     made = message(FRAME, second, extensions=extension(CODECS, entry(2, b"lz4", len(numbers))))
-    yield good("lz4, the second of two frames", made, container(FRAME, numbers, frames=3, tags=(CODECS,)))
+    yield good("lz4: the second of two frames", made, container(FRAME, numbers, frames=3, tags=(CODECS,)))
     yield from bad_codecs(numbers, second)
 
 
@@ -258,12 +263,12 @@ def bad_codecs(data: bytes, encoded: bytes) -> Iterator[Row]:
         ("more than an entry", one + b"\0"),
     ):
         made = message(encoded, extensions=extension(CODECS, content))
-        yield bad(f"codecs: {name}", "what it says of codecs does not fit", made)
+        yield bad(f"lz4: codec of {name}", "what it says of codecs does not fit", made)
     unknown = message(encoded, extensions=extension(CODECS, entry(1, b"none-such", len(data))))
-    yield bad("a codec that nobody has", "the codec is not known", unknown)
+    yield bad("lz4: a codec that nobody has", "the codec is not known", unknown)
     for length in (len(data) - 1, len(data) + 1):
         made = message(encoded, extensions=extension(CODECS, entry(1, b"lz4", length)))
-        yield bad(f"lz4, {length} bytes stated", "it decodes to another length than stated", made)
+        yield bad(f"lz4: {length} bytes stated", "it decodes to another length than stated", made)
     for name, frame in (
         ("cut", encoded[:-1]),
         ("longer", encoded + b"\0"),
@@ -274,7 +279,7 @@ def bad_codecs(data: bytes, encoded: bytes) -> Iterator[Row]:
         ("a block that is no LZ4", encoded[:6] + b"\xff" * (len(encoded) - 6)),
         ("nothing", b""),
     ):
-        yield bad(f"lz4, {name}", "the frame is not what the codec writes", through("lz4", data, frame))
+        yield bad(f"lz4: {name}", "the frame is not what the codec writes", through("lz4", data, frame))
 
 
 def bad(name: str, why: str, frames: list[bytes], key: bytes | None = None) -> Row:
@@ -299,6 +304,23 @@ def numbers_of_footer() -> Iterator[Row]:
         ("version 4", 16, b"\x04"),
     ):
         yield bad(name, "the footer does not fit", [changed(head, at, put), frame])
+    for name, flags in (
+        ("unknown", 512),
+        ("portable, without its header", 257),
+        ("signed, without a signature", 17),
+    ):
+        yield bad(f"flag {name}", "a flag that is not so", message(FRAME, flags=flags))
+    for name, block in (
+        ("without its flag", extension(SIGNATURE, bytes(32))),
+        ("that is not the last extension", extension(SIGNATURE, bytes(32)) + extension(0x8ABC, b"")),
+        ("of 31 bytes", extension(SIGNATURE, bytes(31))),
+    ):
+        flags = PLAIN if "flag" in name else PLAIN | SIGNED
+        yield bad(f"signature {name}", "it does not fit its flag", message(flags=flags, extensions=block))
+    yield bad("the reserved byte is 1", "it is not 0", [changed(head, 13, b"\1"), frame])
+    reserved = extension(0x8ABC, b"1")
+    reserved = reserved[:2] + b"\1" + reserved[3:]
+    yield bad("reserved bytes of an extension", "they are not 0", message(extensions=reserved))
     yield bad("the checksum is another", "the checksum does not fit", [flipped(head, 12), frame])
     yield bad("the pickle is another", "the checksum does not fit", [flipped(head, len(head)), frame])
 
@@ -362,7 +384,7 @@ def blobs() -> Iterator[Row]:
         ("cut in the last frame", in_blob(message(FRAME[:64]))[:-1]),
         ("a frame of 2**64 - 1 bytes", whole[:24] + b"\xff" * 8 + whole[32:]),
     ):
-        yield Row(f"a blob: {name}", blob, {"refused": "it is no blob, or is cut"})
+        yield Row(f"blob, {name}", blob, {"refused": "it is no blob, or is cut"})
 
 
 def rows() -> Iterator[Row]:

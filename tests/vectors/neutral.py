@@ -1,8 +1,234 @@
-"""What an object holds, as JSON that any language can say."""
+"""What an object holds, as JSON that any language can say: what only Python tells apart is the same here.
+
+- None, flags and text are themselves, and so are numbers: an int and a float of one value are the same.
+- Beyond 2**53 - 1 an int is ``{"int": "digits"}``. ``{"float": …}`` has ``"nan"``, ``"inf"``, ``"-inf"`` or
+  ``"-0"``.
+- Lists, tuples and deques are arrays. ``{"dict": [[key, value], …]}`` and ``{"set": […]}`` have no order.
+- Bytes of all kinds are ``{"bytes": "hexadecimal digits"}``.
+- ``{"array": digits, "dtype": …, "shape": […]}`` is memory in C order, little-endian but in structures;
+  ``{"objects": […], "shape": […]}`` has any items.
+- A table is ``{"table": columns, "names": […], "index": […]}``, each column an array of its values, null
+  where one is missing; a column by itself is ``{"column": …, "name": …, "index": …}``.
+- Other kinds have the members of the header of portable messages.
+- A list, dict, set or array that was there already is ``{"again": path}``: the keys and numbers on the way to
+  where it was first.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import array as stdarray
+import collections
+import datetime as dt
+import decimal
+import fractions
+import math
+import sys
+import types
+import uuid
+import zoneinfo
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import numpy as np
+
+_SAFE: Final = 2**53 - 1
+Path = list[Any]
+
+
+def neutral(obj: Any) -> Any:
+    """Say what an object holds.
+
+    >>> neutral({"a": (1, 2.5), "b": b"x"})
+    {'dict': [['a', [1, 2.5]], ['b', {'bytes': '78'}]]}
+    """
+    return _Saying().say(obj, [])
+
+
+class _Saying:
+    """Say one object; remember what was there already."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.paths: dict[int, Path] = {}
+
+    def say(self, obj: Any, path: Path) -> Any:
+        if obj is None or type(obj) in (bool, str):
+            return obj
+        if type(obj) in _SCALARS:
+            return _SCALARS[type(obj)](obj)
+        if type(obj) in (list, tuple, dict, set, frozenset, np.ndarray) and not (
+            type(obj) is tuple and not obj
+        ):
+            if id(obj) in self.paths:
+                return {"again": self.paths[id(obj)]}
+            self.paths[id(obj)] = path
+            self.kept.append(obj)
+        if isinstance(obj, list | tuple | collections.deque):
+            return self.all(obj, path)
+        if type(obj) is types.SimpleNamespace:
+            return {"namespace": self.say(vars(obj), path)}
+        if isinstance(obj, dict):
+            pairs = [(self.say(key, [*path, None]), value) for key, value in obj.items()]
+            return {"dict": [[key, self.say(value, [*path, key])] for key, value in pairs]}
+        if isinstance(obj, set | frozenset):
+            return {"set": [self.say(item, [*path, None]) for item in obj]}
+        if type(obj) is np.ma.MaskedArray:
+            mask = obj.mask if obj.mask is not np.ma.nomask else False
+            return {"masked": self.say(obj.data, path), "mask": self.say(mask, [*path, None])}
+        if isinstance(obj, stdarray.array):
+            return self.array(np.frombuffer(obj, obj.typecode), path)
+        if isinstance(obj, np.ndarray | np.generic):
+            return self.array(obj, path)
+        return self.of_package(obj, path)
+
+    def all(self, items: Iterable[Any], path: Path) -> list[Any]:
+        return [self.say(item, [*path, number]) for number, item in enumerate(items)]
+
+    def array(self, obj: Any, path: Path) -> Any:
+        if isinstance(obj, np.generic):
+            return _scalar(obj)
+        if obj.dtype.kind in "OT":
+            return {"objects": self.all(obj.ravel().tolist(), path), "shape": list(obj.shape)}
+        memory = np.ascontiguousarray(obj).reshape(obj.shape)
+        if memory.dtype.names is None:
+            memory = memory.astype(memory.dtype.newbyteorder("<"))
+        return {"array": memory.tobytes().hex(), "dtype": dtype_of(obj.dtype), "shape": list(obj.shape)}
+
+    def of_package(self, obj: Any, path: Path) -> Any:
+        package = type(obj).__module__.partition(".")[0]
+        return _PACKAGES[package](self, obj, path)
+
+
+def _int(number: int) -> Any:
+    return number if -_SAFE <= number <= _SAFE else {"int": str(number)}
+
+
+def _float(number: float) -> Any:
+    if math.isfinite(number) and (number or math.copysign(1, number) > 0):
+        return number
+    return {"float": "-0" if not number else str(number)}
+
+
+def _zoned(name: str) -> Callable[[Any], Any]:
+    def say(moment: Any) -> Any:
+        fold = {"fold": 1} if moment.fold else {}
+        said = {name: moment.replace(tzinfo=None).isoformat(), **fold}
+        return (
+            said if moment.tzinfo is None else {**said, "zone": _SCALARS[type(moment.tzinfo)](moment.tzinfo)}
+        )
+
+    return say
+
+
+def _timezone(zone: dt.timezone) -> Any:
+    said = {"timezone": _SCALARS[dt.timedelta](zone.utcoffset(None))}
+    args = zone.__getinitargs__()  # type: ignore[attr-defined]
+    return {**said, "name": args[1]} if len(args) > 1 else said
+
+
+def _fraction(number: fractions.Fraction) -> Any:
+    return {"fraction": f"{number.numerator}/{number.denominator}"}
+
+
+_SCALARS: Final[dict[type, Callable[[Any], Any]]] = {
+    int: _int,
+    float: _float,
+    complex: lambda number: {"complex": [_float(number.real), _float(number.imag)]},
+    bytes: lambda memory: {"bytes": memory.hex()},
+    bytearray: lambda memory: {"bytes": memory.hex()},
+    dt.date: lambda day: {"date": day.isoformat()},
+    dt.datetime: _zoned("datetime"),
+    dt.time: _zoned("time"),
+    dt.timedelta: lambda span: {"timedelta": [span.days, span.seconds, span.microseconds]},
+    dt.timezone: _timezone,
+    zoneinfo.ZoneInfo: lambda zone: {"zoneinfo": zone.key},
+    decimal.Decimal: lambda number: {"decimal": str(number)},
+    fractions.Fraction: _fraction,
+    uuid.UUID: lambda number: {"uuid": str(number)},
+    slice: lambda obj: {"slice": [obj.start, obj.stop, obj.step]},
+    type(...): lambda obj: {"constant": "Ellipsis"},
+    type(NotImplemented): lambda obj: {"constant": "NotImplemented"},
+    range: lambda obj: {"range": [_int(obj.start), _int(obj.stop), _int(obj.step)]},
+    memoryview: lambda view: neutral(np.asarray(view)),
+}
+for _dtype in (np.dtype("f8"), np.dtype("M8[s]"), np.dtype([("a", "i4")])):
+    _SCALARS[type(_dtype)] = lambda dtype: {"dtype": dtype_of(dtype)}
+
+
+def _scalar(obj: Any) -> Any:
+    if obj.dtype.kind in "mM":
+        unit, count = np.datetime_data(obj.dtype)
+        missing = bool(np.isnat(obj))
+        name = "datetime64" if obj.dtype.kind == "M" else "timedelta64"
+        return {name: None if missing else _int(int(obj.view(np.int64)) * count), "unit": unit}
+    if obj.dtype.names is not None:
+        return {"dict": [[name, neutral(obj[name])] for name in obj.dtype.names]}
+    if obj.dtype.kind == "V" and obj.dtype.name != "void" and not obj.dtype.name.startswith("void"):
+        return _float(float(obj))  # of ml_dtypes
+    return neutral(obj.item())
+
+
+def dtype_of(dtype: np.dtype[Any]) -> Any:
+    """Say a dtype as the header of a portable message does, little-endian but in structures."""
+    if dtype.subdtype is not None:
+        return {"dtype": _in_structure(dtype.subdtype[0]), "shape": list(dtype.shape)}
+    if dtype.names is not None:
+        fields = [(name, *dtype.fields[name][:2]) for name in dtype.names]  # type: ignore[index]
+        said = [{"name": name, "offset": offset, "dtype": _in_structure(of)} for name, of, offset in fields]
+        return {"itemsize": dtype.itemsize, "fields": said}
+    return _in_structure(dtype).replace(">", "<")
+
+
+def _in_structure(dtype: np.dtype[Any]) -> Any:
+    if dtype.names is not None or dtype.subdtype is not None:
+        return dtype_of(dtype)
+    return dtype.name if dtype.type.__module__ == "ml_dtypes" else dtype.str
+
+
+# -- packages ---------------------------------------------------------------------------------------------
+
+
+def _pandas(saying: _Saying, obj: Any, path: Path) -> Any:
+    pd: Any = sys.modules["pandas"]
+    if isinstance(obj, pd.DataFrame):
+        columns = [_rows(obj.iloc[:, number]) for number in range(obj.shape[1])]
+        names = saying.all(obj.columns.tolist(), path)
+        return {"table": columns, "names": names, "index": _rows(obj.index)}
+    index = {} if isinstance(obj, pd.Index) else {"index": _rows(obj.index)}
+    return {"column": _rows(obj), "name": neutral(obj.name), **index}
+
+
+def _rows(values: Any) -> list[Any]:
+    """Say each value of a Series or an index."""
+    dtype = values.dtype
+    if getattr(dtype, "kind", "") in "mM" and hasattr(values.array, "asi8"):
+        zone = getattr(dtype, "tz", None)
+        raw = np.asarray(values.array.asi8).view(f"{dtype.kind}8[{values.array.unit}]")
+        in_zone = {} if zone is None else {"zone": neutral(zone)}
+        return [None if np.isnat(item) else {**_scalar(item), **in_zone} for item in raw]
+    numbers = isinstance(dtype, np.dtype) and dtype.kind in "biufc"
+    missing = [False] * len(values) if numbers else list(values.isna())
+    return [None if gone else neutral(item) for item, gone in zip(values.tolist(), missing, strict=True)]
+
+
+def _polars(saying: _Saying, obj: Any, path: Path) -> Any:
+    if hasattr(obj, "columns"):
+        return {"table": [neutral(column.to_list()) for column in obj], "names": list(obj.columns)}
+    return {"column": neutral(obj.to_list()), "name": obj.name}
+
+
+def _pyarrow(saying: _Saying, obj: Any, path: Path) -> Any:
+    return {"table": [neutral(column.to_pylist()) for column in obj.columns], "names": list(obj.column_names)}
+
+
+def _torch(saying: _Saying, obj: Any, path: Path) -> Any:
+    return saying.array(obj.detach().numpy(), path)
+
+
+_PACKAGES: Final = {"pandas": _pandas, "polars": _polars, "pyarrow": _pyarrow, "torch": _torch}
+
+
+# -- comparing --------------------------------------------------------------------------------------------
 
 
 def same(stated: Any, given: Any, where: str = "") -> str | None:
@@ -32,4 +258,11 @@ def same(stated: Any, given: Any, where: str = "") -> str | None:
 
 def _in_order(name: str, value: Any) -> Any:
     """Sort what has no order."""
-    return sorted(value, key=repr) if name in ("set", "dict") and isinstance(value, list) else value
+    return sorted(value, key=_spelled) if name in ("set", "dict") and isinstance(value, list) else value
+
+
+def _spelled(value: Any) -> str:
+    """Spell a value, a number as the float that it is the same as."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_spelled, value))}]"
+    return repr(float(value)) if type(value) is int else repr(value)

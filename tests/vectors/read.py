@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import canning
 from canning.codecs.coding import decode, default_codecs
@@ -17,6 +19,9 @@ from canning.wire.signing import verify
 from canning.wire.trailer import check_frames, parse
 
 from .containers import container
+from .neutral import neutral
+
+DATA: Final = canning.Serializer(trust="data")
 
 
 def answer(vector: dict[str, Any]) -> dict[str, Any]:
@@ -25,13 +30,25 @@ def answer(vector: dict[str, Any]) -> dict[str, Any]:
         frames: list[Any] = [bytes(frame) for frame in frames_of(base64.b64decode(vector["message"]))]
         if "key" in vector:
             frames = verify(frames, (Key(bytes.fromhex(vector["key"])),), chained=True)
-        containers = []
-        while frames:
-            said, frames = container_of(frames)
+        containers, left = [], frames
+        while left:
+            said, left = container_of(left)
             containers.append(said)
-        return {"containers": containers}
+        return {"containers": containers, **values_of(frames)}
     except canning.CanningError as error:
         return {"refused": str(error)}
+
+
+def values_of(frames: list[Any]) -> dict[str, Any]:
+    """Say what the messages hold; a message that holds something else than data is not read here."""
+    values = []
+    try:
+        while frames:
+            value, frames = DATA.deserialize_object(frames)
+            values.append(neutral(value))
+    except canning.CanningError as error:
+        return {"unsupported": str(error)}
+    return {"values": values}
 
 
 def container_of(frames: list[Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -52,6 +69,14 @@ def container_of(frames: list[Any]) -> tuple[dict[str, Any], list[Any]]:
     return said, frames[trailer.frames :]
 
 
+def import_packages() -> None:
+    """Import the packages whose types vectors hold, as far as they are here: a message imports nothing."""
+    for name in ("ml_dtypes", "pandas", "polars", "pyarrow"):
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
 if __name__ == "__main__":
+    import_packages()
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

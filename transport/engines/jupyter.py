@@ -38,18 +38,19 @@ FIELD: Final = "canning"
 
 
 def pack(
-    obj: Any, content: dict[str, Any] | None = None, *, key: Any = None
+    obj: Any, content: dict[str, Any] | None = None, *, key: Any = None, portable: bool = False
 ) -> tuple[dict[str, Any], list[Frame]]:
     """Give the content and the buffers of a message: flat, contiguous, and not copied.
 
     `content` is what else the message says; it is not changed. `key` is what `canning.Serializer` takes, or
-    the key of a `jupyter_client.session.Session`. Raises `SerializationError`.
+    the key of a `jupyter_client.session.Session`. `portable=True` is for readers in other languages, such as
+    the page that shows a widget; see ``docs/javascript.md``. Raises `SerializationError`.
 
     >>> content, buffers = pack({"answer": 42})
     >>> unpack(content, buffers)
     {'answer': 42}
     """
-    frames = Serializer(key=_checked(key)).serialize_object(obj)
+    frames = Serializer(key=_checked(key), portable=portable).serialize_object(obj)
     return {**(content or {}), FIELD: len(frames)}, frames
 
 
