@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import canning
 from canning import (
     DeserializationError,
     SerializationError,
     Serializer,
+    calls,
     deserialize_object,
     serialize_object,
 )
@@ -284,6 +286,32 @@ def test_array_array_of_text(code: str, count: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of "u", which is the point here
         check_round_trip(stdarray.array(code, "größe"[:count] * max(1, count // 5)))
+
+
+@pytest.mark.parametrize("trust", ["code", "data"])
+@pytest.mark.parametrize("order", ["=", "S"], ids=["this order", "the other"])
+def test_items_of_a_machine_of_another_byte_order_keep_their_values(order: str, trust: Any) -> None:
+    class Written:
+        def __init__(self, call: Any, *args: Any) -> None:
+            self.call = call, args
+
+        def __reduce__(self) -> Any:
+            return self.call
+
+    memory = np.arange(-300.0, 300.0).astype(np.dtype("f8").newbyteorder(order))
+    ints = memory.view(np.dtype("u8").newbyteorder(order))
+    frames = serialize_object(
+        [
+            Written(calls.stdlib_array, "d", 8, ints),
+            Written(calls.view, ints, "d", (600,), False),
+            Written(calls.view, ints[:6], "d", (2, 3), True),
+        ],
+        pickler="pickle",
+    )
+    (array, view, small), _ = canning.deserialize_object(frames, trust=trust)
+    assert array == stdarray.array("d", range(-300, 300))
+    assert (view.tolist(), view.format) == (list(range(-300, 300)), "d")
+    assert (small.tolist(), small.readonly) == ([[-300, -299, -298], [-297, -296, -295]], True)
 
 
 def test_what_was_sent_can_grow_again_when_the_frames_are_gone() -> None:

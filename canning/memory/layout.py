@@ -100,6 +100,15 @@ def _extent(array: Array, start: int) -> tuple[int, int]:
     return low, high + array.itemsize
 
 
+def native(array: Array) -> Array:
+    """Give an array of numbers whose bytes are in this machine's order; the array itself where they are.
+
+    >>> native(np.array([1, 2], ">u2")).tobytes() == np.array([1, 2], "u2").tobytes()
+    True
+    """
+    return array if array.dtype.isnative or array.dtype.kind not in "iuf" else array.byteswap()
+
+
 def distinct(array: Array) -> Array:
     """Cut broadcast axes down to one element: what is left is the memory that there is.
 

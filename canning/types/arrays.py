@@ -9,7 +9,7 @@ import numpy as np
 
 from ..memory.buffers import aligned_copy, flat
 from ..memory.dtypes import BY_NAME, Description, build
-from ..memory.layout import Array, Layout, distinct
+from ..memory.layout import Array, Layout, distinct, native
 from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
 
 
@@ -239,5 +239,5 @@ def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.arr
         raise ValueError(
             f"array({typecode!r}) has items of {itemsize} bytes at the sender, {array.itemsize} here"
         )
-    array.frombytes(memory)
+    array.frombytes(flat(native(memory)))
     return array

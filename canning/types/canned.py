@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from ..errors import DeserializationError, UnresolvedReference
 from ..memory.buffers import Frame, flat
+from ..memory.layout import native
 from ..provided import provided
 
 Namespace = dict[str, Any]
@@ -165,7 +166,7 @@ class CannedMemoryView(CannedParts):
             view = memoryview(_ctypes_array(array, ctypes_formats()[code], shape))
         else:
             in_order = array if array.flags.c_contiguous else array.copy(order="C")
-            view = flat(in_order).cast(code, shape) if shape != (0,) else memoryview(b"").cast(code)  # type: ignore[call-overload,unused-ignore]
+            view = flat(native(in_order)).cast(code, shape) if shape != (0,) else memoryview(b"").cast(code)  # type: ignore[call-overload,unused-ignore]
         return view.toreadonly() if readonly else view
 
 

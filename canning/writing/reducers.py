@@ -52,7 +52,8 @@ class Reducers(ArrayReducers):
             if memoryview(np.empty(0, memory.dtype.str)).format == view.format:
                 return calls.view, (memory, None, None, view.readonly)
         elif view.nbytes:
-            memory = np.frombuffer(view.cast("B") if view.c_contiguous else view.tobytes(), np.uint8)
+            raw = view.cast("B") if view.c_contiguous else view.tobytes()
+            memory = np.frombuffer(raw, f"u{view.itemsize}")  # which says in which order the bytes are
         else:
             memory = np.empty(0, np.uint8)
         return calls.view, (memory, view.format, view.shape, view.readonly)
@@ -65,7 +66,7 @@ class Reducers(ArrayReducers):
         return calls.stdlib_array, (
             array.typecode,
             array.itemsize,
-            np.frombuffer(memoryview(array).cast("B"), np.uint8),
+            np.frombuffer(memoryview(array).cast("B"), f"u{array.itemsize}"),
         )
 
     def method(self, method: types.MethodType) -> Reduced:

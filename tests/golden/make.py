@@ -33,18 +33,27 @@ REGISTRY.register(
 )
 
 
+def floats(count: int) -> Any:
+    """Count, in the byte order of the machine that wrote the frames, which is what arrives everywhere."""
+    return np.arange(count, dtype="<f8")
+
+
 def build() -> dict[str, Any]:
-    """Make the objects: of builtins, the standard library and numpy, so that all can be imported anywhere."""
+    """Make the objects: of builtins, the standard library and numpy, so that all can be imported anywhere.
+
+    Dtypes name their byte order, so that a big-endian machine compares what it has read with the same. Long
+    doubles (``g`` and ``G``) are no more alike on all machines than numpy has them.
+    """
     import fractions
 
-    large, matrix = np.arange(600.0), np.arange(1200.0).reshape(30, 40)
+    large, matrix = floats(600), floats(1200).reshape(30, 40)
     loop: list[Any] = [large]
     loop.append(loop)
     objects = np.empty((2, 2), object)
     objects[:] = [[1, None], ["text", large]]
-    readonly = np.arange(300.0)
+    readonly = floats(300)
     readonly.flags.writeable = False
-    nested = np.dtype([("x", ">f4"), ("y", [("a", "U3"), ("b", "?")], (2,))], align=True)
+    nested = np.dtype([("x", ">f4"), ("y", [("a", "<U3"), ("b", "?")], (2,))], align=True)
     made = {
         "atom": 5,
         "plain": {
@@ -54,7 +63,7 @@ def build() -> dict[str, Any]:
         },
         "text": "long text " * 500,
         "long-plain": list(range(25_000)),
-        "long-arrays": [list(range(25_000)), large, b"\0" * 70_000, np.arange(3)],
+        "long-arrays": [list(range(25_000)), large, b"\0" * 70_000, np.arange(3, dtype="<i8")],
         "bytes": b"x" * 2000,
         "bytearray": bytearray(b"y" * 2000),
         "bytes-70k": [b"\0" * 70_000, bytearray(70_000), "z" * 70_000],
@@ -62,41 +71,45 @@ def build() -> dict[str, Any]:
         "memoryview": [
             memoryview(b"x" * 2000),
             memoryview(matrix)[::2],
-            memoryview(b"abcdef").cast("H", (1, 3)),
+            memoryview(stdarray.array("H", [0x6261, 0x6463, 0x6665])).cast("B").cast("H", (1, 3)),
         ],
         "array-stdlib": [stdarray.array("d", range(200)), stdarray.array("b", [1, 2])],
         "pickle-buffer": [pickle.PickleBuffer(b"p" * 2000)],
         "array": large,
-        "array-small": np.arange(5, dtype="i4"),
-        "array-0d": np.array(2.5),
-        "array-empty": [np.empty((0, 3)), np.empty((3, 0), "M8[s]")],
+        "array-small": np.arange(5, dtype="<i4"),
+        "array-0d": np.array(2.5, "<f8"),
+        "array-empty": [np.empty((0, 3), "<f8"), np.empty((3, 0), "<M8[s]")],
         "array-fortran": np.asfortranarray(matrix),
-        "array-permuted": np.arange(1000, dtype="i2").reshape(10, 10, 10).transpose(1, 2, 0),
+        "array-permuted": np.arange(1000, dtype="<i2").reshape(10, 10, 10).transpose(1, 2, 0),
         "array-reversed": [matrix[::-1, ::-1], large[:5][::-1]],
         "array-readonly": [readonly, readonly[:5].copy()],
         "array-broadcast": np.broadcast_to(large, (10, 600)),
         "array-span": matrix[2:28, 1:38],
-        "array-gathered": [matrix[::3, ::3], np.arange(9000.0)[::9]],
-        "array-runs": np.arange(10_240, dtype="f8").reshape(5, 2048)[::2],
-        "array-dtypes": [np.arange(300).astype(code) for code in "bBhHiIlLefdgFDG"],
+        "array-gathered": [matrix[::3, ::3], floats(9000)[::9]],
+        "array-runs": floats(10_240).reshape(5, 2048)[::2],
+        "array-dtypes": [np.arange(300).astype(f"<{code}") for code in "bBhHiIlLefdgFDG"],
         "array-big-endian": [np.arange(300).astype(code) for code in (">i4", ">f8", ">M8[us]")],
         "array-dates": [
-            np.arange(300).astype("M8[D]"),
-            np.arange(300).astype("m8[25us]"),
-            np.array("NaT", "M8[s]"),
+            np.arange(300).astype("<M8[D]"),
+            np.arange(300).astype("<m8[25us]"),
+            np.array("NaT", "<M8[s]"),
         ],
-        "array-text": [np.array(["ab", "größe"] * 100), np.array([b"ab", b""] * 500), np.zeros(300, "V5")],
+        "array-text": [
+            np.array(["ab", "größe"] * 100, "<U5"),
+            np.array([b"ab", b""] * 500),
+            np.zeros(300, "V5"),
+        ],
         "array-bool": np.arange(2000) % 3 == 0,
         "array-structured": np.zeros(60, nested),
-        "array-titled": np.zeros(60, [(("title", "a"), "i4"), ("b", "f8")]),
-        "array-record": np.rec.array([(1, 2.5)] * 100, [("a", "i4"), ("b", "f8")]),
+        "array-titled": np.zeros(60, [(("title", "a"), "<i4"), ("b", "<f8")]),
+        "array-record": np.rec.array([(1, 2.5)] * 100, [("a", "<i4"), ("b", "<f8")]),
         "array-objects": objects,
         "array-masked": np.ma.masked_array(large, large % 2 == 0, fill_value=-1),
         "dtypes": [
-            np.dtype("f8"),
+            np.dtype("<f8"),
             nested,
-            np.dtype("M8[7D]"),
-            np.dtype("f8", metadata={"unit": "m"}),
+            np.dtype("<M8[7D]"),
+            np.dtype("<f8", metadata={"unit": "m"}),
             np.dtype("O"),
         ],
         "scalars": [
@@ -108,11 +121,11 @@ def build() -> dict[str, Any]:
             np.void(b"v"),
         ],
         "nested": {
-            "a": [large, {"b": (b"x" * 3000, np.arange(3))}],
+            "a": [large, {"b": (b"x" * 3000, np.arange(3, dtype="<i8"))}],
             "c": collections.OrderedDict(d=matrix.T),
         },
         "shared": [large, large, large[100:400], large[::2], large[5:8]],
-        "shared-small": [(small := np.arange(20)), small[3:9], small[::-1]],
+        "shared-small": [(small := np.arange(20, dtype="<i8")), small[3:9], small[::-1]],
         "cycle": loop,
         "standard": [
             datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
@@ -173,7 +186,7 @@ def arrives(name: str, obj: Any) -> Any:
     if name == "canned":
         return [b"c" * 2000]
     if name == "prepickled":
-        return [{"a": np.arange(600.0)}] * 2
+        return [{"a": floats(600)}] * 2
     return obj
 
 
@@ -190,7 +203,7 @@ def write(folder: Path) -> list[str]:
     serializer = canning.Serializer(registry=REGISTRY)
     messages = {name: serializer.serialize_object(obj) for name, obj in build().items()}
     messages.update((row.file, canning.serialize_object(row.make())) for row in kept_rows())
-    messages["call"] = serializer.pack_apply_message(divmod, [np.arange(600.0)], {"key": b"k" * 2000})
+    messages["call"] = serializer.pack_apply_message(divmod, [floats(600)], {"key": b"k" * 2000})
     written = []
     for name, frames in messages.items():
         path = folder / f"{name}.bin"
@@ -213,7 +226,7 @@ def check(folder: Path) -> list[str]:
         if path.stem == "call":
             f, args, kwargs = serializer.unpack_apply_message(frames)
             assert (f, kwargs) == (divmod, {"key": b"k" * 2000})
-            assert_equal([np.arange(600.0)], list(args), writeable="same")
+            assert_equal([floats(600)], list(args), writeable="same")
         elif path.stem in rows:
             row = rows[path.stem]
             got, rest = canning.deserialize_object(frames)

@@ -13,8 +13,9 @@ import numpy as np
 from ...errors import DeserializationError, is_of_signal
 from ...limits import Limits
 from ...memory.buffers import flat
+from ...memory.layout import native
 from ...types.allowed import Allowed, refuse
-from ...types.arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects
+from ...types.arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects, make_stdlib_array
 from ...types.budget import Work
 from ...types.canned import make_bytes
 from ...types.libraries.checks import check
@@ -216,7 +217,13 @@ class DataBuilder:
             if not array.flags.c_contiguous:
                 self.work.copy(array.nbytes)
                 array = array.copy(order="C")
-            made = flat(array).cast(code, checked_shape(shape)) if array.size else memoryview(b"").cast(code)
+            if not array.dtype.isnative:
+                self.work.copy(array.nbytes)
+            made = (
+                flat(native(array)).cast(code, checked_shape(shape))
+                if array.size
+                else memoryview(b"").cast(code)
+            )
         return made.toreadonly() if readonly else made
 
     def stdlib_array(self, *args: Any) -> Any:
@@ -225,12 +232,10 @@ class DataBuilder:
         typecode, itemsize, memory = args
         if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
             raise DeserializationError("an array.array of items that this machine does not have")
-        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
-            raise DeserializationError("an array.array of something other than bytes")
-        self.work.copy(memory.nbytes)
-        made = stdarray.array(typecode)
-        made.frombytes(memory)
-        return made
+        if memory.dtype.newbyteorder("=") != f"u{itemsize}" or not memory.flags.c_contiguous:
+            raise DeserializationError("an array.array of something other than its bytes")
+        self.work.copy(memory.nbytes if memory.dtype.isnative else 2 * memory.nbytes)
+        return make_stdlib_array(typecode, itemsize, memory)
 
     def masked(self, *args: Any) -> Any:
         """Build a masked array."""
