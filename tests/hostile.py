@@ -166,7 +166,7 @@ def use(obj: Any, depth: int = 0) -> None:
                 use(made, 1)
 
 
-_LIBRARIES: Final = ("pyarrow", "polars", "pandas", "torch", "scipy")
+_LIBRARIES: Final = ("pyarrow", "polars", "pandas", "torch", "scipy", "PIL", "xarray", "astropy", "pint")
 
 
 def _conversions(obj: Any) -> list[Callable[[], Any]]:
@@ -220,6 +220,97 @@ def _conversions(obj: Any) -> list[Callable[[], Any]]:
             *(lambda: [hash(value) for column in columns for value in column.to_list()],),
             *(lambda: [column.to_physical().to_list() for column in columns],),
             *(lambda: [column.struct.unnest() for column in columns],),
+        ]
+    if package == "PIL":
+        import io
+
+        modes = (
+            "1",
+            "L",
+            "LA",
+            "P",
+            "PA",
+            "RGB",
+            "RGBA",
+            "RGBa",
+            "CMYK",
+            "YCbCr",
+            "HSV",
+            "LAB",
+            "I",
+            "F",
+            "I;16",
+        )
+        return [
+            *(lambda mode=mode: obj.convert(mode) for mode in modes),
+            *(
+                lambda kind=kind: obj.save(io.BytesIO(), kind)
+                for kind in ("PNG", "GIF", "TIFF", "JPEG", "BMP", "WEBP")
+            ),
+            *(
+                lambda: obj.apply_transparency(),
+                lambda: obj.getexif().get_ifd(34665),
+                lambda: obj.quantize(4),
+            ),
+            *(
+                lambda: obj.getcolors(),
+                lambda: obj.getpalette("RGBA"),
+                lambda: obj.resize((3, 3)),
+                lambda: obj.split(),
+            ),
+            *(lambda: obj.rotate(9), lambda: obj.getbbox(), lambda: obj.histogram(), lambda: obj.entropy()),
+            *(
+                lambda: obj.remap_palette([3, 200]),
+                lambda: obj.getdata()[0],
+                lambda: obj.putpixel((3, 3), 255),
+            ),
+            *(lambda: obj.paste(obj, (1, 1), obj), lambda: obj.point(range(256)), lambda: obj.getxmp()),
+            *(
+                lambda: obj.tobytes(),
+                lambda: obj.putalpha(9),
+                lambda: obj.thumbnail((2, 2)),
+                lambda: obj.reduce(2),
+            ),
+        ]
+    if package == "xarray":
+        return [
+            *(lambda: obj.values, lambda: obj.to_pandas(), lambda: obj.to_dataframe(), lambda: obj.load()),
+            *(
+                lambda: obj.isel(x=[0, 0]),
+                lambda: obj.sel(x=1),
+                lambda: obj.mean(),
+                lambda: obj.stack(z=("x",)),
+            ),
+            *(
+                lambda: obj.to_dict(),
+                lambda: obj._repr_html_(),
+                lambda: obj.reset_index("x"),
+                lambda: obj.to_array(),
+            ),
+            *(lambda: obj.reindex(x=[3, 1]), lambda: obj.equals(obj.copy()), lambda: obj.astype("f4").data),
+            *(
+                lambda: obj.dtype,
+                lambda: obj.nbytes,
+                lambda: obj.groupby("x").mean(),
+                lambda: obj.transpose().data,
+            ),
+        ]
+    if package in ("astropy", "pint"):
+        return [
+            *(
+                lambda: obj.si,
+                lambda: obj.to("km"),
+                lambda: obj.decompose(),
+                lambda: obj**2,
+                lambda: obj.unit,
+            ),
+            *(
+                lambda: obj.to_base_units(),
+                lambda: obj.dimensionality,
+                lambda: format(obj, "~P"),
+                lambda: obj.m,
+            ),
+            *(lambda: obj.to_string(), lambda: obj.wrap_at("180d"), lambda: 1 / obj, lambda: obj.value.sum()),
         ]
     if package == "scipy":
         from scipy.sparse import csgraph, linalg

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from .hostile import Hostile, Made, run
+from .hostile_rows_more import MORE
 
 Rows = dict[str, Hostile]
 
@@ -1020,6 +1021,7 @@ ROWS: Final[dict[str, Callable[[], list[Hostile]]]] = {
     "torch": torch_rows,
     "pyarrow": arrow_rows,
     "polars": polars_rows,
+    **MORE,
 }
 
 

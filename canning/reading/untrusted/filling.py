@@ -59,9 +59,9 @@ class Containers(StackMachine):
         self.keys = KeyGuard(limits, work)
         self.held: set[int] = set()
         self.late = 0
-        self.containers = _CONTAINERS
+        self.containers: Any = _CONTAINERS
         self.frail = _FRAIL
-        self.not_alone = _NOT_ALONE
+        self.not_alone: Any = _NOT_ALONE
 
     def _push_new(self, container: object) -> None:
         if self.depths:
@@ -86,8 +86,10 @@ class Containers(StackMachine):
     def _nests(self, kind: type) -> None:
         """Count how deep instances of a type are from now on."""
         if kind not in self.containers:
-            self.containers |= {kind}
-            self.not_alone |= {kind}
+            if self.containers is _CONTAINERS:  # copied once, however many types a message makes
+                self.containers, self.not_alone = set(_CONTAINERS), set(_NOT_ALONE)
+            self.containers.add(kind)
+            self.not_alone.add(kind)
 
     def note_filled(self, obj: object, items: list[Any]) -> None:
         """Keep how deep an exception is, and from now on all others of its type."""

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from astropy import coordinates, units
 
+from ..budget import charge
 from ..canner import Canner
 from .checks import need, parts
+
+_SCALE: Final = re.compile(r"-?[\d.]{1,20}(e[+-]\d{1,3})?(?= |$)", re.ASCII)
+_LARGE: Final = re.compile(r"\d{5}")
+_LETTER: Final = 500
+"""What it costs to parse a letter of a unit, in items of 50 ns."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -27,6 +34,14 @@ def _text_of(unit: Any) -> str | None:
 def _unit(text: str) -> Any:
     need(len(text) < 1000, "an invalid unit")
     return units.Unit(text)
+
+
+def _checked_unit(text: str) -> Any:
+    """Parse a unit of which nothing stays; astropy computes powers of ten in it, however large they are."""
+    scale = _SCALE.match(text)
+    need(not _LARGE.search(text, scale.end() if scale else 0), "a unit to a power of five digits")
+    charge(_LETTER * min(len(text), 1000), 1000)
+    return _unit.__wrapped__(text)
 
 
 def _can(quantity: Any) -> Any:
@@ -52,8 +67,9 @@ def _checked_as(cls: Any) -> Callable[[Any], Any]:
         array, text, more = parts(state, np.ndarray, str, dict)
         need(array.dtype.kind in "fc", "a quantity of something other than numbers")
         wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None
+        need(wrap is None or type(wrap) is coordinates.Angle, "an invalid angle at which others wrap")
         need(not more, "a quantity that knows more than its unit")
-        unit = _unit.__wrapped__(text)  # nothing stays of a stranger's message
+        unit = _checked_unit(text)
         made = cls(array, unit, copy=False, **({} if wrap is None else {"wrap_angle": wrap}))
         need(type(made) is cls, "a quantity of another class")
         return made

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...errors import DeserializationError
-from ..budget import charge
+from ..budget import charge, is_counted
 from ..canner import Canner
 from .checks import need, one_dimensional, parts
 
@@ -41,6 +41,7 @@ def _can_bytes_io(file: io.BytesIO) -> Any:
 
 def _bytes_io(state: object) -> io.BytesIO:
     content, position = parts(state, bytes, int)
+    need(position <= len(content), "a place beyond the end of a file")  # a byte there fills all before it
     file = io.BytesIO(content)
     file.seek(position)
     return file
@@ -87,22 +88,40 @@ def _simple_types() -> dict[str, Any]:
 
 
 _SIMPLE: Final = _simple_types()
+_CLASS: Final = 2000, 2000
+"""What a class costs, in items of 50 ns, and in bytes."""
+_TYPES: Final = 1024
+_KEPT: Final[set[tuple[Any, int]]] = set()
+"""Types of arrays that strangers' messages have made by ``item * length``: so many at most."""
+_APART: Final = "Array"
 
 
 def _class_of(description: object, depth: int = 0) -> Any:
     need(depth < 16, "a ctypes array of too many axes")
     if type(description) is tuple:
         item, length = parts(description, object, int)
-        charge(500)  # for a class
+        charge(*_CLASS)
         cls = _class_of(item, depth + 1)
         need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
-        return cls * length
+        return _array_of(cls, length)
     if type(description) is str:
         need(description in _SIMPLE and description not in _POINTERS, "an invalid ctypes type")
         return _SIMPLE[description]
     if not isinstance(description, type) or not issubclass(description, _Data):
         raise DeserializationError("an invalid ctypes type")
     return description
+
+
+def _array_of(item: Any, length: int) -> Any:
+    """Give the type of an array; a stranger's many types are classes of their own, of which nothing stays.
+
+    ctypes keeps an entry for each type that was made by ``item * length``, and in it the type of the items.
+    """
+    if is_counted() and (item, length) not in _KEPT:
+        if len(_KEPT) >= _TYPES or item.__name__ == _APART:
+            return type(_APART, (ctypes.Array,), {"_type_": item, "_length_": length})
+        _KEPT.add((item, length))
+    return item * length
 
 
 def _can_ctypes(data: Any) -> Any:
@@ -119,7 +138,7 @@ def _ctypes(state: object) -> Any:
     description, memory = parts(state, object, np.ndarray)
     size, alignment = _size_of(description)
     need(memory.dtype == np.uint8 and memory.flags.c_contiguous, "ctypes data of something other than bytes")
-    need(memory.nbytes == size, "ctypes data that does not fit its type")
+    need(memory.nbytes == size > 0, "ctypes data that does not fit its type")
     cls = _class_of(description)
     if memory.flags.writeable and memory.ctypes.data % alignment == 0:
         return cls.from_buffer(memory)
