@@ -920,6 +920,9 @@ def polars_rows() -> list[Hostile]:
             lambda: of(Made("pyarrow.Table", (pa.schema([]).serialize().to_pybytes(), 1 << 40, [])), {}),
         ),
         Hostile("Object: of another length", lambda: of(numbers, {}, [(0, "Object", [1]), ["o", "a"]])),
+        Hostile(
+            "Object: what cannot be hashed", lambda: of(numbers, {}, [(0, "Object", [[]] * 3), ["o", "a"]])
+        ),
         Hostile("Int128: of something else", lambda: of(numbers, {}, [(0, "Int128", [[]] * 3), ["o", "a"]])),
         Hostile(
             "Int128: beyond its bits", lambda: of(numbers, {}, [(0, "Int128", [1 << 200] * 3), ["o", "a"]])

@@ -308,6 +308,73 @@ def test_no_names_of_a_stranger_are_kept_by_others() -> None:
         DATA.deserialize_object(frames)
 
 
+def test_units_that_pint_has_to_put_together_are_on_the_account() -> None:
+    pint = pytest.importorskip("pint")
+    names = [f"kilo{name}" for name in pint.application_registry.get()._units if name.isascii()][:99]
+    with pytest.raises(DeserializationError, match="more time than what arrived is good for"):
+        DATA.deserialize_object(
+            frames_of([Made("pint.Unit", (tuple((name, at) for name in names),)) for at in range(20)])
+        )
+
+
+def test_words_that_polars_puts_into_its_table_are_on_the_account() -> None:
+    pl = pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    words = pl.Series([f"{at:08x}" for at in range(150_000)], dtype=pl.Categorical)
+    with pytest.raises(DeserializationError, match="more memory than what arrived is good for"):
+        DATA.deserialize_object(canning.serialize_object(words))
+    few = words.head(50_000)
+    assert DATA.deserialize_object(canning.serialize_object(few))[0].equals(few)
+
+
+def test_labels_of_arrow_take_no_table_to_tell_that_they_are_there_once() -> None:
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    text = pd.ArrowDtype(pa.string())
+    labels = pd.Index([f"{at:08x}" for at in range(100_000)], dtype=text)
+    frames = list(map(bytes, canning.serialize_object(pd.CategoricalDtype(labels))))
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        got, _ = DATA.deserialize_object(frames)
+    finally:
+        pa.set_memory_pool(before)
+    assert list(got.categories[:2]) == ["00000000", "00000001"]
+    assert pool.max_memory() < 3_000_000  # Arrow's table of these takes 13 MB
+
+
+def test_types_of_ctypes_that_a_stranger_asks_for_are_not_kept() -> None:
+    room = np.zeros(10_000, np.uint8)
+
+    def read(first: int) -> None:
+        made = [Made("ctypes.Array", ((("b", at), 1), room[:at])) for at in range(first, first + 300)]
+        got, _ = DATA.deserialize_object(frames_of(made))
+        assert [len(each[0]) for each in got[:2]] == [first, first + 1]
+
+    for first in (1000, 2000, 6000, 7000):  # the first are kept
+        read(first)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for first in (3000, 4000):
+            read(first)
+        for _ in range(3):  # types of items go after those of arrays
+            gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 40_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_types_of_one_message_are_kept_note_of_once_each() -> None:
+    room = np.zeros(4000, np.uint8)
+    frames = frames_of([Made("ctypes.Array", (("b", at), room[:at])) for at in range(1, 1500)])
+    got, _ = DATA.deserialize_object(frames)
+    assert len(got) == 1499
+    assert (
+        type(DATA.deserialize_object(canning.serialize_object((ctypes.c_byte * 7)()))[0]) is ctypes.c_byte * 7
+    )
+
+
 def test_a_search_for_the_worst_message_finds_none_beyond_the_law() -> None:
     worst = search(seed=3, seconds=10, rounds=20, timed=False)
     for key, (value, candidate) in worst.items():

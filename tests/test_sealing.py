@@ -45,12 +45,8 @@ def series(held: Any) -> Any:
     return pytest.importorskip("pandas").Series(array_of(held))
 
 
-def object_column(held: Any) -> Any:
-    return pytest.importorskip("polars").Series("a", [held, 1], dtype=pytest.importorskip("polars").Object)
-
-
 WRAPPERS: dict[str, Callable[[Any], Any]] = {
-    each.__name__: each for each in (array_of, masked, extension, series, object_column)
+    each.__name__: each for each in (array_of, masked, extension, series)
 }
 
 

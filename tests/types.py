@@ -58,6 +58,7 @@ that names what the message asked for:
   arrays of objects, subclasses, extension arrays of other packages, and an index of business times (`"C"`,
   `"bh"`, `"cbh"`, `"REQ"` and such, from some 300 to 5,000 times on, depending on the frequency) whose
   check would take longer than what arrived is good for: set `index.freq = None` to send it;
+* of polars: columns of Python's objects;
 * of xarray: lazily indexed arrays, chunks of Dask, and indexes other than those of pandas;
 * keys of dicts, elements of sets and labels: hashable objects whose hash is not known to be harmless. Known
   are None, bool, int, float, complex, str, bytes, dates and times of Python, numpy and pandas, Decimal,

@@ -22,7 +22,7 @@ _NUMBERS: Final = (int, float, complex, decimal.Decimal, fractions.Fraction, np.
 _POWERS: Final = (int, float, decimal.Decimal, fractions.Fraction)
 _NAME: Final = 400, 200
 _PREFIXED: Final = 5000, 2000
-"""What it costs to look up a unit that the registry has, or one that it puts together: items of 50 ns, bytes."""
+"""What it costs to look up a unit that the registry has, and to put one together: items of 50 ns, bytes."""
 
 
 def _can_unit(unit: Any) -> Any:

@@ -21,8 +21,8 @@ _WORD: Final = 20
 """What a column and one of its words cost, in items of 50 ns."""
 _WORD_SIZE: Final = 200
 """Bytes of a word that is looked up: as Python's, as a value, and in the table of its categories."""
-_CATEGORY: Final = 24
-"""Bytes of a word of categories without a name, beyond its own."""
+_CATEGORY: Final = 130
+"""Bytes of a word of categories without a name, beyond its own: in the table that polars makes of them."""
 _PANIC: Final = "PanicException"
 _CODES: Final = ("UInt8", "UInt16", "UInt32")
 _OWN: Final = b"_PL_"
@@ -134,7 +134,8 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     for column in columns:
         at, kind, items = parts(column, int, str, list)
         need(0 <= at < len(names) and kind in _KINDS, "a column of no type of polars'")
-        need(kind == "Object" or all(type(item) in (int, type(None)) for item in items), "odd integers")
+        need(kind != "Object", "a column of objects, which polars sorts and hashes by panics")
+        need(all(type(item) in (int, type(None)) for item in items), "odd integers")
     return _with_lists(made, *lists[0])
 
 

@@ -88,7 +88,7 @@ def _simple_types() -> dict[str, Any]:
 
 
 _SIMPLE: Final = _simple_types()
-_CLASS: Final = 2000, 2000
+_CLASS: Final = 1000, 2000
 """What a class costs, in items of 50 ns, and in bytes."""
 _TYPES: Final = 1024
 _KEPT: Final[set[tuple[Any, int]]] = set()
@@ -100,7 +100,6 @@ def _class_of(description: object, depth: int = 0) -> Any:
     need(depth < 16, "a ctypes array of too many axes")
     if type(description) is tuple:
         item, length = parts(description, object, int)
-        charge(*_CLASS)
         cls = _class_of(item, depth + 1)
         need(0 <= length < 1 << 40 and ctypes.sizeof(cls) * length < 1 << 40, "a ctypes array out of range")
         return _array_of(cls, length)
@@ -118,6 +117,7 @@ def _array_of(item: Any, length: int) -> Any:
     ctypes keeps an entry for each type that was made by ``item * length``, and in it the type of the items.
     """
     if is_counted() and (item, length) not in _KEPT:
+        charge(*_CLASS)
         if len(_KEPT) >= _TYPES or item.__name__ == _APART:
             return type(_APART, (ctypes.Array,), {"_type_": item, "_length_": length})
         _KEPT.add((item, length))
