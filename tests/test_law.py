@@ -22,6 +22,7 @@ import canning
 import transport
 from canning import DeserializationError, Limits, Serializer
 from canning.types.budget import Work, charge
+from canning.types.libraries import standard
 from canning.wire.encoded import CODECS
 from canning.wire.trailer import BYTES, extension, pack
 
@@ -344,7 +345,8 @@ def test_labels_of_arrow_take_no_table_to_tell_that_they_are_there_once() -> Non
     assert pool.max_memory() < 3_000_000  # Arrow's table of these takes 13 MB
 
 
-def test_types_of_ctypes_that_a_stranger_asks_for_are_not_kept() -> None:
+def test_types_of_ctypes_that_a_stranger_asks_for_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard, "_KEPT", set())
     room = np.zeros(10_000, np.uint8)
 
     def read(first: int) -> None:
@@ -367,7 +369,8 @@ def test_types_of_ctypes_that_a_stranger_asks_for_are_not_kept() -> None:
     assert min(after - before for before, after in itertools.pairwise(left)) < 20_000  # tables grow at times
 
 
-def test_many_types_of_one_message_are_kept_note_of_once_each() -> None:
+def test_a_message_may_have_many_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard, "_KEPT", set())
     room = np.zeros(4000, np.uint8)
     frames = frames_of([Made("ctypes.Array", (("b", at), room[:at])) for at in range(1, 1500)])
     got, _ = DATA.deserialize_object(frames)
