@@ -49,7 +49,7 @@ def objects(rank: int) -> dict[str, Any]:
         "many": [np.full(300, number) for number in range(50)],
         "empty": {"x": np.zeros((0, 3))},
         "instances": [Point(rank, rank), Color.RED, collections.deque([1, 2])],
-        "just an envelope": "e" * 1960,
+        "just an envelope": "e" * 3910,
         "objects": np.array([rank, "text", None], object),
     }
     try:
@@ -217,13 +217,13 @@ def strangers() -> None:
             b"x",
             pickle.dumps(print),
             b"junk" * 100,
-            bytes(2048),
+            bytes(4000),
             _announced(10**6),
             _announced(2**60),
         ):
             comm._comm.Send(raw, NEXT)
             if raw == _announced(10**6):
-                comm._parts.Send(bytes(10), NEXT, 1)
+                comm._link.parts.Send(bytes(10), NEXT, 1)
             with pytest.raises(DeserializationError):
                 comm.recv(source=LAST)
         assert comm.sendrecv(RANK, NEXT, source=LAST) == LAST

@@ -19,9 +19,9 @@ from canning.wire.trailer import MAGIC, parse
 
 from ..pool import long_empty
 
-ENVELOPE: Final = 2048
+ENVELOPE: Final = 4000
 """Bytes of an envelope, at most: enough for most headers and the descriptors of a few arrays in an arena, and
-less than what any MPI sends before its receiver asks for it."""
+less than what MPICH and Open MPI send before a receiver asks for it."""
 LONGEST: Final = 1 << 30
 """Bytes of one message of MPI, at most: before MPI 4 its counts end at 2**31 - 1, with all of them."""
 _END: Final = struct.Struct("<QI4s")

@@ -1,0 +1,391 @@
+"""What a `Comm` has of MPI: its copies of a communicator, the memory that ranks share, and how it waits."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, Final
+
+import numpy as np
+
+from canning import Codecs, DeserializationError, Serializer
+from canning.memory.buffers import aligned_copy
+from canning.reading.reader import read_message
+from canning.writing.draft import Draft
+from canning.writing.messages import write
+
+from ..errors import TransportTimeout
+from ..outgoing import for_socket
+from ..shared import ForReaders, SharedArena, default_memory
+from ..shared.layout import SIZE
+from .adapting import check_layout
+from .arenas import new_arena
+from .mpi_parts import ENVELOPE, Steps, drive, pack, pieces, poll, unpack
+
+TRIED: Final = "4.1.2"
+check_layout(
+    "mpi4py",
+    TRIED,
+    {
+        "mpi4py.MPI:Pickle": ("dumps", "loads", "PROTOCOL", "THRESHOLD"),
+        "mpi4py.MPI:Comm": ("Isend", "Irecv", "Improbe", "Ibcast", "Iallgather", "Split_type"),
+        "mpi4py.MPI:Request": ("Testall", "Waitall"),
+        "mpi4py.util.pkl5": ("pickle",),
+    },
+)
+
+from mpi4py import MPI  # noqa: E402 - only where it is as expected
+from mpi4py.util import pkl5  # noqa: E402
+
+__all__ = ["MPI", "TRIED", "Link", "Request", "pkl5"]
+
+_LARGE: Final = 256 * 1024
+"""Bytes from which memory is shared between ranks of one host."""
+_LEASE: Final = 3600.0
+"""Seconds for which a message may wait to be read; then its memory is used for others."""
+_EXIT: Final = 30.0
+"""Seconds for which a rank that ends waits for the readers of what it sent."""
+_COLLECTIVE: Final = 0
+"""The tag of what collective calls send from rank to rank; large frames have others."""
+_LENGTH: Final = 2
+"""Bytes of the length before an envelope in collective calls, in which all send as many."""
+_ROOM: Final = _LENGTH + ENVELOPE
+_LEFT: Final[list[object]] = []
+"""Memory that MPI may still read or write, since a time limit was over before it was done."""
+
+
+class Link:
+    """Two copies of a communicator: `comm` has the envelopes of its user, `parts` all else.
+
+    Args:
+        comm: a communicator.
+        serializer: writes and reads what is sent.
+        timeout: seconds that it waits for others; None waits without a limit.
+        share: whether ranks of one host share memory.
+
+    Attributes:
+        writer: writes what MPI sends as it is.
+        near: writes for each rank that can open the arena of this one.
+        all: writes for all ranks.
+        reader: reads what any rank sends.
+    """
+
+    def __init__(self, comm: Any, serializer: Serializer, timeout: float | None, share: bool) -> None:
+        self.reader = self.writer = serializer
+        self.timeout = timeout
+        self.comm = comm.Dup()
+        self.parts = comm.Dup()
+        self.rank: int = self.comm.Get_rank()
+        self.size: int = self.comm.Get_size()
+        self._most = sys.maxsize if serializer.trust == "code" else serializer.limits.frames
+        self._numbers = itertools.count()
+        self._last = self.comm.Get_attr(MPI.TAG_UB) or 32767
+        self._arena: SharedArena | None = None
+        self._held: list[Any] = []
+        self.near: dict[int, Serializer] = {}
+        self.all = serializer
+        if not self.comm.Is_inter():
+            self._meet(share)
+
+    def _meet(self, share: bool) -> None:
+        """Find out which ranks of this host can open this rank's arena: each tries, and tells."""
+        node = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
+        ranks, here = np.empty(node.size, "i8"), np.zeros(SIZE, "u1")
+        node.Allgather(np.array([self.rank], "i8"), ranks)
+        if share and node.size > 1:
+            self._arena = new_arena(lease=_LEASE, threshold=_LARGE, linger=_EXIT)
+        if self._arena is not None:
+            self._held.append(self._arena.array([1]))
+            descriptor = self._arena.to_held().encode(memoryview(self._held[0]))
+            here[:] = np.frombuffer(descriptor or bytes(SIZE), "u1")
+            self.reader = self.writer.evolve(codecs=Codecs([default_memory], beside=self.writer.codecs))
+        there, opened = np.empty((node.size, SIZE), "u1"), np.empty((node.size, node.size), "?")
+        node.Allgather(here, there)
+        node.Allgather(np.array([share and self._opens(bytes(row)) for row in there]), opened)
+        node.Free()
+        if self._arena is not None:
+            near = ranks[opened[:, list(ranks).index(self.rank)]].tolist()
+            self.near = dict.fromkeys(near, self._arena.to(1).serializer(self.writer))
+            if len(near) == self.size:
+                self.all = self._arena.to(self.size).serializer(self.writer)
+
+    def _opens(self, descriptor: bytes) -> bool:
+        """Tell whether memory can be opened, by trying, and keep it open."""
+        try:
+            self._held.append(default_memory.decode(memoryview(descriptor), 8))
+        except DeserializationError:  # there is none, or it cannot be reached from here
+            return False
+        return True
+
+    def free(self) -> None:
+        """Free the copies, and the memory that nobody looks at any more."""
+        if self._arena is not None:
+            self._arena.close()
+        self._held.clear()
+        self.comm.Free()
+        self.parts.Free()
+
+    # -- objects and frames ------------------------------------------------------------------------
+
+    def frames(self, obj: Any, writer: Serializer) -> list[Any]:
+        """Write an object, its large memory into the arena where that is the writer's codec."""
+        message = write(writer, obj)
+        if type(message) is not Draft:
+            return message if writer.key is None else writer.finish([message])
+        undone = writer.codec.all_or_nothing() if isinstance(writer.codec, ForReaders) else nullcontext()
+        with undone:
+            return writer.finish([for_socket(message, None)])
+
+    def load(self, frames: list[Any]) -> Any:
+        """Read an object; functions without a name run in this process's ``__main__``."""
+        return read_message(self.reader, frames, vars(sys.modules["__main__"]))[0]
+
+    # -- from rank to rank -------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """Give the tag of the large frames of a message, which no other on its way has."""
+        return int(next(self._numbers) % self._last) + 1
+
+    def post(self, obj: Any, dest: int, tag: int = _COLLECTIVE, comm: Any = None) -> Steps:
+        """Begin to send an object, on `parts` where no other communicator is given."""
+        if dest == MPI.PROC_NULL:
+            return _sent([], [])
+        frames = self.frames(obj, self.near.get(dest, self.writer))
+        envelope, outside = pack(frames, number := self.number())
+        requests = [(comm or self.parts).Isend((envelope, MPI.BYTE), dest, tag)]
+        for frame in outside:
+            requests += [self.parts.Isend((piece, MPI.BYTE), dest, number) for piece in pieces(frame)]
+        return _sent(requests, [envelope, *outside])
+
+    def send(self, frames: list[Any], dest: int, tag: int) -> None:
+        """Send the frames of an object of the user's, and wait."""
+        envelope, outside = pack(frames, number := self.number())
+        self.comm.Send(envelope, dest, tag)
+        for frame in outside:
+            for piece in pieces(frame):
+                self.parts.Send(piece, dest, number)
+
+    def envelope(self, comm: Any, source: int, tag: int, status: Any) -> bytes:
+        """Receive an envelope; it is empty from nobody."""
+        room = bytearray(ENVELOPE)
+        if self.timeout is None:
+            comm.Recv(room, source, tag, status)
+        else:
+            lost = f"nothing has come from {'any rank' if source == MPI.ANY_SOURCE else f'rank {source}'}"
+            self.until(lambda: comm.Improbe(source, tag, status), lost).Recv(room, status)
+        return bytes(room[: status.Get_count(MPI.BYTE)])
+
+    def receiving(self, source: int, tag: int) -> Steps:
+        """Begin to receive an object of the user's; returns it and its status."""
+        room = bytearray(ENVELOPE)
+        return self._receiving(self.comm.Irecv(room, source, tag), room)
+
+    def _receiving(self, request: Any, room: bytearray) -> Steps:
+        (status,) = yield [request]
+        envelope = bytes(room[: status.Get_count(MPI.BYTE)])
+        if not envelope:
+            return None, status
+        obj = yield from self._rest(envelope, status.Get_source())
+        return obj, status
+
+    def read(self, envelope: bytes, source: int) -> Any:
+        """Receive what has no room in an envelope, and read the message."""
+        return drive(self._rest(envelope, source), self.wait)
+
+    def _rest(self, envelope: bytes, source: int) -> Steps:
+        frames = yield from unpack(envelope, self._most, _FromOne(self.parts, source))
+        return self.load(frames)
+
+    def take(self, source: int) -> Any:
+        """Receive what a collective call of another rank sends this one."""
+        return self.read(self.envelope(self.parts, source, _COLLECTIVE, MPI.Status()), source)
+
+    def exchange(self, posted: list[Steps], sources: Sequence[int]) -> list[Any]:
+        """Receive from ranks, and wait until what was posted is received."""
+        received = [self.take(source) for source in sources]
+        for each in posted:
+            drive(each, self.wait)
+        return received
+
+    # -- among all ---------------------------------------------------------------------------------
+
+    def to_all(self, frames: list[Any], root: int) -> list[Any]:
+        """Send frames to all; give those of an object of the sender's own."""
+        envelope, outside = pack(frames, 0)
+        self.once("Bcast", _laid_out(envelope), root)
+        self._send_all(outside, root)
+        return _own(frames, outside)
+
+    def from_all(self, root: int) -> list[Any]:
+        """Receive the frames that a rank sends to all."""
+        room = bytearray(_ROOM)
+        self.once("Bcast", room, root)
+        return self._frames_in(room, root)
+
+    def all_to_all(self, frames: list[Any]) -> list[list[Any]]:
+        """Send frames to all, and give those of each, this rank's among them."""
+        envelope, outside = pack(frames, 0)
+        rooms, found = bytearray(self.size * _ROOM), []
+        self.once("Allgather", _laid_out(envelope), rooms)
+        for rank in range(self.size):
+            if rank == self.rank:
+                self._send_all(outside, rank)
+                found.append(_own(frames, outside))
+            else:
+                found.append(self._frames_in(memoryview(rooms)[rank * _ROOM : (rank + 1) * _ROOM], rank))
+        return found
+
+    def _send_all(self, frames: list[Any], root: int) -> None:
+        source = _FromAll(self, root)
+        for frame in frames:
+            source.fill(frame, 0)
+
+    def _frames_in(self, room: bytearray | memoryview, root: int) -> list[Any]:
+        length = int.from_bytes(room[:_LENGTH], "little")
+        envelope = bytes(room[_LENGTH : _LENGTH + length])
+        frames: list[Any] = drive(unpack(envelope, self._most, _FromAll(self, root)), self.wait)
+        return frames
+
+    def once(self, name: str, *arguments: Any) -> None:
+        """Make a collective call of MPI's, where there is a time limit without blocking."""
+        if self.timeout is None:
+            getattr(self.comm, name)(*arguments)
+        else:
+            self.wait([getattr(self.comm, f"I{name.lower()}")(*arguments)])
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    def wait(self, requests: list[Any]) -> list[Any]:
+        """Wait for requests, and give the status of each."""
+        statuses = [MPI.Status() for _ in requests]
+        if self.timeout is None:
+            MPI.Request.Waitall(requests, statuses)
+            return statuses
+        try:
+            self.until(lambda: MPI.Request.Testall(requests, statuses), "other ranks have not taken part")
+        except TransportTimeout:
+            _LEFT.extend(requests)
+            raise
+        return statuses
+
+    def until(self, look: Callable[[], Any], lost: str) -> Any:
+        """Look until there is something, and give it; raise `TransportTimeout` where that takes too long."""
+        found = poll(look, float("inf") if self.timeout is None else self.timeout)
+        if not found:
+            raise TransportTimeout(f"{lost} within {self.timeout} s")
+        return found
+
+
+def _laid_out(envelope: Any) -> bytearray:
+    """Lay an envelope out for a collective call, in which all send as many bytes."""
+    room = bytearray(_ROOM)
+    room[:_LENGTH] = len(envelope).to_bytes(_LENGTH, "little")
+    room[_LENGTH : _LENGTH + len(envelope)] = envelope
+    return room
+
+
+def _own(frames: list[Any], outside: list[Any]) -> list[Any]:
+    """Copy those frames that are the object's own memory."""
+    large = set(map(id, outside))
+    return [aligned_copy(memoryview(frame)) if id(frame) in large else frame for frame in frames]
+
+
+def _sent(requests: list[Any], _kept: list[Any]) -> Steps:
+    """Wait until an object is sent; until then MPI looks at its memory."""
+    yield requests
+    return None, None
+
+
+class _FromOne:
+    """Receive large frames from a rank."""
+
+    def __init__(self, comm: Any, rank: int) -> None:
+        self._comm = comm
+        self._rank = rank
+
+    def fill(self, memory: Any, tag: int) -> list[Any]:
+        return [self._comm.Irecv((piece, MPI.BYTE), self._rank, tag) for piece in pieces(memory)]
+
+    def check(self, statuses: list[Any], nbytes: int) -> None:
+        found = sum(status.Get_count(MPI.BYTE) for status in statuses)
+        if found != nbytes:
+            raise DeserializationError(
+                f"{found:,} bytes came where rank {self._rank} had announced {nbytes:,}"
+            )
+
+
+class _FromAll:
+    """Receive, or send, large frames in a collective call."""
+
+    def __init__(self, link: Link, root: int) -> None:
+        self._link = link
+        self._root = root
+
+    def fill(self, memory: Any, tag: int) -> list[Any]:
+        for piece in pieces(memory):
+            self._link.once("Bcast", (piece, MPI.BYTE), self._root)
+        return []
+
+    def check(self, statuses: list[Any], nbytes: int) -> None:
+        """MPI itself raises where ranks do not agree."""
+
+
+class Request:
+    """An object on its way, as `transport.engines.mpi.Comm` gives it; keep it until it is complete."""
+
+    def __init__(self, link: Link, steps: Steps) -> None:
+        self._link = link
+        self._steps = steps
+        self._requests: list[Any] = next(steps)
+        self._done: tuple[Any, Any] | None = None
+
+    def wait(self, status: Any = None) -> Any:
+        """Wait until it is complete; give the object that was received, None for one that was sent.
+
+        Raises:
+            TransportTimeout: that takes too long; you can wait again.
+        """
+        while self._done is None:
+            self._go_on(self._link.wait(self._requests))
+        return self._give(status)
+
+    def test(self, status: Any = None) -> tuple[bool, Any]:
+        """Tell whether it is complete, and give what `wait` does."""
+        return (True, self._give(status)) if self._is_complete() else (False, None)
+
+    def _is_complete(self) -> bool:
+        while self._done is None:
+            statuses = [MPI.Status() for _ in self._requests]
+            if not MPI.Request.Testall(self._requests, statuses):
+                return False
+            self._go_on(statuses)
+        return True
+
+    def _go_on(self, statuses: list[Any]) -> None:
+        try:
+            self._requests = self._steps.send(statuses)
+        except StopIteration as end:
+            self._done = end.value
+
+    def _give(self, status: Any) -> Any:
+        obj, (found, self._done) = None, (self._done, (None, None))
+        if found is not None:
+            obj, came = found
+            if status is not None and came is not None:
+                status.Set_source(came.Get_source())
+                status.Set_tag(came.Get_tag())
+                status.Set_elements(MPI.BYTE, came.Get_count(MPI.BYTE))
+        return obj
+
+    @staticmethod
+    def waitall(requests: Sequence[Request], statuses: Any = None) -> list[Any]:
+        """Wait for requests, and give what each gives."""
+        return [each.wait() for each in requests]
+
+    @staticmethod
+    def testall(requests: Sequence[Request], statuses: Any = None) -> tuple[bool, list[Any] | None]:
+        """Tell whether all requests are complete, and give what each gives."""
+        complete = [each._is_complete() for each in requests]  # all of them make progress
+        return (True, [each.wait() for each in requests]) if all(complete) else (False, None)
