@@ -38,7 +38,7 @@ def environment() -> dict[str, str]:
 
 def run(*arguments: str, ranks: int = RANKS, timeout: float = 200) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "mpi4py", *arguments],
+        [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -49,7 +49,7 @@ def run(*arguments: str, ranks: int = RANKS, timeout: float = 200) -> subprocess
 
 
 def script(*names: str, **options: int) -> str:
-    done = run("-m", "tests.engines.mpi_script", *names, **options)
+    done = run("mpi4py", "-m", "tests.engines.mpi_script", *names, **options)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -89,7 +89,7 @@ def ours() -> set[str]:
 
 def test_a_rank_that_is_killed_ends_all() -> None:
     before = ours()
-    done = run("-m", "tests.engines.mpi_script", "killed", timeout=120)
+    done = run("mpi4py", "-m", "tests.engines.mpi_script", "killed", timeout=120)
     assert done.returncode != 0
     assert "done" not in done.stdout
     deadline = time.monotonic() + 20
@@ -99,14 +99,20 @@ def test_a_rank_that_is_killed_ends_all() -> None:
 
 
 def test_an_error_of_one_rank_ends_all() -> None:
-    done = run("-m", "tests.engines.mpi_script", "raising", timeout=120)
+    done = run("mpi4py", "-m", "tests.engines.mpi_script", "raising", timeout=120)
     assert done.returncode != 0
     assert "rank 1 gives up" in done.stderr
 
 
 def test_nothing_is_changed_where_mpi4py_is_another() -> None:
     program = "import mpi4py.MPI as M\ndel M.Pickle\nimport transport.engines.mpi"
-    done = run("-c", program, ranks=1)
+    done = run("mpi4py", "-c", program, ranks=1)
     assert done.returncode != 0
     assert "UnknownEngine: mpi4py" in done.stderr
     assert "nothing was changed" in done.stderr
+
+
+def test_an_executor_of_mpi4py() -> None:
+    done = run("mpi4py.futures", str(ROOT / "tests/engines/mpi_pool.py"), ranks=3)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "pool is done" in done.stdout
