@@ -138,7 +138,7 @@ def test_the_error_names_the_module_and_where_it_is_needed(shop: Any) -> None:
     without(shop)
     for blob in blobs:
         with pytest.raises(
-            MissingModule, match=r"^obj\['x'\]\[1\]: .*module shop .*renames=.*by_value=.*stub"
+            MissingModule, match=r"^obj\['x'\]\[1\]: .*module shop .*by_value=.*renames=.*stub"
         ) as got:
             loads(blob)
         assert (got.value.module, got.value.name, got.value.path) == ("shop", "Person", "obj['x'][1]")

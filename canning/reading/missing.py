@@ -88,7 +88,7 @@ def describe(module: str, name: str | None, reason: BaseException, path: str | N
         text += (
             "is another script here: define it here, or say where it is now by "
             f"renames={{{dotted!r}: 'its.module.{name_for_errors('', name)[1:]}'}}; canning.dump sends "
-            "along what a script defines, though no object that is pickled by its name"
+            "the classes and functions of a script along, and pickle does not"
         )
     else:
         text += f"has none of that name here{_installed(module)}: say where it is now by "
@@ -113,11 +113,9 @@ def _missing_module(
         module, shown = gone, gone
     installed, provider = _installed(module), distribution_of(module)
     ways = [f"pip install {provider}"] if provider and not installed else []
-    ways.append(f"renames={{{shown!r}: ...}} where it has moved")
     if provider is None:
-        ways.append(
-            f'canning.by_value({shown!r}) or by_value="local" at the sender, where it is a module of its own'
-        )
+        ways.append(f'if it is your own, canning.by_value({shown!r}) or by_value="local" at the sender')
+    ways.append(f"if it has moved, renames={{{shown!r}: ...}} here")
     text = f"{where}this message needs the module {shown}{asked}, which is not here{installed}: "
     return MissingModule(text + f"{'; '.join(ways)}; {_STUB}", module, name, path, provider)
 
