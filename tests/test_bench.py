@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.bench.results import Cell, Result
 from tests.bench.saved import merge, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
+UNITS = {"ms": 1e-3, "µs": 1e-6}
 
 
 def bench(*arguments: object, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -110,6 +112,20 @@ def test_lines_go_from_small_to_large_whatever_the_order_of_the_rows() -> None:
         lines = [list(line.get_xdata()) for axis in figure.axes for line in axis.lines]
         assert any(len(sizes) > 3 for sizes in lines)
         assert [sizes for sizes in lines if sizes != sorted(sizes)] == []
+
+
+def test_the_figures_of_arenas_are_those_that_were_measured() -> None:
+    kept = {result.name: result for result in read_json(ROOT / "docs" / "bench" / "results.json").of("arena")}
+    page = (ROOT / "docs" / "same-host.md").read_text().partition("## Figures")[2]
+    rows = list(re.findall(r"^\| (\d+ (?:B|kB|MB|GB))( [^|]*)\|(.*)\|$", page, re.M))
+    assert len(rows) == len(kept)
+    for size, note, cells in rows:
+        placed = "placed-" * ("in the arena" in note)
+        measured = kept[f"arena-{placed}{size.replace(' ', '').replace('k', 'K')}"]
+        told = [float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+) (ms|µs)", cells)]
+        assert len(told) == len(measured.values)
+        for number, seconds in zip(told, measured.values.values(), strict=True):
+            assert number == pytest.approx(seconds, rel=0.005, abs=5e-7)
 
 
 def test_the_notebook_about_speed_shows_its_pictures() -> None:

@@ -388,8 +388,10 @@ def test_a_channel_made_anew_refuses_recordings_and_the_session_begins_anew() ->
     line.asks(refusals[0])
     with pytest.raises(TransportTimeout):
         line.there.recv(timeout=0)  # answers that
+    before = transport.stats().vanished
     with pytest.raises(PeerRefused, match="send it again"):
         line.here.recv(timeout=10)
+    assert transport.stats().vanished == before + 1
     assert line.deliver(line.send("unread")) == "unread"
     for refusal in refusals:  # those of the session before say nothing about this one
         line.ends[1].send_multipart(refusal)
@@ -1050,3 +1052,33 @@ def test_asyncio_garbage() -> None:
             Channel(here.socket, key=KEY)
 
     run_pair(main)
+
+
+def test_a_session_that_the_server_has_forgotten(connect: Connect) -> None:
+    server, client = connect("tcp", zmq.ROUTER, zmq.DEALER)
+    answering = Channel(server, key=KEY, sessions=1)
+
+    def answer() -> None:
+        for _ in range(4):
+            with contextlib.suppress(RefusedMessage):
+                identity, obj = answering.recv(timeout=10)
+                answering.send(obj, prefix=identity, timeout=10)
+
+    thread = threading.Thread(target=answer)
+    with client.context.socket(zmq.DEALER) as other:
+        other.linger = 0
+        other.connect(server.get_string(zmq.LAST_ENDPOINT))
+        first, second = Channel(client, key=KEY), Channel(other, key=KEY)
+        thread.start()
+        for each in (first, second):
+            each.send(1, timeout=10)
+            assert each.recv(timeout=10) == 1
+        before = transport.stats().vanished
+        first.send(2, timeout=10)
+        with pytest.raises(transport.SessionLost, match="has forgotten this session"):
+            first.recv(timeout=10)
+        assert transport.stats().vanished == before + 1
+        first.send(3, timeout=10)
+        assert first.recv(timeout=10) == 3
+        thread.join(20)
+        assert not thread.is_alive()
