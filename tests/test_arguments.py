@@ -347,3 +347,11 @@ def test_what_an_error_comes_of_is_kept() -> None:
 def test_entry_points_show_their_own_signature(function: Any) -> None:
     assert "kwargs" not in inspect.signature(function).parameters or function is canning.explain
     assert function.__doc__
+
+
+def test_a_flag_is_not_an_object() -> None:
+    here, there = transport.fake_pair()
+    with pytest.raises(TypeError, match=r"every object after the socket is sent: pass flags=zmq.DONTWAIT"):
+        transport.send(here, {"a": 1}, zmq.NOBLOCK)
+    with pytest.raises(zmq.Again):
+        there.recv(zmq.NOBLOCK)

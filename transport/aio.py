@@ -21,7 +21,7 @@ from canning.errors import cause_of, shorten
 from canning.options import unknown_option
 from canning.progress import OnProgress
 
-from .checks import Prefix, check_timeout
+from .checks import Prefix, check_objects, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
 from .incoming import unpack
 from .kinds import KNOWN, Kind, learn
@@ -69,6 +69,7 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
     try:
         if not options.keys() <= SendOptions.__annotations__.keys():
             raise unknown_option(send, options, SendOptions.__annotations__)
+        check_objects(more)
         kind = _asynchronous(socket, "send", obj)
         return await send_later(socket, kind, (obj, *more), Options(**options))
     except Exception as error:

@@ -45,6 +45,17 @@ def check_serializer(serializer: object) -> None:
         )
 
 
+def check_objects(objects: Sequence[object]) -> None:
+    """Refuse a flag among the objects of a message, where pyzmq takes flags.
+
+    Raises:
+        TypeError: one is a flag.
+    """
+    for obj in objects:
+        if isinstance(obj, zmq.Flag):
+            raise TypeError(f"every object after the socket is sent: pass flags=zmq.{obj.name} by its name")
+
+
 def check_flags(flags: int) -> None:
     """Insist on 0 or ``zmq.NOBLOCK``: other flags would tear the message apart.
 

@@ -14,7 +14,7 @@ from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
-from .checks import Prefix, Trust
+from .checks import Prefix, Trust, check_objects
 from .incoming import unpack
 from .kinds import KNOWN, learn, with_hint
 from .multipart import SocketLike, push
@@ -109,6 +109,8 @@ def send(
     try:
         if unknown:
             raise unknown_option(send, unknown)
+        if more:
+            check_objects(more)
         kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
         if kind.asynchronous:
             raise _not_blocking(socket, "send")
