@@ -22,9 +22,9 @@ from .writing.reducers import Reducers
 def can(obj: object, registry: Registry = default_registry) -> Any:
     """Wrap an object that canning knows in its `CannedObject`; return anything else as it is.
 
-    Recognised are arrays, bytes, bytearrays, memoryviews, functions, classes that other processes
-    cannot import, partials, cells, and the types that `registry` knows. The buffers of the result look
-    at the memory of `obj`. `uncan` undoes it.
+    It knows arrays, bytes, bytearrays, memoryviews, functions, classes that other processes
+    cannot import, partials, cells, and the types of `registry`. The buffers of the result are views of
+    the memory of `obj`. `uncan` undoes it.
 
     >>> can(5)
     5

@@ -158,7 +158,7 @@ class AuthenticationError(DeserializationError):
 
 
 class UnresolvedReference(DeserializationError, NameError):
-    """Raised if the namespace has nothing of the name that a `Reference` gives."""
+    """Raised if the namespace does not have the name of a `Reference`."""
 
 
 class MissingCode(DeserializationError):

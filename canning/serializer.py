@@ -227,7 +227,7 @@ class Serializer(Options, WriteOptions):
         return message if how.key is None else sign(message, how.key)
 
     def finish(self, messages: Iterable[Message], extensions: bytes = b"") -> list[Frame]:
-        """Turn what `write` and `write_call` gave into frames, behind each other; with a key, sign them all.
+        """Turn the results of `write` and `write_call` into frames, in order; with a key, sign them all.
 
         One signature covers all objects, so that none of them can be left out or exchanged, as objects that
         `serialize_object` signed one by one could. `extensions` go into the first header, which must be
@@ -292,7 +292,7 @@ class Serializer(Options, WriteOptions):
         trust: Trust = "data",
         **options: Unpack[WithoutTrust],
     ) -> Any:
-        """Build the object in a blob: `canning.loads` with these options, and **data as its trust**.
+        """Build the object in a blob: `canning.loads` with these options, as **data** by default.
 
         The serializer's own `trust` counts for messages, as in `deserialize_object`; blobs and files come
         from elsewhere, so they are data unless the call says otherwise.
@@ -330,7 +330,7 @@ class Serializer(Options, WriteOptions):
         progress: bool = False,
         **options: Unpack[WithoutTrust],
     ) -> Any:
-        """Build the object in a file: `canning.load` with these options, and **data as its trust**."""
+        """Build the object in a file: `canning.load` with these options, as **data** by default."""
         read, serializer = provided("load"), self.evolve(**options)
         return read(path, g, mmap, trust, on_progress, progress, serializer)
 

@@ -254,7 +254,7 @@ class Channel(Conversation):
     ) -> Any:
         """Receive the object of one message.
 
-        Cancelled while it waits, it has taken nothing.
+        If it is cancelled while it waits, it has taken nothing.
         """
         try:
             check_timeout(timeout)

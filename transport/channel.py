@@ -120,7 +120,7 @@ class Channel(Conversation):
     ) -> Any:
         """Receive the object of one message; `many`, `g`, `writable` and `alias` as for `transport.recv`.
 
-        Whatever is raised but `zmq.ZMQError`, the next message can be received. On a REP socket
+        After any error except `zmq.ZMQError`, you can receive the next message. On a REP socket
         `RefusedMessage` says that the request was answered already.
 
         Args:

@@ -40,7 +40,7 @@ class RefusedMessage(MessageError, AuthenticationError):
 class PeerRefused(TransportError):
     """Raised if the other side of a channel has not read your last message: send it again.
 
-    The other side was restarted, or replaced by another. The old one is never sent anything again, so no
+    The other side was restarted, or replaced by another. This side never sends to the old one again, so no
     message is read twice, whatever an attacker on the way does.
     """
 

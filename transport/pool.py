@@ -66,8 +66,8 @@ class Pool:
     """Keep the buffers that large messages arrive in, and use each again when its last view is gone.
 
     Give it to `transport.recv`, which otherwise uses a common one of 256 MiB for arrays of 16 MiB and more.
-    It serves messages that come in parts: what is sent over ``tcp://`` and ``ipc://`` in buffers of
-    `canning.writing.draft.LARGE` bytes and more, and slices that come in runs. Threads may share it.
+    It serves messages that arrive in parts: buffers of `canning.writing.draft.LARGE` bytes and more over
+    ``tcp://`` and ``ipc://``, and sparse slices. Threads may share it.
 
     Args:
         capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. Requests

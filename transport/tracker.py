@@ -99,7 +99,7 @@ class Tracker:
         return None if self._receipt is None else self._receipt()
 
     def with_receipt(self, receipt: Callable[[], bool] | None) -> Tracker:
-        """Give one that tells of the same frames, and by `receipt` whether they were opened."""
+        """Give a tracker of the same frames that also knows, by `receipt`, whether they were opened."""
         if receipt is None:
             return self
         tracker = Tracker()
@@ -128,7 +128,7 @@ class Tracker:
         return self._outstanding is None or self._outstanding.done.wait(seconds)
 
     def in_use(self) -> list[bool]:
-        """Tell of each frame that was not copied whether ZeroMQ has it still."""
+        """Tell for each frame that was not copied whether ZeroMQ still has it."""
         return [view() is not None for view in self._views]
 
     def on_done(self, listener: Callable[[], object]) -> None:
@@ -141,7 +141,7 @@ class Tracker:
             self._outstanding.notify()
 
     def forget(self, listener: Callable[[], object]) -> None:
-        """Call a listener no more that has not been called."""
+        """Do not call a listener that has not been called yet."""
         if self._outstanding is not None:
             with contextlib.suppress(ValueError):
                 self._outstanding.listeners.remove(listener)

@@ -264,15 +264,15 @@ def can_again(kind: str, pickled: bytes) -> CannedCode:
 
 @own
 class CannedClass(CannedCode):
-    """Stand for a class that travels by value."""
+    """Represent a class that travels by value."""
 
 
 @own
 class CannedFunction(CannedCode):
-    """Stand for a function: by value where no other process can import it, by name elsewhere."""
+    """Represent a function: by name if other processes can import it, otherwise by value."""
 
     def get_object(self, g: Namespace | None = None) -> Any:
-        """Build the function in the namespace `g`; the function itself where it can be imported."""
+        """Build the function in the namespace `g`, or import it."""
         if self.reduced is None:
             return self.code
         _, (*parts, closure), (attributes, slots), *_ = self.reduced

@@ -26,9 +26,8 @@ INTERACTIVE: Final = "__canning_interactive__"
 def interactive(function: F) -> F:
     """Mark a function to run as if it had been typed at the receiver.
 
-    It travels by value without the globals that it had here: on arrival the namespace `g` of
-    `deserialize_object` is all that it sees. The function given stays as it is; the one returned is
-    marked.
+    It travels by value without its globals here: on arrival it sees only the namespace `g` of
+    `deserialize_object`. The returned function is marked; the given one is not changed.
 
     >>> from canning import deserialize_object, serialize_object
     >>> frames = serialize_object(interactive(lambda: answer))

@@ -33,9 +33,9 @@ class ReceivedModule:
         name: its name at the sender.
         imported_as: the name that it has here.
         path: its file at the sender.
-        digest: what tells it from other versions.
+        digest: identifies its version.
         loaded: whether it has been imported.
-        hides: whether a module of that name is installed here by now, which it stands in front of.
+        hides: whether it hides a module of that name that is installed here.
     """
 
     name: str
@@ -224,7 +224,7 @@ class ReceivedModules:
 
     @guarded
     def listed(self) -> list[ReceivedModule]:
-        """List what has arrived and was not forgotten."""
+        """List the modules that have arrived and were not forgotten."""
         return [
             ReceivedModule(
                 name,
@@ -240,10 +240,10 @@ class ReceivedModules:
 
     @guarded
     def forget(self, name: str | None = None) -> None:
-        """Forget a module and those within it, in all versions; all of them where no name is given.
+        """Forget a module and the modules within it, in all versions; without a name, forget all.
 
         Functions and classes that are in use stay as they are; the next import does not find them. Raises
-        `KeyError` where no such module has arrived.
+        `KeyError` if no such module has arrived.
         """
         gone = 0
         for world in self._worlds:

@@ -45,7 +45,7 @@ class StubType(type):
 
 
 class Stub(metaclass=StubType):
-    """Stand for an object whose class, or whatever made it, is not here.
+    """Represent an object whose class, or the function that makes it, is not here.
 
     ``stub["name"]`` and ``stub.name`` give an attribute of its state, ``stub[0]`` an item of what it held
     (where it held none, an argument that it was made with), ``stub[key]`` what a dictionary had under a key.
@@ -53,7 +53,7 @@ class Stub(metaclass=StubType):
     Attributes:
         class_name: the dotted name of what is missing.
         args, kwargs: what the object was made with.
-        state: what was set on it afterwards, as pickle has it: mostly a dict; None where nothing was.
+        state: the state that pickle sets afterwards, mostly a dict; None if there is none.
         contents: the items of a list, the pairs of a dict.
     """
 

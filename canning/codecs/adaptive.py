@@ -43,9 +43,10 @@ class Tried(NamedTuple):
 class Adaptive:
     """Choose for each frame the codec, or none, with which it arrives soonest over a link of a given speed.
 
-    Two places of a frame are compressed first; where they shrink, more of it, by every codec, which
-    gives the time to compress, to send what is left, and to decompress, taking the reader's machine to be
-    as fast as this one. Incompressible data so costs next to nothing. Readers need the codecs alone.
+    It compresses samples from two places of a frame first. If they shrink, it tries more samples with every
+    codec, and estimates the time to compress, to send the smaller frame, and to decompress; it assumes that
+    the reader's machine is as fast as this one. So incompressible data costs next to nothing. Readers need
+    only the codecs.
 
     Args:
         link: speed of the link: ``"1Gbit/s"``, ``"120 MB/s"``, or bytes a second.
@@ -67,7 +68,7 @@ class Adaptive:
         return f"Adaptive(link='{self.link / 1e6:g} MB/s', codecs={codecs})"
 
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
-        """Give the codec by which a frame is there soonest; None where that is as it is."""
+        """Give the codec with which a frame arrives soonest; None if it should not be compressed."""
         whole = buffer.nbytes / self.link
         if whole < _SOONEST or not self.codecs:
             return None

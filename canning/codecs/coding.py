@@ -27,31 +27,30 @@ _WHERE: Final = {
 
 @runtime_checkable
 class Codec(Protocol):
-    """Turn the memory of frames into what goes on the wire, and back.
+    """Encode the memory of frames for the wire, and decode it.
 
     Attributes:
         id: the name under which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
 
-    A codec whose `decode` gives memory that is there already says so by an attribute ``shares = True``.
-    One whose library is not safe with whatever a stranger may have written says ``code_only = True``: under
-    ``trust="data"`` it decodes nothing.
+    If `decode` returns memory that exists already, set ``shares = True``. If the codec's library is not safe
+    with input from strangers, set ``code_only = True``: readers under ``trust="data"`` then do not use it.
     """
 
     id: str
 
     def encode(self, buffer: memoryview, *, itemsize: int) -> Frame | None:
-        """Give the bytes that go instead of a flat buffer; None leaves it as it is.
+        """Give the bytes to send instead of a flat buffer; None sends the buffer itself.
 
-        `itemsize` is that of the array whose memory it is, 1 where it is none. The bytes may be used until
-        the message has been sent.
+        `itemsize` is that of the buffer's array, or 1 if it is not the memory of an array. Do not change the
+        bytes until the message has been sent.
         """
         ...
 
     def decode(self, frame: memoryview, length: int, *, writable: bool) -> Any:
-        """Give the memory of exactly `length` bytes, with the buffer protocol, that a frame stands for.
+        """Give the decoded memory of a frame: exactly `length` bytes, with the buffer protocol.
 
-        `frame` is whatever came: check it, and never allocate beyond `length`. With `writable` the reader
-        wants memory of its own that it may change. Raises `DeserializationError`.
+        `frame` can hold anything: check it, and never allocate more than `length`. With `writable`, return
+        memory that the reader can change. Raises `DeserializationError`.
         """
         ...
 
@@ -61,12 +60,12 @@ class Chooser(Protocol):
     """Choose a codec for each frame, as `canning.Adaptive` does."""
 
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
-        """Give the codec for a flat buffer; None leaves it as it is."""
+        """Give the codec for a flat buffer; None sends it uncompressed."""
         ...
 
 
 class Codecs:
-    """Know codecs by id; and those of `beside` too, now and later.
+    """Know codecs by id, and those of `beside` too, now and later.
 
     >>> Codecs().find("rot13")
     Traceback (most recent call last):
@@ -97,7 +96,7 @@ class Codecs:
             raise ValueError(f"there is a codec {checked.id!r} already: unregister it first")
 
     def unregister(self, codec: Codec) -> None:
-        """Forget a codec; raises `ValueError` where it is not registered."""
+        """Forget a codec; raises `ValueError` if it is not registered."""
         check_codec(codec)
         if self._by_id.get(codec.id) is not codec:
             raise ValueError(f"the codec {codec.id!r} is not registered")

@@ -165,8 +165,8 @@ class Zstd(BlockCodec):
 class Blosc2(BlockCodec):
     """Compress with blosc2: its own shuffling, and its compressor of a `name`, "lz4" by default, "zstd", ...
 
-    Needs ``pip install blosc2``. Readers of ``trust="data"`` refuse it: for a chunk that names
-    a plugin, its library starts a program, and of one that says "uninitialised" it gives memory as it was.
+    Needs ``pip install blosc2``. Readers under ``trust="data"`` refuse it: its library starts a
+    program if a chunk names a plugin, and returns uninitialised memory if a chunk says so.
     """
 
     id = "blosc2"

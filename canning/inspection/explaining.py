@@ -26,19 +26,19 @@ from .reports import Report, inspect
 
 @dataclass(slots=True)
 class Explanation:
-    """What would become of an object. `str` and rich show it; so does a notebook.
+    """The frames and problems that an object would have. `str`, rich and notebooks show it.
 
     Attributes:
         parts: its parts, the upper ones first, 300 at most.
-        problems: path and reason of what cannot go; where there are some, nothing would be sent.
+        problems: path and reason of each part that cannot be sent; if there are any, nothing would be sent.
         frames: bytes of each frame.
-        needs: modules that the receiver must have, and what needs each: the way to it, or a module that comes
-            along.
+        needs: modules that the receiver must have, and what needs each: the path to it, or a module that
+            comes along.
         modules: what travels along as source.
         absent: modules that code asks for and that cannot come along, and why.
-        data: what ``trust="data"`` would say: why the message is refused; empty where it is read.
+        data: why a reader under ``trust="data"`` would refuse the message; empty if it would read it.
         portable: whether other languages can read the message, as ``portable=True`` has it written.
-        report: what `inspect` says of the message; None where there is none.
+        report: the report of `inspect` on the message; None if there is no message.
     """
 
     parts: list[PartRow] = field(default_factory=list)
@@ -77,10 +77,10 @@ class Explanation:
 
 @shortened
 def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
-    """Show what would become of an object if you sent it; sends nothing.
+    """Show how an object would be sent, without sending it.
 
-    `options` are those of `Serializer`. An object that cannot be pickled is explained too; only options that
-    make no sense raise. The object is pickled as for sending, so that its methods for that are called.
+    `options` are those of `Serializer`. It also explains objects that cannot be pickled; only invalid
+    options raise. It pickles the object as for sending, so the object's pickling methods are called.
 
     >>> import numpy as np
     >>> found = explain({"x": np.zeros(1000), "f": print})

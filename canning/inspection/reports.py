@@ -33,14 +33,14 @@ class Global:
     """One name that a pickle asks for.
 
     Attributes:
-        module, name: what is asked for, as the unpickler looks it up.
+        module, name: the name, as the unpickler looks it up.
         purpose: what it is for.
         dangerous: whether it is known to run code, or to reach outside of the process.
         part: which pickle of the source asks.
         at: the offset in that pickle of the first opcode that asks.
         count: how often it asks.
         use: what is done with it.
-        path: where in the object it is, or what it makes; None where that is no part of the object.
+        path: the path in the object to it, or to what it makes; None if it is not part of the object.
     """
 
     module: str
@@ -94,10 +94,10 @@ class Report:
         kind: what the source is: ``canning message``, ``pickle``, ``zip archive``, ...
         nbytes: its size.
         parts: its messages and pickles.
-        verdict: ``clean`` where it can be read as data, ``needs code``, ``unreadable``, ``dangerous``; the
-            worst of its parts'.
+        verdict: ``clean`` if it can be read as data, ``needs code``, ``unreadable``, or ``dangerous``; the
+            worst verdict of its parts.
         reasons: why it is not clean.
-        notes: what else was noticed.
+        notes: other observations.
     """
 
     kind: str
@@ -128,7 +128,7 @@ class Report:
 
     @property
     def shared(self) -> list[Same]:
-        """Memory that several arrays look at; `nbytes` are those that were not sent twice."""
+        """Memory that several arrays share; `nbytes` are the bytes that were not sent twice."""
         return [same for part in self.parts for same in part.shared]
 
     @property
@@ -170,9 +170,9 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
     """Show what frames, bytes or a file contain, without running any of it.
 
     `source` is a list of frames, one blob or pickle as bytes, or the path to a file: one of canning's, any
-    pickle, what ``torch.save``, ``joblib.dump`` or ``numpy.save`` wrote, zip and tar archives with such in
-    them. What is compressed is unpacked up to `expanded` bytes, by default 6 MiB and 40 times its
-    size. Whatever stands in it, a report comes back; only a file that cannot be opened raises `OSError`.
+    pickle, files of ``torch.save``, ``joblib.dump`` or ``numpy.save``, and zip and tar archives of these.
+    Compressed data is unpacked up to `expanded` bytes, by default 6 MiB and 40 times its size. You always
+    get a report, whatever the source holds; only a file that cannot be opened raises `OSError`.
 
     >>> import pickle
     >>> report = inspect(pickle.dumps({"f": print, "n": [1, 2]}))

@@ -242,7 +242,7 @@ def _blame(error: Exception) -> NoReturn:
 def split(frames: Iterable[Any]) -> list[list[Any]]:
     """Cut a chained message into its objects' frames, and unpickle nothing.
 
-    Raises `DeserializationError` where the message ends in the middle of an object.
+    Raises `DeserializationError` if the message ends in the middle of an object.
 
     >>> from canning import serialize_object
     >>> [len(part) for part in split(serialize_object(1) + serialize_object([memoryview(b"x" * 2000)]))]

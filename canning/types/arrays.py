@@ -15,16 +15,16 @@ from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
 
 @own
 class CannedArray(CannedObject):
-    """Stand for an array: shape, dtype, layout here; the memory in `buffers`.
+    """Represent an array: its shape, dtype and layout, and its memory in `buffers`.
 
-    In a header it is called with the number of the array's buffer in the message, or with the bytes
-    themselves where they are few: ``CannedArray(0, (2048,), "<f8")``. Several buffers are joined.
+    In a header it is called with the number of the array's buffer in the message, or, for small arrays, with
+    the bytes themselves: ``CannedArray(0, (2048,), "<f8")``. Several buffers are joined.
 
     Attributes:
         shape: a tuple of ints.
         dtype: the description that `canning.memory.dtypes` gives, which is plain data.
         layout: None for C order, else ``(offset, strides)`` in bytes.
-        readonly: whether the array was read-only where it came from.
+        readonly: whether the array was read-only at the sender.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class CannedArray(CannedObject):
         self.readonly = readonly
 
     def get_object(self, g: Namespace | None = None) -> Array:
-        """Build the array as a view of its buffer, where that is aligned; else of a copy."""
+        """Build the array as a view of its buffer, or of a copy if the buffer is not aligned."""
         buffers = [flat(buffer) for buffer in self.buffers]
         memory = buffers[0] if len(buffers) == 1 else aligned_copy(*buffers)
         return make_array(memory, self.shape, self.dtype, self.layout, self.readonly)

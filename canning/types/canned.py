@@ -19,11 +19,11 @@ Namespace = dict[str, Any]
 
 
 class CannedObject(abc.ABC):
-    """Stand for an object on its way: what describes it here, its memory in `buffers`.
+    """Represent an object on its way: its description, and its memory in `buffers`.
 
-    A subclass of yours keeps in its attributes whatever pickles, sets `buffers` to the memory that is to
-    travel uncopied (anything with the buffer protocol), and builds the object again in `get_object`, when
-    `buffers` holds what arrived. See `canning.register`.
+    Your subclass keeps the description in attributes that can be pickled, sets `buffers` to the memory that
+    travels uncopied (anything with the buffer protocol), and builds the object again in `get_object`, when
+    `buffers` holds the memory that arrived. See `canning.register`.
 
     >>> class CannedLabel(CannedObject):
     ...     def __init__(self, label):
@@ -46,7 +46,7 @@ class CannedObject(abc.ABC):
 
 
 def uncan(obj: object, g: Namespace | None = None) -> Any:
-    """Undo `can`: give the object that a canned one stands for, and anything else as it is.
+    """Undo `can`: build the object of a canned one; return anything else as it is.
 
     >>> uncan(CannedBytes(b"abc")), uncan(5)
     (b'abc', 5)
@@ -128,7 +128,7 @@ def set_attributes(obj: object, attributes: dict[str, Any]) -> None:
 
 @own
 class CannedBytes(CannedObject):
-    """Stand for `bytes`, or for a `bytearray` where `mutable`.
+    """Represent `bytes`, or a `bytearray` if `mutable`.
 
     `source` is the number of the buffer in its message, or the bytes themselves.
     """
@@ -155,11 +155,11 @@ def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
 
 @own
 class CannedMemoryView(CannedParts):
-    """Stand for a `memoryview`: the array that it looks at, its format, shape and read-only flag."""
+    """Represent a `memoryview`: its array, format, shape and read-only flag."""
 
     @staticmethod
     def make(array: Any, code: str | None, shape: tuple[int, ...], readonly: bool) -> memoryview:
-        """View the array; `code` is the format that its bytes get, None for the array's own."""
+        """View the array; `code` is the format of the view, None for the array's own."""
         if code is None:
             view = memoryview(array)
         elif code[0] in MARKS and code in ctypes_formats():
@@ -193,7 +193,7 @@ def ctypes_formats() -> dict[str, Any]:
 
 @own
 class CannedPartial(CannedParts):
-    """Stand for a `functools.partial`: function, arguments, keywords and attributes, canned one by one."""
+    """Represent a `functools.partial`: function, arguments, keywords and attributes, canned one by one."""
 
     @staticmethod
     def make(func: Any, args: tuple[Any, ...], keywords: Any, attributes: Any) -> functools.partial[Any]:
@@ -206,10 +206,9 @@ class CannedPartial(CannedParts):
 class PrePickled:
     """Serialize an object once, and send it many times.
 
-    Wherever it stands in a message, on its own or at any depth, the object itself arrives. Its frames
-    look at the object's memory as it is: changes to arrays show in what is sent later, and so they are
-    signed when they are sent, by the serializer that sends them. `serializer` is the default one where none
-    is given.
+    You can send it alone or at any depth of another object; the receiver gets the object itself. Its frames
+    are the object's own memory, so later messages show changes to its arrays; each message is signed when it
+    is sent, by the serializer that sends it. `serializer` is canning's default if None.
 
     >>> from canning import deserialize_object, serialize_object
     >>> ready = PrePickled({"step": 1})
@@ -250,17 +249,17 @@ class CannedRegistered(CannedParts):
 
 @own
 class CannedCell(CannedParts):
-    """Stand for a cell of a closure."""
+    """Represent a cell of a closure."""
 
     make = types.CellType
 
 
 class Reference:
-    """Name something that the receiver has: a name, its attributes and items.
+    """Name an object that the receiver has: a name, its attributes and items.
 
-    ``Reference("model.layers[3]")`` arrives as what that path leads to in the namespace `g` that the
-    receiver reads with; where it reads without one, the reference itself arrives. Nothing is evaluated:
-    only names, attributes, whole numbers and quoted keys are looked up.
+    ``Reference("model.layers[3]")`` arrives as the object at that path in the receiver's namespace `g`; if
+    the receiver passes no `g`, the reference itself arrives. Nothing is evaluated: only names, attributes,
+    whole numbers and quoted keys are looked up.
 
     >>> Reference("a.real").get_object({"a": 3 + 4j})
     3.0
@@ -275,7 +274,7 @@ class Reference:
         _steps(name)
 
     def get_object(self, g: Mapping[str, Any] | None = None) -> Any:
-        """Look the path up in `g`; raises `UnresolvedReference` where a step leads nowhere."""
+        """Look up the path in `g`; raises `UnresolvedReference` if a step leads nowhere."""
         obj: Any = g if g is not None else {}
         for step, (kind, key) in enumerate(_steps(self.name)):
             try:

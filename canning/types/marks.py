@@ -41,8 +41,8 @@ class Marks:
     def register_rename(self, old: str, new: str) -> None:
         """Read the module, class or function that messages call `old` as `new`.
 
-        It counts for readers under ``trust="code"``, even where the old name leads somewhere, and for all
-        that stands within what was renamed; the longest name decides.
+        It applies to readers under ``trust="code"``, even if the old name still exists, and to everything
+        within the renamed module or class; the longest name decides.
 
         >>> import decimal, pickle
         >>> from canning import Registry, Serializer
@@ -58,7 +58,7 @@ class Marks:
 
     @guarded
     def unregister_rename(self, old: str) -> None:
-        """Forget a new name; raises `KeyError` where there is none."""
+        """Forget a new name; raises `KeyError` if there is none."""
         renames = dict(self.renames)
         del renames[old]
         self.renames = renames
@@ -67,11 +67,11 @@ class Marks:
     def by_value(self, obj: T) -> T:
         """Mark a function, class or module to be sent by value; return it.
 
-        A module may be given by its name, too.
+        You can pass the name of a module, too.
 
-        The object stays what it is. A function or class goes as its code, methods and nested classes
-        too; what else it needs of its module goes as ever. A module goes as its source, with all that is
-        within a package, but without other modules that it imports: mark those too.
+        The object is not changed. A function or class is sent as its code, with its methods and nested
+        classes; other objects that it needs of its module are sent as usual. A module is sent as its source,
+        a package with all its modules, but without other modules that it imports: mark those too.
 
         >>> from canning import Registry
         >>> registry = Registry()

@@ -27,12 +27,12 @@ _NEVER_ASKED: Final = frozenset(
 
 
 class Registry(Marks):
-    """Know for each type who cans its instances.
+    """Know how to send instances of each type.
 
-    A type is looked up by itself first, then by its bases in their order. Types may be given by dotted
-    name, which imports nothing: the name is compared when somebody else has imported its module. Names
-    that a package offers an alias for (``"pandas.DataFrame"``) are found as well as the names by which
-    classes call themselves (``"pandas.core.frame.DataFrame"``).
+    A type is looked up by itself first, then by its bases in their order. You can give a
+    type by its dotted name, which imports nothing: the name is compared once somebody has imported its
+    module. Both a package's alias (``"pandas.DataFrame"``) and the class's own name
+    (``"pandas.core.frame.DataFrame"``) are found.
 
     >>> registry = Registry()
     >>> registry.register(complex, can=lambda z: (z.real, z.imag), uncan=lambda parts: complex(*parts))
@@ -129,7 +129,7 @@ class Registry(Marks):
 
     @guarded
     def copy(self) -> Registry:
-        """Make a registry that knows the same and goes its own way from here."""
+        """Make a copy, which further registrations change independently."""
         other = Registry()
         other._by_type = dict(self._by_type)
         other._by_name = dict(self._by_name)
@@ -143,7 +143,7 @@ class Registry(Marks):
         self.overrides_arrays = self.find(np.ndarray) is not None
 
     def find(self, cls: type) -> Canner | None:
-        """Tell who cans instances of `cls`: registered for it, or for the nearest of its bases."""
+        """Find the registration for `cls`, or for the nearest of its bases."""
         if not self._by_name and self._ecosystem is None:
             return None
         self._resolve_names()
@@ -154,7 +154,7 @@ class Registry(Marks):
         return None
 
     def find_exact(self, cls: type) -> Canner | None:
-        """Tell who cans instances of `cls` itself."""
+        """Find the registration for `cls` itself."""
         name = dotted_name(cls)
         registered = self._by_name.get(self._by_type.get(cls, name)) or self._by_name.get(name)
         return registered or self._shipped(name, SerializationError)

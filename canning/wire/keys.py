@@ -117,7 +117,7 @@ def _as_key(key: object) -> Key:
 def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
     """Make a key of 32 random bytes; with a path, put it into a new file that only the user can read.
 
-    Raises `FileExistsError` where the file is there already: a key in use is never replaced.
+    Raises `FileExistsError` if the file exists: a key in use is never replaced.
 
     >>> len(new_key())
     32

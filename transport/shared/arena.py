@@ -59,8 +59,8 @@ class SharedArena:
             consumers live, who may just be slow, it is ten times as long.
         threshold: bytes from which payloads are copied into the arena.
         linger: seconds that `close`, and the end of the process, wait for payloads that nobody has opened,
-            which are lost then: a `transport.UndeliveredWarning` counts them. With 0 they are lost at once
-            and without a word. None is the lease, and 10 at most.
+            which are lost then: a `transport.UndeliveredWarning` counts them. With 0 they are lost at once,
+            without a warning. None is the lease, and 10 at most.
 
     Raises:
         ArenaError: this system has no such memory.
@@ -125,7 +125,7 @@ class SharedArena:
 
     @shortened
     def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
-        """Make an array in the arena, in C order, whatever was there before in it.
+        """Make an uninitialised array in the arena, in C order.
 
         Raises `ArenaFull` if there is no room now, `TypeError` for a dtype that holds objects.
 
@@ -323,14 +323,14 @@ class SharedArena:
 
     @shortened
     def close(self, linger: float | None = None) -> None:
-        """Close the arena: open arrays and messages stay as they are, and nobody can open others.
+        """Close the arena: open arrays and messages stay valid, and nobody can open others.
 
         It first waits for payloads that nobody has opened, for `linger` seconds, by default those of the
         arena. An `UndeliveredWarning` counts the payloads that are lost. Leaving the ``with`` block closes an
         arena.
 
-        A receiver that still has it mapped, having opened a message of it, can open others; any other gets an
-        error.
+        A receiver that has opened a message of the arena still has it mapped, and can open others; every
+        other receiver gets an error.
         """
         _check_linger(linger)
         self._check_process()
@@ -344,7 +344,7 @@ class SharedArena:
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether this process made it, and not one of which it is a fork."""
+        """Tell whether this process made it, and not the parent that this process was forked from."""
         return os.getpid() == self._ledger.pid
 
     def _open(self) -> Ledger:

@@ -154,7 +154,7 @@ _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNOREC
 
 
 class ArenaStats(NamedTuple):
-    """Say how an arena is doing.
+    """State of an arena.
 
     Attributes:
         capacity, used: bytes; a block takes whole pages. Messages that nobody opened in time do not count.

@@ -23,16 +23,16 @@ ID: Final = "arena"
 
 
 class SharedMemory:
-    """Resolve messages that lie in arenas of other processes; a codec for `canning.Serializer`.
+    """Open payloads in arenas of other processes; a codec for `canning.Serializer`.
 
     It keeps every arena that it has seen mapped, until its owner and the last array from it are gone. One
     object serves all threads; ``transport.recv(..., shared_memory=True)`` uses one that all of a process
-    share. On its way out it turns what came from an arena into descriptors again, and nothing else.
+    share. When it sends, it turns memory from an arena into descriptors again, and nothing else.
 
     Attributes:
-        warm: bytes at the low end of each arena, of those that are seen from now on, of which writable views
-            stay mapped when they are done with, so that those of the next message are there at once. They
-            take no memory, but the system counts them for this process too.
+        warm: bytes at the low end of each arena (of arenas that are first seen from now on) whose writable
+            views stay mapped after use, so that the next message finds them mapped. They take no memory, but
+            the system counts them for this process too.
 
     >>> SharedMemory()
     <SharedMemory of 0 arenas>
