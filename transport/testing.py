@@ -27,6 +27,8 @@ from .errors import TransportError
 from .multipart import SNDMORE
 from .waiting import BACKOFF, Deadline
 
+__all__ = ["FakeSocket", "fake_pair"]
+
 T = TypeVar("T")
 
 
