@@ -49,6 +49,17 @@ def test_the_drawing_of_the_way_names_packages() -> None:
     assert {"types/", "writing/", "codecs/", "wire/", "reading/"} <= named
 
 
+def test_the_ways_to_a_change_lead_somewhere() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("## Where to change what")[2].partition("\n## ")[0]
+    paths = re.findall(r"`([\w/]+(?:\.py|/))`", table.partition("\n|")[2])
+    here = [
+        path if path.startswith("transport/") else f"canning/{path}" for path in paths if path != "canning/"
+    ]
+    assert len(here) > 15
+    assert [path for path in here if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("package", ["zmq", "transport"])
 def test_the_codec_imports_no_sockets(package: str) -> None:
     importing = re.compile(rf"^\s*(?:import|from) +{package}\b", re.M)
