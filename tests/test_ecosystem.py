@@ -391,6 +391,20 @@ def test_tied_weights_stay_tied() -> None:
     assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
 
 
+def test_slices_of_tensors_share_their_memory_where_it_can_be_written_to() -> None:
+    torch = pytest.importorskip("torch")
+    whole = torch.zeros(50, 50)
+    sent = [whole, whole[3], whole[2:40]]
+    frames = [bytearray(frame) for frame in canning.serialize_object(sent)]
+    assert sum(map(len, frames)) < 1.1 * whole.nbytes
+    got, _ = DATA.deserialize_object(frames)
+    got[0][3, 0] = 7
+    assert got[1][0] == got[2][1, 0] == 7
+    copies = canning.loads(canning.dumps([*sent, whole.view(2500)]))
+    copies[0][3, 0] = 7
+    assert (copies[1][0], copies[2][1, 0], copies[3][150]) == (0, 0, 7)
+
+
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let tensors whose first element is -1 seem to be on a device."""

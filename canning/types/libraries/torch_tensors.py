@@ -1,6 +1,7 @@
 """torch: tensors and parameters of the CPU, of any dtype, stride and layout, as arrays over their storage.
 
-What a tensor's elements cover is sent, not its whole storage, and tensors that share memory share it again.
+What a tensor's elements cover is sent, not its whole storage, and tensors that share memory share it again;
+of memory that is read-only, which torch cannot look at, only those that cover the same storage do.
 torch's own pickling copies a storage into one bytes object. Modules are made of dicts of these, so that they
 need nothing of their own; a ``state_dict`` is read under ``trust="data"``. Tensors of other layouts are made
 of tensors: see `torch_layouts`.
