@@ -532,6 +532,71 @@ def test_an_alarm_while_the_culprit_is_looked_for() -> None:
     assert caught.value.path == "obj[1]"
 
 
+def _rings(*_: object, **__: object) -> Any:
+    signal.raise_signal(signal.SIGALRM)
+    time.sleep(1)
+
+
+class SlowCodec:
+    id = "slow"
+
+    def encode(self, frame: Any, *, itemsize: int) -> Any:
+        return bytes(frame)
+
+    def decode(self, frame: Any, length: int, *, writable: bool) -> Any:
+        _rings()
+
+
+def _through_a_codec() -> Any:
+    serializer = canning.Serializer(codec=SlowCodec(), buffer_threshold=1)
+    serializer.deserialize_object(serializer.serialize_object(np.arange(5000)))
+
+
+def _through_an_import() -> Any:
+    sys.modules.pop("tests.slow_to_import", None)
+    finder = types.SimpleNamespace(
+        find_spec=lambda name, *_: _rings() if name == "tests.slow_to_import" else None
+    )
+    sys.meta_path.insert(0, finder)
+    try:
+        canning.loads(b"\x80\x04ctests.slow_to_import\nname\n.", trust="code")
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def _through_a_metaclass() -> Any:
+    from canning.code.classes import _new_class
+
+    _new_class(type("Slow", (type,), {"__new__": _rings}), "Local", (), {})
+
+
+def _through_polars() -> Any:
+    pytest.importorskip("polars")
+    from canning.types.libraries.polars_frames import _without_panic
+
+    _without_panic(_rings)(())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
+@pytest.mark.parametrize(
+    "read", [_through_a_codec, _through_an_import, _through_a_metaclass, _through_polars]
+)
+@pytest.mark.parametrize("kind", [Exception, BaseException])
+def test_what_a_signal_handler_raises_is_no_fault_of_the_message(read: Any, kind: Any) -> None:
+    class Rung(kind):  # type: ignore[misc]
+        pass
+
+    def handler(*_: object) -> None:
+        raise Rung
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(Rung):
+            read()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 class Sayings:
     """Fail in its own pickling, by Python or by a statement of its own."""
 

@@ -12,6 +12,8 @@ import sys
 import types
 from typing import Any, Final
 
+from ..errors import is_of_signal
+
 STORED: Final = ("__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__")
 """What a class keeps of its annotations, in all versions: the last three since 3.14."""
 
@@ -39,7 +41,9 @@ def with_annotations(function: types.FunctionType) -> types.FunctionType:
     """Give a function that can tell its annotations: itself, or a copy where it cannot."""
     try:
         function.__annotations__  # noqa: B018
-    except Exception:
+    except Exception as error:
+        if is_of_signal(error):
+            raise
         copy = types.FunctionType(
             function.__code__,
             function.__globals__,

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from cloudpickle import cloudpickle
 
+from ..errors import is_of_signal
 from ..forking import Lock
 from ..provided import provides
 from .annotations import STORED, annotations_of
@@ -250,6 +251,8 @@ def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[s
             each.__init__(made, name, bases, dict(given))
             return made
         except Exception as error:  # it asks for keywords, or for what is not there yet
+            if is_of_signal(error):
+                raise
             failure = failure or error
     raise failure or TypeError(f"{metaclass!r} makes no classes")
 

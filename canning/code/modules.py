@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ..errors import DeserializationError, SerializationError
+from ..errors import DeserializationError, SerializationError, is_of_signal
 from ..pickles.headers import is_asked, modules_asked
 from .imports import Import, Spec, find_spec, imports_of, is_local, names_of, without_mark
 
@@ -84,6 +84,8 @@ def unpack(said: bytes) -> Bundle:
         sources, absent = pickle.loads(said)
         return Bundle([Source(*source) for source in sources], dict(absent), {}, {})
     except Exception as error:
+        if is_of_signal(error):
+            raise
         raise DeserializationError("the modules in this message cannot be read") from error
 
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ..errors import is_of_signal
 from ..provided import provides
 from ..types.marks import check_name
 
@@ -154,7 +155,9 @@ def leads_somewhere(module: str, name: str) -> bool:
     """Tell whether a name can be found; imports its module."""
     try:
         look_up(module, name)
-    except Exception:  # a module may raise anything when it is imported
+    except Exception as error:  # a module may raise anything when it is imported
+        if is_of_signal(error):
+            raise
         return False
     return True
 

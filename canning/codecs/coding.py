@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 
-from ..errors import CanningError, DeserializationError
+from ..errors import CanningError, DeserializationError, is_of_signal
 from ..events import note
 from ..memory.buffers import Frame, flat
 from ..wire.encoded import ENTRY, ID, Encoded
@@ -270,6 +270,8 @@ def decode(
         except ImportError as error:  # names what is missing
             raise DeserializationError(str(error)) from error
         except Exception as error:
+            if is_of_signal(error):
+                raise
             raise DeserializationError(
                 f"the codec {name!r} cannot decode frame {number}: {type(error).__name__}"
             ) from error

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
 
+from ..errors import is_of_signal
 from ..limits import DEFAULT_LIMITS, Limits
 from . import steps, values
 from .nodes import LONG, Break, Limit, Node
@@ -148,6 +149,8 @@ class PickleMachine(Stacks):
         except UnicodeDecodeError:
             self.broken = f"byte {self.at}: text that is not in its encoding"
         except Exception as error:  # a gap of ours, which shall not keep anybody from the rest of a report
+            if is_of_signal(error):
+                raise
             self.broken = f"byte {self.at}: {type(error).__name__}"
         if self.depth > DEEP or len(self.marks) > DEEP:
             self.flaws.append(f"it is nested more than {DEEP} deep")

@@ -14,7 +14,14 @@ from typing import Any, Final
 from ..code.classes import class_of
 from ..code.renaming import find_moved, leads_somewhere
 from ..code.versions import PROVIDERS
-from ..errors import DeserializationError, MissingClass, MissingCode, MissingModule, name_for_errors
+from ..errors import (
+    DeserializationError,
+    MissingClass,
+    MissingCode,
+    MissingModule,
+    is_of_signal,
+    name_for_errors,
+)
 from ..memory.buffers import flat
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Node
@@ -42,6 +49,8 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
         try:
             look_up(named.module, named.name)
         except Exception as reason:  # a module may raise anything when it is imported
+            if is_of_signal(reason):
+                raise
             return describe(named.module, named.name, reason, _path(machine, named.place or named.node))
     if isinstance(error, ModuleNotFoundError) and error.name:
         node = _import_of(machine, error.name)

@@ -235,7 +235,7 @@ def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
         try:
             return make(state)
         except BaseException as error:
-            if isinstance(error, Exception | KeyboardInterrupt | SystemExit):
+            if type(error).__name__ != _PANIC:
                 raise
             raise DeserializationError("a frame that polars cannot make") from error
 
