@@ -48,8 +48,8 @@ class Comm:
         share: False sends through MPI also what ranks of one host could share.
         trust: ``"code"`` (default): **other ranks can run any code here**, as with mpi4py. ``"data"`` reads
             plain data only, and no memory of others.
-        options: those of `canning.Serializer`. Functions go by name, and lambdas by value; these run in the
-            ``__main__`` of the other rank.
+        options: those of `canning.Serializer`. Functions go by name, ``__main__``'s too; lambdas go by
+            value, with the globals that they use.
 
     Raises:
         TypeError: there is no such option.
@@ -265,12 +265,12 @@ def _dumps(obj: Any, protocol: int | None = None, *, buffer_callback: Any = None
     except SerializationError as error:
         raise pickle.PicklingError(str(error)) from error
     file = io.BytesIO()
-    inband.write(file, frames, writable=True, in_main=True, buffer_callback=buffer_callback)
+    inband.write(file, frames, writable=True, buffer_callback=buffer_callback)
     return file.getvalue()
 
 
-_USUAL: Final[dict[str, Any]] = {"pickler": "named", "interactive": True, "writable": True}
-"""Ranks run the same script; what has no name in it runs in the reader's."""
+_USUAL: Final[dict[str, Any]] = {"pickler": "named", "writable": True}
+"""Ranks run the same script, so that what has a name there goes by name."""
 _OF_COMM: Final[dict[str, Any]] = {**_USUAL, "buffer_threshold": ENVELOPE}
 """What has room in an envelope is cheaper in the header: 5 and 6 µs to send and receive an array of 2 kB in a
 dict, which as a frame took 18 and 27."""

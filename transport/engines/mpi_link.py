@@ -139,8 +139,8 @@ class Link:
             return writer.finish([for_socket(message, None)])
 
     def load(self, frames: list[Any]) -> Any:
-        """Read an object; functions without a name run in this process's ``__main__``."""
-        return read_message(self.reader, frames, vars(sys.modules["__main__"]))[0]
+        """Read an object."""
+        return read_message(self.reader, frames, None)[0]
 
     # -- from rank to rank -------------------------------------------------------------------------
 
