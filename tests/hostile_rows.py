@@ -30,7 +30,7 @@ I4: Final = np.int32
 
 
 def sparse(name: str, shape: Any, **fields: Any) -> Made:
-    return Made(f"scipy.sparse.{name}", {"_shape": shape, **fields})
+    return Made(f"scipy.sparse.{name}", {"shape": shape, **fields})
 
 
 def rows(name: str, shape: Any, data: Any, indices: Any, indptr: Any, dtype: Any = I4) -> Made:

@@ -250,9 +250,9 @@ def test_places_that_scipy_holds_in_more_bytes_are_on_the_account() -> None:
     ones = np.zeros(MANY, "i1")
     ends = np.array([0, MANY])
     for state in (
-        {"_shape": (1 << 40,), "data": ones, "coords": (ones,)},
-        {"_shape": (1, 1 << 40), "data": ones, "indices": ones, "indptr": ends},
-        {"_shape": (MANY - 1, 1 << 40), "data": ones[:0], "indices": ones[:0], "indptr": ones},
+        {"shape": (1 << 40,), "data": ones, "coords": (ones,)},
+        {"shape": (1, 1 << 40), "data": ones, "indices": ones, "indptr": ends},
+        {"shape": (MANY - 1, 1 << 40), "data": ones[:0], "indices": ones[:0], "indptr": ones},
     ):
         form = "coo" if "coords" in state else "csr"
         with pytest.raises(DeserializationError, match="more memory"):

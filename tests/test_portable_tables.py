@@ -9,24 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
-import torch
-from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
 
 import canning
 from canning.wire.trailer import TREE, parse
 
 from .tree_reader import read
 
+pd: Any = pytest.importorskip("pandas")
+pa: Any = pytest.importorskip("pyarrow")
+pl: Any = pytest.importorskip("polars")
+torch: Any = pytest.importorskip("torch")
 PORTABLE = canning.Serializer(portable=True)
 N = 300
 DAYS = pd.date_range("2024-03-30", periods=N, freq="h")
 
 
-def frame() -> pd.DataFrame:
+def frame() -> Any:
     return pd.DataFrame(
         {
             "int": np.arange(N),
@@ -74,12 +73,12 @@ PANDAS: dict[str, Callable[[], Any]] = {
 
 def same(one: Any, other: Any) -> None:
     if isinstance(one, pd.DataFrame):
-        assert_frame_equal(one, other)
-        assert_index_equal(one.columns, other.columns, exact=True)
+        pd.testing.assert_frame_equal(one, other)
+        pd.testing.assert_index_equal(one.columns, other.columns, exact=True)
     elif isinstance(one, pd.Series):
-        assert_series_equal(one, other)
+        pd.testing.assert_series_equal(one, other)
     else:
-        assert_index_equal(one, other, exact=True)
+        pd.testing.assert_index_equal(one, other, exact=True)
 
 
 @pytest.mark.parametrize("name", PANDAS)
@@ -205,6 +204,25 @@ def test_a_reader_of_the_json_gets_a_tensor() -> None:
     name, version, fields = read(PORTABLE.serialize_object(torch.arange(600.0).reshape(20, 30).T))
     assert (name, version, fields["dtype"]) == ("torch.Tensor", 1, "float32")
     assert (fields["values"] == np.arange(600.0).reshape(20, 30).T).all()
+
+
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+@pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo", "dia"])
+def test_sparse_matrices(form: str, kind: str) -> None:
+    sp = pytest.importorskip("scipy.sparse")
+    obj = getattr(sp, f"{form}_{kind}")(np.diag(np.arange(1.0, 5)))
+    frames = PORTABLE.serialize_object(obj)
+    name, version, fields = read(frames)
+    assert (name, version, fields["shape"]) == (f"scipy.sparse.{form}_{kind}", 1, (4, 4))
+    assert not any(field.startswith("_") for field in fields)
+    for trust in ("data", "code"):
+        got, _ = canning.deserialize_object(frames, trust=trust)
+        assert type(got) is type(obj)
+        assert (got.toarray() == obj.toarray()).all()
+        assert vars(got).keys() - {"has_canonical_format"} >= vars(obj).keys() - {"has_canonical_format"} - {
+            "_has_canonical_format",
+            "_has_sorted_indices",
+        }
 
 
 # -- what is refused -------------------------------------------------------------------------------------

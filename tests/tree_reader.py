@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import fractions
+import importlib
 import json
 import struct
 import uuid
@@ -12,7 +13,6 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 
@@ -134,7 +134,7 @@ def _extensions(block: bytes) -> dict[int, bytes]:
 def dtype_of(told: Any) -> Any:
     """Make a dtype of numpy's."""
     if type(told) is str:
-        return np.dtype(told if told[0] in "|<>" else getattr(ml_dtypes, told))
+        return np.dtype(told if told[0] in "|<>" else getattr(importlib.import_module("ml_dtypes"), told))
     if "fields" not in told:
         return np.dtype((dtype_of(told["dtype"]), tuple(told["shape"])))
     fields = told["fields"]

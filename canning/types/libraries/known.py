@@ -119,9 +119,10 @@ LIBRARIES: Final[dict[str, Library]] = {
         "scipy",
         (1, 13),
         {
-            f"scipy.sparse.{form}_{kind}": f"scipy.sparse._{form}.{form}_{kind}"
+            f"scipy.sparse.{form}_{kind}{version}": f"scipy.sparse._{form}.{form}_{kind}{version}"
             for form in ("csr", "csc", "bsr", "coo", "dia")
             for kind in ("array", "matrix")
+            for version in ("", "/1")
         },
     ),
     "torch_tensors": Library(

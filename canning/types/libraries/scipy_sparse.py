@@ -6,6 +6,7 @@ Their own pickling leaves nothing to wish for, and this does the same; it is her
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,19 +24,41 @@ _FIELDS: Final = {
     "csr": ("data", "indices", "indptr"),
     "csc": ("data", "indices", "indptr"),
     "bsr": ("data", "indices", "indptr"),
-    "coo": ("data", "coords"),
+    "coo": ("data", "coords", "has_canonical_format"),
     "dia": ("data", "offsets"),
 }
 
 
-def _can(matrix: object) -> Any:
-    return dict(vars(matrix))
+_CACHED: Final = frozenset(("_shape", "_has_canonical_format", "_has_sorted_indices"))
+"""What scipy notes besides, and finds out again."""
+
+
+def _can_as(cls: Any, form: str) -> Callable[[Any], Any]:
+    fields = _FIELDS[form]
+    known = _CACHED.union(fields, _usual(cls))
+
+    def can(matrix: Any) -> Any:
+        more = vars(matrix)
+        if not known.issuperset(more) or any(more.get(name) != value for name, value in _usual(cls).items()):
+            return NotImplemented  # whatever somebody has set
+        return {"shape": matrix.shape, **{name: more[name] for name in fields}}
+
+    return can
+
+
+@functools.cache
+def _usual(cls: Any) -> dict[str, Any]:
+    """Give the attributes that all have, and that say nothing of what a matrix holds."""
+    own = {name for fields in _FIELDS.values() for name in fields} | _CACHED
+    return {name: value for name, value in vars(cls((1, 1))).items() if name not in own}
 
 
 def _as(cls: Any) -> Callable[[Any], Any]:
-    def make(state: object) -> Any:
+    def make(state: Any) -> Any:
         made = cls.__new__(cls)
-        made.__dict__.update(state)
+        fields = dict(state)
+        made.__dict__.update(_usual(cls), _shape=fields.pop("shape"))
+        made.__dict__.update(fields)
         return made
 
     return make
@@ -47,8 +70,8 @@ def _as(cls: Any) -> Callable[[Any], Any]:
 def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
     def make(state: Any) -> Any:
         need(type(state) is dict, "an invalid sparse matrix")
-        data, *places = [state.get(name) for name in _FIELDS[form]]
-        shape = _shape(state.get("_shape"), form)
+        data, *places = [state.get(name) for name in _FIELDS[form] if name != "has_canonical_format"]
+        shape = _shape(state.get("shape"), form)
         need(type(data) is np.ndarray, "a sparse matrix of something other than arrays")
         need(data.dtype.kind in "biufc", "a sparse matrix of something other than numbers")
         parts = _CHECKS[form](data, shape, *places)
@@ -138,9 +161,11 @@ _CHECKS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-def _canner(name: str) -> Canner:
-    cls = getattr(sp, name)
-    return Canner(f"scipy.sparse.{name}", _can, _as(cls), data=_checked_as(cls, name[:3]), exact=True)
+def _canner(name: str, version: str = "") -> Canner:
+    cls, form = getattr(sp, name), name[:3]
+    can, make = _can_as(cls, form), _as(cls)
+    return Canner(f"scipy.sparse.{name}{version}", can, make, data=_checked_as(cls, form), exact=True)
 
 
-CANNERS: Final = tuple(_canner(f"{form}_{kind}") for form in _FIELDS for kind in ("array", "matrix"))
+_NAMES: Final = tuple(f"{form}_{kind}" for form in _FIELDS for kind in ("array", "matrix"))
+CANNERS: Final = (*map(_canner, _NAMES), *(_canner(name, "/1") for name in _NAMES))
