@@ -355,3 +355,19 @@ def test_a_flag_is_not_an_object() -> None:
         transport.send(here, {"a": 1}, zmq.NOBLOCK)
     with pytest.raises(zmq.Again):
         there.recv(zmq.NOBLOCK)
+
+
+def test_engines_take_their_own_clients() -> None:
+    pytest.importorskip("ipyparallel", reason="an engine")
+    pytest.importorskip("distributed", reason="an engine")
+    for function in (transport.engines.ipyparallel.install, transport.engines.ipyparallel.uninstall):
+        with pytest.raises(TypeError, match=r"an ipyparallel.Client is needed, not str"):
+            function("tcp://somewhere")  # type: ignore[arg-type]
+    for other in (transport.engines.dask.register, transport.engines.dask.unregister):
+        with pytest.raises(TypeError, match=r"a distributed.Client is needed, not str"):
+            other("tcp://somewhere")  # type: ignore[arg-type]
+    with (
+        pytest.raises(TypeError, match=r"writable= is True or False, not str"),
+        transport.engines.multiprocessing.canned(writable="no"),  # type: ignore[arg-type]
+    ):
+        pass

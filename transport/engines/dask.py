@@ -147,8 +147,14 @@ def register(client: distributed.Client | None = None) -> Any:
     """
     if client is None:
         return _REPLACED.join(register)
+    _check_client(client)
     told = client.register_plugin(CanningPlugin())
     return _then(told, lambda: _join(client))
+
+
+def _check_client(client: object) -> None:
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"a distributed.Client is needed, not {type(client).__name__}")
 
 
 def _join(client: distributed.Client) -> None:
@@ -162,6 +168,8 @@ def unregister(client: distributed.Client | None = None) -> Any:
 
     With an asynchronous client, await it.
     """
+    if client is not None:
+        _check_client(client)
     _leave(register)
     if client is None:
         return None

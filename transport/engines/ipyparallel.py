@@ -26,11 +26,13 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from canning.arguments import check_number
+from canning.errors import shortened
 from canning.wire.trailer import VERSION
 
 from .adapting import EngineError
 from .ipp import TRIED, engine
-from .ipp.client import CLIENTS, LINKS, Link, Modules, request
+from .ipp.client import CLIENTS, LINKS, Link, Modules, check_client, request
 from .ipp.sharing import opens, probe
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def install_engine() -> None:
     engine.ENGINE.join(engine.ALWAYS)
 
 
+@shortened
 def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0) -> None:
     """Let a client and all its engines use canning, until `uninstall`.
 
@@ -67,6 +70,8 @@ def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0
         EngineError: an engine has no canning, or another format, or does not answer in time.
         ValueError: `by_value` is not valid, or is another than the client has already.
     """
+    check_client(client)
+    check_number("timeout", timeout, "seconds")
     link = LINKS.get(client)
     if link is None:
         link = Link(client, by_value)
@@ -94,6 +99,7 @@ def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0
         weakref.finalize(client, CLIENTS.leave, link.session)
 
 
+@shortened
 def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
     """Make a client and its engines serialize as they did before `install`.
 
@@ -101,6 +107,8 @@ def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
     where these or an engine take longer than `timeout` seconds: the client itself is back by then, and what
     it has not read yet can still be read.
     """
+    check_client(client)
+    check_number("timeout", timeout, "seconds")
     link = LINKS.pop(client, None)
     if link is None:
         return

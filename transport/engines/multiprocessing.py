@@ -34,6 +34,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from canning import SerializationError, Serializer
+from canning.arguments import check_bools
 
 from ..errors import TransportTimeout
 from ..shared import ArenaError
@@ -76,6 +77,7 @@ def canned(*, writable: bool = True) -> Iterator[None]:
     With `writable`, arrays arrive writable, and each process sees only its own changes. You can nest blocks;
     the innermost decides how arrays arrive.
     """
+    check_bools(writable=writable)
     user = object()
     before, _SIDE.writable = _SIDE.writable, writable
     _REPLACED.join(user)

@@ -209,3 +209,15 @@ CLIENTS: Final = Replaced(
 )
 LINKS: Final[weakref.WeakKeyDictionary[Any, Link]] = weakref.WeakKeyDictionary()
 """The clients of this process that have canning."""
+
+
+def check_client(client: object) -> None:
+    """Insist on a client.
+
+    >>> check_client("a view")
+    Traceback (most recent call last):
+    TypeError: an ipyparallel.Client is needed, not str
+    """
+    if not isinstance(client, ipp.Client):
+        hint = ": pass the client of this view" if hasattr(client, "client") else ""
+        raise TypeError(f"an ipyparallel.Client is needed, not {type(client).__name__}{hint}")
