@@ -882,3 +882,16 @@ def test_mutated_containers_that_are_clean_or_left_out_fire_in_no_reader() -> No
     counts, bad = run(iter(range(400)), 60.0, 400)
     assert bad == []
     assert counts["read"] > 20
+
+
+@pytest.mark.parametrize("name", ["m/archive_format", "serialized_exported_program.json", "config.json"])
+def test_what_loaders_of_models_find_besides_pickles_is_never_clean(name: str) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("m/data.pkl", pickle.dumps([1]))
+    assert scan(file.getvalue()).verdict == "clean"
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, b"pt2")
+    report = scan(file.getvalue())
+    assert report.verdict == "unreadable"
+    assert "not followed" in str(report)

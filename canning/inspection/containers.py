@@ -27,6 +27,13 @@ _LEVELS: Final = 4
 _MEMBERS: Final = 100_000
 SUFFIXES: Final = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth", ".ckpt", ".npy", ".dill", ".canned")
 """What the names of files end with that claim to be pickles, or to hold some."""
+_EXPORTED: Final = "a program of torch.export, whose expressions its loader evaluates"
+MODELS: Final = {
+    "*/archive_format": _EXPORTED,
+    "serialized_exported_program.json": _EXPORTED,
+    "config.json": "the layers of a Keras model, which may hold code",
+}
+"""By the names of members, what loaders of models find that is not followed; ``*`` is any folder."""
 
 
 @dataclass(slots=True)
@@ -182,6 +189,9 @@ class Unpacker:
             yield Piece(path, "code", content)
         elif len(content):
             yield from self.pieces(content, path, level + 1)
+        model = MODELS.get(member.name) or MODELS.get(f"*/{member.name.partition('/')[2]}")
+        if model:
+            yield Piece(path, "none", data, f"{model}; it is not followed")
         if flaw:
             yield Piece(path, "none", data, flaw)
 
