@@ -44,16 +44,22 @@ def with_annotations(function: types.FunctionType) -> types.FunctionType:
     except Exception as error:
         if is_of_signal(error):
             raise
-        copy = types.FunctionType(
-            function.__code__,
-            function.__globals__,
-            function.__name__,
-            function.__defaults__,
-            function.__closure__,
-        )
-        copy.__dict__.update(function.__dict__)
-        copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
-        copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
+        copy = copy_of(function)
         copy.__annotations__ = annotations_of(function)
         return copy
     return function
+
+
+def copy_of(function: types.FunctionType) -> types.FunctionType:
+    """Copy a function, but for its annotations."""
+    copy = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__dict__.update(function.__dict__)
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
+    return copy

@@ -16,6 +16,7 @@ import cloudpickle
 
 from .. import calls
 from ..provided import provides
+from .annotations import copy_of
 from .rebuild import OF_MODULE, make_function
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,16 +37,7 @@ def interactive(function: F) -> F:
     """
     if not isinstance(function, types.FunctionType):
         return function
-    marked = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    marked.__kwdefaults__ = function.__kwdefaults__
-    marked.__dict__.update(function.__dict__)
-    marked.__doc__ = function.__doc__
+    marked = copy_of(function)
     marked.__module__ = "__main__"  # as what is typed there, and so never by reference
     setattr(marked, INTERACTIVE, True)
     return marked  # type: ignore[return-value]

@@ -30,7 +30,7 @@ from ..code.by_value_pickler import ByValuePickler, CellOf, FillOf
 from ..code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
 from ..code.exceptions import is_of_tblib, reduce_traceback
 from ..code.functions import is_local, reduce_cached
-from ..code.states import answers_for_all, reduce_answering
+from ..code.rebuild import answers_for_all, reduce_answering
 from ..code.stubs import Stub, StubType
 from ..code.versions import note_class
 from ..memory.buffers import Body
