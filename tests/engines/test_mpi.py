@@ -116,3 +116,14 @@ def test_an_executor_of_mpi4py() -> None:
     done = run("mpi4py.futures", str(ROOT / "tests/engines/mpi_pool.py"), ranks=3)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "pool is done" in done.stdout
+
+
+@pytest.mark.slow
+def test_mpi4pys_own() -> None:
+    """Fetches mpi4py's sources."""
+    command = [sys.executable, "-m", "tests.engines.run_mpi4py", "1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=230, env=environment(), cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "OK" in done.stderr
