@@ -16,9 +16,8 @@ from tests.transport.engine import ROOT
 
 pytest.importorskip("mpi4py", reason="needs the package mpi4py")
 
-MPIEXEC: Final = shutil.which(
-    "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-)
+PLACES: Final = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+MPIEXEC: Final = shutil.which("mpiexec", path=PLACES)
 pytestmark = [
     pytest.mark.skipif(MPIEXEC is None, reason="needs an MPI, as the package mpich is"),
     pytest.mark.timeout(240),
@@ -127,3 +126,29 @@ def test_mpi4pys_own() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "OK" in done.stderr
+
+
+ENGINES_BY_MPI = """
+import ipyparallel, numpy, transport.engines.ipyparallel as canned
+
+def mean():
+    import numpy, mpi4py.MPI, transport.engines.mpi as mpi
+    with mpi.Comm(mpi4py.MPI.COMM_WORLD) as comm:
+        return float(comm.allreduce(numpy.ones(100_000)).mean()), comm.allgather(comm.rank)
+
+with ipyparallel.Cluster(n=2, engines="mpi", log_level=40) as client:
+    with canned.installed(client):
+        print(client[:].apply_sync(mean), client[:].apply_sync(lambda x: float(x.sum()), numpy.ones(10**6)))
+"""
+
+
+@pytest.mark.slow
+def test_engines_of_ipyparallel_that_mpi_starts() -> None:
+    pytest.importorskip("ipyparallel", reason="needs the package ipyparallel")
+    env = {**environment(), "PATH": PLACES}
+    command = [sys.executable, "-c", ENGINES_BY_MPI]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=200, env=env, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == "[(2.0, [0, 1]), (2.0, [0, 1])] [1000000.0, 1000000.0]"
