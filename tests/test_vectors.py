@@ -12,7 +12,7 @@ import pytest
 
 from .vectors import Row, vectors
 from .vectors.__main__ import main
-from .vectors.judging import judge, judged
+from .vectors.judging import Reader, judge, judged
 from .vectors.make import GROUPS
 from .vectors.read import answer, import_packages
 
@@ -102,6 +102,14 @@ def test_a_reader_that_ends_is_started_again(tmp_path: Path) -> None:
     asked = [("group", {"name": str(n), "message": "", "values": [0]}) for n in range(3)]
     outcomes = [each.outcome for each in judged([sys.executable, str(program)], asked)]
     assert outcomes == ["right", "no answer", "right"]
+
+
+def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "reader.py"
+    program.write_text("import sys\nsys.stdin.readline()\nsys.stdin.readline()\n")
+    reader = Reader([sys.executable, str(program)], patience=0.2)
+    assert reader.ask({"message": ""}) is None
+    reader.close()
 
 
 def test_the_command_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ OUTCOMES: Final = {
     "wrong": "read as something else",
     "refused": "a good message was refused",
     "accepted": "a bad message was read",
-    "no answer": "the reader ended, or its answer is no JSON",
+    "no answer": "the reader ended or took too long, or its answer is no JSON",
 }
 """What may become of a vector; the first two are no failures."""
 FINE: Final = ("right", "unsupported")
@@ -57,10 +58,11 @@ def judge(vector: dict[str, Any], answer: Any) -> tuple[str, str]:
 
 
 class Reader:
-    """A command that reads vectors; started again where it ended before its time."""
+    """A command that reads vectors; started again if it ended early, or took more than `patience` seconds."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], patience: float = 30) -> None:
         self.command = command
+        self.patience = patience
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, vector: dict[str, Any]) -> Any:
@@ -71,15 +73,19 @@ class Reader:
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        timer = threading.Timer(self.patience, self._process.kill)
         try:
             print(
                 json.dumps({name: vector[name] for name in ASKED if name in vector}), file=self._process.stdin
             )
             self._process.stdin.flush()
+            timer.start()
             return json.loads(self._process.stdout.readline())
         except (OSError, ValueError):
             self.close()
             return None
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """End the command."""
