@@ -569,7 +569,7 @@ export class NDArray {
     this.offset = offset;
     if (this.#layout) this.#view = viewOf(bytesOf(data));
     const [low, high] = extent(this.shape, this.strides, offset);
-    if (low < 0 || (this.size && high + step > data.length)) throw new RangeError("the array is larger than its data");
+    if (this.size && (low < 0 || high + step > data.length)) throw new RangeError("the array is larger than its data");
   }
 
   /** The number of items. */

@@ -10,8 +10,8 @@
 - A table is ``{"table": columns, "names": […], "index": […]}``, each column an array of its values, null
   where one is missing; a column by itself is ``{"column": …, "name": …, "index": …}``.
 - Other kinds have the members of the header of portable messages.
-- A list, dict, set or array that was there already is ``{"again": path}``: the keys and numbers on the way to
-  where it was first.
+- A list, dict, set or array that was there already is ``{"again": path}``: the way to where it was first, of
+  numbers and of keys that are text or numbers, null for others.
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ class _Saying:
         if type(obj) is types.SimpleNamespace:
             return {"namespace": self.say(vars(obj), path)}
         if isinstance(obj, dict):
+            steps = (key if isinstance(key, str | float | int) else None for key in obj)
             pairs = [(self.say(key, [*path, None]), value) for key, value in obj.items()]
-            return {"dict": [[key, self.say(value, [*path, key])] for key, value in pairs]}
+            said = zip(steps, pairs, strict=True)
+            return {"dict": [[key, self.say(value, [*path, step])] for step, (key, value) in said]}
         if isinstance(obj, set | frozenset):
             return {"set": [self.say(item, [*path, None]) for item in obj]}
         if type(obj) is np.ma.MaskedArray:
@@ -206,8 +208,7 @@ def _rows(values: Any) -> list[Any]:
         raw = np.asarray(values.array.asi8).view(f"{dtype.kind}8[{values.array.unit}]")
         in_zone = {} if zone is None else {"zone": neutral(zone)}
         return [None if np.isnat(item) else {**_scalar(item), **in_zone} for item in raw]
-    numbers = isinstance(dtype, np.dtype) and dtype.kind in "biufc"
-    missing = [False] * len(values) if numbers else list(values.isna())
+    missing = [False] * len(values) if isinstance(dtype, np.dtype) else list(values.isna())
     return [None if gone else neutral(item) for item, gone in zip(values.tolist(), missing, strict=True)]
 
 
@@ -249,11 +250,17 @@ def same(stated: Any, given: Any, where: str = "") -> str | None:
         pairs = [
             (f"[{name!r}]", _in_order(name, stated[name]), _in_order(name, given[name])) for name in stated
         ]
-    elif isinstance(stated, bool) or isinstance(given, bool) or stated != given:
+    elif isinstance(stated, bool) or isinstance(given, bool) or not _equal(stated, given):
         return None if stated is given else differs
     else:
         return None
     return next((found for step, *pair in pairs if (found := same(*pair, where + step))), None)
+
+
+def _equal(stated: Any, given: Any) -> bool:
+    """Compare what holds nothing; a float may be written as an int, of other digits beyond 2**53."""
+    both = isinstance(stated, int | float) and isinstance(given, int | float)
+    return float(stated) == float(given) if both else stated == given
 
 
 def _in_order(name: str, value: Any) -> Any:

@@ -123,6 +123,7 @@ def arrays() -> Iterator[tuple[str, Any]]:
     objects[:] = [[1, None], ["text", np.arange(3)]]
     yield "objects", objects
     yield "objects, transposed", objects.T
+    yield "objects, none", [np.empty(0, object), np.empty((2, 0), object)]
     yield "masked", np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])
     yield "memoryview", [memoryview(b"x" * 2000), memoryview(np.arange(6, dtype="<u2"))]
     yield "scalars", [np.float32(1.5), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True), np.complex64(1j)]
