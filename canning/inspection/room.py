@@ -91,7 +91,7 @@ def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
 
 
 def _follow(data: memoryview, start: int, room: Room, *, wrappers: bool) -> PickleMachine:
-    limits = replace(DEFAULT_LIMITS, nodes=max(0, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    limits = replace(DEFAULT_LIMITS, nodes=max(1, min(DEFAULT_LIMITS.nodes, room.opcodes)))
     machine = PickleMachine(data, start, limits=limits, wrappers=wrappers, nodes=max(0, room.nodes)).run()
     room.opcodes -= machine.opcodes
     room.nodes -= machine.nodes

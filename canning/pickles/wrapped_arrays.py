@@ -33,7 +33,7 @@ def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
 
 def _behind_pickle(machine: Stacks, at: int) -> int:
     """Follow the pickle of an array of objects, which is one of its own."""
-    limits = replace(machine.limits, nodes=max(0, machine.limits.nodes - machine.opcodes))
+    limits = replace(machine.limits, nodes=max(1, machine.limits.nodes - machine.opcodes))
     left = machine.most_nodes - machine.nodes
     within = type(machine)(machine.data, at, limits=limits, wrappers=False, nodes=left).run()
     machine.opcodes += within.opcodes
