@@ -47,9 +47,9 @@ def footer(rng: random.Random, one: Message) -> bytes:
         elif field == 5:
             fields[5] = bytes(rng.randrange(256) for _ in range(4)) + fields[5][4:]
         elif field == 6:
-            fields[6] = rng.randrange(256)
+            fields[6] = rng.choice((rng.randrange(512), rng.randrange(1 << 16)))
         else:
-            fields[7] = rng.randrange(1 << 16)
+            fields[7] = rng.randrange(1 << 8)
     return repair(head[:at] + FOOTER.pack(*fields[:9], MAGIC))
 
 
@@ -85,7 +85,7 @@ def table(rng: random.Random, one: Message) -> bytes:
 def extensions(rng: random.Random, one: Message) -> bytes:
     """Add extensions, good or bad."""
     block = b"".join(
-        extension(rng.choice((0, 1, 2, 0x8000, 0x8001, 0xFFFF)), bytes(rng.randrange(40)))
+        extension(rng.choice((0, 1, 2, 0x8000, 0x8001, 0x8005, 0xFFFF)), bytes(rng.randrange(40)))
         for _ in range(rng.randrange(1, 4))
     )
     if rng.random() < 0.5:
