@@ -165,6 +165,42 @@ def test_every_part_of_a_frame_is_checked(name: str) -> None:
             codec.decode(memoryview(frame), other, writable=False)
 
 
+def _stating(frame: bytes, size: int, flags: int = 0, more: bytes = b"") -> bytes:
+    """Let a frame of zstd's state another size, by a header of eight bytes of it (RFC 8878, 3.1.1.1)."""
+    said = frame[4]
+    single = said >> 5 & 1
+    head = 5 + (1 - single) + ([1, 2, 4, 8][said >> 6] if single else [0, 2, 4, 8][said >> 6])
+    return frame[:4] + bytes([0b11100000 | flags]) + more + struct.pack("<Q", size) + frame[head:]
+
+
+def test_frames_that_zstd_knows_and_canning_does_not_write_are_refused() -> None:
+    codec = canning.default_codecs.find("zstd")
+    size = 5000
+    frame = bytes(codec.compress(memoryview(bytes(size)), 1))  # type: ignore[attr-defined]
+    short = bytes(codec.compress(memoryview(bytes(1000)), 1))  # type: ignore[attr-defined]
+    skippable = struct.pack("<II", 0x184D2A50, size)
+    wrong = {
+        "more than it has": _stating(short, size),
+        "less than it has": _stating(frame, 1000),
+        "a dictionary": _stating(frame, size, 3, struct.pack("<I", 77)),
+        "nothing but a frame to skip": skippable,
+        "a frame to skip": skippable + bytes(size) + frame,
+        "two frames": short * 5,
+        "cut": frame[:-3],
+        "empty": b"",
+    }
+    assert len(codec.decode(memoryview(_block(_stating(frame, size))), size, writable=False)) == size
+    for what, block in wrong.items():
+        length = 1000 if what == "less than it has" else size
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever; `canning` makes its own of it
+            codec.decode(memoryview(_block(block)), length, writable=False)
+        assert what, raised
+
+
+def _block(data: bytes) -> bytes:
+    return struct.pack("<BBI", 1, 20, len(data)) + data
+
+
 def test_a_bomb_is_refused_before_it_grows() -> None:
     frames = serialize_object(np.zeros(10_000_000, np.uint8), codec="zstd")
     assert sum(map(len, frames)) < 10_000
