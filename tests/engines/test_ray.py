@@ -186,6 +186,12 @@ def test_objects_that_hold_themselves(installed: None) -> None:
     assert found[0]["around"] is found
 
 
+def test_small_arrays_are_read_only_too(installed: None) -> None:
+    for found in (ray.get(ray.put(np.arange(3))), ray.get(ray.put({"a": np.arange(3)}))["a"]):
+        with pytest.raises(ValueError, match="read-only"):
+            found[0] = 1
+
+
 def test_views_share_memory_and_nothing_is_copied(installed: None) -> None:
     square = np.asfortranarray(NUMBERS.reshape(512, -1))
     given = {"all": NUMBERS, "slice": NUMBERS[10:20_000], "strided": NUMBERS[::2], "fortran": square}

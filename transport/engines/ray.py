@@ -87,13 +87,18 @@ class _Side:
         self.writable, self.by_value, self._reducers = writable, serializer.by_value, None
 
     def serializer(self) -> Serializer:
-        """Give a serializer that heeds what was registered with Ray, and with its cloudpickle, until now."""
+        """Give a serializer that heeds what was registered with Ray, and with its cloudpickle, until now.
+
+        All arrays are buffers, small ones too, so that all of them arrive read-only, as without canning.
+        """
         registered = cloudpickle.CloudPickler.dispatch.maps[0]
         modules = cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
         if registered != self._reducers or modules != self._modules:
-            heeded = {cls: how for cls, how in registered.items() if how.__module__ not in _THEIRS}
+            heeded = {
+                cls: how for cls, how in registered.items() if getattr(how, "__module__", "") not in _THEIRS
+            }
             by_value = self.by_value.also(modules) if modules else self.by_value
-            self._serializer = Serializer(dispatch_table=heeded, by_value=by_value)
+            self._serializer = Serializer(dispatch_table=heeded, by_value=by_value, buffer_threshold=1)
             self._reducers, self._modules = dict(registered), frozenset(modules)
         return self._serializer
 
