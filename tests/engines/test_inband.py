@@ -85,6 +85,25 @@ def test_what_was_serialized_before_stays_as_it_is() -> None:
     assert ready.frames == [before]
 
 
+class Named:
+    """Have a name that a pickle of it contains."""
+
+
+PLAIN: list[Any] = [(), 5, {1, 2}, (1, [2, {3: "four"}], b"five"), frozenset("ab"), "x" * 900, [(1,)] * 2]
+
+
+@pytest.mark.parametrize("obj", PLAIN, ids=repr)
+def test_in_a_list(obj: Any) -> None:
+    made = inband.in_list(Serializer().serialize_object(obj))
+    assert made is not None
+    assert_equal([obj], pickle.loads(made))
+
+
+@pytest.mark.parametrize("obj", [Named(), Named, np.arange(3000), lambda: 1, "x" * 2000], ids=str)
+def test_not_in_a_list(obj: Any) -> None:
+    assert inband.in_list(Serializer().serialize_object(obj)) is None
+
+
 @pytest.mark.parametrize("in_main", [False, True])
 @pytest.mark.parametrize("pickler", ["auto", "cloudpickle"])
 def test_functions_by_value(pickler: str, in_main: bool) -> None:

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any, Final
 
 from canning import SerializationError, Serializer
+from canning.code.modules import Wanted
 
 from . import one_pickle as inband
 from .adapting import Replaced, check_layout
@@ -77,14 +78,16 @@ class _Side:
 
     def __init__(self) -> None:
         self.writable = False
-        self.by_value: Any = ()
+        self.by_value = Wanted(())
         self._reducers: Mapping[type, _Reducer] | None = None
         self._modules: frozenset[str] = frozenset()
 
     def choose(self, *, writable: bool, by_value: Any) -> None:
         """Take the options of `install`."""
-        serializer = Serializer(by_value=by_value)
-        self.writable, self.by_value, self._reducers = writable, serializer.by_value, None
+        wanted = Serializer(by_value=by_value).by_value
+        if wanted != self.by_value:
+            self.by_value, self._reducers = wanted, None
+        self.writable = writable
 
     def serializer(self) -> Serializer:
         """Give a serializer that heeds what was registered with Ray, and with its cloudpickle, until now.
@@ -105,6 +108,8 @@ class _Side:
     def dumps(self, obj: Any, reader: _Reducer, **options: Any) -> bytes:
         """Give a pickle of what `reader` gives for an object."""
         frames = self.serializer().serialize_object(obj)
+        if reader is read and (plain := inband.in_list(frames)):
+            return plain
         return pickle.dumps(inband.Inband(frames, reader, (self.writable,)), 5, **options)
 
 
