@@ -92,14 +92,16 @@ class Named:
 PLAIN: list[Any] = [(), 5, {1, 2}, (1, [2, {3: "four"}], b"five"), frozenset("ab"), "x" * 900, [(1,)] * 2]
 
 
-@pytest.mark.parametrize("obj", PLAIN, ids=repr)
+@pytest.mark.parametrize("obj", PLAIN, ids=lambda it: type(it).__name__)
 def test_in_a_list(obj: Any) -> None:
     made = inband.in_list(Serializer().serialize_object(obj))
     assert made is not None
     assert_equal([obj], pickle.loads(made))
 
 
-@pytest.mark.parametrize("obj", [Named(), Named, np.arange(3000), lambda: 1, "x" * 2000], ids=str)
+@pytest.mark.parametrize(
+    "obj", [Named(), Named, np.arange(3000), lambda: 1, "x" * 2000], ids=lambda it: type(it).__name__
+)
 def test_not_in_a_list(obj: Any) -> None:
     assert inband.in_list(Serializer().serialize_object(obj)) is None
 
