@@ -110,7 +110,7 @@ def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
 def in_list(frames: list[Any]) -> bytes | None:
     """Give a pickle of a list that has the object, if it is short and names nothing; else None.
 
-    Whoever reads it needs no canning, and misses nothing.
+    A reader needs no canning for it, and can miss nothing.
 
     >>> pickle.loads(in_list(Serializer().serialize_object((1, 2))))
     [(1, 2)]
