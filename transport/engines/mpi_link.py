@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from canning import Codecs, DeserializationError, Serializer
-from canning.memory.buffers import aligned_copy
 from canning.reading.reader import read_message
 from canning.writing.draft import Draft
 from canning.writing.messages import write
 
 from ..errors import TransportTimeout
 from ..outgoing import for_socket
+from ..pool import long_empty
 from ..shared import ForReaders, SharedArena, default_memory
 from ..shared.layout import SIZE
 from .adapting import check_layout
@@ -289,7 +289,13 @@ def _laid_out(envelope: Any) -> bytearray:
 def _own(frames: list[Any], outside: list[Any]) -> list[Any]:
     """Copy those frames that are the object's own memory."""
     large = set(map(id, outside))
-    return [aligned_copy(memoryview(frame)) if id(frame) in large else frame for frame in frames]
+    return [_copied(frame) if id(frame) in large else frame for frame in frames]
+
+
+def _copied(frame: Any) -> memoryview:
+    room = memoryview(long_empty(len(frame)))
+    room[:] = frame
+    return room
 
 
 def _sent(requests: list[Any], _kept: list[Any]) -> Steps:
