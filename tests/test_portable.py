@@ -23,6 +23,9 @@ import pytest
 import canning
 from canning.pickles.trees import tree_of
 from canning.wire.trailer import FOOTER, PORTABLE, SIGNATURE, TREE, extension, parse
+from canning.writing.draft import frames as frames_of
+from canning.writing.draft import join_small, split_large
+from canning.writing.messages import write
 
 from .harness import assert_equal
 from .tree_reader import read
@@ -209,6 +212,15 @@ def test_they_go_signed_and_compressed_as_any_other(codec: Any) -> None:
     got, _ = canning.deserialize_object(frames, trust="data", key=key)
     assert_equal({"x": np.zeros(100_000)}, got)
     assert tree(frames) == {"x": {"$": "array", "dtype": "<f8", "shape": [100_000], "buffer": 0}}
+
+
+def test_buffers_may_be_joined_and_cut_afterwards() -> None:
+    obj = {**{f"k{n}": np.arange(300.0) + n for n in range(5)}, "large": np.arange(200_000.0)}
+    draft = split_large(join_small(write(PORTABLE_ONE, obj), 16_384), 1_500_000)  # type: ignore[arg-type]
+    parts = frames_of(draft)
+    assert len(parts) == 1 + 1 + 2
+    for got in (read(parts), canning.deserialize_object(parts, trust="data")[0]):
+        assert all((got[name] == array).all() for name, array in obj.items())
 
 
 def test_a_portable_blob_is_read_as_data() -> None:

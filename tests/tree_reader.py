@@ -47,7 +47,7 @@ class TreeReader:
         self, frames: list[Any], inline: int, first: int, count: int, offset: int, length: int
     ) -> Any:
         if count > 1:
-            return b"".join(frames[first : first + count])
+            return memoryview(bytearray().join(frames[first : first + count]))
         start = offset if first else inline + offset
         return frames[first][start : start + length]
 
