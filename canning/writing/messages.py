@@ -15,7 +15,6 @@ import numpy as np
 from ..code.modules import modules_for
 from ..code.versions import versions_in
 from ..memory.buffers import Body, bytes_of
-from ..pickles.trees import tree_of
 from ..types.canned import PrePickled
 from ..wire.trailer import (
     ALONE,
@@ -116,6 +115,8 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
     if reducers.bytecode:
         flags |= CODE
     if options.portable:
+        from ..pickles.trees import tree_of  # few messages are portable, and its import takes a while
+
         flags |= PORTABLE
         extensions += extension(TREE, tree_of(bytes_of(body), options.registry.is_own))
     if packed is NOTHING and not extensions and flags in ALONE:
