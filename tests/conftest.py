@@ -31,5 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Fail a test module that cannot be imported: the option that lets packages be absent skips it."""
-    if report.skipped and report.nodeid.startswith("tests/") and "unable to import" in str(report.longrepr):
+    name = report.nodeid.rpartition("/")[2]
+    if report.skipped and name.startswith("test_") and "unable to import" in str(report.longrepr):
         report.outcome = "failed"

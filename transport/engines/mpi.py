@@ -275,4 +275,4 @@ _OF_COMM: Final[dict[str, Any]] = {**_USUAL, "buffer_threshold": ENVELOPE}
 """What has room in an envelope is cheaper in the header: 5 and 6 µs to send and receive an array of 2 kB in a
 dict, which as a frame took 18 and 27."""
 _BY_NAME: Final = Serializer(**_USUAL)
-_PICKLES: Final = (MPI.pickle, pkl5.pickle)
+_PICKLES: Final[tuple[Any, ...]] = (MPI.pickle, pkl5.pickle)
