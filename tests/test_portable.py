@@ -94,6 +94,15 @@ TOLD: list[tuple[Any, Any]] = [
         },
     ),
     (decimal.Decimal("1.10"), {"$": "decimal", "v": "1.10"}),
+    (decimal.Decimal("7" * 1200), {"$": "decimal", "v": "7" * 1200}),
+    (
+        dt.timezone(dt.timedelta(0), "X" * 1200),
+        {
+            "$": "timezone",
+            "offset": {"$": "timedelta", "days": 0, "seconds": 0, "microseconds": 0},
+            "name": "X" * 1200,
+        },
+    ),
     (fractions.Fraction(1, 3), {"$": "fraction", "v": "1/3"}),
     (uuid.UUID(int=5), {"$": "uuid", "v": "00000000-0000-0000-0000-000000000005"}),
     (range(0, 9, 2), {"$": "range", "start": 0, "stop": 9, "step": 2}),
@@ -246,6 +255,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("obj['x']", {"x": np.zeros(2, "g")}, "dtype"),
     ("obj['x']", {"x": np.longdouble(1)}, "dtype"),
     ("obj['x']", {"x": np.zeros(2, "M8")}, "dtype"),
+    ("obj['x']", {"x": np.zeros(2, [("n" * 1200, "i4")])}, "dtype"),
     ("obj[0]", [np.zeros(1).view(np.recarray)], "a subclass"),
     ("obj[0]", [threading.Lock()], "cannot pickle"),
     ("obj[0]", [canning.Reference("x")], "a name in"),

@@ -58,7 +58,7 @@ def _tell_struct(itemsize: int, aligned: bool, record: bool, fields: Node) -> An
     for field in fields.items or ():
         name, title, offset, description = field.items
         dtype = tell_dtype(description)
-        if dtype is None:
+        if dtype is None or type(name) is not str or type(title) not in (str, type(None)):  # too long a text
             return None
         told.append({"name": name, "offset": offset, "dtype": dtype})
         if title is not None:

@@ -218,6 +218,10 @@ class _Teller:
         """Read bytes that stand in the pickle."""
         return bytes(self.data[blob.at : blob.at + blob.nbytes])
 
+    def text(self, text: Any) -> str:
+        """Give text, of which a long one is read in the pickle."""
+        return text if type(text) is str else str(self.content(text), "utf-8")
+
     def array(self, node: Node, source: Any, shape: Node, dtype: Any, *rest: Any) -> Told:
         told = {"$": "array", "dtype": _dtype(dtype), "shape": _numbers(shape), **self.source(source)}
         layout, readonly = (*rest, None, None)[:2]
@@ -273,8 +277,8 @@ class _Teller:
     def complex(self, node: Node, real: float, imag: float) -> Told:
         return {"$": "complex", "real": _real(real), "imag": _real(imag)}
 
-    def decimal(self, node: Node, text: str) -> Told:
-        return {"$": "decimal", "v": text}
+    def decimal(self, node: Node, text: Any) -> Told:
+        return {"$": "decimal", "v": self.text(text)}
 
     def fraction(self, node: Node, number: int, below: int) -> Told:
         return {"$": "fraction", "v": f"{_digits(number)}/{_digits(below)}"}
@@ -315,9 +319,9 @@ class _Teller:
     def timedelta(self, node: Node, *parts: int) -> Told:
         return {"$": "timedelta", **dict(zip(("days", "seconds", "microseconds"), parts, strict=True))}
 
-    def timezone(self, node: Node, offset: Any, name: str | None = None) -> Told:
+    def timezone(self, node: Node, offset: Any, name: Any = None) -> Told:
         told = {"$": "timezone", "offset": self.tell(offset)}
-        return told if name is None else {**told, "name": name}
+        return told if name is None else {**told, "name": self.text(name)}
 
     # -- registered types ------------------------------------------------------------------------------
 
@@ -386,5 +390,7 @@ def _numbers(holder: Any) -> list[int]:
 def _dtype(description: Any) -> Any:
     told = tell_dtype(description)
     if told is None:
-        raise _Odd("an array or a number whose dtype does not state its size and encoding")
+        raise _Odd(
+            "an array or a number whose dtype does not state its size and encoding, or has a long name"
+        )
     return told
