@@ -6,9 +6,10 @@
 Each file of this folder that ends with ``.jsonl`` is a group. A line is a JSON object, a *vector*:
 
 - ``name``;
-- ``message``: a blob, as Base64. Its frames may hold several messages, one behind the other;
+- ``message``: a blob, as Base64. Its frames may hold several messages, one behind the other; each ends
+  with a trailer, none is a plain pickle;
 - ``key``: the reader's key, in hexadecimal digits, if it has one. It then takes signed messages alone, and
-  the signature in the first header is for all frames;
+  the signature in the first header is for all frames, those of later messages too;
 - ``containers``: what the trailer of each message says, see `tests.vectors.containers`;
 - ``values``: what each message holds, as neutral JSON, see `tests.vectors.neutral`;
 - ``refused``: why the message must be refused; such a vector has neither of the other two.
@@ -16,7 +17,8 @@ Each file of this folder that ends with ``.jsonl`` is a group. A line is a JSON 
 A reader gets the vectors on its standard input, a line each, with no more than ``message`` and ``key``. It
 answers each by a line on its standard output, before the next: ``{"containers": …, "values": …}`` with what
 it can tell, ``{"refused": "why"}``, or ``{"unsupported": "why"}`` with what it cannot read, beside
-``containers`` if it got so far.
+``containers`` if it got so far. Where a vector states only one of ``containers`` and ``values``, nobody
+looks at the other. A message that must be refused may also be unsupported.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 ``containers`` has an object for each message: ``frames``, the number of its frames; ``flags``, the names of
 those that are set; ``extensions``, their tags in order; ``outside``; and ``buffers``, the memory of each in
-hexadecimal digits, when every codec has been undone and the frames of a buffer are joined.
+hexadecimal digits, when every codec has been undone and the frames of a buffer are joined. ``flags`` stand
+in the order of `NAMES`: by their bits, the lowest first. Extensions that a reader need not know count too.
 """
 
 from __future__ import annotations

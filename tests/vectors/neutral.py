@@ -2,16 +2,36 @@
 
 - None, flags and text are themselves, and so are numbers: an int and a float of one value are the same.
 - Beyond 2**53 - 1 an int is ``{"int": "digits"}``. ``{"float": …}`` has ``"nan"``, ``"inf"``, ``"-inf"`` or
-  ``"-0"``.
-- Lists, tuples and deques are arrays. ``{"dict": [[key, value], …]}`` and ``{"set": […]}`` have no order.
+  ``"-0"``. Below, INT and FLOAT are numbers by these rules.
+- Lists, tuples and deques are arrays. ``{"dict": [[key, value], …]}`` (of Counters and the like too) and
+  ``{"set": […]}`` (frozen ones too) have no order.
 - Bytes of all kinds are ``{"bytes": "hexadecimal digits"}``.
-- ``{"array": digits, "dtype": …, "shape": […]}`` is memory in C order, little-endian but in structures;
-  ``{"objects": […], "shape": […]}`` has any items.
-- A table is ``{"table": columns, "names": […], "index": […]}``, each column an array of its values, null
-  where one is missing; a column by itself is ``{"column": …, "name": …, "index": …}``.
-- Other kinds have the members of the header of portable messages.
-- A list, dict, set or array that was there already is ``{"again": path}``: the way to where it was first, of
-  numbers and of keys that are text or numbers, null for others.
+- ``{"complex": [FLOAT, FLOAT]}``; ``{"decimal": text}``, ``{"uuid": text}``, and ``{"fraction": "n/d"}``
+  also where d is 1, as in portable messages; ``{"range": [INT, INT, INT]}``; ``{"slice": [start, stop,
+  step]}``; ``{"constant": "Ellipsis"}`` or ``"NotImplemented"``; ``{"namespace": {"dict": …}}``.
+- ``{"date": text}``, ``{"time": text}``, ``{"datetime": text}``: ISO 8601 as in portable messages, with 6
+  digits of fraction or none; beside it ``"fold": 1`` and ``"zone": …`` where there are such.
+  ``{"timedelta": [days, seconds, microseconds]}``; ``{"timezone": {"timedelta": …}}``, beside it
+  ``"name": text`` where it has one; ``{"zoneinfo": key}``.
+- Arrays of numbers, flags, text, bytes, times and structures, those of subclasses and of Python's ``array``,
+  memoryviews and tensors: ``{"array": digits, "dtype": …, "shape": […]}``, the memory in C order,
+  little-endian but in structures. ``{"objects": […], "shape": […]}``: arrays of objects and of texts of any
+  length, in C order. ``{"masked": array, "mask": array}``: the data under the mask too; ``"mask": false``
+  where nothing is masked. What may be written, the fill value and ``hard_mask`` are not said.
+- ``{"dtype": …}``: text, or objects, as in portable messages, but without ``title``, ``aligned`` and
+  ``record``, and little-endian but in structures.
+- numpy's scalars are what Python has for them: numbers, flags, ``complex``, text, ``bytes``; a structure is a
+  ``dict`` of its fields. Those of time are ``{"datetime64": INT, "unit": unit}`` and ``{"timedelta64": …}``:
+  the count times the number before the unit, null for not-a-time.
+- A table is ``{"table": columns, "names": […]}``, each column an array of its values, null where one is
+  missing, and of pandas also ``"index": […]``; a column by itself is ``{"column": […], "name": …}``, a Series
+  of pandas also with ``"index"``. Times of pandas are as numpy's scalars of the column's unit, beside them
+  ``"zone"`` where there is one; those of polars and Arrow are ``date``, ``datetime`` and ``timedelta``.
+- A list, dict, set, array, or tuple that is not empty, which was there already is ``{"again": path}``: the
+  way to where it was first, from the outermost object in. Of Counters, deques and other relatives none is.
+  A step is the number of an item of a list, deque, tuple or array of objects (in C order); of a value in a
+  dict or a namespace its key, if that is text, a number or a flag, else null; null for a key, an item of a
+  set, a mask. What a column of a table holds is said by itself.
 """
 
 from __future__ import annotations
