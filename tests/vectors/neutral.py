@@ -17,7 +17,7 @@
   memoryviews and tensors: ``{"array": digits, "dtype": …, "shape": […]}``, the memory in C order,
   little-endian but in structures. ``{"objects": […], "shape": […]}``: arrays of objects and of texts of any
   length, in C order. ``{"masked": array, "mask": array}``: the data under the mask too; ``"mask": false``
-  where nothing is masked. What may be written, the fill value and ``hard_mask`` are not said.
+  where nothing is masked. What is read-only, the fill value and ``hard_mask`` are not said.
 - ``{"dtype": …}``: text, or objects, as in portable messages, but without ``title``, ``aligned`` and
   ``record``, and little-endian but in structures.
 - numpy's scalars are what Python has for them: numbers, flags, ``complex``, text, ``bytes``; a structure is a
