@@ -23,6 +23,8 @@ with contextlib.suppress(ImportError):
 
     mpi4py.rc.initialize = False
 
+collect_ignore_glob = ["engines/mpi_*.py"]  # programs for ranks, and importing one makes a rank
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(absent_codecs)  # a conftest's own hooks see only the tests of its folder
