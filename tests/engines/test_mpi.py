@@ -86,6 +86,7 @@ def ours() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_all() -> None:
     before = ours()
     done = run("mpi4py", "-m", "tests.engines.mpi_script", "killed", timeout=120)
@@ -97,6 +98,7 @@ def test_a_rank_that_is_killed_ends_all() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_ends_all() -> None:
     done = run("mpi4py", "-m", "tests.engines.mpi_script", "raising", timeout=120)
     assert done.returncode != 0
