@@ -90,12 +90,12 @@ def shorten(error: E) -> E:
     ...     len(list(traceback.walk_tb(error.__traceback__)))
     2
     """
-    if isinstance(error, CanningError):
-        cause = error.__cause__
-        while isinstance(cause, CanningError):
+    cause = error.__cause__
+    while isinstance(error, CanningError) and isinstance(cause, CanningError):
+        if _has_our_frames_alone(cause, _AROUND):
             cause.__traceback__ = None
-            cause = cause.__cause__
-    elif not _is_ours(error):
+        cause = cause.__cause__
+    if not (_has_our_frames_alone(error, _AROUND) if isinstance(error, CanningError) else _is_ours(error)):
         trace = error.__traceback__
         return error.with_traceback(trace and trace.tb_next)  # the entry point adds its frame once more
     return error.with_traceback(None)
@@ -121,13 +121,18 @@ def shortened(function: Callable[P, T]) -> Callable[P, T]:
 
 
 _OWN: Final = frozenset(("canning", "transport"))
+_AROUND: Final = _OWN | {"cloudpickle", "pickle"}
+"""Who is at work where this library is, so that their frames say no more than the error's text."""
 
 
 def _is_ours(error: Exception) -> bool:
     """Tell whether a statement of this library raised an error, and nobody else's code is in between."""
+    return _has_our_frames_alone(error, _OWN) and _was_raised_by_a_statement(error)
+
+
+def _has_our_frames_alone(error: BaseException, packages: frozenset[str]) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = all(frame.f_globals.get("__name__", "").partition(".")[0] in _OWN for frame in frames)
-    return ours and _was_raised_by_a_statement(error)
+    return all(frame.f_globals.get("__name__", "").partition(".")[0] in packages for frame in frames)
 
 
 class SerializationError(CanningError):

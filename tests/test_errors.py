@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import types
 from typing import Any
 
@@ -637,3 +638,42 @@ def test_what_python_says_is_told_and_what_others_say_is_not(fails: Any, said: s
         serialize_object([Sayings(fails)])
     with pytest.raises(DeserializationError, match=f"cannot be read: {said}$"):
         deserialize_object(serialize_object([Sayings(None, fails)]))
+
+
+class _Refusal(SerializationError):
+    def __init__(self, count: int) -> None:
+        super().__init__(f"refused {count} times", "obj")
+
+
+class _Refusing:
+    def __reduce__(self) -> Any:
+        raise _Refusal(3)
+
+
+class _Nested:
+    def __reduce__(self) -> Any:
+        return give, (canning.dumps(LOCK),)
+
+
+class _Recursive:
+    def __reduce__(self) -> Any:
+        raise ValueError("the recursion of this model is wrong")
+
+
+def test_errors_of_ours_that_an_object_raises_keep_its_frames() -> None:
+    for obj in (_Refusing(), _Nested()):
+        with pytest.raises(SerializationError) as raised:
+            serialize_object([obj])
+        shown = "".join(traceback.format_exception(raised.value))
+        assert "__reduce__" in shown, shown
+
+
+def test_an_error_with_arguments_of_its_own_names_the_path() -> None:
+    with pytest.raises(SerializationError, match=r"obj\[1\].*refused 3 times|refused 3 times.*obj\[1\]"):
+        serialize_object([1, _Refusing()])
+
+
+def test_a_text_that_speaks_of_recursion_is_not_one_of_depth() -> None:
+    with pytest.raises(SerializationError) as raised:
+        serialize_object([_Recursive()])
+    assert "nested too deeply" not in str(raised.value)

@@ -211,6 +211,19 @@ def test_a_dotted_name_imports_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_dotted_name_does_not_make_a_lazy_package_import(
+    registry: Registry, serializer: Serializer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(name: str) -> type:
+        pytest.fail(f"{name} was asked for")
+
+    module = types.ModuleType("lazy_made_up")
+    module.__getattr__ = give  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "lazy_made_up", module)
+    registry.register("lazy_made_up.Thing", lambda obj: [obj.x], lambda state: ("canned", state))
+    assert registry.find(Point) is None
+
+
 def test_a_dotted_name_is_resolved_when_its_module_is_there(
     registry: Registry, serializer: Serializer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

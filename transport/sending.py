@@ -267,9 +267,15 @@ class Sender(Generic[Sent]):
         if self._kind.fresh:
             self._kind = KNOWN.get(id(self.socket), self._kind)
         if self._kind.asynchronous:
-            return send_later(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
+            return self._send_later((obj, *more), how)  # type: ignore[return-value]
         try:
             return send_now(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
+        except Exception as error:
+            raise shorten(error) from cause_of(error)
+
+    async def _send_later(self, objects: tuple[Any, ...], how: Options) -> Any:
+        try:
+            return await send_later(self.socket, self._kind, objects, how)
         except Exception as error:
             raise shorten(error) from cause_of(error)
 

@@ -228,7 +228,8 @@ class Registry(Marks):
         """Find the types behind dotted names whose modules have been imported meanwhile."""
         for name in self._by_name.keys() - self._by_type.values():
             module, _, attribute = name.rpartition(".")
-            found = getattr(sys.modules.get(module), attribute, None)
+            known = getattr(sys.modules.get(module), "__dict__", {})
+            found = known.get(attribute)  # asking the module could import one, within this lock
             if isinstance(found, type):
                 self._by_type[found] = name
 

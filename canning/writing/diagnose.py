@@ -9,6 +9,7 @@ import collections
 import copyreg
 import dataclasses
 import functools
+import pickle
 import sys
 import types
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..code.dataclass_source import is_made
-from ..errors import SerializationError, is_of_signal, text_of
+from ..errors import CannerError, SerializationError, is_of_signal, text_of
 from .attempts import WriteOptions, first_asked, new_writer, pickled
 
 _TRIES: Final = 20_000
@@ -43,7 +44,7 @@ def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exc
 
     What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
     """
-    if isinstance(error, RecursionError) or "recursion" in str(error):
+    if _is_of_depth(error):
         return SerializationError(_too_deep(), "obj")
     search = _Search(options)
     try:
@@ -65,11 +66,18 @@ def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exc
 
 
 def _told(culprit: object, path: str, reason: Exception, pickler: str) -> SerializationError:
-    if isinstance(reason, RecursionError) or "recursion" in str(reason):
+    if _is_of_depth(reason):
         return SerializationError(_too_deep(), path)
     if isinstance(reason, SerializationError):
-        return type(reason)(reason.reason, path)
+        known = type(reason) in (SerializationError, CannerError)  # others may take other arguments
+        return (type(reason) if known else SerializationError)(reason.reason, path)
     return SerializationError(_say(culprit, reason, pickler), path)
+
+
+def _is_of_depth(error: Exception) -> bool:
+    """Tell whether an object is nested too deeply; cloudpickle says so by an error of pickle's."""
+    of_pickle = isinstance(error, pickle.PicklingError) and "recursion" in str(error)
+    return of_pickle or isinstance(error, RecursionError)
 
 
 def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
