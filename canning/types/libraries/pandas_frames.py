@@ -183,7 +183,8 @@ def _more(obj: Any) -> tuple[Any, ...]:
     return (dict(obj.attrs), unique) if obj._attrs or unique else ()
 
 
-def _with(obj: Any, more: tuple[Any, ...]) -> Any:
+def with_more(obj: Any, more: tuple[Any, ...]) -> Any:
+    """Give an object its attributes, and the promise that labels are unique, which pandas is not to check."""
     if more:
         obj._attrs = more[0]
         if more[1]:
@@ -191,7 +192,8 @@ def _with(obj: Any, more: tuple[Any, ...]) -> Any:
     return obj
 
 
-def _check_more(more: tuple[Any, ...], *axes: Any) -> None:
+def check_more(more: tuple[Any, ...], *axes: Any) -> None:
+    """Check what a stranger says of an object besides, of whose axes labels may have to be unique."""
     if more:
         attrs, unique = parts(more, dict, bool)
         for axis in axes if unique else ():
@@ -207,7 +209,7 @@ def _can_series(series: Any) -> Any:
 def _series(state: tuple[Any, ...]) -> Any:
     values, index, name, *more = state
     refs = more.pop() if len(more) % 2 else None
-    return _with(make_series(unpack(values), index, name, refs), tuple(more))
+    return with_more(make_series(unpack(values), index, name, refs), tuple(more))
 
 
 def make_series(values: object, index: pandas.Index, name: object, refs: object = None) -> Any:
@@ -225,9 +227,9 @@ def _checked_series(state: tuple[Any, ...]) -> Any:
     refs = more.pop() if len(more) % 2 else None
     values = unpack(values, checked=True)
     need(isinstance(index, pd.Index), "a series without an index")
-    _check_more(tuple(more), index)
+    check_more(tuple(more), index)
     need(is_values(values) and values.ndim == 1 and len(values) == len(index), "a series that does not fit")
-    return _with(make_series(values, index, label(name), refs), tuple(more))
+    return with_more(make_series(values, index, label(name), refs), tuple(more))
 
 
 def _can_frame(frame: Any) -> Any:
@@ -248,7 +250,7 @@ def _place(block: Any, columns: int) -> tuple[Any, ...]:
 def _frame(state: tuple[Any, ...]) -> Any:
     blocks, index, columns, *more = state
     made = [(unpack(block[3]), _where(*block[:3]), *block[4:]) for block in blocks]
-    return _with(make_frame(made, index, columns), tuple(more))
+    return with_more(make_frame(made, index, columns), tuple(more))
 
 
 def _where(start: object, stop: Any, step: object) -> Any:
@@ -261,7 +263,7 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
     blocks, index, columns, *more = state
     need(isinstance(index, pd.Index) and isinstance(columns, pd.Index), "a frame without axes")
     need(type(blocks) is list, "a frame without blocks")
-    _check_more(tuple(more), index, columns)
+    check_more(tuple(more), index, columns)
     made, places = [], []
     left = len(columns)
     for block in blocks:
@@ -281,7 +283,7 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
         made.append((values, _where(start, stop, step), *block[4:]))
         places.append(place)
     _check_cover(places, len(columns))
-    return _with(make_frame(made, index, columns), tuple(more))
+    return with_more(make_frame(made, index, columns), tuple(more))
 
 
 def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:

@@ -103,7 +103,22 @@ def _with_lists(made: Any, *more: Any) -> Any:
     return made
 
 
-def _checked_frame(state: tuple[Any, ...]) -> Any:
+def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a panic in polars, which is no `Exception`, be an error."""
+
+    def make_or_raise(state: object) -> Any:
+        try:
+            return make(state)
+        except BaseException as error:
+            if type(error).__name__ != _PANIC:
+                raise
+            raise DeserializationError("a frame that polars cannot make") from error
+
+    return make_or_raise
+
+
+@_without_panic
+def checked_frame(state: tuple[Any, ...]) -> Any:
     """Make a frame; polars does not check what its metadata says, so that goes, and enums are looked up."""
     import pyarrow as pa
 
@@ -220,26 +235,14 @@ def _series(state: Any) -> Any:
     return _frame(frame).to_series().rename(name)
 
 
-def _checked_series(state: tuple[Any, ...]) -> Any:
+@_without_panic
+def checked_series(state: tuple[Any, ...]) -> Any:
+    """Make a series of a stranger's, as `checked_frame` does, of the same state and its name."""
     need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "an invalid series")
     need("\0" not in state[-1], "a name that polars cannot give to Arrow")
-    frame = _checked_frame(state[:-1])
+    frame = checked_frame(state[:-1])
     need(frame.width == 1, "a series of several columns")
     return frame.to_series().rename(state[-1])
-
-
-def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let a panic in polars, which is no `Exception`, be an error."""
-
-    def make_or_raise(state: object) -> Any:
-        try:
-            return make(state)
-        except BaseException as error:
-            if type(error).__name__ != _PANIC:
-                raise
-            raise DeserializationError("a frame that polars cannot make") from error
-
-    return make_or_raise
 
 
 _KINDS: Final = {name: getattr(pl, name) for name in ("Object", "Int128", "UInt128") if hasattr(pl, name)}
@@ -269,6 +272,6 @@ def _has_arrow() -> bool:
 
 
 CANNERS: Final = (
-    Canner("polars.DataFrame", _can_frame, _frame, data=_without_panic(_checked_frame), exact=True),
-    Canner("polars.Series", _can_series, _series, data=_without_panic(_checked_series), exact=True),
+    Canner("polars.DataFrame", _can_frame, _frame, data=checked_frame, exact=True),
+    Canner("polars.Series", _can_series, _series, data=checked_series, exact=True),
 )

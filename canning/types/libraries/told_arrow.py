@@ -1,6 +1,6 @@
 """pyarrow in portable messages: tables of numbers, flags, text, times and categories, as columns.
 
-Numbers, times and text of one chunk, without missing values, are not copied.
+Numbers, times and text of one chunk, without missing values, go without a copy, and numbers come without one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from ...errors import SerializationError
 from ..canner import Canner
+from .arrow_building import checked_array_of
 from .checks import need, one_dimensional, own
-from .told_columns import Column, arrow_column, checked_text, columns_of, fields_of, mask_of, values_of
+from .told_columns import Column, arrow_column, columns_of, fields_of, mask_of, text_parts, values_of
 
 _kinds: Any = pa.types
 _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
@@ -107,11 +108,17 @@ def _times_over(values: Any, zone: str | None) -> Any:
     counts = values.view(np.int64)
     if unit == "D":
         need(values.dtype.kind == "M" and zone is None, "days in a time zone")
-        counts = np.where(mask, 0, counts)
-        need((np.abs(counts) < 1 << 31).all(), "days out of range")
-        return pa.array(counts.astype(np.int32), mask=mask).cast(pa.date32())
+        need((mask | ((counts >= -(1 << 31)) & (counts < 1 << 31))).all(), "days out of range")
+        return _over(pa.date32(), mask, counts.astype(np.int32))
     kind = pa.duration(unit) if values.dtype.kind == "m" else pa.timestamp(unit, zone)
-    return pa.array(counts, mask=mask if mask.any() else None).view(kind)
+    return _over(kind, mask, counts)
+
+
+def _over(kind: Any, mask: Any, *memory: Any) -> Any:
+    """Make an array as of any message: what others take for right unseen is copied, and then looked at."""
+    length = len(memory[0]) - (kind == pa.large_string())
+    valid = np.packbits(~mask, bitorder="little") if mask is not None and mask.any() else None
+    return checked_array_of(kind, (length, -1, 0, (valid, *memory), (), None))
 
 
 def _make_times(column: Column) -> Any:
@@ -128,11 +135,8 @@ def _make_times(column: Column) -> Any:
 
 def make_text(column: Column) -> Any:
     """Make text of what a stranger told."""
-    offsets, data, mask = checked_text(column)
-    valid = None if mask is None else pa.py_buffer(np.packbits(~mask, bitorder="little"))
-    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
-    made = pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
-    made.validate(full=True)
+    offsets, data, mask = text_parts(column)
+    made = _over(pa.large_string(), mask, offsets, data)
     return made.cast(pa.string()) if column.get("dtype") == "string" else made
 
 

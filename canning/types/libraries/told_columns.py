@@ -69,13 +69,19 @@ def texts_of(column: Column, missing: object) -> Array:
 
 def checked_text(column: Column) -> tuple[Array, Array, Array | None]:
     """Check where the texts of a column start, and what is missing; copy both."""
-    offsets, data = column.get("offsets"), column.get("data")
-    need(one_dimensional(offsets, "i").dtype.itemsize == 8 and len(offsets), "invalid offsets")  # type: ignore[arg-type]
-    need(one_dimensional(data, "u").dtype == np.uint8, "invalid text")
+    offsets, data, mask = text_parts(column)
     owned = own(offsets)
     need(owned[0] >= 0 and (owned[1:] >= owned[:-1]).all(), "offsets out of order")
-    need(owned[-1] <= data.size, "too little text")  # type: ignore[union-attr]
-    return owned, data, mask_of(column, len(owned) - 1)  # type: ignore[return-value]
+    need(owned[-1] <= data.size, "too little text")
+    return owned, data, mask
+
+
+def text_parts(column: Column) -> tuple[Array, Array, Array | None]:
+    """Check of what arrays a column of text is made, and give them: only what is missing is a copy."""
+    offsets, data = one_dimensional(column.get("offsets"), "i"), one_dimensional(column.get("data"), "u")
+    need(offsets.itemsize == 8 and len(offsets), "invalid offsets")
+    need(data.itemsize == 1, "invalid text")
+    return offsets, data, mask_of(column, len(offsets) - 1)
 
 
 def mask_of(column: Column, length: int) -> Array | None:

@@ -12,9 +12,9 @@ import pandas
 
 from ...errors import SerializationError
 from ..canner import Canner
-from .checks import attribute_names, label, labels, need
-from .pandas_arrays import check_unique, checked_categorical, is_values, times
-from .pandas_frames import checked_range, checked_times, make_frame, make_series
+from .checks import label, labels, need
+from .pandas_arrays import checked_categorical, is_values, times
+from .pandas_frames import check_more, checked_range, checked_times, make_frame, make_series, with_more
 from .pandas_scalars import freq_text
 from .pandas_texts import text_dtype
 from .told_columns import (
@@ -209,7 +209,7 @@ def _make_index(column: Any, name: object) -> Any:
     cls, array = (
         (pd.DatetimeIndex, _TIMES["M"]) if values.dtype.kind == "M" else (pd.TimedeltaIndex, _TIMES["m"])
     )
-    return checked_times(cls, array)((column["values"], column.get("zone"), column["freq"], name))
+    return checked_times(cls, array)((values._ndarray, column.get("zone"), column["freq"], name))
 
 
 def _index_over(values: Any, name: object) -> Any:
@@ -237,15 +237,11 @@ def _tell_more(obj: Any) -> Column:
 
 def _with_more(made: Any, state: object, *axes: Any) -> Any:
     attrs, unique = fields_of(state, "attrs", "unique")
-    if attrs is not None:
-        need(type(attrs) is dict, "invalid attributes")
-        attribute_names(map(label, attrs))
-        made.attrs.update(attrs)
-    if unique is True:
-        for axis in axes:
-            check_unique(axis)
-        made = made.set_flags(allows_duplicate_labels=False)
-    return made
+    if attrs is None and unique is not True:
+        return made
+    more = {} if attrs is None else attrs, unique is True
+    check_more(more, *axes)
+    return with_more(made, more)
 
 
 def _can_series(series: Any) -> Any:

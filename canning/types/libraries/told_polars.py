@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import polars
+import pyarrow as pa
 
 from ...errors import SerializationError
 from ..canner import Canner
 from .checks import need
+from .polars_frames import checked_frame, checked_series
 from .told_arrow import can_table, make_column, make_table, tell_column
 from .told_columns import fields_of
-
-pl: Any = polars
 
 
 def _can_frame(frame: Any) -> Any:
@@ -22,10 +21,7 @@ def _can_frame(frame: Any) -> Any:
 
 
 def _frame(state: object) -> Any:
-    table = make_table(state)
-    need(not any("\0" in name for name in table.column_names), "a name that polars does not take")
-    need(len(set(table.column_names)) == table.num_columns, "a name that is there twice")
-    return pl.from_arrow(table) if table.num_columns else pl.DataFrame()
+    return checked_frame((make_table(state), {}))
 
 
 def _can_series(series: Any) -> Any:
@@ -34,8 +30,8 @@ def _can_series(series: Any) -> Any:
 
 def _series(state: object) -> Any:
     name, column = fields_of(state, "name", "values")
-    need(type(name) is str and "\0" not in name and type(column) is dict, "an invalid series")
-    return pl.from_arrow(make_column(column)).alias(name)
+    need(type(name) is str and type(column) is dict, "an invalid series")
+    return checked_series((pa.table({name: make_column(column)}), {}, name))
 
 
 CANNERS: Final = (
