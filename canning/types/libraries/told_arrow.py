@@ -1,6 +1,6 @@
 """pyarrow in portable messages: tables of numbers, flags, text, times and categories, as columns.
 
-Numbers, times and text of one chunk, without missing values, go without a copy, and numbers come without one.
+Numbers, times and text of one chunk, without missing values, go without a copy; numbers come without one.
 """
 
 from __future__ import annotations
