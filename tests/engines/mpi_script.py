@@ -6,6 +6,7 @@ Whatever `Comm` gives is compared with what mpi4py's own communicator gives, wit
 from __future__ import annotations
 
 import collections
+import functools
 import operator
 import os
 import pickle
@@ -24,7 +25,7 @@ from canning import DeserializationError
 from tests.engines.programs import said
 from tests.samples import Color, Point
 from transport import TransportTimeout
-from transport.engines import EngineError, mpi
+from transport.engines import EngineError, mpi, mpi_link
 
 WORLD: Final = MPI.COMM_WORLD
 RANK: Final = WORLD.rank
@@ -119,6 +120,21 @@ def requests() -> None:
         assert comm.recv(source=MPI.PROC_NULL) is None
 
 
+def together() -> None:
+    """Wait for two large objects at once, of which the first is sent when the second has been received."""
+    with mpi.Comm(WORLD, share=False) as comm:
+        if RANK == 0:
+            got = mpi.Request.waitall([comm.irecv(source=1), comm.irecv(source=2)])
+            assert [len(each) for each in got] == [10**7, 10**7]
+        elif RANK == 1:
+            assert comm.recv(source=2) == "the second has been received"
+            comm.send(bytes(10**7), 0)
+        elif RANK == 2:
+            comm.send(bytes(10**7), 0)
+            comm.send("the second has been received", 1)
+        assert mpi.Request.waitall([]) == []
+
+
 def alone() -> None:
     """Send to oneself."""
     with mpi.Comm(MPI.COMM_SELF) as comm:
@@ -127,6 +143,8 @@ def alone() -> None:
             check(comm.recv(), obj)
             request.wait()
             check(comm.allgather(comm.bcast(obj)), [obj])
+        array = np.zeros(3)
+        assert comm.reduce(array) is not array
 
 
 def _key(obj: Any) -> str:
@@ -135,18 +153,25 @@ def _key(obj: Any) -> str:
 
 def own() -> None:
     """Check that what arrives is the receiver's own, whatever sender and others do with theirs."""
-    for share in (True, False):
-        with mpi.Comm(WORLD, share=share) as comm:
-            mine = np.zeros(100_000)
-            got = [comm.bcast(mine), *comm.allgather(mine), *comm.alltoall([mine] * WORLD.size)]
-            got.append(comm.scatter([mine] * WORLD.size if RANK == 0 else None))
-            got.append(comm.sendrecv(mine, NEXT, source=LAST))
-            mine += 1
-            for array in got:
-                assert array.flags.writeable
-                array += RANK + 2
-            comm.barrier()
-            assert [set(array) for array in got] == [{RANK + 2.0}] * len(got)
+    for options in ({}, {"share": False}, {"buffer_threshold": 1}):
+        with mpi.Comm(WORLD, **options) as comm:
+            _own(comm, 100_000)
+            _own(comm, 20)
+
+
+def _own(comm: mpi.Comm, length: int) -> None:
+    mine = np.ones(length)
+    got = [comm.bcast(mine), *comm.allgather(mine), *comm.alltoall([mine] * WORLD.size)]
+    got.append(comm.scatter([mine] * WORLD.size if RANK == 0 else None))
+    got.append(comm.sendrecv(mine, NEXT, source=LAST))
+    assert set(comm.allreduce(mine, operator.iadd)) == {WORLD.size}
+    assert set(mine) == {1}
+    mine += 1
+    for array in got:
+        assert array.flags.writeable
+        array += RANK + 2
+    comm.barrier()
+    assert [set(array) for array in got] == [{RANK + 3.0}] * len(got)
 
 
 def functions() -> None:
@@ -196,12 +221,28 @@ def timeouts() -> None:
             call()
         assert raised.type is TransportTimeout
     assert comm.sendrecv(RANK, NEXT, source=LAST) == LAST
+    _left()
     if RANK == 0:
         with pytest.raises(TransportTimeout):
             comm.bcast(1, root=1)
         print("timed out", flush=True)
     WORLD.Barrier()
     os._exit(0)  # nobody can end a collective call that others do not take part in
+
+
+def _left() -> None:
+    """Wait again and again: what MPI still reads is kept once, and not when it is complete."""
+    comm = mpi.Comm(MPI.COMM_SELF, timeout=0.05)
+    before = list(map(id, mpi_link._LEFT))
+    request = comm.isend(bytes(10**7), 0)
+    for call in (request.wait, request.wait, lambda: mpi.Request.waitall([request])):
+        with pytest.raises(TransportTimeout):
+            call()
+        kept = list(map(id, mpi_link._LEFT))
+        assert len(kept) == len(set(kept)) > len(before)
+    assert len(comm.irecv().wait()) == 10**7
+    request.wait()
+    assert set(map(id, mpi_link._LEFT)) <= set(before)
 
 
 def strangers() -> None:
@@ -226,6 +267,14 @@ def strangers() -> None:
                 comm._link.parts.Send(bytes(10), NEXT, 1)
             with pytest.raises(DeserializationError):
                 comm.recv(source=LAST)
+        for raw in (b"x", bytes(5000)):  # no message; more than an envelope, which is an error of MPI's
+            sending = comm._comm.Isend(raw, NEXT)
+            request = comm.irecv(source=LAST)
+            waitall = functools.partial(mpi.Request.waitall, [request])
+            for call in (request.wait, request.wait, request.test, waitall):
+                with pytest.raises((DeserializationError, MPI.Exception)):
+                    call()
+            sending.Wait()
         assert comm.sendrecv(RANK, NEXT, source=LAST) == LAST
 
 

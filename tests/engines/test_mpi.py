@@ -54,7 +54,7 @@ def script(*names: str, **options: int) -> str:
 
 
 def test_ranks() -> None:
-    names = ("alone", "own", "functions", "pieces", "between", "installed", "strangers")
+    names = ("alone", "own", "functions", "pieces", "together", "between", "installed", "strangers")
     assert script(*names).count("is done") == RANKS * len(names)
 
 

@@ -6,7 +6,7 @@
     with Comm(MPI.COMM_WORLD) as comm:
         weights = comm.bcast(weights)
 
-`Comm` has the lower-case methods of mpi4py's communicators, and sends the frames of any object from where
+`Comm` has lower-case methods of mpi4py's communicators, and sends the frames of any object from where
 they lie; between ranks of one host large frames go through memory that both have mapped. Programs that are to
 stay as they are call `install`, which makes mpi4py use canning instead of pickle: their objects are copied,
 as they are without it, but more types go.
@@ -198,9 +198,11 @@ class Comm:
     def reduce(self, sendobj: Any, op: Callable[[Any, Any], Any] = MPI.SUM, root: int = 0) -> Any:
         """Combine an object of each rank, in the order of ranks; one rank gets the result, the others None.
 
-        `op` takes two objects, and is associative: ranks combine pairs at the same time.
+        `op` takes two objects, and is associative: ranks combine pairs at the same time. It may change its
+        first object, which is a copy of `sendobj` or what it gave before.
         """
-        link, result, step = self._in_one_group(), sendobj, 1
+        link, step = self._in_one_group(), 1
+        result = sendobj if self.rank % 2 else link.copy(sendobj)  # odd ranks only send theirs
         while step < self.size and not self.rank & step:
             if self.rank + step < self.size:
                 result = op(result, link.take(self.rank + step))
@@ -259,7 +261,7 @@ def installed() -> Iterator[None]:
 
 
 def _dumps(obj: Any, protocol: int | None = None, *, buffer_callback: Any = None) -> bytes:
-    """Be ``pickle.dumps``; an object that only raises when it is pickled raises as ever."""
+    """Be ``pickle.dumps``, with its error for what cannot be pickled."""
     try:
         frames = _BY_NAME.serialize_object(obj)
     except SerializationError as error:

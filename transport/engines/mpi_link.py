@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -52,8 +53,10 @@ _COLLECTIVE: Final = 0
 _LENGTH: Final = 2
 """Bytes of the length before an envelope in collective calls, in which all send as many."""
 _ROOM: Final = _LENGTH + ENVELOPE
-_LEFT: Final[list[object]] = []
-"""Memory that MPI may still read or write, since a time limit was over before it was done."""
+_LATE: Final = "other ranks have not taken part"
+_LEFT: Final[list[Any]] = []
+"""Requests whose memory MPI may still use, since a time limit was over before they were complete."""
+_LEAVING: Final = threading.Lock()
 
 
 class Link:
@@ -142,6 +145,10 @@ class Link:
         """Read an object."""
         return read_message(self.reader, frames, None)[0]
 
+    def copy(self, obj: Any) -> Any:
+        """Give an object as another rank would read it."""
+        return self.load(_own(self.frames(obj, self.writer)))
+
     # -- from rank to rank -------------------------------------------------------------------------
 
     def number(self) -> int:
@@ -216,7 +223,7 @@ class Link:
         envelope, outside = pack(frames, 0)
         self.once("Bcast", _laid_out(envelope), root)
         self._send_all(outside, root)
-        return _own(frames, outside)
+        return _own(frames)
 
     def from_all(self, root: int) -> list[Any]:
         """Receive the frames that a rank sends to all."""
@@ -232,7 +239,7 @@ class Link:
         for rank in range(self.size):
             if rank == self.rank:
                 self._send_all(outside, rank)
-                found.append(_own(frames, outside))
+                found.append(_own(frames))
             else:
                 found.append(self._frames_in(memoryview(rooms)[rank * _ROOM : (rank + 1) * _ROOM], rank))
         return found
@@ -263,16 +270,18 @@ class Link:
         if self.timeout is None:
             MPI.Request.Waitall(requests, statuses)
             return statuses
-        try:
-            self.until(lambda: MPI.Request.Testall(requests, statuses), "other ranks have not taken part")
-        except TransportTimeout:
-            _LEFT.extend(requests)
-            raise
+        self.until(lambda: MPI.Request.Testall(requests, statuses), _LATE, requests)
         return statuses
 
-    def until(self, look: Callable[[], Any], lost: str) -> Any:
-        """Look until there is something, and give it; raise `TransportTimeout` where that takes too long."""
-        found = poll(look, float("inf") if self.timeout is None else self.timeout)
+    def until(self, look: Callable[[], Any], lost: str, requests: Iterable[Any] = ()) -> Any:
+        """Look until there is something, and give it; raise `TransportTimeout` where that takes too long.
+
+        Those of the requests that are not complete then are kept, with their memory.
+        """
+        try:
+            found = poll(look, float("inf") if self.timeout is None else self.timeout)
+        finally:
+            _leave(requests)
         if not found:
             raise TransportTimeout(f"{lost} within {self.timeout} s")
         return found
@@ -286,10 +295,17 @@ def _laid_out(envelope: Any) -> bytearray:
     return room
 
 
-def _own(frames: list[Any], outside: list[Any]) -> list[Any]:
-    """Copy those frames that are the object's own memory."""
-    large = set(map(id, outside))
-    return [_copied(frame) if id(frame) in large else frame for frame in frames]
+def _leave(requests: Iterable[Any]) -> None:
+    """Keep requests that are not complete, and none that were kept and are complete now."""
+    with _LEAVING:
+        each_once = {id(request): request for request in (*_LEFT, *requests)}
+        # not Test, which would take the status away from who waits again
+        _LEFT[:] = [request for request in each_once.values() if not request.Get_status()]
+
+
+def _own(frames: list[Any]) -> list[Any]:
+    """Copy those frames that may be the object's own memory, which frame 0 never is."""
+    return [frames[0], *map(_copied, frames[1:])]
 
 
 def _copied(frame: Any) -> memoryview:
@@ -346,15 +362,17 @@ class Request:
         self._steps = steps
         self._requests: list[Any] = next(steps)
         self._done: tuple[Any, Any] | None = None
+        self._error: BaseException | None = None
 
     def wait(self, status: Any = None) -> Any:
         """Wait until it is complete; give the object that was received, None for one that was sent.
 
         Raises:
+            DeserializationError: what came cannot be read; waiting again raises it again.
             TransportTimeout: that takes too long; you can wait again.
         """
         while self._done is None:
-            self._go_on(self._link.wait(self._requests))
+            self._go_on(self._link.wait)
         return self._give(status)
 
     def test(self, status: Any = None) -> tuple[bool, Any]:
@@ -362,18 +380,29 @@ class Request:
         return (True, self._give(status)) if self._is_complete() else (False, None)
 
     def _is_complete(self) -> bool:
-        while self._done is None:
-            statuses = [MPI.Status() for _ in self._requests]
-            if not MPI.Request.Testall(self._requests, statuses):
-                return False
-            self._go_on(statuses)
-        return True
+        while self._done is None and self._go_on(_tested):
+            pass
+        return self._done is not None
 
-    def _go_on(self, statuses: list[Any]) -> None:
+    def _go_on(self, look: Callable[[list[Any]], list[Any] | None]) -> bool:
+        """Take the next step where all is there for it; after an error there is none, but the error."""
+        if self._error is not None:
+            raise self._error
+        try:
+            statuses = look(self._requests)
+        except MPI.Exception as error:
+            self._error = error
+            raise
+        if statuses is None:
+            return False
         try:
             self._requests = self._steps.send(statuses)
         except StopIteration as end:
             self._done = end.value
+        except BaseException as error:
+            self._error = error
+            raise
+        return True
 
     def _give(self, status: Any) -> Any:
         obj, (found, self._done) = None, (self._done, (None, None))
@@ -386,12 +415,28 @@ class Request:
         return obj
 
     @staticmethod
-    def waitall(requests: Sequence[Request], statuses: Any = None) -> list[Any]:
-        """Wait for requests, and give what each gives."""
-        return [each.wait() for each in requests]
+    def waitall(requests: Sequence[Request]) -> list[Any]:
+        """Wait for requests, and give what each gives; the time limit is that of the first.
+
+        An error of one is raised at once; the others can be waited for as before.
+        """
+        if requests:
+            parts = (part for each in requests for part in each._requests)  # those of the last step
+            requests[0]._link.until(lambda: _are_complete(requests), _LATE, parts)
+        return [each._give(None) for each in requests]
 
     @staticmethod
-    def testall(requests: Sequence[Request], statuses: Any = None) -> tuple[bool, list[Any] | None]:
+    def testall(requests: Sequence[Request]) -> tuple[bool, list[Any] | None]:
         """Tell whether all requests are complete, and give what each gives."""
-        complete = [each._is_complete() for each in requests]  # all of them make progress
-        return (True, [each.wait() for each in requests]) if all(complete) else (False, None)
+        return (True, [each._give(None) for each in requests]) if _are_complete(requests) else (False, None)
+
+
+def _are_complete(requests: Sequence[Request]) -> bool:
+    complete = [each._is_complete() for each in requests]  # all of them make progress
+    return all(complete)
+
+
+def _tested(requests: list[Any]) -> list[Any] | None:
+    """Give the status of each request if all are complete."""
+    statuses = [MPI.Status() for _ in requests]
+    return statuses if MPI.Request.Testall(requests, statuses) else None

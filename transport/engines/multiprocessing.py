@@ -141,7 +141,7 @@ class _Side:
 
 
 def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> memoryview:
-    """Be ``ForkingPickler.dumps``; an object that only raises when it is pickled raises as ever."""
+    """Be ``ForkingPickler.dumps``, with pickle's error for what cannot be pickled."""
     try:
         return _SIDE.dumps(obj)
     except SerializationError as error:
