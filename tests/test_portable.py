@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -10,6 +11,7 @@ import fractions
 import functools
 import json
 import struct
+import sys
 import threading
 import uuid
 import zlib
@@ -270,6 +272,49 @@ def test_anything_else_is_an_error_with_its_path(path: str, obj: Any, word: str)
         PORTABLE_ONE.serialize_object(obj)
     assert caught.value.path == path
     assert word in str(caught.value)
+
+
+def by_value() -> list[Any]:
+    """Make instances of classes that no name leads to."""
+
+    class Plain:
+        pass
+
+    class List(list[int]):
+        pass
+
+    @dataclasses.dataclass
+    class Record:
+        x: int = 1
+
+    class Shade(enum.Enum):
+        DARK = 1
+
+    return [Plain(), List([1]), Record(), collections.namedtuple("Pair", "a b")(1, 2), Shade.DARK]  # noqa: PYI024
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_instance_of_a_class_by_value_is_called_that(number: int) -> None:
+    obj = by_value()[number]
+    kind = "an enum" if isinstance(obj, enum.Enum) else "a class"
+    with pytest.raises(canning.SerializationError) as caught:
+        PORTABLE_ONE.serialize_object([obj])
+    name = type(obj).__name__
+    said = f"obj[0]: an instance of {name!r}, {kind} that travels by value is not portable"
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("make", [int, lambda number: fractions.Fraction(number, 3)])
+def test_an_int_of_more_digits_than_this_process_writes_is_an_error(make: Callable[[int], Any]) -> None:
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        with pytest.raises(canning.SerializationError, match="an int of") as caught:
+            PORTABLE_ONE.serialize_object({"k": [make(10**700)]})
+    finally:
+        sys.set_int_max_str_digits(before)
+    assert caught.value.path is not None
+    assert caught.value.path.startswith("obj['k'][0]")
 
 
 def test_what_is_nested_too_deep_is_an_error() -> None:

@@ -21,6 +21,7 @@ pa: Any = pytest.importorskip("pyarrow")
 pl: Any = pytest.importorskip("polars")
 torch: Any = pytest.importorskip("torch")
 PORTABLE = canning.Serializer(portable=True)
+ENUM = pl.Enum(["b", "a"])
 N = 300
 DAYS = pd.date_range("2024-03-30", periods=N, freq="h")
 
@@ -179,6 +180,18 @@ def test_chunks_arrive_as_one() -> None:
     assert got.equals(table)
 
 
+def test_a_table_arrives_without_what_the_page_says() -> None:
+    fields = [
+        pa.field("a", pa.int64(), nullable=False, metadata={"unit": "m"}),
+        pa.field("b", pa.string_view()),
+    ]
+    table = pa.table([pa.array([1]), pa.array(["x"], pa.string_view())], pa.schema(fields, {"by": "me"}))
+    got, _ = canning.deserialize_object(PORTABLE.serialize_object(table), trust="data")
+    assert got.schema.equals(pa.schema({"a": pa.int64(), "b": pa.large_string()}), check_metadata=True)
+    kept, _ = canning.deserialize_object(canning.serialize_object(table), trust="data")
+    assert kept.schema.equals(table.schema, check_metadata=True)
+
+
 TENSORS: dict[str, Callable[[], Any]] = {
     "row": lambda: torch.arange(5.0),
     "turned": lambda: torch.arange(600.0).reshape(20, 30).T,
@@ -241,6 +254,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "an array of Arrow's": (lambda: pa.array([1]), "pyarrow.Array"),
     "lists in polars": (lambda: pl.DataFrame({"l": [[1]]}), "list"),
     "rows alone": (lambda: pl.DataFrame({"a": [1]}).drop("a"), "rows without columns"),
+    "rows alone in Arrow": (lambda: pa.table({"a": [1]}).select([]), "rows without columns"),
+    "an Enum in a frame": (lambda: pl.DataFrame({"n": [1], "e": pl.Series(["b"], dtype=ENUM)}), "column 'e'"),
+    "an Enum": (lambda: pl.Series("e", ["b", "a"], dtype=ENUM), "column 'e'.*cast it"),
     "meta": (lambda: torch.zeros(2, device="meta"), "plain numbers"),
     "surrogates": (lambda: pd.Series(["\ud800"], dtype=object), "surrogates"),
 }

@@ -18,6 +18,14 @@ _WIDTH: Final = 50
 _LINES: Final = 3000
 _LOOKED_AT: Final = 1000
 """Items of a container up to which it is said of what they are."""
+_NAME_IN: Final = {
+    (CALLS, "empty_class"): ("a class", 1),
+    (CALLS, "struct"): ("a class", 1),
+    (CALLS, "enum"): ("an enum", 2),
+    ("cloudpickle.cloudpickle", "_make_skeleton_class"): ("a class", 1),
+    ("cloudpickle.cloudpickle", "_make_skeleton_enum"): ("an enum", 1),
+}
+"""What makes a class by value, what it makes, and the number of the argument that names it."""
 _SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
 
 Where = Callable[[int], str]
@@ -86,7 +94,7 @@ def _describe_call(node: Node, where: Where) -> str:
         code = [shown_value(args[11]), _plain(args[8]).strip("()")]
         return f"code of {code[0]}" + (f", which asks for {code[1]}" if code[1] else "")
     if target is None:
-        return f"what a {'call of' if node.kind == 'call' else 'class, '} something that was made gives"
+        return _describe_made(node)
     if target == (CALLS, "array") and len(args) >= 3:
         readonly = ", read-only" if len(args) > 4 and args[4] is True else ""
         strides = ", strided" if len(args) > 3 and args[3] is not None else ""
@@ -116,6 +124,20 @@ def _describe_call(node: Node, where: Where) -> str:
         return f"{purpose}: {shown_value(name)}" if type(name) is str else purpose
     name = name_for_errors(*target)
     return f"an instance of {name}" if node.kind == "new" else f"what {name} gives"
+
+
+def _describe_made(node: Node) -> str:
+    """Say what a call gives whose target no name leads to."""
+    maker = node.items[0] if node.items else None
+    target = maker.target if type(maker) is Node else None
+    if target in _NAME_IN:
+        what, at = _NAME_IN[target]
+        name = maker.args[at] if len(maker.args) > at else None
+        shown = f"{shown_value(name)}, " if type(name) is str else ""
+        return f"an instance of {shown}{what} that travels by value"
+    if node.kind == "new":
+        return "an instance of a class that was made"
+    return "what a call of something that was made gives"
 
 
 def is_code(node: Node) -> bool:

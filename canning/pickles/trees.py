@@ -7,6 +7,7 @@ Memory is not written out: JSON has the number of its buffer, or where in frame 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import math
@@ -374,9 +375,10 @@ def _is_plain_key(key: object) -> bool:
 
 
 def _digits(number: int) -> str:
-    if number.bit_length() > DIGITS * 3:  # 10 of them are 33.2 bits
-        raise _Odd(f"an int of {number.bit_length():,} bits", number)
-    return str(number)
+    if number.bit_length() <= DIGITS * 3:  # 10 of them are 33.2 bits
+        with contextlib.suppress(ValueError):  # more digits than sys.set_int_max_str_digits was told
+            return str(number)
+    raise _Odd(f"an int of {number.bit_length():,} bits", number)
 
 
 def _real(number: float) -> float | str:

@@ -170,6 +170,8 @@ _MAKERS: Final[dict[Any, Any]] = {
 
 def can_table(table: Any) -> Any:
     """Tell a table."""
+    if not table.num_columns and table.num_rows:
+        raise SerializationError("a table of rows without columns is not portable")
     return {"names": list(table.column_names), "columns": [tell_column(column) for column in table.columns]}
 
 

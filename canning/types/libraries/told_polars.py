@@ -14,9 +14,18 @@ from .told_arrow import can_table, make_column, make_table, tell_column
 from .told_columns import fields_of
 
 
+def _refuse_enum(name: str, dtype: Any) -> None:
+    """Refuse an Enum: a column of categories says no order that polars would sort by, nor what may stand there."""
+    if isinstance(dtype, pl.Enum):
+        raise SerializationError(
+            f"the column {name[:60]!r} of polars' type Enum is not portable: "
+            "cast it to pl.String or pl.Categorical, or send it without portable=True"
+        )
+
+
 def _can_frame(frame: Any) -> Any:
-    if not frame.columns and len(frame):
-        raise SerializationError("a DataFrame of rows without columns is not portable")
+    for name, dtype in frame.schema.items():
+        _refuse_enum(name, dtype)
     return can_table(frame.to_arrow())
 
 
@@ -25,6 +34,7 @@ def _frame(state: object) -> Any:
 
 
 def _can_series(series: Any) -> Any:
+    _refuse_enum(series.name, series.dtype)
     return {"name": series.name, "values": tell_column(series.to_arrow())}
 
 
