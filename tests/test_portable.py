@@ -290,7 +290,7 @@ def by_value() -> list[Any]:
     class Shade(enum.Enum):
         DARK = 1
 
-    return [Plain(), List([1]), Record(), collections.namedtuple("Pair", "a b")(1, 2), Shade.DARK]  # noqa: PYI024
+    return [Plain(), List([1]), Record(), collections.namedtuple("Pair", "a b")(1, 2), Shade.DARK]
 
 
 @pytest.mark.parametrize("number", range(5))

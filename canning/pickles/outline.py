@@ -128,10 +128,9 @@ def _describe_call(node: Node, where: Where) -> str:
 
 def _describe_made(node: Node) -> str:
     """Say what a call gives whose target no name leads to."""
-    maker = node.items[0] if node.items else None
-    target = maker.target if type(maker) is Node else None
-    if target in _NAME_IN:
-        what, at = _NAME_IN[target]
+    maker = next((item for item in node.items[:1] if type(item) is Node), None)
+    if maker is not None and maker.target in _NAME_IN:
+        what, at = _NAME_IN[maker.target]
         name = maker.args[at] if len(maker.args) > at else None
         shown = f"{shown_value(name)}, " if type(name) is str else ""
         return f"an instance of {shown}{what} that travels by value"

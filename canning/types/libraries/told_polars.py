@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import polars
 import pyarrow as pa
 
 from ...errors import SerializationError
@@ -13,9 +14,11 @@ from .polars_frames import checked_frame, checked_series
 from .told_arrow import can_table, make_column, make_table, tell_column
 from .told_columns import fields_of
 
+pl: Any = polars
+
 
 def _refuse_enum(name: str, dtype: Any) -> None:
-    """Refuse an Enum: a column of categories says no order that polars would sort by, nor what may stand there."""
+    """Refuse an Enum, which sorts by an order of its own: what arrived would sort by its text."""
     if isinstance(dtype, pl.Enum):
         raise SerializationError(
             f"the column {name[:60]!r} of polars' type Enum is not portable: "
