@@ -99,7 +99,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
 
 
 def certificate_of(given: CertificateLike) -> Certificate:
-    """Give a certificate, from its file if need be."""
+    """Return a certificate, from its file if need be."""
     if isinstance(given, Certificate):
         return given
     if not isinstance(given, str | os.PathLike):
@@ -108,7 +108,7 @@ def certificate_of(given: CertificateLike) -> Certificate:
 
 
 def their_certificate(option: str, given: CertificateLike) -> Certificate:
-    """Give the other side's certificate; warn if its secret key came along, which only that side may have."""
+    """Return the other side's certificate; warn if its secret key came along, which only that side may have."""
     certificate = certificate_of(given)
     if certificate.secret is not None and not isinstance(given, Certificate):
         warnings.warn(
@@ -121,7 +121,7 @@ def their_certificate(option: str, given: CertificateLike) -> Certificate:
 
 
 def own_certificate(given: CertificateLike) -> Certificate:
-    """Give a certificate that has its secret key."""
+    """Return a certificate that has its secret key."""
     certificate = certificate_of(given)
     if certificate.secret is None:
         raise ValueError("your own certificate needs its secret key, and this is a .pub file for others")

@@ -80,7 +80,7 @@ def check_count(prefix: int) -> None:
 
 
 def prefix_frames(prefix: Prefix) -> list[bytes]:
-    """Give the prefix as a list of frames; a single ``bytes`` is one frame.
+    """Return the prefix as a list of frames; a single ``bytes`` is one frame.
 
     A wrong frame must be found here: once the first frame is in the socket, the message cannot be taken
     back.

@@ -102,7 +102,7 @@ def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError
 
 
 def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
-    """Give frames that pin no other message, nor write into the sender's memory unless alias allows it."""
+    """Return frames that pin no other message, nor write into the sender's memory unless alias allows it."""
     frames: list[Frame] = []
     shared: bool | None = None
     for frame in received:

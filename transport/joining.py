@@ -26,7 +26,7 @@ from canning.writing.draft import LARGE, PART
 from .pool import Pool, long_empty
 
 Allocate = Callable[[int], Any]
-"""Give writable memory of so many bytes."""
+"""Return writable memory of so many bytes."""
 Array = npt.NDArray[Any]
 
 
@@ -92,7 +92,7 @@ class _Freed:
 
 @cache
 def _malloc_trim() -> Callable[[int], object] | None:
-    """Give the function of the C library; None where it has none, as on macOS and with musl."""
+    """Return the function of the C library; None where it has none, as on macOS and with musl."""
     try:
         trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # Windows takes no None
@@ -134,7 +134,7 @@ def join_parts(
 
 
 def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:
-    """Give the places of buffers that came in parts or become `bytes`, their length, whether `bytes`.
+    """Yield the places of buffers that came in parts or become `bytes`, their length, whether `bytes`.
 
     Where a codec is named, the lengths that are stated are such as have yet to come true.
     """
@@ -164,7 +164,7 @@ class _Room:
         self._memory[begin : self._end] = part
 
     def getvalue(self) -> memoryview:
-        """Give all of it."""
+        """Return all of it."""
         return self._memory
 
 

@@ -148,7 +148,7 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
 
 
 def with_hint(error: E, socket: object) -> E | zmq.ZMQError:
-    """Give an error of pyzmq's of the same kind that says what it means here; any other as it is."""
+    """Return an error of pyzmq's of the same kind that says what it means here; any other as it is."""
     errno = error.errno if isinstance(error, zmq.ZMQError) else None
     if errno == zmq.ENOTSOCK:
         return zmq.ZMQError(zmq.ENOTSOCK, f"{socket!r} is closed")

@@ -37,11 +37,11 @@ class SocketLike(Protocol):
         """Wait some milliseconds for an event of flags."""
 
     def get(self, option: int) -> Any:
-        """Give the value of an option."""
+        """Return the value of an option."""
 
 
 def endpoint_of(socket: object) -> bytes:
-    """Give the last address of a socket; empty where there is none."""
+    """Return the last address of a socket; empty where there is none."""
     if not isinstance(socket, zmq.Socket):
         return b"inproc://fake"  # one end of a fake pair
     with contextlib.suppress(zmq.ZMQError):

@@ -140,7 +140,7 @@ def _share(leading: list[bytes], frames: list[Any], copy_threshold: int, leaves:
 
 
 def share_last(parts: list[Any], leaves: bool) -> None:
-    """Give the last part of a message to ZeroMQ uncopied, so that it tells when the message has left.
+    """Return the last part of a message to ZeroMQ uncopied, so that it tells when the message has left.
 
     A process that ends loses what it has sent before there is a connection, and ZeroMQ has no other way to
     ask whether there is one. It takes 25 µs, so that it is done with the first message of a socket only.

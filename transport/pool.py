@@ -101,7 +101,7 @@ class Pool:
         return f"Pool(capacity={stats.capacity:,}, in_use={stats.in_use:,}, free={stats.free:,})"
 
     def allocate(self, nbytes: int) -> ByteArray:
-        """Give a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
+        """Return a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
         check_whole("nbytes", nbytes, "bytes")
         size = -(-nbytes // _GRAIN) * _GRAIN
         self._take_back()
@@ -201,7 +201,7 @@ _SENT: Final = 256 * 1024
 
 
 def long_empty(nbytes: int) -> Any:
-    """Give memory to receive into, of a common pool where there is much of it.
+    """Return memory to receive into, of a common pool where there is much of it.
 
     200 MB over tcp took 61 ms with it and 76 without, 64 MB 18 and 25, 40 MB 23 and 30; over ipc 78 and 86,
     28 and 33, 18 and 20 (medians, until read, 2 cores of an AMD EPYC).
@@ -210,10 +210,10 @@ def long_empty(nbytes: int) -> Any:
 
 
 def warm_empty(nbytes: int) -> Any:
-    """Give memory to send from, of a common pool unless there is little of it."""
+    """Return memory to send from, of a common pool unless there is little of it."""
     return _SENDING.allocate(nbytes) if nbytes >= _SENT else aligned_empty(nbytes)
 
 
 def send_empty(nbytes: int) -> Any:
-    """Give memory for a copy to send, of a common pool: as many as are under way may be in use at once."""
+    """Return memory for a copy to send, of a common pool: as many as are under way may be in use at once."""
     return _COPYING.allocate(nbytes)

@@ -12,7 +12,7 @@ from .testing import fake_pair as make_pair
 
 @pytest.fixture
 def fake_pair() -> Iterator[tuple[FakeSocket, FakeSocket]]:
-    """Give two connected ends in memory, which are closed after the test."""
+    """Yield two connected ends in memory, which are closed after the test."""
     here, there = make_pair()
     with here, there:
         yield here, there

@@ -98,7 +98,7 @@ def _check(how: Options) -> None:
 
 
 def _failed(socket: Any, message: _Message, how: Options, error: BaseException) -> BaseException:
-    """Undo what sharing has done, and give the error to be raised."""
+    """Undo what sharing has done, and return the error to be raised."""
     outgoing, sharing, kind = message
     if sharing is not None:
         sharing.revoke(outgoing.parts)
@@ -122,7 +122,7 @@ def _give_up(socket: Any, message: _Message, how: Options, error: BaseException)
 
 
 def _sent(socket: Any, message: _Message) -> Tracker:
-    """Note that a message was sent, and give what tells of it."""
+    """Note that a message was sent, and return what tells of it."""
     outgoing, sharing, kind = message
     if kind.fresh:
         settle(socket, kind)

@@ -59,7 +59,7 @@ class Note(NamedTuple):
     time: int = 0
 
     def pack(self) -> bytes:
-        """Give the bytes that stand in a message."""
+        """Return the bytes that stand in a message."""
         return _NOTE.pack(*self)
 
 
@@ -83,7 +83,7 @@ class Count:
         self.last = last
 
     def take(self) -> int:
-        """Give the next number."""
+        """Return the next number."""
         self.last += 1
         return self.last
 

@@ -167,7 +167,7 @@ class FakeSocket:
 
     @guarded
     def fileno(self) -> int:
-        """Give a descriptor that is readable while there is something to receive."""
+        """Return a descriptor that is readable while there is something to receive."""
         self._check_open()
         if self._bell is None:
             self._bell = socket.socketpair()
@@ -185,7 +185,7 @@ class FakeSocket:
             self._bell[0].recv(1)
 
     def get(self, option: int) -> int:
-        """Give the socket type, the events that are there, or whether the message goes on; no other options.
+        """Return the socket type, the events that are there, or whether the message goes on; no other options.
 
         Raises:
             zmq.ZMQError: option is another.

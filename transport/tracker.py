@@ -99,7 +99,7 @@ class Tracker:
         return None if self._receipt is None else self._receipt()
 
     def with_receipt(self, receipt: Callable[[], bool] | None) -> Tracker:
-        """Give a tracker of the same frames that also knows, by `receipt`, whether they were opened."""
+        """Return a tracker of the same frames that also knows, by `receipt`, whether they were opened."""
         if receipt is None:
             return self
         tracker = Tracker()

@@ -45,12 +45,12 @@ class Deadline:
 
     @property
     def milliseconds(self) -> int:
-        """Give the time left as a poll takes it: rounded up, so that no loop over it spins; a day at most."""
+        """Return the time left as a poll takes it: rounded up, so that no loop over it spins; a day at most."""
         left = min(self._at - time.monotonic(), _LONGEST_POLL)
         return max(0, math.ceil(left * 1000))
 
     def within(self, seconds: float | None) -> Deadline:
-        """Give the moment that is so many seconds away, or this one where it comes first."""
+        """Return the moment that is so many seconds away, or this one where it comes first."""
         other = Deadline(seconds)
         other._at = min(other._at, self._at)
         return other
@@ -122,7 +122,7 @@ async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> in
 
 
 def limit_of(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, option: int) -> float | None:
-    """Give the seconds to wait: none with ``NOBLOCK``, else timeout, else what the socket is set to."""
+    """Return the seconds to wait: none with ``NOBLOCK``, else timeout, else what the socket is set to."""
     if flags:
         return 0.0
     if timeout is not None:

@@ -90,7 +90,7 @@ def _describe(leaf: Leaf) -> Arrival:
 
 
 def _array(leaf: Leaf) -> np.ndarray[Any, Any] | None:
-    """Give the array that a leaf is, or that keeps it: of other columns `to_numpy` would make a new one."""
+    """Return the array that a leaf is, or that keeps it: of other columns `to_numpy` would make a new one."""
     if isinstance(leaf, np.ndarray):
         return leaf
     return leaf.to_numpy() if isinstance(leaf.dtype, np.dtype) else None

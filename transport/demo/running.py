@@ -71,7 +71,7 @@ def _show_frames(frames: list[Frame], arrivals: dict[str, Arrival]) -> None:
 
 
 def _show_times(session: Session, payload: object) -> object:
-    """Send the payload there and back by both ways in turn, and print the times; give what came back.
+    """Send the payload there and back by both ways in turn, and print the times; return what came back.
 
     The first time is not measured, since it warms both up.
     """

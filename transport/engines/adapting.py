@@ -68,7 +68,7 @@ def _missing(where: str, names: tuple[str, ...]) -> str:
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:
-    """Give the names that a function uses, and the functions within it."""
+    """Yield the names that a function uses, and the functions within it."""
     yield from (*code.co_names, *code.co_varnames, *code.co_freevars)
     for within in code.co_consts:
         if isinstance(within, types.CodeType):

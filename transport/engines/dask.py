@@ -60,7 +60,7 @@ _STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 
 
 def _canned(obj: Any, context: dict[str, Any] | None) -> Message:
-    """Give a header and frames as Dask's own family "pickle" has them, so that every process can read them.
+    """Return a header and frames as Dask's own family "pickle" has them, so that every process can read them.
 
     A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
     MiB, and join them again by a copy.

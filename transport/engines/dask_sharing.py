@@ -57,7 +57,7 @@ class Sharing:
         default_memory.warm = min(default_memory.warm, self._memory // _WARM)
 
     def offer(self) -> bytes:
-        """Give what the other end needs to open our arena; nothing where there is none."""
+        """Return what the other end needs to open our arena; nothing where there is none."""
         if self._pid != os.getpid():
             self._make_arena()
         if self.arena is None:
@@ -72,7 +72,7 @@ class Sharing:
                 default_memory.decode(memoryview(offered), 1)
 
     def serializer(self, context: dict[str, Any] | None) -> Serializer:
-        """Give the serializer for a connection, of which Dask gives the context; it may give none."""
+        """Return the serializer for a connection, of which Dask gives the context; it may give none."""
         offered = (context or {}).get("recipient", {}).get(FIELD, b"")
         if self.arena is None or self._pid != os.getpid() or len(offered) != SIZE:
             return self._plain

@@ -133,7 +133,7 @@ def installed(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60
 
 
 def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> dict[str, Any]:
-    """Call a function of this module in every engine, in ipyparallel's own format; give the answers."""
+    """Call a function of this module in every engine, in ipyparallel's own format; return the answers."""
     ids = list(client.ids)
     if not ids:
         return {}

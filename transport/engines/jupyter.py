@@ -40,7 +40,7 @@ FIELD: Final = "canning"
 def pack(
     obj: Any, content: dict[str, Any] | None = None, *, key: Any = None, portable: bool = False
 ) -> tuple[dict[str, Any], list[Frame]]:
-    """Give the content and the buffers of a message: flat, contiguous, and not copied.
+    """Return the content and the buffers of a message: flat, contiguous, and not copied.
 
     `content` is what else the message says; it is not changed. `key` is what `canning.Serializer` takes, or
     the key of a `jupyter_client.session.Session`. `portable=True` is for readers in other languages, such as

@@ -161,14 +161,14 @@ class Comm:
         self._link.once("Barrier")
 
     def bcast(self, obj: Any, root: int = 0) -> Any:
-        """Send an object from one rank to all, and give it; the sender, too, gets one of its own."""
+        """Send an object from one rank to all, and return it; the sender, too, gets one of its own."""
         link = self._in_one_group()
         if self.rank != root:
             return link.load(link.from_all(root))
         return link.load(link.to_all(link.frames(obj, link.all), root))
 
     def scatter(self, sendobj: Sequence[Any] | None, root: int = 0) -> Any:
-        """Send each rank the object of a sequence that stands at its number, and give that of this rank.
+        """Send each rank the object of a sequence that stands at its number, and return that of this rank.
 
         Raises:
             ValueError: there are more or fewer objects than ranks; on the sender alone.

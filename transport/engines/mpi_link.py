@@ -152,7 +152,7 @@ class Link:
     # -- from rank to rank -------------------------------------------------------------------------
 
     def number(self) -> int:
-        """Give the tag of the large frames of a message, which no other on its way has."""
+        """Return the tag of the large frames of a message, which no other on its way has."""
         return int(next(self._numbers) % self._last) + 1
 
     def post(self, obj: Any, dest: int, tag: int = _COLLECTIVE, comm: Any = None) -> Steps:
@@ -219,7 +219,7 @@ class Link:
     # -- among all ---------------------------------------------------------------------------------
 
     def to_all(self, frames: list[Any], root: int) -> list[Any]:
-        """Send frames to all; give those of an object of the sender's own."""
+        """Send frames to all; return those of an object of the sender's own."""
         envelope, outside = pack(frames, 0)
         self.once("Bcast", _laid_out(envelope), root)
         self._send_all(outside, root)
@@ -232,7 +232,7 @@ class Link:
         return self._frames_in(room, root)
 
     def all_to_all(self, frames: list[Any]) -> list[list[Any]]:
-        """Send frames to all, and give those of each, this rank's among them."""
+        """Send frames to all, and return those of each, this rank's among them."""
         envelope, outside = pack(frames, 0)
         rooms, found = bytearray(self.size * _ROOM), []
         self.once("Allgather", _laid_out(envelope), rooms)
@@ -265,7 +265,7 @@ class Link:
     # -- waiting -----------------------------------------------------------------------------------
 
     def wait(self, requests: list[Any]) -> list[Any]:
-        """Wait for requests, and give the status of each."""
+        """Wait for requests, and return the status of each."""
         statuses = [MPI.Status() for _ in requests]
         if self.timeout is None:
             MPI.Request.Waitall(requests, statuses)
@@ -365,7 +365,7 @@ class Request:
         self._error: BaseException | None = None
 
     def wait(self, status: Any = None) -> Any:
-        """Wait until it is complete; give the object that was received, None for one that was sent.
+        """Wait until it is complete; return the object that was received, None for one that was sent.
 
         Raises:
             DeserializationError: what came cannot be read; waiting again raises it again.
@@ -376,7 +376,7 @@ class Request:
         return self._give(status)
 
     def test(self, status: Any = None) -> tuple[bool, Any]:
-        """Tell whether it is complete, and give what `wait` does."""
+        """Tell whether it is complete, and return what `wait` does."""
         return (True, self._give(status)) if self._is_complete() else (False, None)
 
     def _is_complete(self) -> bool:

@@ -38,14 +38,14 @@ class Source(Protocol):
     """Where the frames come from that have no room in an envelope."""
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
-        """Give requests that fill memory; none where it is filled already."""
+        """Return requests that fill memory; none where it is filled already."""
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
         """Raise `DeserializationError` where requests have brought another number of bytes."""
 
 
 def pack(frames: Sequence[Any], tag: int) -> tuple[Any, list[Any]]:
-    """Give the envelope of a message, and the frames that have no room in it.
+    """Return the envelope of a message, and the frames that have no room in it.
 
     >>> envelope, outside = pack([b"header", bytes(5000), b"short"], 7)
     >>> len(envelope), list(map(len, outside))
@@ -69,7 +69,7 @@ def is_whole(envelope: bytes) -> bool:
 
 
 def unpack(envelope: bytes, most: int, source: Source) -> Steps:
-    """Give the frames of a message of at most `most` frames.
+    """Return the frames of a message of at most `most` frames.
 
     Raises:
         DeserializationError: the message contradicts itself, or has more frames.
@@ -101,7 +101,7 @@ def _filled(source: Source, places: _Places, tag: int) -> Steps:
 
 
 class _Places:
-    """Go through the frames of a message as its writer has, and give the memory of each.
+    """Go through the frames of a message as its writer has, and return the memory of each.
 
     Attributes:
         outside: memory that was given and has to be filled.
@@ -113,7 +113,7 @@ class _Places:
         self._at = 0
 
     def next(self, length: int) -> Any:
-        """Give the next frame."""
+        """Return the next frame."""
         if length <= _ROOM - self._at:
             start, self._at = self._at, self._at + length
             if self._at > len(self._envelope):
@@ -142,7 +142,7 @@ _SLEEP: Final = 1e-3
 
 
 def poll(look: Callable[[], Any], timeout: float) -> Any:
-    """Look until there is something, and give it; None if that takes more than so many seconds.
+    """Look until there is something, and return it; None if that takes more than so many seconds.
 
     It looks all the time at first, and then more and more seldom, every ms in the end.
     """

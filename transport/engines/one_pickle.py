@@ -82,14 +82,14 @@ def write(
 
 
 def dumps(frames: list[Any], **options: Any) -> memoryview:
-    """Give what `write` writes, with its options; `frames` are empty afterwards."""
+    """Return what `write` writes, with its options; `frames` are empty afterwards."""
     file = io.BytesIO()
     write(file, frames, **options)
     return file.getbuffer()
 
 
 def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
-    """Give a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` gives the object.
+    """Return a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` gives the object.
 
     A long header is a buffer too. A message that is a plain pickle is all there is, and its reader needs no
     canning.
@@ -108,7 +108,7 @@ def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
 
 
 def in_list(frames: list[Any]) -> bytes | None:
-    """Give a pickle of a list that has the object, if it is short and names nothing; else None.
+    """Return a pickle of a list that has the object, if it is short and names nothing; else None.
 
     A reader needs no canning for it, and can miss nothing.
 

@@ -90,7 +90,7 @@ class _Side:
         self.writable = writable
 
     def serializer(self) -> Serializer:
-        """Give a serializer that heeds what was registered with Ray, and with its cloudpickle, until now.
+        """Return a serializer that heeds what was registered with Ray, and with its cloudpickle, until now.
 
         All arrays are buffers, small ones too, so that all of them arrive read-only, as without canning.
         """
@@ -106,7 +106,7 @@ class _Side:
         return self._serializer
 
     def dumps(self, obj: Any, reader: _Reducer, **options: Any) -> bytes:
-        """Give a pickle of what `reader` gives for an object."""
+        """Return a pickle of what `reader` gives for an object."""
         frames = self.serializer().serialize_object(obj)
         if reader is read and (plain := inband.in_list(frames)):
             return plain

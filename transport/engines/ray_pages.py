@@ -58,7 +58,7 @@ class Pages:
         self._lent: memoryview | None = None
 
     def lend(self) -> memoryview | None:
-        """Give all of it to write to, the same each time; None where the system does not let us."""
+        """Return all of it to write to, the same each time; None where the system does not let us."""
         if self._lent is None:
             with contextlib.suppress(OSError):
                 for low, high, offset, store in _mapped():
@@ -97,7 +97,7 @@ def _view(pages: Pages, memory: memoryview | None, start: int, nbytes: int) -> m
 
 
 def _mapped() -> Iterator[tuple[int, int, int, _Store]]:
-    """Give the files of the store that this process has mapped: from, to, where in the file, and the file.
+    """Yield the files of the store that this process has mapped: from, to, where in the file, and the file.
 
     It is looked up each time, since another Ray may have begun, whose memory lies at the same place.
     """

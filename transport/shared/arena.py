@@ -215,11 +215,11 @@ class SharedArena:
         return self._open().consumers.has(pid, started)
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
-        """Give a descriptor for memory that is in an arena, or goes into this one; else None."""
+        """Return a descriptor for memory that is in an arena, or goes into this one; else None."""
         return self.share(buffer, UNKNOWN)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Give the memory that a descriptor names, as `SharedMemory.decode` does."""
+        """Return the memory that a descriptor names, as `SharedMemory.decode` does."""
         return default_memory.decode(frame, length, writable=writable)
 
     def share(self, buffer: memoryview, readers: int) -> bytes | None:
@@ -266,12 +266,12 @@ class SharedArena:
                 default_memory.unforward(origin, place, readers)
 
     def receipts(self, frames: Sequence[Any]) -> list[Receipt]:
-        """Give what tells of each frame that is a descriptor of memory here whether it was opened."""
+        """Return what tells of each frame that is a descriptor of memory here whether it was opened."""
         receipts = (self._ledger.receipt(place) for _, place in self._own(frames))
         return [receipt for receipt in receipts if receipt is not None]
 
     def waiting(self, frames: Sequence[Any]) -> list[bytes]:
-        """Give the frames that are descriptors of memory here which nobody has opened yet."""
+        """Return the frames that are descriptors of memory here which nobody has opened yet."""
         return [frame for frame, place in self._own(frames) if self._ledger.is_waiting(place)]
 
     def lose(self, frames: Sequence[Any]) -> None:

@@ -119,13 +119,13 @@ class Attached(Reclaimer):
     # -- blocks ------------------------------------------------------------------------------------
 
     def view(self, place: Place) -> memoryview:
-        """Give the payload where it lies, read-only; its block stays as long as a view of it does."""
+        """Return the payload where it lies, read-only; its block stays as long as a view of it does."""
         ref = self._pin(place)
         start = self.mapping.address + place.offset
         return span(start, start + place.length, ref, readonly=True)
 
     def private(self, place: Place) -> memoryview:
-        """Give the payload as pages that become our own when they are written to."""
+        """Return the payload as pages that become our own when they are written to."""
         ref = self._pin(place)
         low = place.offset // PAGE * PAGE
         nbytes = place.offset + place.length - low
@@ -186,7 +186,7 @@ class Attached(Reclaimer):
         return ref
 
     def _check_block(self, place: Place) -> tuple[int, int]:
-        """Give offset and length of a block, of which the owner may write anything at any time."""
+        """Return offset and length of a block, of which the owner may write anything at any time."""
         at = self.layout.block(place.block)
         generation, start, nbytes = self.words[at : at + 3]
         if generation != place.generation:
@@ -236,7 +236,7 @@ class Attached(Reclaimer):
     # -- passing on --------------------------------------------------------------------------------
 
     def forward(self, address: int, nbytes: int, readers: int) -> bytes | None:
-        """Promise a pinned block, in which memory lies, to so many more readers; give its descriptor."""
+        """Promise a pinned block, in which memory lies, to so many more readers; return its descriptor."""
         offset = address - self.mapping.address
         if not 0 <= offset < self.layout.capacity or self._inside:
             return None

@@ -130,7 +130,7 @@ class Places:
         return len(self._numbers)
 
     def take(self, nbytes: int) -> tuple[int, int] | None:
-        """Give the number and the offset of a new block; None where there is no room for it."""
+        """Return the number and the offset of a new block; None where there is no room for it."""
         offset = self._space.take(nbytes) if self._numbers else None
         if offset is None:
             return None
@@ -145,7 +145,7 @@ class Places:
         self._space.give(block.offset, block.nbytes)
 
     def find(self, offset: int) -> int | None:
-        """Give the number of the block that begins there, or last before."""
+        """Return the number of the block that begins there, or last before."""
         at = bisect_left(self._by_offset, (offset + 1, -1)) - 1
         return self._by_offset[at][1] if at >= 0 else None
 

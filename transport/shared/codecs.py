@@ -49,11 +49,11 @@ class SharedMemory:
         return f"<SharedMemory of {len(self._arenas.known)} arenas>"
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
-        """Give the descriptor of memory that was received from an arena; None for any other."""
+        """Return the descriptor of memory that was received from an arena; None for any other."""
         return self.forward(address(buffer), buffer.nbytes, UNKNOWN)
 
     def forward(self, start: int, nbytes: int, readers: int) -> bytes | None:
-        """Give such a descriptor, which so many readers may open."""
+        """Return such a descriptor, which so many readers may open."""
         if not self._arenas.known:
             return None
         for attached in list(self._of_this_process().values()):
@@ -69,7 +69,7 @@ class SharedMemory:
             attached.unforward(place, readers)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Give the memory that a descriptor names.
+        """Return the memory that a descriptor names.
 
         It is read-only, as others may read the same, and aligned as it was at the sender; with `writable`
         it is ours, and a page is copied when it is first written to.
@@ -97,7 +97,7 @@ class SharedMemory:
         return attached
 
     def _of_this_process(self) -> dict[bytes, Attached]:
-        """Give what is known, of which a process that was forked knows nothing: slots are its parent's."""
+        """Return what is known, of which a process that was forked knows nothing: slots are its parent's."""
         arenas = self._arenas
         if arenas.pid != os.getpid():
             inherited, self._arenas = arenas, _Arenas()
@@ -133,7 +133,7 @@ _PROMISED: Final = _Promised()
 
 
 def promised(frame: bytes) -> bytes:
-    """Note a descriptor, and give it."""
+    """Note a descriptor, and return it."""
     if _PROMISED.frames is not None:
         _PROMISED.frames.append(frame)
     return frame
@@ -159,7 +159,7 @@ class ForReaders:
         return self.arena.decode(frame, length, writable=writable)
 
     def serializer(self, base: Serializer | None) -> Serializer:
-        """Give a serializer like `base` with this codec; the last one is kept."""
+        """Return a serializer like `base` with this codec; the last one is kept."""
         wanted = base or default_serializer
         kept = self._serializers
         if kept is None or kept[0] is not wanted:
@@ -179,7 +179,7 @@ class ForReaders:
             _PROMISED.frames = outer
 
     def receipt(self, frames: Sequence[Any]) -> Callable[[], bool] | None:
-        """Give what tells whether the payloads of a message were opened; None where none is in this arena."""
+        """Return what tells whether the payloads of a message were opened; None where none is in this arena."""
         receipts = self.arena.receipts(frames)
         return partial(all, receipts) if receipts else None
 

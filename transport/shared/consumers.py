@@ -50,7 +50,7 @@ class Consumers:
         )
 
     def records(self, slot: int) -> Any:
-        """Give the words of a slot's records; None for one that came when the arena was closed."""
+        """Return the words of a slot's records; None for one that came when the arena was closed."""
         words = self._records.get(slot)
         if words is None and self.fd >= 0:
             layout = self._layout
@@ -59,7 +59,7 @@ class Consumers:
         return words
 
     def of(self, block: Block, claimed: list[int]) -> Iterator[tuple[int, int, int, int]]:
-        """Give what the records of these slots say of a block: pins, opened, forwarded, until."""
+        """Yield what the records of these slots say of a block: pins, opened, forwarded, until."""
         at = self._layout.record(block.number)
         for slot in claimed:
             words = self.records(slot)

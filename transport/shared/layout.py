@@ -86,21 +86,21 @@ class Layout(NamedTuple):
     capacity: int
 
     def block(self, number: int) -> int:
-        """Give the first word of a block: its generation, then offset and length."""
+        """Return the first word of a block: its generation, then offset and length."""
         return _WORDS_A_PAGE + number * _BLOCK
 
     @property
     def groups(self) -> int:
-        """Give the first word of the groups, of which each has one."""
+        """Return the first word of the groups, of which each has one."""
         return _WORDS_A_PAGE + _pad(self.blocks * _BLOCK)
 
     def slot(self, number: int) -> int:
-        """Give the first word of a slot: a process id, then its start."""
+        """Return the first word of a slot: a process id, then its start."""
         return self.groups + _pad(GROUPS) + number * _SLOT
 
     @staticmethod
     def record(block: int) -> int:
-        """Give the first word for a block among the records of a slot."""
+        """Return the first word for a block among the records of a slot."""
         return block * RECORD
 
     @property
@@ -199,11 +199,11 @@ class Origin(NamedTuple):
 
     @property
     def host(self) -> Host:
-        """Give what must be the same at the reader."""
+        """Return what must be the same at the reader."""
         return Host(self.user, self.boot, self.namespace)
 
     def pack(self) -> bytes:
-        """Give the first part of the bytes that go on the wire."""
+        """Return the first part of the bytes that go on the wire."""
         return _ORIGIN.pack(DESCRIPTOR, *self)
 
 
@@ -216,7 +216,7 @@ class Place(NamedTuple):
     length: int
 
     def pack(self) -> bytes:
-        """Give the second part."""
+        """Return the second part."""
         return _PLACE.pack(*self)
 
 
@@ -283,7 +283,7 @@ def open_arena(found: Origin) -> int:
 
 
 def check_file(fd: int, found: Origin) -> int:
-    """Check that what was opened is the arena, and give its length; raises `SharedMemoryError`."""
+    """Check that what was opened is the arena, and return its length; raises `SharedMemoryError`."""
     there = os.fstat(fd)
     if there.st_ino != found.inode or not stat.S_ISREG(there.st_mode):
         raise SharedMemoryError("it is another file than the one of the message")

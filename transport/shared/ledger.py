@@ -100,7 +100,7 @@ class Ledger(Reclaimer):
     # -- blocks ------------------------------------------------------------------------------------
 
     def take(self, nbytes: int, *, thorough: bool = True) -> BlockRef | None:
-        """Give a block of whole pages for so many bytes; None where there is no room now.
+        """Return a block of whole pages for so many bytes; None where there is no room now.
 
         It is held as long as what is given lives. Where it is not to be `thorough`, a search of everything
         that just found nothing is not repeated.
@@ -143,7 +143,7 @@ class Ledger(Reclaimer):
         return self.layout.blocks - len(self._blocks), self.layout.blocks
 
     def start_of(self, ref: BlockRef) -> int:
-        """Give the address at which a block that was taken begins."""
+        """Return the address at which a block that was taken begins."""
         return self.data + self._blocks[ref.number].offset
 
     def take_back(self, ended: Ended) -> None:
@@ -216,14 +216,14 @@ class Ledger(Reclaimer):
         return not self.consumers.opened(block)
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Give what tells whether all who were promised a payload up to now have opened it."""
+        """Return what tells whether all who were promised a payload up to now have opened it."""
         block = self._blocks.get(place.block)
         if block is None or block.generation != place.generation:
             return None  # opened by all, and used for another by now
         return Receipt(self.consumers, block, block.readers if block.readers < UNKNOWN else 1)
 
     def unopened(self) -> list[Block]:
-        """Give the blocks that fewer readers have opened than were promised them; takes no lock.
+        """Return the blocks that fewer readers have opened than were promised them; takes no lock.
 
         Of a message of which nobody knows how many readers it has, one is enough.
         """

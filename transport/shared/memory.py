@@ -48,7 +48,7 @@ def unsupported() -> str | None:
 
 
 def make_memfd(nbytes: int) -> int:
-    """Make anonymous memory of so many bytes that nobody can shrink or grow, and give its descriptor."""
+    """Make anonymous memory of so many bytes that nobody can shrink or grow, and return its descriptor."""
     fd = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(fd, nbytes)
@@ -69,7 +69,7 @@ def is_sealed(fd: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _libc() -> Any:
-    """Give the C library; `mmap` of Python keeps a descriptor open for each mapping, which ours must not."""
+    """Return the C library; `mmap` of Python keeps a descriptor open for each mapping, which ours must not."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [
@@ -175,7 +175,7 @@ def unlock(fd: int, at: int) -> None:
 
 
 def unlock_all(fd: int, at: int, count: int) -> None:
-    """Give so many bytes back, those of them that are locked."""
+    """Return so many bytes back, those of them that are locked."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, count, 0))
 
 

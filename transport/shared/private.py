@@ -64,7 +64,7 @@ class Lender:
         self._cleared: deque[tuple[int, int]] = deque()
 
     def lend(self, fd: int, low: int, nbytes: int) -> Lent | Mapping:
-        """Give private memory that shows the file's data, so many bytes from the page at `low` on."""
+        """Return private memory that shows the file's data, so many bytes from the page at `low` on."""
         if BOOKS.inside:  # a signal handler or a finalizer has interrupted us
             return self._map(fd, low, nbytes)
         return BOOKS.run(lambda: self._lend_warm(fd, low, nbytes)) or self._map(fd, low, nbytes)

@@ -171,7 +171,7 @@ class Link:
         return futures
 
     def unanswered(self) -> list[Any]:
-        """Give the futures of canned calls that schedulers may still have."""
+        """Return the futures of canned calls that schedulers may still have."""
         self._scheduled = [future for future in self._scheduled if not future.done()]
         return self._scheduled
 

@@ -68,7 +68,7 @@ def in_parts(message: Message) -> Message:
 
 
 def main_namespace() -> Namespace:
-    """Give the namespace of ``__main__``, where functions that a client receives run."""
+    """Return the namespace of ``__main__``, where functions that a client receives run."""
     return vars(sys.modules["__main__"])
 
 
@@ -90,7 +90,7 @@ class Prepared(Sequence[Any]):
         return len(self[:])
 
     def into(self, copy: Callable[[Any], Any]) -> PrePickled:
-        """Give it with its memory copied elsewhere: once for all who are sent it."""
+        """Return it with its memory copied elsewhere: once for all who are sent it."""
         if self.copied is None:
             self.copied = PrePickled(None)
             self.copied.frames = [copy(frame) for frame in self.canned.frames]
@@ -103,7 +103,7 @@ def is_told_otherwise() -> bool:
 
 
 def prepared(obj: Any, copy: Callable[[Any], Any] | None = None) -> Any:
-    """Give canning's own kind of what was serialized before, and anything else as it is."""
+    """Return canning's own kind of what was serialized before, and anything else as it is."""
     if not isinstance(obj, stock.PrePickled):
         return obj
     if isinstance(obj.buffers, Prepared):

@@ -71,7 +71,7 @@ class Near:
         self.envelope: Serializer = ENVELOPE.evolve(codec=self)
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
-        """Give the descriptor of a large payload; None leaves it as it is."""
+        """Return the descriptor of a large payload; None leaves it as it is."""
         if buffer.nbytes < IN_ARENA:
             return None
         held = buffer
