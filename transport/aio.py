@@ -1,7 +1,7 @@
 """Send and receive objects on ``zmq.asyncio`` sockets: `transport.send` and `transport.recv`, awaited.
 
-A message is taken from the socket or given to it in one step without an await in it, and only waiting can
-be cancelled. So a cancelled call has moved nothing, and the next one finds the message.
+A message moves to or from the socket in one step that contains no await, so only waiting can be cancelled. A
+cancelled call has moved nothing, and the next call finds the message.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ async def wait(tracker: Tracker, timeout: float | None = None) -> None:
     """Wait until you may change what you sent: `Tracker.wait` without blocking the loop.
 
     Args:
-        tracker: what `send` returned.
+        tracker: the result of `send`.
         timeout: seconds; None waits without a limit.
 
     Raises:
@@ -175,7 +175,7 @@ async def wait(tracker: Tracker, timeout: float | None = None) -> None:
     free = asyncio.Event()
 
     def on_done() -> None:
-        # The thread that lets go of the memory may come when this loop has ended.
+        # The thread that releases the memory may call after this loop has ended.
         if not loop.is_closed():
             loop.call_soon_threadsafe(free.set)
 
@@ -183,7 +183,7 @@ async def wait(tracker: Tracker, timeout: float | None = None) -> None:
     try:
         await asyncio.wait_for(free.wait(), timeout)
     except TimeoutError:
-        # Raises if the memory is in use still.
+        # Raises if the memory is still in use.
         tracker.wait(timeout=0)
     finally:
         tracker.forget(on_done)
@@ -292,7 +292,7 @@ class Channel(Conversation):
     async def _push(self, step: Push) -> None:
         parts = step.parts
         if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or takes no answer
+            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or accepts no answer
                 push(self._view, parts, zmq.NOBLOCK)
             return
         await retry_async(
@@ -300,10 +300,10 @@ class Channel(Conversation):
         )
 
     async def _pull(self, step: Pull) -> list[zmq.Frame] | None:
-        """Receive a message, or hear that another call has received what this one waits for.
+        """Receive a message, or return when another call has received the one that this call waits for.
 
-        Messages go through a queue, so that calls which wait at the same time see to them in their order,
-        and one that came in the very moment in which its call was cancelled is there for the next.
+        Messages go through a queue, so that concurrent calls process them in order, and a message that
+        arrives just as its call is cancelled stays for the next call.
         """
         if not self._taken:
             await self._wait_for_news(step.seconds)
@@ -328,7 +328,7 @@ class Channel(Conversation):
             news.cancel()
             message.cancel()
         if message.done():
-            message.result()  # raises what the socket has raised
+            message.result()  # raises the socket's error
 
     def _changed(self) -> None:
         self._news.set()

@@ -1,4 +1,4 @@
-"""Certificates of CURVE: pairs of keys, in files of the form that ``zmq.auth`` reads and writes."""
+"""Certificates of CURVE: pairs of keys, in files in the format of ``zmq.auth``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Certificate:
 
 
 CertificateLike = Certificate | str | os.PathLike[str]
-"""A certificate, or the path of the file that it is in."""
+"""A certificate, or the path of its file."""
 
 
 @shortened
@@ -53,7 +53,7 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     """Make a certificate: `path`, which only you can read, and its public key in ``path.pub``.
 
     Raises:
-        FileExistsError: one of the files is there already.
+        FileExistsError: one of the files exists already.
         TransportError: this libzmq was built without CURVE.
 
     >>> import tempfile
@@ -99,7 +99,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
 
 
 def certificate_of(given: CertificateLike) -> Certificate:
-    """Return a certificate, from its file if need be."""
+    """Return a certificate; load it if a path is given."""
     if isinstance(given, Certificate):
         return given
     if not isinstance(given, str | os.PathLike):
@@ -108,7 +108,7 @@ def certificate_of(given: CertificateLike) -> Certificate:
 
 
 def their_certificate(option: str, given: CertificateLike) -> Certificate:
-    """Return the other side's certificate; warn if its secret key came along, which only that side may have."""
+    """Return the other side's certificate; warn if it has the secret key, which only that side may have."""
     certificate = certificate_of(given)
     if certificate.secret is not None and not isinstance(given, Certificate):
         warnings.warn(

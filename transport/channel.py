@@ -1,4 +1,4 @@
-"""A conversation over one socket, whose messages can neither be forged nor recorded and played again."""
+"""A conversation over one socket, with messages that can be neither forged nor replayed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Channel(Conversation):
     too; you can go on with another loop.
 
     If both sides can send (PAIR, DEALER, ROUTER, REQ, REP), the first `send` waits until the other side
-    receives, since each has to know that the other is there now. Both sides need a channel, and one peer
+    receives, since each has to confirm that the other is there now. Both sides need a channel, and one peer
     each, except for ROUTER and REP. If only one side can send (PUSH, PULL, PUB, SUB, XPUB, XSUB), messages
     carry the time, and both clocks must agree to within `max_age`.
 
@@ -38,22 +38,22 @@ class Channel(Conversation):
         socket: any ``zmq.Socket`` of these types, or an end of `fake_pair`. Only the channel may use it from
             here on, one thread at a time; as a context manager, the channel closes it.
         key: a secret that both sides know: `bytes` of 16 or more, or the path of a file that holds them. Of
-            several, the first signs, and each is accepted. None takes that of `serializer`.
+            several, the first signs, and each is accepted. None uses the key of `serializer`.
         serializer: turns objects into frames and back; canning's default if None.
-        trust: what a message may do here, as for `transport.recv`. None is what `serializer` has, which is
-            ``"code"`` by default: **anyone with the key can run any code here.**
+        trust: what a message may do here, as for `transport.recv`. None uses the trust of `serializer`, which
+            is ``"code"`` by default: **anyone with the key can run any code here.**
         prefix: number of frames that come first in received messages; they are not signed. None is 1 on a
             ROUTER, for the identity of the peer, and 0 otherwise.
         max_age: seconds that a message may take, and clocks may differ, if only one side can send.
         not_before: seconds since 1970 in UTC. If only one side can send, earlier messages are refused, since
-            they might be recordings of messages that were read before. None is now.
+            they might be recordings of messages already read. None is now.
         sessions: how many sessions, or senders, to remember at most.
 
     Raises:
         ValueError: there is no key, a key is not valid, or the socket is of another type.
 
     Attributes:
-        lost: messages that were sent and did not arrive, as far as later ones have shown.
+        lost: messages that were sent but did not arrive, as counted from later messages.
         refused: messages that were refused.
 
     >>> from threading import Thread
@@ -134,10 +134,12 @@ class Channel(Conversation):
             The object, or a list of objects with many; with a prefix, ``(prefix frames, that)``.
 
         Raises:
-            RefusedMessage: no holder of the key sent this message here and now.
-            MessageError: the message is not what you asked for.
+            RefusedMessage: the signature is missing or invalid, or the message is replayed, out of order, or
+                for another session.
+            MessageError: the message does not match your arguments.
             PeerRefused: the other side was replaced, and has not read your last message.
-            SessionLost: the other side has forgotten this one; it may have read your last message, or not.
+            SessionLost: the other side has forgotten this session; it may or may not have read your last
+                message.
             TransportTimeout: the time is over.
             TransportError: this socket only sends.
         """
@@ -177,7 +179,7 @@ class Channel(Conversation):
     def _push(self, step: Push, deadline: Deadline) -> None:
         socket, parts = self.socket, step.parts
         if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or takes no answer
+            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or accepts no answer
                 push(socket, parts, zmq.NOBLOCK)
             return
         retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)

@@ -1,4 +1,4 @@
-"""What the caller asked for, checked before a socket is touched."""
+"""Check a caller's arguments before the socket is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Prefix = bytes | Sequence[bytes]
 
 
 def check_trust(trust: Trust | None) -> None:
-    """Insist on one of the two trusts or None, before anything is received.
+    """Check that trust is ``"data"``, ``"code"`` or None, before anything is received.
 
     Raises:
         ValueError: trust is something other than ``"data"`` or ``"code"``.
@@ -28,15 +28,15 @@ def check_trust(trust: Trust | None) -> None:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Insist on seconds from 0, or None; raises `TypeError` or `ValueError`."""
+    """Check that a timeout is 0 or more seconds, or None; raises `TypeError` or `ValueError`."""
     check_seconds("timeout", timeout)
 
 
 def check_serializer(serializer: object) -> None:
-    """Insist on a serializer.
+    """Check that an argument is a serializer.
 
     Raises:
-        TypeError: it is something else, as the name of a codec.
+        TypeError: it is something else, such as the name of a codec.
     """
     if not isinstance(serializer, Serializer):
         raise TypeError(
@@ -46,10 +46,10 @@ def check_serializer(serializer: object) -> None:
 
 
 def check_objects(objects: Sequence[object]) -> None:
-    """Refuse a flag among the objects of a message, where pyzmq takes flags.
+    """Refuse a pyzmq flag among the objects: pyzmq's own `send` takes flags in that position.
 
     Raises:
-        TypeError: one is a flag.
+        TypeError: an object is a flag.
     """
     for obj in objects:
         if isinstance(obj, zmq.Flag):
@@ -57,7 +57,7 @@ def check_objects(objects: Sequence[object]) -> None:
 
 
 def check_flags(flags: int) -> None:
-    """Insist on 0 or ``zmq.NOBLOCK``: other flags would tear the message apart.
+    """Check that flags are 0 or ``zmq.NOBLOCK``: other flags would split the message.
 
     Raises:
         ValueError: flags holds anything else.
@@ -67,10 +67,10 @@ def check_flags(flags: int) -> None:
 
 
 def check_count(prefix: int) -> None:
-    """Insist on a number of prefix frames.
+    """Check the number of prefix frames.
 
     Raises:
-        TypeError: prefix is not an integer, as when frames to send are passed to recv.
+        TypeError: prefix is not an integer, for example frames meant for `send`.
         ValueError: prefix is negative.
     """
     if not isinstance(prefix, int):
@@ -82,11 +82,11 @@ def check_count(prefix: int) -> None:
 def prefix_frames(prefix: Prefix) -> list[bytes]:
     """Return the prefix as a list of frames; a single ``bytes`` is one frame.
 
-    A wrong frame must be found here: once the first frame is in the socket, the message cannot be taken
-    back.
+    An invalid frame must be found here: after the first frame is in the socket, the message cannot be
+    withdrawn.
 
     Raises:
-        TypeError: a frame is not ``bytes``, or prefix is a number, as `recv` takes it.
+        TypeError: a frame is not ``bytes``, or prefix is a number, which only `recv` accepts.
     """
     if isinstance(prefix, int):
         raise TypeError(

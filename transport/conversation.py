@@ -1,7 +1,7 @@
-"""What a channel does on any socket, as steps that the blocking and the asyncio channel take each in its way.
+"""The protocol of a channel, as steps that the blocking and the asyncio channel each run in their own way.
 
-A generator here yields what it wants of the socket, `Push` or `Pull`, and gets what came of it; so there is
-one protocol, and nothing here waits.
+A generator here yields an operation on the socket, `Push` or `Pull`, and is sent its result. So there is one
+protocol for both, and nothing here waits.
 """
 
 from __future__ import annotations
@@ -53,28 +53,28 @@ _EXPECTED: Final = {
     int(zmq.REP): frozenset((HELLO, DATA)),
     **{int(kind): frozenset((CAST,)) for kind in RECEIVERS},
 }
-"""Kinds of messages that may come to a type of socket."""
+"""Kinds of messages that each type of socket may receive."""
 AGAIN: Final = 1.0
 """Seconds after which a HELLO without an answer is sent again."""
 WAITING: Final = 1000
-"""Messages that may come in while a HELLO waits for its answer."""
+"""Messages that may arrive while a HELLO waits for its answer."""
 
 
 class Push(NamedTuple):
-    """Send parts as one message; a `control` message at once or not at all, whatever the socket says."""
+    """Send parts as one message; a `control` message is sent at once or dropped, whatever the options."""
 
     parts: list[Any]
     control: bool = False
 
 
 class Pull(NamedTuple):
-    """Receive a message, or None where none came in so many seconds, or something else has changed."""
+    """Receive a message; None after so many seconds without one, or after another change of state."""
 
     seconds: float | None = None
 
 
 class Arrived(NamedTuple):
-    """A message that was accepted, and not read yet."""
+    """A message that was accepted but not read yet."""
 
     frames: list[Frame]
     prefix: list[bytes]
@@ -96,11 +96,11 @@ Steps = Generator[Push | Pull, Any, Any]
 
 
 class Conversation:
-    """Be the base of both channels: who signs, who remembers, what is sent and what is accepted.
+    """Base of both channels: signing, sessions, sending and accepting messages.
 
     Attributes:
-        lost: messages that were sent to here and did not come, as far as later ones have shown.
-        refused: messages that were refused, those among them that came while a HELLO waited.
+        lost: messages that were sent here but did not arrive, as counted from later messages.
+        refused: messages that were refused, including those that arrived while a HELLO waited.
     """
 
     @shortened
@@ -144,7 +144,8 @@ class Conversation:
             raise ValueError(
                 f"{socket!r} receives the identity of a peer first: prefix=0 leaves no room for it"
             )
-        # A key of their own: what channels send is no message of `transport.send`, and the reverse.
+        # A separate key: a channel refuses messages of `transport.send`, and `recv` refuses those of
+        # channels.
         own = tuple(each.derive(b"channel") for each in keys)
         self._serializer = made.evolve(key=own, trust=trust or made.trust)
         self._sessions = Sessions(sessions)
@@ -159,13 +160,13 @@ class Conversation:
         return f"<{type(self).__name__} over {self.socket!r}>"
 
     def close(self) -> None:
-        """Close the socket, which waits for what was sent as it is set (``LINGER``)."""
+        """Close the socket; its ``LINGER`` says how long unsent messages are kept."""
         self.socket.close()
 
     # -- to send
 
     def _sending(self, objects: tuple[Any, ...], prefix: Prefix) -> Steps:
-        """Send objects, and return the tracker; before the first, agree with the other side."""
+        """Send objects and return the tracker; before the first message, agree on a session."""
         if self._kind in RECEIVERS:
             raise TransportError(f"{self!r} only receives")
         leading = prefix_frames(prefix)
@@ -182,13 +183,13 @@ class Conversation:
         try:
             message = self._pack(objects, leading, note)
             yield Push(message.parts)
-        except (CanningError, zmq.Again, CancelledError):  # of these it is known that nothing was sent
+        except (CanningError, zmq.Again, CancelledError):  # these guarantee that nothing was sent
             count.give_back(note.counter)
             raise
         return message.tracker
 
     def _agreeing(self, place: bytes, prefix: list[bytes]) -> Steps:
-        """Say HELLO until it is known who is there, and keep what else comes meanwhile."""
+        """Send HELLO until the other side answers, and keep other messages that arrive meanwhile."""
         lockstep = self._kind == zmq.REQ
         while self._sessions.route(place) is None:
             if self._kind == zmq.REP:
@@ -204,7 +205,7 @@ class Conversation:
                     break
 
     def _keeping(self, received: list[zmq.Frame]) -> Steps:
-        """Take in a message that came in place of an answer."""
+        """Process a message that arrived while an answer was expected."""
         arrived: Arrived | TransportError | None
         try:
             arrived = yield from self._taking(received)
@@ -228,7 +229,7 @@ class Conversation:
         return self._pack((None,), prefix, note).parts
 
     def _place(self, prefix: list[bytes]) -> bytes:
-        """Name who is sent to: only a ROUTER has several, the first frame says which."""
+        """Return the name of the peer: on a ROUTER its identity, the first frame; others have one peer."""
         if self._kind != zmq.ROUTER:
             return b""
         if not prefix:
@@ -238,7 +239,7 @@ class Conversation:
     # -- to receive
 
     def _receiving(self, how: Reading) -> Steps:
-        """Receive a message that was meant for here and now, and read it."""
+        """Receive and read a message of the present session."""
         if self._kind in SENDERS:
             raise TransportError(f"{self!r} only sends")
         arrived = None
@@ -256,7 +257,7 @@ class Conversation:
         return (arrived.prefix, obj) if how.prefix else obj
 
     def _taking(self, received: list[zmq.Frame]) -> Steps:
-        """Check a message, answer it where it is a HELLO; return what arrived, None where it was no data."""
+        """Check a message and answer a HELLO; return the arrived data, None for a control message."""
         frames: list[Frame] = []
         prefix: list[bytes] = []
         note = None
@@ -268,8 +269,8 @@ class Conversation:
             return (yield from self._obeying(note, frames, prefix))
         except (AuthenticationError, MessageError) as error:
             self.refused += 1
-            # Who was forgotten should know. A REP has to answer whatever came, but must not say of what it
-            # has read, or cannot know, that it is unread.
+            # A peer of a forgotten session should be told. A REP has to answer every message, but must not
+            # report a message as unread if it has read it or cannot know.
             unknown = isinstance(error, UnknownSession)
             if unknown or self._kind == zmq.REP:
                 notice = self._sessions.refusal(note if unknown else None)
@@ -279,7 +280,7 @@ class Conversation:
             raise refused(frames, prefix, error) from error
 
     def _obeying(self, note: Note, frames: list[Frame], prefix: list[bytes]) -> Steps:
-        """Do what a message asks for that somebody with the key has sent, if it is for here and now."""
+        """Process a message with a valid signature, if it belongs to the present session."""
         if note.sender == self._sessions.id:
             raise AuthenticationError("it is one of this channel's own, sent back")
         if note.kind not in self._expected:
@@ -302,7 +303,7 @@ class Conversation:
         return None
 
     def _answered(self, answer: Answer) -> None:
-        """Go on when an answer to a HELLO has come."""
+        """Process an answer to a HELLO."""
         self._changed()
         if answer is Answer.REPLACED:
             text = (
@@ -315,7 +316,7 @@ class Conversation:
             raise AuthenticationError("it does not answer the request, which may have been read")
 
     def _refused(self, refusal: Refusal, place: bytes, prefix: list[bytes]) -> Steps:
-        """Find out what to do when a message was refused."""
+        """Process the other side's notice that it refused a message."""
         if refusal is Refusal.LOST:
             text = (
                 f"the other side of {self!r} has forgotten this session, and whether it has read the last "
@@ -342,4 +343,4 @@ class Conversation:
         )
 
     def _changed(self) -> None:
-        """Hear that what another call waits for may have come."""
+        """Wake the other calls: their message may have arrived."""

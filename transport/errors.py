@@ -12,7 +12,7 @@ class TransportError(CanningError):
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """Raised if a time limit is over; nothing was sent or taken, and the socket can be used as before."""
+    """Raised if a time limit expires; nothing was sent or received, and the socket can be used as before."""
 
 
 class MessageError(TransportError, DeserializationError):
@@ -34,7 +34,7 @@ class MessageError(TransportError, DeserializationError):
 
 
 class RefusedMessage(MessageError, AuthenticationError):
-    """Raised for a message that no holder of the key sent here and now; nothing of it was read."""
+    """Raised for a message with a missing or invalid signature, or a replayed one; nothing of it was read."""
 
 
 class PeerRefused(TransportError):
@@ -46,14 +46,14 @@ class PeerRefused(TransportError):
 
 
 class SessionLost(TransportError):
-    """Raised if the other side of a channel has forgotten this one; the next message begins a new session.
+    """Raised if the other side of a channel has forgotten this session; the next message begins a new one.
 
-    It may have read your last message, or not: if you send it again, it may be read twice.
+    It may or may not have read your last message: if you send it again, it may be read twice.
     """
 
 
 class ArenaError(TransportError):
-    """Raised if an arena cannot be used: it is closed, of another process, or not on Linux."""
+    """Raised if an arena cannot be used: it is closed or another process's, or the system is not Linux."""
 
 
 class ArenaFull(ArenaError, MemoryError):
@@ -65,7 +65,7 @@ class SharedMemoryError(TransportError, DeserializationError):
 
 
 class UndeliveredWarning(RuntimeWarning):
-    """Warns that messages were sent and are lost.
+    """Warns that messages that were sent are lost.
 
-    They had not left this process when it ended, or nobody had opened their payload in a `SharedArena`.
+    They had not left this process when it ended, or no receiver had opened their payload in a `SharedArena`.
     """

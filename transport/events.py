@@ -1,4 +1,4 @@
-"""What the owner of a service wants to know: it goes to the logger ``transport``, and is counted."""
+"""Events that the operator of a service should know: logged to the logger ``transport``, and counted."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final, NamedTuple
 from canning.events import COUNTS
 
 LOG: Final = logging.getLogger("transport")
-"""Where events go, as warnings; without a handler of the application's they go nowhere."""
+"""Receives events as warnings; they are dropped unless the application installs a handler."""
 LOG.addHandler(logging.NullHandler())
 
 
 class Stats(NamedTuple):
-    """How often something happened in this process.
+    """How often each event happened in this process.
 
     Attributes:
-        unreadable: messages that could not be read, or were not what you asked for.
+        unreadable: messages that could not be read, or did not match your arguments.
         refused: messages that were not signed with the key, or had too many frames.
         cut: messages that were skipped because their sender was interrupted.
-        repeated: messages that were sent again as a whole because a connection broke in the middle.
+        repeated: messages that were sent again in full because a connection broke in the middle.
         handshakes: CURVE handshakes that failed.
         undelivered: messages that had not left when the interpreter ended.
         fallbacks: payloads that found no room in a `SharedArena`, and went as ordinary frames.
-        unopened: payloads in a `SharedArena` that were lost with it, since nobody had opened them.
+        unopened: payloads in a `SharedArena` that were lost with it, since no receiver had opened them.
         vanished: peers of channels that were replaced, or have forgotten the session.
-        uncompressed: frames that a codec left as they were, since it would gain nothing; told to the logger
-            ``canning``, as information.
+        uncompressed: frames that a codec left as they were, since compression gains nothing; logged to the
+            logger ``canning`` at level INFO.
     """
 
     unreadable: int = 0
@@ -45,7 +45,7 @@ _COUNTS: Final = dict.fromkeys((name for name in Stats._fields if name not in CO
 
 
 def stats() -> Stats:
-    """Count what went wrong in this process so far, or otherwise than meant; a logger has told each.
+    """Return how often each event happened in this process so far; each one was also logged.
 
     >>> import transport
     >>> transport.stats().undelivered
@@ -55,6 +55,6 @@ def stats() -> Stats:
 
 
 def note(event: str, text: str, *details: object, count: int = 1) -> None:
-    """Count an event, and tell it; `text` holds no payload."""
+    """Count an event and log it; `text` must not contain payload."""
     _COUNTS[event] += count
     LOG.warning(text, *details)

@@ -1,17 +1,17 @@
-"""What becomes of messages that are on their way when the interpreter ends.
+"""Messages that are on their way when the interpreter ends.
 
-ZeroMQ writes large frames out of the sender's own memory, from a thread of its own which goes on until the
-process is gone. An interpreter that ends frees that memory before: the receiver would get whatever comes to
-be there, or the process would die of a bad address. So the first message that shares memory registers a
-hook that waits for all of them, as long as anything moves. What is left then is counted in a warning, and
-its memory is never freed: it is lost, but it is not wrong.
+ZeroMQ's I/O thread writes large frames directly from the sender's memory until the process ends. The
+interpreter frees that memory earlier: the receiver would get whatever is written there next, or the process
+would crash on an invalid address. So the first message that shares memory registers an exit hook, which waits
+for all such messages as long as any of them makes progress. A warning counts the messages that are left then,
+and their memory is never freed: they are lost, but never corrupted.
 
-Small messages are copied, and ZeroMQ does not tell when they have left. It does of the first one on each
-socket, so that there is a connection before the end. What followed leaves within moments then, unless its
-receiver is slow; closing the context (``with zmq.Context()``) waits for all of it.
+Small messages are copied, and ZeroMQ does not report when they have left. Only the first one on each socket
+is tracked, so that a connection exists before the end. Later ones then leave within moments, unless their
+receiver is slow; closing the context (``with zmq.Context()``) waits for all of them.
 
-Nothing can be done where the interpreter is not asked: after ``os._exit``, ``os.exec*`` and signals that
-kill, memory and messages end together. Call `drain` before.
+No hook runs after ``os._exit``, ``os.exec*`` and signals that kill: memory and messages end together. Call
+`drain` first.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from .events import note
 from .tracker import UNDER_WAY
 
 PATIENCE: Final = 10.0
-"""Seconds without a frame leaving, after which the end of the interpreter is not held up any longer."""
+"""Seconds without any frame leaving, after which the exit hook stops waiting."""
 LIMIT: Final = 120.0
-"""Seconds that it is held up at most."""
+"""Seconds that the exit hook waits at most."""
 _INTERVAL: Final = 0.05
 _MOMENT: Final = 0.02
-"""Seconds for what is in the queue of a connection."""
+"""Seconds to wait for messages in the queue of a connection."""
 
 
 class _Ending:
-    """Where this process stands: for which process there are hooks, and whether its end has begun."""
+    """Which process has registered the hooks, and whether its end has begun."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -53,9 +53,9 @@ _ending: Final = _Ending()
 
 
 def may_share() -> bool:
-    """Tell whether memory may be given to ZeroMQ uncopied, and see to it that the process waits at its end.
+    """Tell whether ZeroMQ may get memory uncopied; if so, make the process wait for it at exit.
 
-    It may not from the moment on at which the end is no longer held up.
+    It may not after the exit hook has stopped waiting.
     """
     if _ending.pid != os.getpid():
         _register()
@@ -67,8 +67,8 @@ def drain(timeout: float | None = None) -> None:
     """Wait until ZeroMQ no longer needs the memory of any message that this process has sent.
 
     The interpreter does this at exit, for a limited time. Call it if you want to wait longer, or before
-    ``os._exit`` and ``os.exec*``, which end a process without asking the interpreter. It does not wait for
-    messages over ``inproc://``, whose memory is in the receiver's hands.
+    ``os._exit`` and ``os.exec*``, which end a process without running exit hooks. It does not wait for
+    messages over ``inproc://``, whose memory belongs to the receiver.
 
     Args:
         timeout: seconds; None waits without a limit.
@@ -94,24 +94,25 @@ def drain(timeout: float | None = None) -> None:
 
 def _register() -> None:
     if not _ending.pid:
-        # The hook of pyzmq's collector frees what ZeroMQ looks at. Hooks registered later are called earlier.
+        # The exit hook of pyzmq's collector frees memory that ZeroMQ still reads. Hooks registered later run
+        # earlier.
         import zmq.utils.garbage  # noqa: F401
 
         atexit.register(_at_exit)
-    elif UNDER_WAY:  # a fork: these are the parent's
+    elif UNDER_WAY:  # after a fork: these are the parent's
         UNDER_WAY.clear()
     _ending.pid = os.getpid()
     _ending.begun = False
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and processes.parent_process() is not None:
-        # Children of multiprocessing leave by os._exit, and ask these instead of the interpreter.
+        # Children of multiprocessing end by os._exit, and run these finalizers instead of the exit hooks.
         from multiprocessing.util import Finalize
 
         Finalize(None, _after_threads, exitpriority=0)
 
 
 def _after_threads() -> None:
-    """Wait as the end of an interpreter does, when threads that are no daemons have ended, which may send."""
+    """Wait for messages when all non-daemon threads, which may still send, have ended."""
     main = threading.current_thread()
 
     def wait() -> None:
@@ -124,7 +125,7 @@ def _after_threads() -> None:
 
 
 def _at_exit() -> None:
-    if _ending.pid != os.getpid():  # a fork that has sent nothing
+    if _ending.pid != os.getpid():  # a forked child that has sent nothing
         return
     try:
         _wait_while_moving()
@@ -154,7 +155,7 @@ def _wait_while_moving() -> None:
 
 
 def _settle(seconds: float) -> None:
-    """Wait until one of the messages has left, or so many seconds are over."""
+    """Wait until one of the messages has left, at most so many seconds."""
     for message in list(UNDER_WAY):
         if message.leaves:
             message.done.wait(seconds)
@@ -176,12 +177,12 @@ def _told(left: tuple[int, int]) -> str:
 
 
 def _keep_for_ever() -> None:
-    """Keep what ZeroMQ looks at, or may yet, from being freed, by keeping pyzmq's collector, which has it.
+    """Keep memory that ZeroMQ may still read from being freed, by keeping pyzmq's collector, which holds it.
 
-    Stopped, the collector lets go of everything, and closes the socket that ZeroMQ tells about the end of
-    a frame. Its last reference must not go either: its finalizer would wait for a thread that cannot run.
-    Its hook cannot be taken back here: what a hook changes in the list of hooks has no
-    defined effect (https://docs.python.org/3/library/atexit.html), and none since Python 3.14.
+    When the collector stops, it releases all memory, and closes the socket on which ZeroMQ reports that a
+    frame was sent. Its last reference must stay too: its finalizer would wait for a thread that cannot run.
+    Its exit hook cannot be unregistered here: changing the list of hooks from within a hook has no defined
+    effect (https://docs.python.org/3/library/atexit.html), and none since Python 3.14.
     """
     from zmq.utils.garbage import gc
 
@@ -191,5 +192,5 @@ def _keep_for_ever() -> None:
         if thread not in (gc.thread, threading.current_thread(), threading.main_thread())
     ]
     if UNDER_WAY or sending:
-        vars(gc)["stop"] = lambda: None  # which its hook calls
+        vars(gc)["stop"] = lambda: None  # its exit hook calls this
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(gc))

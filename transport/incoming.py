@@ -1,4 +1,4 @@
-"""Received frames to objects; no socket is touched."""
+"""Turn received frames into objects; no socket is used."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .joining import allocator, fill, join_parts
 from .reading import Reading
 
 Frame = bytes | bytearray | memoryview
-Received = Any  # zmq.Frame, whose stubs do not show that it has the buffer protocol
+Received = Any  # zmq.Frame, whose stubs lack the buffer protocol
 
 OWN_BELOW: Final = 16 * 1024
 """Received frames of fewer bytes are copied into memory of their own.
 
 ZeroMQ reads from a connection in batches of 8 KiB, and frames up to that size are slices of them, at any
 address: 20,000 kept frames of 64 B held 175 MB, copied 3 MB. A copy of 16 KiB takes 2.6 µs; to use the
-frame in place, and to ask where it came from first, 4.4. From 9 kB on a frame is an allocation of its own
-and pins nothing else.
+frame in place, and to check its origin first, 4.4. From 9 kB on a frame is an allocation of its own and pins
+nothing else.
 """
 
 
@@ -38,7 +38,7 @@ _MAGIC: Final = -len(MAGIC)
 
 
 def unpack(received: list[Received], how: Reading) -> Any:
-    """Read what `transport.recv` returns out of the frames of one message.
+    """Read the result of `transport.recv` from the frames of one message.
 
     Raises:
         MessageError: the frames do not hold what how asks for.
@@ -65,10 +65,10 @@ def unpack(received: list[Received], how: Reading) -> Any:
 
 
 def take(received: list[Received], count: int, alias: bool = False) -> tuple[list[Frame], list[bytes]]:
-    """Part the frames of objects from `count` prefix frames, and make them our own.
+    """Separate the frames of objects from `count` prefix frames, and own their memory.
 
     Raises:
-        MessageError: there are no more frames than that.
+        MessageError: there are only prefix frames.
     """
     prefix = [frame.bytes for frame in received[:count]] if count else []
     frames = own(received[count:] if count else received, alias)
@@ -83,10 +83,10 @@ def take(received: list[Received], count: int, alias: bool = False) -> tuple[lis
 
 
 def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -> list[Frame]:
-    """Check that one signature covers all frames; frame 0 becomes memory that nobody else can change.
+    """Check that one signature covers all frames; frame 0 is copied, so that nobody else can change it.
 
     Raises:
-        RefusedMessage: it does not.
+        RefusedMessage: the signature does not match.
     """
     try:
         return verify(frames, reader.key or (), chained=True)
@@ -95,14 +95,14 @@ def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -
 
 
 def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError) -> RefusedMessage:
-    """Make the error for a message that nobody with the key meant for here and now."""
+    """Make the error for a message whose signature is invalid, or which belongs to another session."""
     text = f"the message ({_describe(frames)}) is refused: {error}"
     note("refused", text)
     return RefusedMessage(text, frames, prefix)
 
 
 def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
-    """Return frames that pin no other message, nor write into the sender's memory unless alias allows it."""
+    """Return frames that pin no other message, and do not alias the sender's memory unless alias is set."""
     frames: list[Frame] = []
     shared: bool | None = None
     for frame in received:
@@ -116,10 +116,10 @@ def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
 
 
 def _from_this_process(frame: zmq.Frame) -> bool:
-    """Tell a frame that came without a connection, and so may be memory that its sender holds.
+    """Tell whether a frame came without a connection, and so may be memory that its sender still holds.
 
-    What came over tcp or ipc carries the properties of the peer's handshake, over inproc none; what is
-    sent on loses them. Seen with libzmq 4.3.5 for every socket type and each frame of a message.
+    Frames received over tcp or ipc carry the properties of the peer's handshake, over inproc none; forwarded
+    frames lose them. Seen with libzmq 4.3.5 for every socket type and each frame of a message.
     """
     try:
         frame.get("Socket-Type")
@@ -129,7 +129,7 @@ def _from_this_process(frame: zmq.Frame) -> bool:
 
 
 def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
-    """Read the object or the objects of a message whose signature, where one is needed, was checked.
+    """Read the objects of a message; its signature, if one is needed, was checked before.
 
     Raises:
         MessageError: the frames do not hold what how asks for.
@@ -162,7 +162,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
 
 
 def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> Exception:
-    """Make the error for whatever a registered type's code raised; no message that was taken may be lost."""
+    """Make the error for any exception of a registered type's code; no received message may be lost."""
     detail = f": {error}" if isinstance(error, CanningError) else ""
     what = f"could not be read: {type(error).__name__}{detail}{_hint(frames, prefix)}"
     return _unfit(
@@ -176,7 +176,7 @@ def _unfit(text: str, frames: list[Frame], prefix: list[bytes]) -> MessageError:
 
 
 def _hint(frames: list[Frame], prefix: list[bytes]) -> str:
-    """Say what helps where objects begin behind the frame where one was looked for, as on a ROUTER or SUB."""
+    """Return advice if objects begin one frame later than expected, as on a ROUTER or SUB."""
     heads = (number for number, frame in enumerate(frames[:4]) if bytes(frame[-len(MAGIC) :]) == MAGIC)
     first = next(heads, 0)
     return f"; a header is in frame {first} of these: pass prefix={len(prefix) + first}" if first else ""
@@ -185,7 +185,7 @@ def _hint(frames: list[Frame], prefix: list[bytes]) -> str:
 def _read_objects(
     frames: list[Frame], how: Reading, trailers: Sequence[Trailer | None]
 ) -> tuple[Any, Sequence[Any]]:
-    """Read one object or all of them; `trailers` are those of the first objects, as far as they are known."""
+    """Read one object or all of them; `trailers` holds the trailers of the first objects, if known."""
     known = iter(trailers)
     if not how.many:
         _check_head(frames[0])
@@ -197,7 +197,7 @@ def _read_objects(
         _check_head(frames[at])
         trailer = next(known, None)
         count = count_frames(frames[at]) if trailer is None else trailer.frames
-        its_own = frames[at : at + count]  # what is left would be copied for each object
+        its_own = frames[at : at + count]  # a slice of the rest would be copied for each object
         objects.append(read_verified(how.reader, its_own, how.g, account, trailer)[0])
         at += count
     return objects, ()
@@ -209,9 +209,9 @@ def _check_head(head: Frame) -> None:
 
 
 def _foreign(head: Frame) -> DeserializationError:
-    """Make the error for a frame that no `send` has made; what pickle makes of it is nobody's wish.
+    """Make the error for a frame that no `send` made; unpickling it would be meaningless.
 
-    It is what is left of a message by CONFLATE, too, or what another library has sent.
+    CONFLATE leaves such a frame of a message, and other libraries may send one.
     """
     pickled = bytes(head[:1]) == b"\x80" and bytes(head[-1:]) == b"."
     what = "a bare pickle, as `send_pyobj` sends it" if pickled else "none of canning's headers"

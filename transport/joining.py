@@ -1,7 +1,7 @@
-"""Buffers that come in parts: each part is copied to its place in one buffer, and let go of at once.
+"""Buffers that arrive in parts: each part is copied to its place in one buffer, and released at once.
 
-A large frame in one piece arrives in memory that the system has just handed out, page by page, which takes
-most of its time. Parts of `canning.writing.draft.PART` bytes arrive in memory that is used again and again.
+A large frame in one piece arrives in memory that the system hands out page by page, which takes most of the
+time. Parts of `canning.writing.draft.PART` bytes arrive in memory that is reused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 
 
 def check_into(into: Array, many: bool) -> None:
-    """Insist on an array that can be received into."""
+    """Check that an array can be received into."""
     if not isinstance(into, np.ndarray):
         raise TypeError(f"into={type(into).__name__} is not a numpy.ndarray")
     if many:
@@ -41,7 +41,7 @@ def check_into(into: Array, many: bool) -> None:
 
 
 def allocator(into: Array | None, pool: Pool | None) -> Allocate:
-    """Say where the parts of buffers are to be joined."""
+    """Return the function that provides memory for joined buffers."""
     allocate = long_empty if pool is None else pool.allocate
     if into is None or not into.flags.forc or not into.nbytes:
         return allocate
@@ -50,7 +50,7 @@ def allocator(into: Array | None, pool: Pool | None) -> Allocate:
 
 
 def fill(into: Array, obj: Any) -> bool:
-    """Put a received array where it is wanted, unless it is there already; False where it does not fit."""
+    """Copy a received array into `into`, unless it is there already; False if it does not fit."""
     if not isinstance(obj, np.ndarray) or obj.dtype != into.dtype or obj.shape != into.shape:
         return False
     where, there = obj.__array_interface__, into.__array_interface__
@@ -60,16 +60,16 @@ def fill(into: Array, obj: Any) -> bool:
 
 
 _PATIENCE: Final = 5e-10
-"""Seconds for each byte that handing memory back may take: 0.1 for 200 MB."""
+"""Seconds per byte that returning memory to the system may take: 0.1 for 200 MB."""
 
 
 class _Freed:
-    """Hand memory back to the system while small parts are joined, whose memory the C library would keep.
+    """Return the memory of small parts to the system while they are joined: the C library would keep it.
 
-    It keeps what is freed as long as anything above is in use: 200 MB in runs of 16 KiB took a receiver to
-    2.03 times the data so, and this way to 1.08; in turns of an eighth to 1.18. Runs of 24 KiB took 282 ms
-    over tcp instead of 258. Each turn goes through all that is free in the process: 29 ms in one with
-    50,000 holes, and 115 the first time, so that it is given up where that takes too long.
+    The C library keeps freed memory as long as any memory above it is in use: a receiver of 200 MB in runs of
+    16 KiB reached 2.03 times the data without this, 1.08 with it, and 1.18 with a call after each eighth.
+    Runs of 24 KiB took 282 ms over tcp instead of 258. Each call searches all free memory of the process: 29
+    ms in one with 50,000 holes, and 115 the first time, so the calls stop if they take too long.
     """
 
     def __init__(self, length: int, part: int) -> None:
@@ -79,7 +79,7 @@ class _Freed:
         self.seconds = length * _PATIENCE
 
     def add(self, nbytes: int) -> None:
-        """Count a part that is free."""
+        """Count a freed part."""
         self.bytes += nbytes
         if self.trim is not None and self.bytes >= self.step:
             self.bytes = 0
@@ -92,10 +92,10 @@ class _Freed:
 
 @cache
 def _malloc_trim() -> Callable[[int], object] | None:
-    """Return the function of the C library; None where it has none, as on macOS and with musl."""
+    """Return `malloc_trim` of the C library; None if it has none, as on macOS and with musl."""
     try:
         trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # Windows takes no None
+    except (AttributeError, OSError, TypeError):  # Windows refuses None
         return None
     return trim
 
@@ -105,9 +105,9 @@ def join_parts(
 ) -> list[Trailer | None]:
     """Replace the parts of buffers in received frames by views of one buffer each, side by side.
 
-    `received` holds the frames of one or more objects. Gives the trailers of these, for the reader, and None
-    for each of a shape that needs none. What is not in order stays as it is, for the reader to say what is
-    wrong. `joined` is called with the bytes of each part.
+    `received` holds the frames of one or more objects. Returns their trailers, for the reader; None for an
+    object whose shape needs none. Invalid frames are left as they are, so that the reader reports the error.
+    `joined` is called with the bytes of each part.
     """
     at = 0
     trailers: list[Trailer | None] = []
@@ -134,9 +134,9 @@ def join_parts(
 
 
 def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:
-    """Yield the places of buffers that came in parts or become `bytes`, their length, whether `bytes`.
+    """Yield the places of buffers that came in parts or become `bytes`, their length, and whether `bytes`.
 
-    Where a codec is named, the lengths that are stated are such as have yet to come true.
+    With a codec, the stated lengths are those after decoding, which are not verified yet.
     """
     said = trailer.extensions.get(BYTES, b"")
     whole = frozenset(int.from_bytes(said[i : i + 4], "little") for i in range(0, len(said), 4))
@@ -152,26 +152,26 @@ def _to_do(trailer: Trailer, at: int) -> Iterator[tuple[range, int, bool]]:
 
 
 class _Room:
-    """Take what is written into memory that is there, as `io.BytesIO` takes it into memory that grows."""
+    """Write into existing memory of fixed size, with the interface of `io.BytesIO`."""
 
     def __init__(self, memory: Any) -> None:
         self._memory = memoryview(memory)
         self._end = 0
 
     def write(self, part: memoryview) -> None:
-        """Copy a part behind those before."""
+        """Append a copy of a part."""
         begin, self._end = self._end, self._end + part.nbytes
         self._memory[begin : self._end] = part
 
     def getvalue(self) -> memoryview:
-        """Return all of it."""
+        """Return the whole memory."""
         return self._memory
 
 
 def _join(
     received: list[Any], places: range, room: Any, length: int, joined: Callable[[int], object]
 ) -> None:
-    """Copy parts behind each other, and put views of what comes of it in their places."""
+    """Concatenate parts, and replace each by a view of the result."""
     freed = _Freed(length, len(received[places[0]]))
     ends = [0]
     for i in places:

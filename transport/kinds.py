@@ -1,4 +1,4 @@
-"""What a socket can do, looked up once for each: a wrong one is refused before anything is sent or taken."""
+"""The capabilities of a socket, looked up once each: a wrong socket is refused before anything is moved."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .errors import TransportError
 
 
 class Kind(NamedTuple):
-    """What is known of a socket.
+    """The known properties of a socket.
 
     Attributes:
-        code: its type, as ``zmq.PUSH``.
-        asynchronous: it is a ``zmq.asyncio.Socket``.
-        simple: it is not asynchronous, needs neither a prefix nor turns, and can send, and has.
-        fresh: nothing was sent on it yet.
-        no_send: why nothing can be sent on it; empty where it can.
-        no_recv: why nothing can be received on it.
+        code: its type, such as ``zmq.PUSH``.
+        asynchronous: whether it is a ``zmq.asyncio.Socket``.
+        simple: whether it is blocking, needs no prefix, may send at any time, and has sent before.
+        fresh: whether nothing was sent on it yet.
+        no_send: the reason why it cannot send; empty if it can.
+        no_recv: the reason why it cannot receive; empty if it can.
     """
 
     code: int
@@ -33,21 +33,21 @@ class Kind(NamedTuple):
 
 E = TypeVar("E", bound=BaseException)
 KNOWN: Final[dict[int, Kind]] = {}
-"""What is known of sockets, by their `id`."""
+"""The known sockets, by their `id`."""
 _ALIVE: Final[dict[int, weakref.ref[Any]]] = {}
 
 _ONLY_RECEIVE: Final = {int(zmq.PULL): "PUSH", int(zmq.SUB): "PUB"}
 _ONLY_SEND: Final = {int(zmq.PUSH): "PULL", int(zmq.PUB): "SUB"}
 _PARTICULAR: Final = frozenset(map(int, (zmq.REQ, zmq.REP, zmq.ROUTER)))
 _CALLS: Final = ("send", "recv", "poll", "get")
-"""What a socket has."""
+"""The attributes of a socket."""
 
 
 def learn(socket: Any, call: str, obj: Any = None) -> Kind:
-    """Find out what a socket can do, and remember it; `call` and `obj` are what the user called and sent.
+    """Find out what a socket can do, and remember it; `call` and `obj` are the user's call and object.
 
     Raises:
-        TypeError: it is not a socket; the text says what it is, and what to write.
+        TypeError: it is not a socket; the text names its type and the correct call.
     """
     if not all(callable(getattr(socket, name, None)) for name in _CALLS):
         raise _no_socket(socket, call, obj)
@@ -56,7 +56,7 @@ def learn(socket: Any, call: str, obj: Any = None) -> Kind:
     except Exception as error:
         if isinstance(error, zmq.ZMQError) and error.errno == zmq.ENOTSOCK:
             raise with_hint(error, socket) from None
-        return Kind(int(zmq.PAIR))  # somebody's own, which does not tell
+        return Kind(int(zmq.PAIR))  # a user's own class, which does not tell
     kind = _kind(socket, code)
     number = id(socket)
 
@@ -102,14 +102,14 @@ def _is_simple(code: int, asynchronous: bool, fresh: bool, no_send: str) -> bool
 
 
 def settle(socket: Any, kind: Kind) -> None:
-    """Remember that something was sent on a socket."""
+    """Remember that a message was sent on a socket."""
     if id(socket) in KNOWN:
         simple = _is_simple(kind.code, kind.asynchronous, False, kind.no_send)
         KNOWN[id(socket)] = kind._replace(fresh=False, simple=simple)
 
 
 def check_sends(kind: Kind, socket: object, prefix: object) -> None:
-    """Insist on a socket that can send, and on a peer's identity where it has several.
+    """Check that a socket can send, and that a peer's identity is given if it has several peers.
 
     Raises:
         TransportError: it only receives, or needs a prefix.
@@ -124,7 +124,7 @@ def check_sends(kind: Kind, socket: object, prefix: object) -> None:
 
 
 def check_receives(kind: Kind, socket: object, prefix: int) -> None:
-    """Insist on a socket that can receive, and on room for what comes before an object.
+    """Check that a socket can receive, and that `prefix` allows for the frames before an object.
 
     Raises:
         TransportError: it only sends, or the prefix is missing.
@@ -138,7 +138,7 @@ def check_receives(kind: Kind, socket: object, prefix: int) -> None:
 
 
 def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
-    """Make the error for a REQ or REP that is used out of its turn."""
+    """Make the error for a REQ or REP that is used out of turn."""
     other = "recv" if verb == "send" else "send"
     if kind.code == zmq.REQ:
         why = "has sent a request: receive the reply" if verb == "send" else "has sent no request: send one"
@@ -148,7 +148,7 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
 
 
 def with_hint(error: E, socket: object) -> E | zmq.ZMQError:
-    """Return an error of pyzmq's of the same kind that says what it means here; any other as it is."""
+    """Return a pyzmq error of the same type with an explanation; any other error unchanged."""
     errno = error.errno if isinstance(error, zmq.ZMQError) else None
     if errno == zmq.ENOTSOCK:
         return zmq.ZMQError(zmq.ENOTSOCK, f"{socket!r} is closed")

@@ -1,4 +1,4 @@
-"""Objects to the parts of a ZeroMQ message, laid out for the way that they will take."""
+"""Turn objects into the parts of a ZeroMQ message, laid out for their transport."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ kB 223 and 245, 512 kB 304 and 301, 1 MB 448 and 414; twenty frames of 64 kB 970
 """
 
 COPY_AT_MOST: Final = 8 * 1024 * 1024
-"""Bytes of one message that are copied on sending for the sake of speed; of larger messages only the
-smallest frames are, so that a message of many small frames does not take its memory twice."""
+"""Bytes of one message that are copied on sending for speed; of larger messages only the smallest frames
+are copied, so that a message of many small frames does not need twice its memory."""
 
 _PARTS: Final = (b"tcp", b"ipc")
 """Transports over which large frames go in parts."""
 PARTED: Final = 4 * PART
-"""Bytes from which a frame is cut into parts when somebody watches its progress."""
+"""Bytes from which a frame is cut into parts when its progress is reported."""
 _TO_MANY: Final = frozenset(map(int, (zmq.PUB, zmq.XPUB, zmq.RADIO)))
 
 
 class Outgoing(NamedTuple):
-    """A message ready for a socket, and what tells when its memory is free."""
+    """A message ready for a socket, and the tracker that tells when its memory is free."""
 
     parts: list[Any]
     tracker: Tracker
@@ -58,7 +58,7 @@ def pack(
     parted: bool = False,
     copy: bool = False,
 ) -> Outgoing:
-    """Make one message of prefix frames and objects, and sign the objects where there is a key.
+    """Make one message of prefix frames and objects, and sign the objects if there is a key.
 
     Raises:
         SerializationError: an object cannot be sent.
@@ -69,7 +69,7 @@ def pack(
         serializer = (serializer or default_serializer).evolve(key=key)
     elif serializer is None:
         serializer = default_serializer
-    to = None if serializer.codec else socket  # what goes through a codec goes there whole
+    to = None if serializer.codec else socket  # a codec gets whole buffers
 
     messages = [for_socket(write(serializer, obj), to, parted) for obj in objects]
     frames: list[Any] = serializer.finish(messages, extensions)
@@ -87,7 +87,7 @@ def pack(
 
 
 def _copied(frame: Any) -> Any:
-    """Copy what its owner may change into memory that is used again."""
+    """Copy memory that its owner may change into reused memory."""
     if type(memoryview(frame).obj) is bytes:
         return frame
     room = send_empty(len(frame))
@@ -96,9 +96,9 @@ def _copied(frame: Any) -> Any:
 
 
 def for_socket(message: Message, socket: Any, parted: bool = False) -> Message:
-    """Lay the frames of an object out for the way that they will take.
+    """Lay out the frames of an object for their transport.
 
-    `parted` asks for more parts than are of use, so that it can be seen how many have left.
+    `parted` cuts them into more parts than speed needs, so that progress can be observed.
     """
     if type(message) is not Draft:
         return message
@@ -112,7 +112,7 @@ def for_socket(message: Message, socket: Any, parted: bool = False) -> Message:
 
 
 def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
-    """Say how a message on a socket is to be shared: most sockets send each to one receiver."""
+    """Return how to share a message on a socket: most socket types send each message to one receiver."""
     if isinstance(arena, SharedArena):
         return arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
     if arena is not None and not isinstance(arena, ForReaders):
@@ -127,12 +127,12 @@ def _share(leading: list[bytes], frames: list[Any], copy_threshold: int, leaves:
     parts: list[Any] = list(leading)
     views = []
     frames.reverse()
-    while frames:  # given up one by one: of a slice in 12,000 runs they would take 1 % of its memory
+    while frames:  # released one by one: for a slice in 12,000 runs they would take 1 % of its memory
         frame = frames.pop()
         if len(frame) < copy_threshold:
             parts.append(frame)
         else:
-            # A view of its own for each frame: its end is what the tracker waits for.
+            # Each frame gets a separate view: the tracker waits for the view's end.
             view = memoryview(frame)
             views.append(view)
             parts.append(zmq.Frame(view, copy=False))
@@ -142,8 +142,8 @@ def _share(leading: list[bytes], frames: list[Any], copy_threshold: int, leaves:
 def share_last(parts: list[Any], leaves: bool) -> None:
     """Return the last part of a message to ZeroMQ uncopied, so that it tells when the message has left.
 
-    A process that ends loses what it has sent before there is a connection, and ZeroMQ has no other way to
-    ask whether there is one. It takes 25 µs, so that it is done with the first message of a socket only.
+    A process that ends before a connection exists loses its messages, and ZeroMQ has no other way to ask for
+    a connection. This takes 25 µs, so it is done only for the first message of a socket.
     """
     if may_share():
         view = memoryview(bytes(parts[-1]))

@@ -1,7 +1,7 @@
-"""Buffers that are used again: memory that the system need not hand out anew, page by page.
+"""Reused buffers: memory that the system need not hand out again, page by page.
 
 A large block that is free has been offered to the kernel (``MADV_FREE``, 0.1 ms for 200 MB of huge pages): it
-stays warm for the next message, and is taken when memory gets short anywhere.
+stays mapped for the next message, and the kernel reclaims it when memory gets short.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from canning.memory.buffers import ByteArray, aligned_empty, span
 from .shared.blocks import parse_size
 
 _GRAIN: Final = 1024 * 1024
-"""Bytes of which blocks are multiples, so that messages of about one size share them."""
+"""The sizes of blocks are multiples of so many bytes, so that messages of similar size share them."""
 
 
 class _Block(NamedTuple):
-    """A stretch of memory, and the mapping that it is of; None where the system has no such mappings."""
+    """A range of memory, and its mapping; None if the system has no such mappings."""
 
     array: ByteArray
     mapping: mmap.mmap | None
@@ -39,8 +39,8 @@ class _Block(NamedTuple):
 
 
 _OFFERED: Final = 16 * 1024 * 1024
-"""Bytes from which a block is a mapping that is offered. Of small pages, which smaller ones are of, 200 MB
-took 6.6 ms to offer, and 28 ms instead of 19 to be written to afterwards."""
+"""Bytes from which a block is a mapping that is offered to the kernel. Smaller blocks have small pages: 200 MB
+of these took 6.6 ms to offer, and then 28 ms instead of 19 to write."""
 
 
 def _new_block(size: int) -> _Block:
@@ -53,7 +53,7 @@ def _new_block(size: int) -> _Block:
 
 
 class PoolStats(NamedTuple):
-    """What a pool holds, in bytes, and how often it had a free buffer."""
+    """The contents of a pool, in bytes, and how often it had a free buffer."""
 
     capacity: int
     in_use: int
@@ -63,16 +63,16 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """Keep the buffers that large messages arrive in, and use each again when its last view is gone.
+    """Keep the buffers of large received messages, and reuse each when its last view is gone.
 
-    Give it to `transport.recv`, which otherwise uses a common one of 256 MiB for arrays of 16 MiB and more.
+    Pass it to `transport.recv`, which otherwise uses a common pool of 256 MiB for arrays of 16 MiB and more.
     It serves messages that arrive in parts: buffers of `canning.writing.draft.LARGE` bytes and more over
     ``tcp://`` and ``ipc://``, and sparse slices. Threads may share it.
 
     Args:
-        capacity: bytes that are kept, in use and free, as a number or as ``"1GiB"``. Requests
-            beyond that get ordinary memory. Free blocks count as this process's memory; those of 16 MiB
-            and more only until the kernel takes them, which it does before it gets short of any.
+        capacity: bytes to keep, in use and free, as a number or as ``"1GiB"``. Requests beyond that get
+            ordinary memory. Free blocks count as this process's memory; those of 16 MiB and more only until
+            the kernel reclaims them, which it does before memory runs out.
 
     >>> import numpy as np
     >>> pool = Pool("64 MiB")
@@ -87,12 +87,12 @@ class Pool:
     @shortened
     def __init__(self, capacity: int | str = "256MiB") -> None:
         self.capacity = parse_size(capacity)
-        # No lock guards these. A signal handler or a finalizer may come here in the middle of a call, and a
-        # process be forked: every change is one step, and a block that an exception drops in between two of
-        # them is memory that goes back to the system.
-        self._free: dict[int, _Block] = {}  # the one used last is the last, and the warmest
+        # No lock guards these: a signal handler or a finalizer may run here in the middle of a call, or the
+        # process may fork. Every change is one step, and the memory of a block that an exception drops
+        # between two steps returns to the system.
+        self._free: dict[int, _Block] = {}  # the most recently used is last
         self._out: dict[int, _Out] = {}
-        self._returned: deque[int] = deque()  # filled wherever the last view of a buffer ends
+        self._returned: deque[int] = deque()  # filled by whichever thread drops the last view of a buffer
         self._numbers = itertools.count()
         self._hits = self._misses = 0
 
@@ -101,7 +101,7 @@ class Pool:
         return f"Pool(capacity={stats.capacity:,}, in_use={stats.in_use:,}, free={stats.free:,})"
 
     def allocate(self, nbytes: int) -> ByteArray:
-        """Return a buffer of `nbytes` bytes, aligned to 64, which comes back when its last view is gone."""
+        """Return a buffer of `nbytes` bytes, aligned to 64; it comes back when its last view is gone."""
         check_whole("nbytes", nbytes, "bytes")
         size = -(-nbytes // _GRAIN) * _GRAIN
         self._take_back()
@@ -119,7 +119,7 @@ class Pool:
         return lease
 
     def stats(self) -> PoolStats:
-        """Tell what the pool holds."""
+        """Return the state of the pool."""
         self._take_back()
         return PoolStats(self.capacity, self._in_use(), self._unused(), self._hits, self._misses)
 
@@ -138,18 +138,18 @@ class Pool:
                     self._free[next(self._numbers)] = out.block
 
     def _found(self, size: int) -> _Block | None:
-        """Take the free block of that size that was used last, or one up to a quarter larger."""
+        """Take the most recently used free block of that size, or one up to a quarter larger."""
         for number, block in reversed(list(self._free.items())):
             if size <= block.array.nbytes <= size + size // 4:
                 taken = self._free.pop(number, None)
-                if taken is not None:  # no other thread was faster
+                if taken is not None:  # no other thread took it first
                     return taken
         return None
 
     def _make_room(self, size: int) -> bool:
-        """Give up free blocks until another one fits, the one first that was not used for longest."""
+        """Release free blocks, the least recently used first, until another one fits."""
         for number, out in list(self._out.items()):
-            if out.lease() is None:  # an exception came in between when it was to be taken back
+            if out.lease() is None:  # an exception interrupted its return
                 self._out.pop(number, None)
         room = self.capacity - self._in_use() - size
         if room < 0:
@@ -162,14 +162,14 @@ class Pool:
 
 
 class _Out(NamedTuple):
-    """A block that is in use, and what tells whether it still is."""
+    """A block in use, and a weak reference that tells whether it still is."""
 
     lease: weakref.ref[ByteArray]
     block: _Block
 
 
 class _Return:
-    """Take a block back when its last view is gone, wherever that is."""
+    """Take a block back when its last view is gone, in whichever thread."""
 
     def __init__(self, returned: deque[int], block: _Block, number: int) -> None:
         self.returned = returned
@@ -182,9 +182,9 @@ class _Return:
 
 
 def _lease(block: ByteArray, nbytes: int) -> ByteArray:
-    """View a block by an array that all views of it keep.
+    """View a block through an array that all views of it keep alive.
 
-    Of a slice they would keep the block alone: numpy looks through arrays for the one at the end.
+    Views of a slice would keep only the block alive: numpy follows the bases of arrays to the last one.
     """
     low = block.__array_interface__["data"][0]
     lease: Any = span(low, low + nbytes, block, readonly=False).obj
@@ -193,15 +193,15 @@ def _lease(block: ByteArray, nbytes: int) -> ByteArray:
 
 _RECEIVING: Final = Pool("256MiB")
 _RECEIVED: Final = 16 * 1024 * 1024
-"""Bytes from which it is used: small arrays may be many, and be kept for long."""
+"""Bytes from which the pool is used: small arrays may be many, and be kept for long."""
 _SENDING: Final = Pool("16MiB")
 _COPYING: Final = Pool("256MiB")
 _SENT: Final = 256 * 1024
-"""Bytes from which it is used: less is copied once more on sending, and free at once."""
+"""Bytes from which the pool is used: smaller memory is copied once more on sending, and free at once."""
 
 
 def long_empty(nbytes: int) -> Any:
-    """Return memory to receive into, of a common pool where there is much of it.
+    """Return memory to receive into, from a common pool if it is large.
 
     200 MB over tcp took 61 ms with it and 76 without, 64 MB 18 and 25, 40 MB 23 and 30; over ipc 78 and 86,
     28 and 33, 18 and 20 (medians, until read, 2 cores of an AMD EPYC).
@@ -210,10 +210,10 @@ def long_empty(nbytes: int) -> Any:
 
 
 def warm_empty(nbytes: int) -> Any:
-    """Return memory to send from, of a common pool unless there is little of it."""
+    """Return memory to send from, from a common pool unless it is small."""
     return _SENDING.allocate(nbytes) if nbytes >= _SENT else aligned_empty(nbytes)
 
 
 def send_empty(nbytes: int) -> Any:
-    """Return memory for a copy to send, of a common pool: as many as are under way may be in use at once."""
+    """Return memory for a copy to send, from a common pool; every message under way may hold one."""
     return _COPYING.allocate(nbytes)

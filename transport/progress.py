@@ -1,4 +1,4 @@
-"""Progress of what is sent and received, told in the thread and the task that asked for it."""
+"""Progress of sending and receiving, reported in the thread and the task that asked for it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .tracker import Tracker
 from .waiting import Deadline, pause
 
 _INTERVAL: Final = 0.02
-"""Seconds between two looks at what has left."""
+"""Seconds between two checks of the bytes that have left."""
 
 
 class _Departure:
     """Count the bytes of a message that are still here.
 
-    It must not hold the frames: a frame that is held never leaves.
+    It must not keep a reference to a frame: such a frame never counts as sent.
     """
 
     def __init__(self, socket: object, parts: list[Any], tracker: Tracker, report: OnProgress) -> None:
@@ -36,7 +36,7 @@ class _Departure:
             self._sizes = []
 
     def look(self) -> bool:
-        """Report what has left; False when all has."""
+        """Report the bytes that have left; False when all have."""
         left = 0
         if self._sizes and not self._tracker.done:
             left = sum(size for size, here in zip(self._sizes, self._tracker.in_use(), strict=True) if here)
@@ -52,7 +52,7 @@ def watch(
     progress: bool,
     timeout: float | None,
 ) -> None:
-    """Report until a message that was sent has left, or the time is over; empties `parts`."""
+    """Report until a sent message has left, or the time is over; empties `parts`."""
     deadline = Deadline(timeout)
     with watching(on_progress, progress, "sending") as report:
         departure = _Departure(socket, parts, tracker, report)
@@ -68,7 +68,7 @@ async def watch_async(
     progress: bool,
     timeout: float | None,
 ) -> None:
-    """Do what `watch` does without blocking the loop."""
+    """Do the same as `watch`, without blocking the loop."""
     deadline = Deadline(timeout)
     with watching(on_progress, progress, "sending") as report:
         departure = _Departure(socket, parts, tracker, report)
@@ -77,7 +77,7 @@ async def watch_async(
 
 
 def unpack_watched(received: list[Received], how: Reading, on_progress: OnProgress) -> Any:
-    """Do what `unpack` does, and report the bytes that are in their place."""
+    """Do the same as `unpack`, and report the bytes that are in place."""
     total = sum(map(len, received))
     with _counting(on_progress, total) as joined:
         return unpack(received, how._replace(joined=joined))

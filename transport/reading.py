@@ -1,4 +1,4 @@
-"""What a receiver asks for, checked before anything is received."""
+"""The options of a receiver, checked before anything is received."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .shared import SharedMemory, default_memory
 
 
 class Reading(NamedTuple):
-    """How the receiver wants its objects; `reading` makes one of what it asks for."""
+    """How to read objects; `reading` makes one from the receiver's options."""
 
     reader: Serializer
     prefix: int = 0
@@ -28,8 +28,8 @@ class Reading(NamedTuple):
     into: Array | None = None
     pool: Pool | None = None
     joined: Callable[[int], object] = lambda _: None
-    most: int | None = None  # frames that a message may have: a stranger's only so many
-    ordinary: bool = False  # one object, and nothing else asked for
+    most: int | None = None  # the most frames of a message; a stranger's has a limit
+    ordinary: bool = False  # one object, and no other option
 
 
 def reading(
@@ -47,10 +47,10 @@ def reading(
     pool: Pool | None = None,
     shared_memory: bool | SharedMemory = False,
 ) -> Reading:
-    """Check what the receiver asks for, before anything is received.
+    """Check the receiver's options, before anything is received.
 
     Raises:
-        ValueError: trust is not one of the two, a key is none, or prefix is negative.
+        ValueError: trust or a key is not valid, or prefix is negative.
     """
     given = g is not None or serializer is not None or key is not None or into is not None or pool is not None
     if prefix == 0 and not (given or many or writable or alias or shared_memory or allow):
@@ -95,7 +95,7 @@ def _reader(
             return _READERS[trust]
     if key is None or isinstance(key, bytes):
         return _made(trust, writable, serializer, key, allow)
-    return _made.__wrapped__(trust, writable, serializer, key, allow)  # a file may have another key later
+    return _made.__wrapped__(trust, writable, serializer, key, allow)  # the file's key may change later
 
 
 @lru_cache(maxsize=64)
@@ -106,7 +106,7 @@ def _made(
     key: KeyOption,
     allow: frozenset[type | str],
 ) -> Serializer:
-    """Make the reader for options that are given at each call; those of late are kept."""
+    """Make the reader for options that are passed with each call; recent readers are cached."""
     reader = serializer or default_serializer
     if key is not None:
         reader = reader.evolve(key=key)
@@ -131,7 +131,7 @@ _ORDINARY: Final = {
     trust: Reading(_READERS[trust or "data"], most=_most(_READERS[trust or "data"], 0), ordinary=True)
     for trust in ("data", "code", None)
 }
-"""What is asked for most often: nothing but a trust, or not even that."""
+"""The most frequent options: only a trust, or nothing."""
 _SHARED: Final = {
     trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
     for trust, reader in _READERS.items()

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)
 _ENDED: Final = frozenset(map(int, (zmq.ETERM, zmq.ENOTSOCK)))
-"""What a socket raises that was closed, or whose context was."""
+"""The errors of a socket that was closed, or whose context was."""
 
 
 class ReceiverOptions(TypedDict, total=False):
-    """The options of `Receiver` that do not change what it gives."""
+    """The options of `Receiver` that do not change the type of its result."""
 
     trust: Trust | None
     allow: Iterable[type | str] | type | str
@@ -49,7 +49,7 @@ class ReceiverOptions(TypedDict, total=False):
 
 
 class Ending:
-    """End a loop over messages, by what Python ends loops with, where the socket or its context is closed."""
+    """Turn the error of a closed socket or context into the exception that ends a loop."""
 
     def __init__(self, stop: type[StopIteration | StopAsyncIteration]) -> None:
         self._stop = stop
@@ -69,7 +69,7 @@ ENDING_LATER: Final = Ending(StopAsyncIteration)
 
 
 def _check(socket: Any, kind: Kind, how: Reading, timeout: float | None, flags: int) -> None:
-    """Check what is asked for before anything is taken from the socket."""
+    """Check the options before anything is received from the socket."""
     if kind.no_recv or kind.code == _ROUTER:
         check_receives(kind, socket, how.prefix)
     if timeout is not None:
@@ -89,7 +89,7 @@ def _failed(socket: Any, kind: Kind, timeout: float | None, flags: int, error: z
 def take_now(
     socket: SocketLike, kind: Kind, how: Reading, timeout: float | None, flags: int
 ) -> list[Received]:
-    """Take the frames of one message from a blocking socket."""
+    """Receive the frames of one message from a blocking socket."""
     _check(socket, kind, how, timeout, flags)
     try:
         if timeout is None or flags:
@@ -106,7 +106,7 @@ def take_now(
 async def take_later(
     socket: zmq.asyncio.Socket, kind: Kind, how: Reading, timeout: float | None, flags: int
 ) -> list[Received]:
-    """Take the frames of one message from an asyncio socket."""
+    """Receive the frames of one message from an asyncio socket."""
     _check(socket, kind, how, timeout, flags)
     deadline = Deadline(limit_of(socket, timeout, flags, zmq.RCVTIMEO))
     try:
@@ -121,7 +121,7 @@ async def take_later(
 class Receiver(Generic[Got]):
     """Receive objects from one socket, with options that are checked and prepared once.
 
-    On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` gives every object
+    On a ``zmq.asyncio.Socket`` its `recv` is awaited, and ``async for obj in receiver`` yields every object
     that arrives. On any other socket it blocks, and ``for obj in receiver`` does the same. The loop ends when
     the socket or its context is closed. Errors of `recv` leave the loop; you can start it again.
 

@@ -1,7 +1,7 @@
-"""CURVE on a socket in one call each: keys say who may connect, and the connection is encrypted.
+"""Set up CURVE with one call on each side: keys decide who may connect, and connections are encrypted.
 
-A certificate is a pair of keys. `new_certificate` keeps it in two files: ``server.key``, which never leaves
-the user, and ``server.key.pub`` for the other side. They are of the form that ``zmq.auth`` reads and writes.
+A certificate is a pair of keys. `new_certificate` keeps it in two files: ``server.key``, which you keep
+secret, and ``server.key.pub`` for the other side. Both have the format of ``zmq.auth``.
 
     guard = serve(socket, "tcp://*:5555", certificate="server.key", clients=["alice.key.pub"])
     connect(socket, "tcp://server:5555", certificate="alice.key", server="server.key.pub")
@@ -39,7 +39,7 @@ from .events import note
 __all__ = ["Certificate", "Guard", "connect", "load_certificate", "new_certificate", "serve"]
 
 _DOMAIN: Final = "canning"
-"""What the sockets and their authenticator call each other."""
+"""The name by which the sockets and their authenticator refer to each other."""
 _ATTEMPTS: Final = 10
 _MOMENT: Final = 0.01
 """Seconds between attempts to start an authenticator."""
@@ -49,7 +49,7 @@ class Guard:
     """Let only clients with known public keys connect to some sockets of a context.
 
     A context has room for one guard. It works in its own thread, or for asyncio sockets in the running loop.
-    After it has stopped, no new client gets in.
+    After it has stopped, no new client can connect.
 
     Args:
         context: the context of the sockets.
@@ -57,7 +57,7 @@ class Guard:
         clients: certificates of the clients that may connect; their public keys are enough.
 
     Raises:
-        TransportError: the context has an authenticator already, or this libzmq no CURVE.
+        TransportError: the context has an authenticator already, or this libzmq has no CURVE.
         TypeError: clients is one certificate or path, not a list of them.
         ValueError: the certificate has no secret key.
     """
@@ -76,7 +76,7 @@ class Guard:
 
     @shortened
     def bind(self, socket: Any, address: str) -> None:
-        """Set CURVE up on a socket that is neither bound nor connected, and bind it.
+        """Set up CURVE on a socket that is neither bound nor connected, and bind it.
 
         Raises:
             ValueError: the socket is in use, or the address is ``inproc://``, which has no CURVE.
@@ -85,7 +85,7 @@ class Guard:
         socket.curve_server = True
         socket.curve_publickey, socket.curve_secretkey = self._own.public, self._own.secret
         socket.zap_domain = _DOMAIN.encode()
-        # Without this, libzmq lets everybody in while no authenticator runs.
+        # Without this, libzmq accepts every client while no authenticator runs.
         socket.zap_enforce_domain = True
         socket.bind(address)
 
@@ -104,7 +104,7 @@ class Guard:
         return key in self._allowed
 
     def stop(self) -> None:
-        """Stop: connected clients stay connected, and no other client gets in."""
+        """Stop the guard: connected clients stay connected, and no other client can connect."""
         self._authenticator.stop()
 
     def __enter__(self) -> Guard:
@@ -189,7 +189,7 @@ def connect(socket: Any, address: str, *, certificate: CertificateLike, server: 
 
 
 class _Handshake:
-    """What became of the last handshake of a socket."""
+    """The outcome of the last handshake of a socket."""
 
     failure = ""
 
@@ -205,19 +205,19 @@ _EVENTS: Final = (
 
 
 def why_refused(socket: object) -> str:
-    """Say why a socket of `connect` has no connection; empty where it has one, or nobody knows."""
+    """Return why a socket of `connect` has no connection; empty if it has one, or the reason is unknown."""
     handshake = _HANDSHAKES.get(socket)
     return handshake.failure if handshake is not None else ""
 
 
 def _watch_handshake(socket: Any) -> None:
-    """Listen to what becomes of a socket's handshakes, until it is closed.
+    """Record the outcome of a socket's handshakes, until it is closed.
 
-    ZeroMQ tells it at once, and just once where a server has refused a client: the client does not try
-    again. It blocks if nobody reads these events, so a thread has to do so all the time.
+    ZeroMQ reports it at once, and only once if a server has refused the client, which does not try again.
+    ZeroMQ blocks if these events are not read, so a thread has to read them all the time.
     """
     if getattr(socket, "_monitor_socket", None) is not None:
-        return  # there is one monitor, and it is the user's
+        return  # a socket has only one monitor, and the user has set it
     handshake = _HANDSHAKES[socket] = _Handshake()
     address = f"inproc://canning-handshakes-{secrets.token_hex(8)}"
     zmq.Socket.shadow(socket.underlying).monitor(address, _EVENTS)
@@ -247,7 +247,7 @@ def _listen(events: zmq.Socket[bytes], handshake: _Handshake) -> None:
                 )
             else:
                 failure = "the CURVE handshake failed: is server= the public key of that server?"
-            if failure != handshake.failure:  # it may be tried again ten times a second
+            if failure != handshake.failure:  # it may fail ten times a second
                 handshake.failure = failure
                 note("handshakes", failure)
 

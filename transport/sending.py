@@ -43,7 +43,7 @@ class SenderOptions(TypedDict, total=False):
 
 
 class Options(NamedTuple):
-    """How objects are to be sent."""
+    """The options for sending objects."""
 
     prefix: Prefix = ()
     serializer: Serializer | None = None
@@ -59,13 +59,13 @@ class Options(NamedTuple):
 
 _ROUTER: Final = int(zmq.ROUTER)
 ORDINARY: Final = Options()
-"""What is asked for most often: nothing."""
+"""The most frequent options: none."""
 _Message = tuple[Outgoing, ForReaders | None, Kind]
-"""A message that is ready to go, and the sharing that is undone where it does not."""
+"""A message that is ready to send, and its sharing, which is undone if sending fails."""
 
 
 def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _Message:
-    """Check what is asked for, and make the message; the socket is not touched."""
+    """Check the options, and make the message; the socket is not used."""
     if kind.no_send or kind.code == _ROUTER:
         check_sends(kind, socket, how.prefix)
     if how is not ORDINARY:
@@ -98,7 +98,7 @@ def _check(how: Options) -> None:
 
 
 def _failed(socket: Any, message: _Message, how: Options, error: BaseException) -> BaseException:
-    """Undo what sharing has done, and return the error to be raised."""
+    """Undo the sharing of payloads, and return the error to raise."""
     outgoing, sharing, kind = message
     if sharing is not None:
         sharing.revoke(outgoing.parts)
@@ -110,19 +110,19 @@ def _failed(socket: Any, message: _Message, how: Options, error: BaseException) 
 
 
 def _give_up(socket: Any, message: _Message, how: Options, error: BaseException) -> Never:
-    """Undo what was done for a message, and raise what is to be raised."""
+    """Undo the preparation of a message, and raise its error."""
     other = _failed(socket, message, how, error)
     try:
         if other is error:
             raise error
         raise other from None
     finally:
-        # What was raised refers to this frame, and with it the objects would stay.
+        # The exception refers to this stack frame, which would keep the objects alive.
         del other, error, message
 
 
 def _sent(socket: Any, message: _Message) -> Tracker:
-    """Note that a message was sent, and return what tells of it."""
+    """Note that a message was sent, and return its tracker."""
     outgoing, sharing, kind = message
     if kind.fresh:
         settle(socket, kind)
@@ -177,8 +177,8 @@ class Sender(Generic[Sent]):
         prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
             `send` can pass others.
         serializer: turns objects into frames; canning's default if None.
-        key: signs each message: `bytes` of 16 or more, or the path of a file that holds them. None sends them
-            as `serializer` says, unsigned by default.
+        key: signs each message: `bytes` of 16 or more, or the path of a file that holds them. None leaves
+            that to `serializer`, unsigned by default.
         timeout: seconds that `send` waits for room in the queue or for a peer, unless you pass it another
             timeout; None waits as the socket is set (``SNDTIMEO``), 0 tries once.
         copy: copy large frames once, into memory that is used again, so that you may change objects at once.

@@ -1,17 +1,18 @@
-"""What a channel remembers, so that a message is read once, in its order, and by whom it was meant for.
+"""The memory of a channel: each message is read once, in order, and only by the intended receiver.
 
-Every message of a channel carries a `Note`, which its signature covers. There are two ways to know that one
-is not a recording:
+Every message of a channel carries a `Note`, which its signature covers. There are two ways to detect a
+recording:
 
-* Where both sides can send, each makes up an identity when its channel is made, and gives out *numbers*. Who
-  wants to send says HELLO with a number for the way back; the other answers WELCOME with a number for the
-  way there. From then on messages carry the receiver's identity, that number, and a counter that grows. A
-  recording names an identity that is gone, or a number and a counter that were seen. (`Sessions`)
-* Where only one side can send, messages carry the sender's identity, the time, and a counter. What is older
-  than `max_age` is refused, so that a sender needs to be remembered for that long only. (`Arrivals`)
+* Where both sides can send, each makes up an identity when its channel is made, and gives out *numbers*. The
+  side that wants to send says HELLO with a number for the way back; the other answers WELCOME with a number
+  for the way there. From then on messages carry the receiver's identity, that number, and a counter that
+  grows. A recording names an identity that no longer exists, or a number and a counter that were seen before.
+  (`Sessions`)
+* Where only one side can send, messages carry the sender's identity, the time, and a counter. Messages older
+  than `max_age` are refused, so that a sender needs to be remembered only for that long. (`Arrivals`)
 
 Both tables are bounded, and only signed messages change them. A HELLO changes none, since it may be a copy:
-a number that was given out is only counted, and remembered when the first message with it comes.
+a number that was given out is only counted, and remembered when the first message with it arrives.
 
 ``docs/channel.md`` has the whole protocol and what was checked of it.
 """
@@ -38,14 +39,14 @@ NOBODY: Final = bytes(16)
 
 
 class Note(NamedTuple):
-    """What one message of a channel says beside its objects.
+    """The data that one message of a channel carries besides its objects.
 
     Attributes:
         kind: `HELLO`, `WELCOME`, `DATA`, `REFUSED` or `CAST`.
         sender: the identity of the channel that sends, 16 random bytes.
-        receiver: that of the channel which is to read it; zeros where that is not known.
-        number: the number that the receiver has given out for what is sent to it; 0 for none.
-        reply: the number that the sender has given out for what is sent back.
+        receiver: the identity of the channel that is to read it; zeros if it is not known.
+        number: the number that the receiver has given out for messages to it; 0 for none.
+        reply: the number that the sender has given out for messages back.
         counter: counts the messages of this number, or of this sender, from 1 on.
         time: nanoseconds since 1970 in UTC at which it was sent, for `CAST`; else 0.
     """
@@ -59,19 +60,19 @@ class Note(NamedTuple):
     time: int = 0
 
     def pack(self) -> bytes:
-        """Return the bytes that stand in a message."""
+        """Return the bytes that the message carries."""
         return _NOTE.pack(*self)
 
 
 def unpack_note(content: bytes | None) -> Note:
-    """Read the note of a message; raises `AuthenticationError` where there is none."""
+    """Read the note of a message; raises `AuthenticationError` if it has none."""
     if content is None or len(content) != _NOTE.size:
         raise AuthenticationError("it was not sent by a channel: both sides need one")
     return Note(*_NOTE.unpack(content))
 
 
 class UnknownSession(AuthenticationError):
-    """Say that a message is for a session that is over, or was forgotten."""
+    """Raised for a message of a session that is over, or was forgotten."""
 
 
 class Count:
@@ -88,13 +89,13 @@ class Count:
         return self.last
 
     def give_back(self, number: int) -> None:
-        """Say that nothing was sent with a number."""
+        """Take back a number with which nothing was sent."""
         if self.last == number:
             self.last -= 1
 
 
 class Route:
-    """Where to send: an identity and a number there, our number for the way back, and what was sent."""
+    """Where to send: an identity and a number there, our number for the way back, and a message count."""
 
     __slots__ = ("count", "number", "peer", "reply")
 
@@ -122,21 +123,21 @@ class Sessions:
     def __init__(self, limit: int) -> None:
         self.id = secrets.token_bytes(16)
         self.limit = limit
-        self._first = self._issued = secrets.randbits(62)  # no number is that of a channel before this one
+        self._first = self._issued = secrets.randbits(62)  # no number repeats one of an earlier channel
         self._seen: dict[
             tuple[int, bytes], int
         ] = {}  # number and sender to counter, least recently used first
         self._hellos: dict[bytes, int] = {}  # place to the number in a HELLO without an answer
         self._places: dict[bytes, Route] = {}
         self._routes: dict[tuple[bytes, int], Route] = {}
-        self._base = 0  # no counter of a route that was forgotten is above it
-        self._sent_to: dict[bytes, bytes] = {}  # place to who was sent the last message there
-        self._replaced: dict[bytes, None] = {}  # who was found to be replaced, and is never sent to again
+        self._base = 0  # at least the counters of all forgotten routes
+        self._sent_to: dict[bytes, bytes] = {}  # place to the receiver of the last message there
+        self._replaced: dict[bytes, None] = {}  # identities that were replaced, and never get a message again
 
     # -- to send
 
     def hello(self, place: bytes) -> Note:
-        """Make the note that asks who is at a place; the same number until there is an answer."""
+        """Make the note that asks who is at a place; it has the same number until an answer arrives."""
         number = self._hellos.get(place)
         if number is None:
             self._issued += 1
@@ -144,22 +145,22 @@ class Sessions:
         return Note(HELLO, self.id, reply=number)
 
     def route(self, place: bytes) -> Route | None:
-        """Tell where to send to reach a place, where that is known."""
+        """Return the route to a place, if it is known."""
         return self._places.get(place)
 
     def data(self, place: bytes, route: Route) -> Note:
-        """Make the note of the next message, which takes its number whatever becomes of it."""
+        """Make the note of the next message, which uses up its number even if sending fails."""
         _keep(self._sent_to, place, route.peer, self.limit)
         return Note(DATA, self.id, route.peer, route.number, route.reply, route.count.take())
 
     def refusal(self, note: Note | None) -> Note:
-        """Make the note that names a message which is for no session here; None where it cannot be named."""
+        """Make the note that names a message of no session here; None if the message cannot be named."""
         if note is None:
             return Note(REFUSED, self.id)
         return Note(REFUSED, self.id, note.sender, note.number, counter=note.counter)
 
     def refused(self, place: bytes, refusal: Note) -> Refusal:
-        """Say what a refusal means; where the peer itself has sent it, its session is forgotten."""
+        """Return the meaning of a refusal; if the peer itself sent it, forget its session."""
         route = self._places.get(place)
         named = route is not None and 0 < refusal.counter <= route.count.last
         if route is None or not named or (refusal.receiver, refusal.number) != (self.id, route.number):
@@ -177,7 +178,7 @@ class Sessions:
         return Note(WELCOME, self.id, hello.sender, hello.reply, self._issued)
 
     def answered(self, place: bytes, welcome: Note) -> Answer:
-        """Take the answer to a HELLO, and say what it means."""
+        """Process the answer to a HELLO, and return its meaning."""
         if welcome.receiver != self.id or self._hellos.get(place) != welcome.number:
             return Answer.OTHER
         del self._hellos[place]
@@ -187,16 +188,16 @@ class Sessions:
             return Answer.WELCOME
         if route.peer == welcome.sender or welcome.sender in self._replaced:
             return Answer.SAME
-        # What was sent to the one before may have been read by it. So that nobody reads it twice if it is
-        # sent again, nothing is sent there any more, whatever others say.
+        # The previous peer may have read the messages sent to it. If they are sent again, nobody may read
+        # them twice: so nothing is ever sent to that peer again, whatever later messages claim.
         _keep(self._replaced, route.peer, None, self.limit)
         self.learn(place, welcome)
         return Answer.REPLACED if self._sent_to.get(place) == route.peer else Answer.WELCOME
 
     def accept(self, note: Note) -> int:
-        """Accept a message once, and count those that are missing before it.
+        """Accept a message once, and return how many are missing before it.
 
-        Raises `AuthenticationError` for what was seen, or came out of order, and `UnknownSession`.
+        Raises `AuthenticationError` for a message that was seen or is out of order, and `UnknownSession`.
         """
         last = self._seen.get((note.number, note.sender), 0)
         if note.receiver != self.id or not (last or self._first < note.number <= self._issued):
@@ -206,13 +207,13 @@ class Sessions:
         if note.counter <= last:
             raise AuthenticationError("it was received before, or a later one was")
         if len(self._seen) >= self.limit and not last:
-            # What was used must not be new again: no number up to the one that is forgotten is.
+            # A used number must not count as new again: no number up to the forgotten one does.
             self._first = max(self._first, next(iter(self._seen))[0])
         _keep(self._seen, (note.number, note.sender), note.counter, self.limit)
         return note.counter - last - 1
 
     def learn(self, place: bytes, note: Note) -> None:
-        """Remember how to answer who has just proved to be there."""
+        """Remember the route back to a peer that has just proved to be present."""
         if note.sender in self._replaced:
             return
         key = note.sender, note.reply
@@ -224,31 +225,31 @@ class Sessions:
 
 
 class Refusal(Enum):
-    """What a refusal means to its receiver."""
+    """The meaning of a refusal to its receiver."""
 
     OTHER = 0
-    """Nothing: it is about no message of the present session."""
+    """Nothing: it refers to no message of the present session."""
     LOST = 1
-    """The peer has forgotten the session, and cannot know what of it was read."""
+    """The peer has forgotten the session, and cannot know which messages were read."""
     DOUBT = 2
-    """Somebody else got the message: the peer was replaced, or somebody on the way has sent a copy there."""
+    """Another channel got the message: the peer was replaced, or an attacker has sent a copy there."""
 
 
 class Answer(Enum):
-    """What an answer to a HELLO means to its receiver."""
+    """The meaning of an answer to a HELLO to its receiver."""
 
     OTHER = 0
-    """Nothing: it is to none that waits."""
+    """Nothing: it answers no waiting HELLO."""
     WELCOME = 1
-    """There is a session now."""
+    """A session exists now."""
     SAME = 2
-    """The peer is there as before."""
+    """The peer is the same as before."""
     REPLACED = 3
-    """Another one is there, which has not read the last message that was sent to this place."""
+    """Another peer has replaced it, which has not read the last message that was sent to this place."""
 
 
 def _keep(table: dict[Any, Any], key: Any, value: Any, limit: int) -> Any:
-    """Set an entry, as the youngest, and drop the oldest beyond the limit."""
+    """Set an entry as the newest, and drop the oldest beyond the limit."""
     table.pop(key, None)
     table[key] = value
     if len(table) > limit:
@@ -260,9 +261,9 @@ class Arrivals:
     """Remember the senders that a channel receives from, which cannot answer them.
 
     Args:
-        limit: senders that are remembered.
+        limit: the number of senders to remember.
         max_age: seconds by which the time in a message may differ from the clock here.
-        not_before: seconds since 1970; what was sent earlier is refused.
+        not_before: seconds since 1970; messages sent earlier are refused.
     """
 
     def __init__(self, limit: int, max_age: float, not_before: float) -> None:
@@ -272,9 +273,9 @@ class Arrivals:
         self._seen: dict[bytes, tuple[int, int]] = {}  # sender to counter and latest time
 
     def accept(self, note: Note) -> int:
-        """Accept a message once, and count those that are missing before it, 0 for a sender that is new.
+        """Accept a message once, and return how many are missing before it; 0 for a new sender.
 
-        Raises `AuthenticationError` for what was seen, came out of order, or is too old.
+        Raises `AuthenticationError` for a message that was seen, is out of order, or too old.
         """
         now = time.time_ns()
         if abs(now - note.time) > self.max_age:
@@ -296,13 +297,13 @@ class Arrivals:
         return note.counter - counter - 1
 
     def _make_room(self, now: int) -> None:
-        """Forget senders whose messages are too old to be accepted again, and what was sent before them."""
+        """Forget senders whose messages are too old to be accepted; refuse all messages sent before those."""
         if len(self._seen) < self.limit:
             return
         old = {sender: entry[1] for sender, entry in self._seen.items() if entry[1] < now - self.max_age}
         for sender, latest in old.items():
             del self._seen[sender]
-            self.not_before = max(self.not_before, latest + 1)  # whatever becomes of the clock
+            self.not_before = max(self.not_before, latest + 1)  # even if the clock is set back
         if len(self._seen) >= self.limit:
             raise AuthenticationError(
                 f"it is from one more than the sessions={self.limit} senders that are remembered for max_age"

@@ -62,8 +62,8 @@ def send(
         *more: further objects of the same message; the receiver passes ``many=True``.
         prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
         serializer: turns objects into frames; canning's default if None.
-        key: signs the message: `bytes` of 16 or more, or the path of a file that holds them. None sends it
-            as `serializer` says, unsigned by default. `Sender` prepares it once for many messages.
+        key: signs the message: `bytes` of 16 or more, or the path of a file that holds them. None leaves that
+            to `serializer`, unsigned by default. `Sender` prepares it once for many messages.
         timeout: seconds to wait for room in the queue or for a peer; None waits as the socket is set
             (``SNDTIMEO``), 0 tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
@@ -74,9 +74,9 @@ def send(
         arena: put large payloads into shared memory, and send only their location; the receiver must be on
             this host, and pass ``shared_memory=True``.
         on_progress: called with the bytes that have left this process and the bytes of the message. `send`
-            then returns when all have, or when the timeout is over (with flags at once); the tracker tells
-            which. Large frames go in parts, whatever the transport. Over ``inproc://`` all of it is reported
-            at once.
+            then returns when all bytes have left, or when the timeout is over (at once with flags); the
+            tracker tells which. Large frames are sent in parts, whatever the transport. Over ``inproc://``
+            the whole message is reported at once.
         progress: show a bar, for which rich must be installed; waits as with `on_progress`.
         **unknown: refused, with an error that names similar options.
 
@@ -85,13 +85,13 @@ def send(
 
     Raises:
         TypeError: `socket` is not a socket, or an option is unknown.
-        TransportError: a socket of this type cannot send, or not now, or needs a `prefix`; nothing was done.
-        SerializationError: an object cannot be sent; nothing was.
+        TransportError: a socket of this type cannot send, or not now, or needs a `prefix`; nothing was sent.
+        SerializationError: an object cannot be sent; nothing was sent.
         TransportTimeout: the time ran out; nothing was sent, and the socket can be used as before.
         zmq.ZMQError: as pyzmq raises it.
 
-    After Ctrl-C, the socket can be used: the message left as a whole, or `recv` skips it.
-    A script may end right after `send`: the interpreter waits until the messages have left, see `drain`.
+    After Ctrl-C, the socket can still be used: the message left complete, or `recv` skips it. A script may
+    end right after `send`: the interpreter waits until the messages have left, see `drain`.
 
     >>> from transport import fake_pair, recv
     >>> here, there = fake_pair()
@@ -205,7 +205,7 @@ def recv(
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
-        *given: refused: options have names.
+        *given: refused: pass options by name.
         trust: what a message may do here. ``"data"`` reads plain data, arrays and the classes that you allow,
             and runs nothing. ``"code"`` reads it as pickle does, which can run anything: use it only if you
             trust everyone who can send to this socket, or who has the key. None (default) is ``"data"``
@@ -219,23 +219,23 @@ def recv(
         many: return all objects of the message, in a list.
         g: the namespace for functions that were sent by value, and for references.
         writable: copy arrays that would be read-only.
-        alias: over ``inproc://``, give writable arrays on the sender's own memory.
+        alias: over ``inproc://``, return writable arrays on the sender's own memory.
         shared_memory: read messages whose payload is in a `SharedArena` of a process of this host. Their
             arrays are read-only, since others may read the same memory; with `writable`, this process gets
             its own copy of each page that it writes to.
         serializer: turns frames into objects; canning's default if None.
-        key: refuses messages that are not signed with it, before it reads anything. The whole message must
-            be under one signature, as `send` makes it. None is the key of `serializer`, which has none by
-            default. A recorded message is accepted again: `Channel` refuses those.
-        into: an array of the same dtype and shape, into which the array of the message is received; it is
-            returned. If anything goes wrong, its contents may have changed.
-        pool: provides the memory of large arrays, and uses it again when they are gone.
+        key: refuses messages that are not signed with it, before reading anything. One signature must cover
+            the whole message, as `send` makes it. None uses the key of `serializer`, which has none by
+            default. A replayed message is accepted: `Channel` refuses those.
+        into: an array of the same dtype and shape, which receives the array of the message and is returned.
+            After an error, its contents may have changed.
+        pool: provides the memory of large arrays, and reuses it when they are gone.
         timeout: seconds to wait for a message; None waits as the socket is set (``RCVTIMEO``), 0
             tries once.
         flags: ``zmq.NOBLOCK`` raises ``zmq.Again`` at once instead of waiting, whatever timeout says.
-        on_progress: called with the bytes that were put in place and the bytes of the message. ZeroMQ hands
-            a message over only when it is complete, so nothing is reported before: the sender's `on_progress`
-            reports how much has left.
+        on_progress: called with the bytes that are in place and the bytes of the message. ZeroMQ delivers a
+            message only when it is complete, so nothing is reported before: the sender's `on_progress`
+            reports the bytes that have left.
         **unknown: refused, with an error that names similar options.
 
     Returns:
@@ -246,11 +246,11 @@ def recv(
         TransportError: a socket of this type cannot receive, or not now, or needs a `prefix`.
         ValueError: `trust` is neither of the two, or a key is not valid; nothing was received.
         TransportTimeout: the time ran out, and the socket can be used as before.
-        MessageError: a message came that cannot be delivered as you asked; its frames are in ``.frames``.
+        MessageError: a message does not match your arguments; its frames are in ``.frames``.
         RefusedMessage: a `MessageError` for a message that is not signed with the key.
         zmq.ZMQError: as pyzmq raises it.
 
-    After Ctrl-C, the socket can be used; the message that was being received may be lost as a whole.
+    After Ctrl-C, the socket can still be used; the message that was being received may be lost completely.
 
     >>> from transport import fake_pair, send
     >>> here, there = fake_pair()

@@ -1,10 +1,10 @@
 """Two connected ends in memory, for tests without sockets.
 
-They behave as a pair of ``zmq.PAIR`` sockets over tcp does: messages are copied on the way, arrive whole
-and in order, and wait in a queue of limited length. Each end may be used by a thread of its own, and waited
-for by ``zmq.Poller``, ``select`` and the like, which see when there is something to receive.
+They behave like a pair of ``zmq.PAIR`` sockets over tcp: messages are copied on the way, arrive whole and in
+order, and wait in a queue of limited length. Each end may be used in a different thread, and polled by
+``zmq.Poller``, ``select`` and the like, which report when a message can be received.
 
-In tests with pytest, ``pytest_plugins = ["transport.pytest_plugin"]`` gives the fixture ``fake_pair``.
+In tests with pytest, ``pytest_plugins = ["transport.pytest_plugin"]`` provides the fixture ``fake_pair``.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ T = TypeVar("T")
 
 @shortened
 def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
-    """Make two ends; what you send to one, you receive from the other.
+    """Make two connected ends: objects sent to one are received from the other.
 
     Args:
-        hwm: messages that may wait in each direction before `send` blocks; 0 is no limit.
+        hwm: messages that may wait in each direction before `send` blocks; 0 means no limit.
 
     Raises:
         ValueError: hwm is negative.
@@ -62,7 +62,7 @@ def fake_pair(hwm: int = 1000) -> tuple[FakeSocket, FakeSocket]:
 
 
 class _ReceivedFrame(zmq.Frame):
-    """A frame with a peer's handshake behind it, as those that come over a connection have."""
+    """A frame with the properties of a peer's handshake, like frames that arrive over a connection."""
 
     def get(self, option: Any) -> Any:
         return "PAIR" if option == "Socket-Type" else super().get(option)
@@ -100,7 +100,7 @@ class FakeSocket:
         self._rung = False
 
     def send(self, data: Any, flags: int = 0, copy: bool = True) -> None:
-        """Add a frame to the message begun, which goes when a frame comes without ``SNDMORE``.
+        """Add a frame to the current message, which is sent with the first frame that lacks ``SNDMORE``.
 
         Raises:
             zmq.Again: the queue is full.
@@ -124,8 +124,8 @@ class FakeSocket:
         """Take the next frame: ``bytes``, or a ``zmq.Frame`` with ``copy=False``.
 
         Raises:
-            zmq.Again: there is none.
-            TransportError: there will be none, because the other end is closed.
+            zmq.Again: there is no frame.
+            TransportError: no frame will arrive, because the other end is closed.
         """
         data, more = self._wait(self._take, flags, self.rcvtimeo)
         if copy:
@@ -151,14 +151,14 @@ class FakeSocket:
         self.send(msg_parts[-1], flags, copy)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[Any]:
-        """Receive the frames of one message, or the rest of a message that was begun."""
+        """Receive the frames of one message, or the rest of a partly received one."""
         frames = [self.recv(flags, copy)]
         while self._unread:
             frames.append(self.recv(0, copy))
         return frames
 
     def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
-        """Wait up to timeout milliseconds (None: no limit) for events of flags; return those that came."""
+        """Wait up to timeout milliseconds (None: no limit) for the events in flags; return them."""
         deadline = Deadline(None if timeout is None or timeout < 0 else timeout / 1000)
         self._check_open()
         while not (events := self._events() & flags) and not deadline.passed:
@@ -167,7 +167,7 @@ class FakeSocket:
 
     @guarded
     def fileno(self) -> int:
-        """Return a descriptor that is readable while there is something to receive."""
+        """Return a descriptor that is readable while a message can be received."""
         self._check_open()
         if self._bell is None:
             self._bell = socket.socketpair()
@@ -175,7 +175,7 @@ class FakeSocket:
         return self._bell[0].fileno()
 
     def _ring(self) -> None:
-        """Make the descriptor readable where there is something to receive, and only there."""
+        """Make the descriptor readable if and only if a message can be received."""
         if self._bell is None or self._rung == bool(self._unread or self._incoming):
             return
         self._rung = not self._rung
@@ -185,10 +185,10 @@ class FakeSocket:
             self._bell[0].recv(1)
 
     def get(self, option: int) -> int:
-        """Return the socket type, the events that are there, or whether the message goes on; no other options.
+        """Return the socket type, the pending events, or whether the message goes on; no other options.
 
         Raises:
-            zmq.ZMQError: option is another.
+            zmq.ZMQError: another option was asked for.
         """
         if option == zmq.TYPE:
             return int(zmq.PAIR)
@@ -226,7 +226,7 @@ class FakeSocket:
         return readable | (_WRITABLE if self._has_room() else 0)
 
     def _wait(self, attempt: Callable[[], T | None], flags: int, limit: int) -> T:
-        """Attempt until something comes of it; threads look now and then, which no interrupt can spoil."""
+        """Attempt until it succeeds; threads retry at intervals, so that no interrupt can lose a wake-up."""
         deadline = Deadline(0 if flags & NOBLOCK else None if limit < 0 else limit / 1000)
         while (result := self._lock.run(attempt)) is None:
             if deadline.passed:

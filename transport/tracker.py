@@ -1,10 +1,9 @@
-"""Know when ZeroMQ has let go of the memory of a message.
+"""Detect when ZeroMQ has released the memory of a message.
 
-pyzmq's own tracking is of one frame, so that ``send_multipart(track=True)`` tells about the last one
-only; and its event and tracker per frame cost 25 µs, where this costs 13 and an untracked frame 11 (pyzmq
-27, frames of 300 kB). Here each frame is given to ZeroMQ as a memoryview of its own, which nobody else
-holds. When the view is gone, ZeroMQ has let go of the memory. A reference that lives longer than it
-should makes a tracker late, never early.
+pyzmq tracks one frame, so ``send_multipart(track=True)`` covers only the last one. Its event and tracker per
+frame cost 25 µs; this costs 13, an untracked frame 11 (pyzmq 27, frames of 300 kB). Here ZeroMQ gets each
+frame as a separate memoryview with no other reference. When the view is gone, ZeroMQ has released the memory.
+A reference that lives too long makes a tracker late, never early.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from .errors import TransportTimeout
 
 
 class _Outstanding:
-    """Count views down to none, from whichever thread lets go of them.
+    """Count the remaining views; any thread may release one.
 
-    Apart from the tracker, which may be dropped at once: the end of the interpreter waits all the same.
+    It is separate from the tracker, which may be dropped at once: the exit hook still waits.
     """
 
     __slots__ = ("_left", "done", "leaves", "listeners", "views")
 
     def __init__(self, views: list[memoryview], leaves: bool) -> None:
-        # list.pop is atomic where a counter's decrement is not.
+        # list.pop is atomic, a counter's decrement is not.
         self._left = [None] * len(views)
         self.leaves = leaves
         self.done = threading.Event()
         self.listeners: list[Callable[[], object]] = []
-        let_go = self.let_go  # one method for all, of which each would have its own
+        let_go = self.let_go  # one bound method for all views
         self.views = [weakref.ref(view, let_go) for view in views]
         UNDER_WAY.add(self)
 
@@ -43,12 +42,12 @@ class _Outstanding:
         self._left.pop()
         if not self._left:
             UNDER_WAY.discard(self)
-            self.views = []  # which refer to this
+            self.views = []  # they refer to this object
             self.done.set()
             self.notify()
 
     def nbytes(self) -> int:
-        """Count the bytes that ZeroMQ has still."""
+        """Count the bytes that ZeroMQ still holds."""
         return sum(view.nbytes for known in self.views if (view := known()) is not None)
 
     def notify(self) -> None:
@@ -62,7 +61,7 @@ class _Outstanding:
 
 
 class Tracker:
-    """Tell when you may change what you sent.
+    """Tell when you may change the objects that you sent.
 
     Frames that were copied are free at once. Others are free when ZeroMQ's thread has written them to the
     connection, or over ``inproc://`` when the receiver has dropped them.
@@ -86,7 +85,7 @@ class Tracker:
 
     @property
     def done(self) -> bool:
-        """Tell whether you may change what you sent, without waiting."""
+        """Tell whether you may change the objects that you sent, without waiting."""
         return self._outstanding is None or self._outstanding.done.is_set()
 
     @property
@@ -94,12 +93,12 @@ class Tracker:
         """Tell whether the receivers have opened the payloads in a `SharedArena`; None without one.
 
         A message is *done* when it has left. Its payloads in an arena are lost if the process ends, or the
-        arena is closed, before they were opened.
+        arena is closed, before they are opened.
         """
         return None if self._receipt is None else self._receipt()
 
     def with_receipt(self, receipt: Callable[[], bool] | None) -> Tracker:
-        """Return a tracker of the same frames that also knows, by `receipt`, whether they were opened."""
+        """Return a tracker of the same frames that also tells, by `receipt`, whether they were opened."""
         if receipt is None:
             return self
         tracker = Tracker()
@@ -108,7 +107,7 @@ class Tracker:
 
     @shortened
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until you may change what you sent.
+        """Wait until you may change the objects that you sent.
 
         Args:
             timeout: seconds; None waits without a limit.
@@ -124,7 +123,7 @@ class Tracker:
             )
 
     def settle(self, seconds: float | None) -> bool:
-        """Wait some seconds at most; tell whether every frame is free to change."""
+        """Wait at most so many seconds; tell whether every frame is free to change."""
         return self._outstanding is None or self._outstanding.done.wait(seconds)
 
     def in_use(self) -> list[bool]:
@@ -132,7 +131,7 @@ class Tracker:
         return [view() is not None for view in self._views]
 
     def on_done(self, listener: Callable[[], object]) -> None:
-        """Call listener once, when every frame is free: now, or later from the thread that finds out."""
+        """Call listener once, when every frame is free: now, or later from the thread that detects it."""
         if self._outstanding is None:
             listener()
             return
@@ -151,5 +150,5 @@ class Tracker:
 
 
 UNDER_WAY: Final[set[_Outstanding]] = set()
-"""Every message whose memory ZeroMQ has."""
+"""Every message whose memory ZeroMQ holds."""
 DONE: Final = Tracker()

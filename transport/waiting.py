@@ -1,7 +1,7 @@
-"""Wait for room and for messages, some seconds or forever: one way for blocking sockets and one for asyncio.
+"""Wait for room and for messages, some seconds or forever, on blocking sockets and on asyncio's.
 
-An attempt moves a whole message or nothing, without a pause in it. So an attempt that was cancelled or ran
-out of time has moved nothing.
+An attempt moves a whole message or nothing, and contains no await. So a cancelled or expired attempt has
+moved nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import zmq.asyncio
 
 BACKOFF: Final = 0.001
-"""Seconds between attempts when a socket says that it is ready and then is not.
+"""Seconds between attempts when a socket reports that it is ready but is not.
 
-A ROUTER with ROUTER_MANDATORY says that it can send whenever any of its peers could be sent to.
+A ROUTER with ROUTER_MANDATORY reports that it can send whenever any one of its peers has room.
 """
 
 _LONGEST_POLL: Final = 86_400.0
@@ -40,17 +40,17 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the moment is over."""
+        """Tell whether the moment has passed."""
         return time.monotonic() >= self._at
 
     @property
     def milliseconds(self) -> int:
-        """Return the time left as a poll takes it: rounded up, so that no loop over it spins; a day at most."""
+        """Return the time left for a poll: rounded up, so that a loop does not spin; a day at most."""
         left = min(self._at - time.monotonic(), _LONGEST_POLL)
         return max(0, math.ceil(left * 1000))
 
     def within(self, seconds: float | None) -> Deadline:
-        """Return the moment that is so many seconds away, or this one where it comes first."""
+        """Return the moment that is so many seconds away, or this one if it comes first."""
         other = Deadline(seconds)
         other._at = min(other._at, self._at)
         return other
@@ -80,7 +80,7 @@ def retry(socket: SocketLike, event: int, attempt: Callable[[], T], deadline: De
 async def retry_async(
     socket: zmq.asyncio.Socket, event: int, attempt: Callable[[SocketLike], T], deadline: Deadline
 ) -> T:
-    """Attempt on a blocking view of socket until it works, and wait in between without blocking.
+    """Attempt on a blocking view of socket until it works, without blocking the loop in between.
 
     Raises:
         zmq.Again: it had not when the deadline passed.
@@ -96,8 +96,8 @@ async def retry_async(
             if deadline.passed:
                 raise
         else:
-            # What would have woken another waiting task may just have been consumed here; this makes the
-            # socket look again.
+            # This attempt may just have consumed the event that another task waits for; this makes the socket
+            # check again.
             socket.get(zmq.EVENTS)
             return result
         if ready:
@@ -107,7 +107,7 @@ async def retry_async(
 
 async def pause(seconds: float) -> None:
     """Let other tasks run for some seconds."""
-    import asyncio  # 20 ms: a task that waits has it, and programs without tasks need not wait for it
+    import asyncio  # takes 20 ms: waiting tasks have imported it, other programs need not
 
     await asyncio.sleep(seconds)
 
@@ -117,12 +117,12 @@ async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> in
     try:
         return int(await untyped.poll(milliseconds, event))
     except zmq.Again:
-        # pyzmq lets SNDTIMEO and RCVTIMEO end a poll as well; the deadline is what counts here.
+        # pyzmq lets SNDTIMEO and RCVTIMEO end a poll as well; here only the deadline counts.
         return 0
 
 
 def limit_of(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, option: int) -> float | None:
-    """Return the seconds to wait: none with ``NOBLOCK``, else timeout, else what the socket is set to."""
+    """Return the seconds to wait: 0 with ``NOBLOCK``, else timeout, else the socket's own setting."""
     if flags:
         return 0.0
     if timeout is not None:
@@ -132,13 +132,13 @@ def limit_of(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, opti
 
 
 def send_timeout(socket: object, timeout: float) -> TransportTimeout:
-    """Make the error for a message that no one took in time."""
+    """Make the error for a message that no peer accepted in time."""
     why = _refused(socket) or "its queue is full or it has no peer"
     return TransportTimeout(f"{socket!r} took no message for {timeout} s: {why}; nothing was sent")
 
 
 def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
-    """Make the error for a message that did not come in time."""
+    """Make the error for a message that did not arrive in time."""
     kind = KNOWN.get(id(socket))
     subscribes = kind is not None and kind.code == zmq.SUB
     why = _refused(socket) or ("a SUB gets only what it has subscribed to" if subscribes else "")
@@ -146,6 +146,6 @@ def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
 
 
 def _refused(socket: object) -> str:
-    """Say why the connection of a socket with CURVE was not made, where that is known."""
+    """Return why a socket with CURVE has no connection, if the reason is known."""
     security = sys.modules.get(f"{__package__}.security")
     return security.why_refused(socket) if security is not None else ""

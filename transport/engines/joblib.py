@@ -96,7 +96,7 @@ class _Side:
         self._unread: WeakKeyDictionary[threading.Thread, Unread] = WeakKeyDictionary()
 
     def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
-        """Return the serializer that heeds reducers; ours are methods, and the arrays where there is an arena.
+        """Return a serializer that uses these reducers; ours handle methods, and arrays if there is an arena.
 
         loky's way with a method copies its owner: every call of `random.choice` would give the same number.
         """

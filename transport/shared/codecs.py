@@ -179,7 +179,7 @@ class ForReaders:
             _PROMISED.frames = outer
 
     def receipt(self, frames: Sequence[Any]) -> Callable[[], bool] | None:
-        """Return what tells whether the payloads of a message were opened; None where none is in this arena."""
+        """Return a function that tells whether a message's payloads were opened; None if it has none here."""
         receipts = self.arena.receipts(frames)
         return partial(all, receipts) if receipts else None
 

@@ -69,7 +69,7 @@ def is_sealed(fd: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _libc() -> Any:
-    """Return the C library; `mmap` of Python keeps a descriptor open for each mapping, which ours must not."""
+    """Return the C library: Python's `mmap` keeps a descriptor open for each mapping, ours must not."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [
