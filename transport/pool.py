@@ -39,8 +39,8 @@ class _Block(NamedTuple):
 
 
 _OFFERED: Final = 16 * 1024 * 1024
-"""Bytes from which a block is a mapping that is offered to the kernel. Smaller blocks have small pages: 200 MB
-of these took 6.6 ms to offer, and then 28 ms instead of 19 to write."""
+"""Bytes from which a block is a mapping that is offered to the kernel. Smaller blocks have small pages: 200
+MB of these took 6.6 ms to offer, and then 28 ms instead of 19 to write."""
 
 
 def _new_block(size: int) -> _Block:

@@ -1,4 +1,4 @@
-"""canning inside the engines that people run: one module each, imported when you use it."""
+"""canning inside other engines: one module for each, imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ENGINES: Final = ("dask", "ipyparallel", "joblib", "jupyter", "mpi", "multiproc
 
 
 def __getattr__(name: str) -> Any:
-    """Import an engine's module when it is asked for."""
+    """Import an engine's module on first use."""
     if name not in _ENGINES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""Look whether an engine is made as its adapter expects, and replace its functions while it is wanted."""
+"""Check that an engine has the structure that its adapter expects, and replace its functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import TransportError
 
 
 class EngineError(TransportError):
-    """Raised if an engine, or a part of it, cannot use canning; says what to do."""
+    """Raised if an engine, or a part of it, cannot use canning; the text names the remedy."""
 
 
 class UnknownEngine(EngineError, ImportError):
@@ -28,8 +28,8 @@ class UnknownEngine(EngineError, ImportError):
 def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) -> None:
     """Check that functions of an engine still look up the names that an adapter replaces.
 
-    `uses` has, for each ``module:function``, the names that its code must contain. `tried` is the version
-    that the adapter was tested with. Raises `UnknownEngine` where something is missing.
+    `uses` maps each ``module:function`` to the names that its code must contain. `tried` is the version that
+    the adapter was tested with. Raises `UnknownEngine` if a name is missing.
 
     >>> check_layout("numpy", "2.4", {"numpy:broadcast_shapes": ("broadcast_shapes",)})
     Traceback (most recent call last):
@@ -46,7 +46,7 @@ def check_layout(package: str, tried: str, uses: Mapping[str, tuple[str, ...]]) 
 
 
 def _version(package: str) -> str:
-    from importlib import metadata  # takes 20 ms, which every process of a pool would wait
+    from importlib import metadata  # takes 20 ms, in every process of a pool
 
     try:
         return metadata.version(package) if package != "Python" else platform.python_version()
@@ -78,8 +78,8 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 class Replaced:
     """Replace attributes, and register types, from the first user that joins to the last that leaves.
 
-    `names` are owners, names and what stands there meanwhile; `types` what `canning.register` takes, by
-    dotted name. Several may name the same types.
+    `names` holds owners, attribute names and replacements; `types` maps dotted names to the arguments of
+    `canning.register`. Several objects may name the same types.
 
     >>> import types
     >>> place = types.SimpleNamespace(answer=41)
@@ -92,7 +92,7 @@ class Replaced:
     41
     """
 
-    _registered: dict[str, set[Replaced]] = {}  # noqa: RUF012 - of the process, as the registry is
+    _registered: dict[str, set[Replaced]] = {}  # noqa: RUF012 - one per process, like the registry
     _lock = Lock()
 
     def __init__(
@@ -111,12 +111,12 @@ class Replaced:
 
     @guarded
     def join(self, user: Hashable) -> None:
-        """Replace, where nobody has wanted it before; undone where that fails."""
+        """Replace the attributes for the first user; undone if that fails."""
         if self._users:
             self._users.add(user)
             return
         old = [vars(owner)[name] for owner, name, _ in self._names]
-        if not self._old:  # a signal handler may have joined
+        if not self._old:  # a signal handler may have joined meanwhile
             self._old = old
         self._users.add(user)
         try:
@@ -133,7 +133,7 @@ class Replaced:
 
     @guarded
     def leave(self, user: Hashable) -> None:
-        """Put back what was there, where nobody wants it any longer; nothing for who has not joined."""
+        """Restore the attributes after the last user; do nothing for one that has not joined."""
         if user not in self._users:
             return
         if self._users == {user}:
@@ -147,6 +147,6 @@ class Replaced:
     def _unregister(self, name: str) -> None:
         users = self._registered.get(name, set())
         if users == {self}:
-            with contextlib.suppress(KeyError):  # where it failed to register
+            with contextlib.suppress(KeyError):  # registering it had failed
                 default_registry.unregister(name)
         users.discard(self)

@@ -1,4 +1,4 @@
-"""The arena of an engine's process, and what went through it to processes that end before they read it."""
+"""The arena of an engine's process, and its payloads for processes that end before they read them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MANY: Final = 1000
 
 
 def new_arena(capacity: int = 0, **options: Any) -> SharedArena | None:
-    """Make an arena with options of `SharedArena`, of half the machine's memory where no capacity is given.
+    """Make an arena with options of `SharedArena`, by default of half the machine's memory.
 
-    Pages are taken when they are first used. None where the system has no such memory.
+    Pages are taken when they are first used. Returns None if the system has no such memory.
     """
     try:
         return SharedArena(capacity or machine_memory() // 2, **options)
@@ -24,12 +24,12 @@ def new_arena(capacity: int = 0, **options: Any) -> SharedArena | None:
 
 
 def machine_memory() -> int:
-    """Tell how many bytes of memory the machine has."""
+    """Return the bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class Unread:
-    """Note what goes through a pipe, and free what nobody has read when all of its readers have ended."""
+    """Note the payloads sent through a pipe, and free the unread ones when all of its readers have ended."""
 
     def __init__(self) -> None:
         self._arena: SharedArena | None = None
@@ -37,7 +37,7 @@ class Unread:
         self._many = _MANY
 
     def note(self, arena: SharedArena | None, frames: Sequence[Any]) -> None:
-        """Note a message of this process; frames that are no descriptors do not matter."""
+        """Note a message of this process; frames that are not descriptors are ignored."""
         if arena is None or len(frames) == 1:
             return
         if arena is not self._arena:
@@ -48,7 +48,7 @@ class Unread:
             self._many = max(_MANY, 2 * len(self._frames))
 
     def free(self) -> None:
-        """Free what was not read: nobody will read it any more."""
+        """Free the payloads that were not read, and never will be."""
         arena, frames = self._arena, self._frames
         self._arena, self._frames = None, []
         if arena is not None and not arena.closed and arena.is_ours:

@@ -1,16 +1,16 @@
-"""canning as the serializer of Dask: arrays, containers and registered types, on every way data takes.
+"""canning as the serializer of Dask: arrays, containers and registered types, wherever Dask sends data.
 
     client = distributed.Client(...)
-    transport.engines.dask.register(client)      # here, and on all workers, those that come later too;
-                                                 # `await` it where the client is asynchronous
+    transport.engines.dask.register(client)      # here, and on all workers, including later ones;
+                                                 # `await` it if the client is asynchronous
 
 or ``register()`` in each process, or ``dask worker --preload transport.engines.dask``.
 
-Data goes canned; a task graph, which the scheduler reads, goes as Dask sends it, so the scheduler needs no
-canning. A canned message is one that Dask's family "pickle" reads: a process that reads it needs canning
-installed, but not registered. Frames stay Dask's: it splits, compresses and spills them. What canning cannot
-send, and types that others have registered with Dask, go as they went before. As ever with Dask, anyone who
-can connect to a cluster can run code in it.
+Data is canned; a task graph, which the scheduler reads, keeps Dask's own format, so the scheduler needs no
+canning. Dask's family "pickle" reads canned messages: a process that reads them needs canning installed, but
+not registered. Dask still splits, compresses and spills the frames. Objects that canning cannot send, and
+types that others have registered with Dask, are sent as before. As always with Dask, anyone who can connect
+to a cluster can run code in it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ check_layout(
     },
 )
 
-import distributed  # noqa: E402 - after the look at what is there
+import distributed  # noqa: E402 - after the check of the layout
 from distributed.comm.core import Comm  # noqa: E402
 
-protocol: Any = importlib.import_module("distributed.protocol.serialize")  # a function has its name
+protocol: Any = importlib.import_module("distributed.protocol.serialize")  # a function has the same name
 
 from .adapting import Replaced  # noqa: E402
 
@@ -60,10 +60,10 @@ _STOCK_CONFIGURATION: Final = Comm.handshake_configuration
 
 
 def _canned(obj: Any, context: dict[str, Any] | None) -> Message:
-    """Return a header and frames as Dask's own family "pickle" has them, so that every process can read them.
+    """Return a header and frames in the format of Dask's family "pickle", which every process can read.
 
-    A connection, which has a `context`, that compresses nothing gets whole frames: Dask would cut them at 64
-    MiB, and join them again by a copy.
+    A connection (it has a `context`) without compression gets whole frames: Dask would cut them at 64 MiB,
+    and join them again by a copy.
     """
     frames = inband.dumps_apart(_SHARING.serializer(context).serialize_object(obj), writable=True)
     header: dict[str, Any] = {"serializer": "pickle", "writeable": (True,) * (len(frames) - 1)}
@@ -75,22 +75,22 @@ def _canned(obj: Any, context: dict[str, Any] | None) -> Message:
 def _serialize_canned(
     x: Any, serializers: Any = None, on_error: str = "message", context: Any = None, **options: Any
 ) -> Message:
-    """Be ``serialize``: what canning can send goes as one pickle, and all else as ever.
+    """Replace ``serialize``: write one pickle if canning can send the object, otherwise as before.
 
-    A container goes whole: so what its parts share stays shared, and a list of a million ints does not become
-    a million messages.
+    A container is written whole: so its parts stay shared, and a list of a million ints does not become a
+    million messages.
     """
     data = x.data if type(x) is protocol.Serialize else x
     if _is_allowed(serializers) and _is_ours(data):
         try:
             return _canned(data, context)
         except SerializationError:
-            pass  # Dask may know how, and its error is the one that its users know
+            pass  # Dask may succeed, and its users know its errors
     return _serialize(x, serializers, on_error, context, **options)  # type: ignore[no-any-return]
 
 
 def _is_allowed(serializers: Any) -> bool:
-    """Tell whether "pickle" may be used, and that no family which somebody registered goes before it."""
+    """Tell whether "pickle" may be used, and no user-registered family takes precedence."""
     if serializers is None:
         return True
     first = next((name for name in serializers if name != "dask"), None)
@@ -98,14 +98,12 @@ def _is_allowed(serializers: Any) -> bool:
 
 
 def _is_ours(data: Any) -> bool:
-    """Tell whether canning should try: not with Dask's own objects, nor with types registered with Dask."""
+    """Tell whether canning should try: not for Dask's own objects, nor for types registered with Dask."""
     kind = type(data)
     if kind in _CONTAINERS:
         return not any(isinstance(part, _MARKED) for part in (data.values() if kind is dict else data))
     if issubclass(kind, _MARKED) or any(base.__module__.startswith("dask.") for base in kind.__mro__):
-        return (
-            False  # a graph of tasks: the scheduler reads it, and pickles its parts again in Dask's own way
-        )
+        return False  # a task graph: the scheduler reads it, and pickles its parts again in Dask's format
     if (kind.__module__.startswith("numpy") and isinstance(data, np.ndarray)) or default_registry.find(kind):
         return True
     try:
@@ -116,7 +114,7 @@ def _is_ours(data: Any) -> bool:
 
 
 def _handshake_info(self: Any) -> dict[str, Any]:
-    """Be ``Comm.handshake_info``: tell the other end of our arena, where we read what it sends."""
+    """Replace ``Comm.handshake_info``: tell the other end how to open our arena."""
     info: dict[str, Any] = _STOCK_INFO(self)
     if getattr(self, "deserialize", False):
         info[FIELD] = _SHARING.offer()
@@ -124,7 +122,7 @@ def _handshake_info(self: Any) -> dict[str, Any]:
 
 
 def _handshake_configuration(local: dict[str, Any], remote: dict[str, Any]) -> Any:
-    """Be ``Comm.handshake_configuration``: what this end makes of what the other told."""
+    """Replace ``Comm.handshake_configuration``: open the arena that the other end offers."""
     _SHARING.accept(remote.get(FIELD))
     return _STOCK_CONFIGURATION(local, remote)
 
@@ -160,11 +158,11 @@ def _check_client(client: object) -> None:
 def _join(client: distributed.Client) -> None:
     _REPLACED.join(register)
     if client.loop is not None:
-        client.loop.add_callback(client.rpc.collect)  # connections that are idle would know of no arena
+        client.loop.add_callback(client.rpc.collect)  # idle connections have exchanged no arenas
 
 
 def unregister(client: distributed.Client | None = None) -> Any:
-    """Serialize as before `register`; data that was spilled in the meantime can no longer be read.
+    """Serialize as before `register`; data that was spilled in between can no longer be read.
 
     With an asynchronous client, await it.
     """
@@ -190,7 +188,7 @@ def registered(client: distributed.Client | None = None) -> Iterator[distributed
 
 
 def _then(told: Any, what: Callable[[], None]) -> Any:
-    """Go on when the workers were told; of an asynchronous client, give what is to be awaited."""
+    """Continue when the workers have answered; for an asynchronous client, return an awaitable."""
     if not inspect.isawaitable(told):
         return what()
 
@@ -213,17 +211,17 @@ class CanningPlugin(distributed.WorkerPlugin):  # type: ignore[misc,unused-ignor
     name = "canning"
 
     def setup(self, worker: Any) -> None:
-        """Begin, on one worker."""
+        """Start using canning on one worker."""
         _SHARING.heed(worker)
         _REPLACED.join(worker.address)
         worker.rpc.collect()
 
     def teardown(self, worker: Any) -> None:
-        """End."""
+        """Stop using canning on one worker."""
         _leave(worker.address)
 
 
 def dask_setup(server: Any) -> None:
-    """Be called by ``--preload transport.engines.dask``."""
+    """Use canning in a process started with ``--preload transport.engines.dask``."""
     _SHARING.heed(server)
     register()

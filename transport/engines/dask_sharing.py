@@ -1,12 +1,13 @@
-"""Memory that processes of a Dask cluster share, where both ends of a connection have it open.
+"""Memory that processes of a Dask cluster share, if both ends of a connection can open it.
 
-When a connection begins, each end tells the other of its arena, and opens the other's. In the head of its own
-arena it sees whether the other has done so: then large payloads of that connection go through it. Nothing is
-taken for granted from names of hosts. The scheduler, which hands messages on unread, makes no such offer, nor
-do processes without canning, and disks: all of these get ordinary frames.
+When a connection begins, each end sends the other its arena's descriptor, and opens the other's arena. The
+head of its own arena shows whether the other end has opened it: if so, large payloads of that connection go
+through it. Host names are not relied upon. The scheduler, which forwards messages unread, makes no such
+offer; it gets ordinary frames, as do processes without canning, and disks.
 
-What has arrived stays in its sender's arena for as long as it lives, and counts there as memory of the sender
-too. So an arena is small beside what a worker may use, and what finds no room goes as ordinary frames.
+Received data stays in its sender's arena as long as it is in use, and counts as the sender's memory too. So
+an arena is small compared with a worker's memory limit, and payloads that do not fit are sent as ordinary
+frames.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from ..shared.layout import SIZE, parse, parse_origin
 from .arenas import machine_memory, new_arena
 
 FIELD: Final = "canning"
-"""Where an end of a connection tells of its arena."""
+"""The key under which an end of a connection offers its arena."""
 LARGE: Final = 4 << 20
-"""Bytes from which memory is shared: fetching 1 and 2 MB took as long either way, 5 MB 2.1 ms and not 3.1."""
+"""Bytes from which memory is shared: fetching 1 and 2 MB took equally long, 5 MB 2.1 ms instead of 3.1."""
 _SHARE: Final = 8
-"""An arena has one part in so many of the memory that a process may use."""
+"""The memory that a process may use, divided by this, is the size of its arena."""
 _WARM: Final = 64
-"""Of each other process's arena so much stays mapped, which Dask takes for memory of the worker."""
+"""That memory divided by this stays mapped of each other arena; Dask counts it as the worker's memory."""
 _LEASE: Final = 60.0
 """Seconds for which a message may wait to be read after its receiver has died."""
 
 
 class Sharing:
-    """The arena of this process, made when it is first wanted.
+    """The arena of this process, made on first use.
 
     Args:
         plain: the serializer whose frames go into the arena.
@@ -51,13 +52,13 @@ class Sharing:
         self.arena: SharedArena | None = None
 
     def heed(self, server: Any) -> None:
-        """Heed the limit of a worker's memory; for what else Dask has, that of the machine stands."""
+        """Respect a worker's memory limit; for other processes the limit is the machine's memory."""
         limit = getattr(getattr(server, "memory_manager", None), "memory_limit", None)
         self._memory = min(limit or self._memory, self._memory)
         default_memory.warm = min(default_memory.warm, self._memory // _WARM)
 
     def offer(self) -> bytes:
-        """Return what the other end needs to open our arena; nothing where there is none."""
+        """Return the descriptor by which the other end opens our arena; empty if there is none."""
         if self._pid != os.getpid():
             self._make_arena()
         if self.arena is None:
@@ -66,13 +67,13 @@ class Sharing:
         return b"" if found is None else bytes(found)
 
     def accept(self, offered: Any) -> None:
-        """Open the arena of the other end, if that can be done, so that it sees that we have."""
+        """Open the arena of the other end, if possible; its head shows this to its owner."""
         if isinstance(offered, bytes) and len(offered) == SIZE:
             with contextlib.suppress(CanningError, OSError):  # another host, user or container
                 default_memory.decode(memoryview(offered), 1)
 
     def serializer(self, context: dict[str, Any] | None) -> Serializer:
-        """Return the serializer for a connection, of which Dask gives the context; it may give none."""
+        """Return the serializer for a connection, by its Dask context, which may be None."""
         offered = (context or {}).get("recipient", {}).get(FIELD, b"")
         if self.arena is None or self._pid != os.getpid() or len(offered) != SIZE:
             return self._plain
@@ -81,12 +82,12 @@ class Sharing:
 
     @guarded
     def leave(self) -> None:
-        """Let nobody open the arena any more; what lies there stays while somebody has it open."""
+        """Let nobody open the arena any more; its payloads stay while a process has them open."""
         self.arena, self._pid = None, 0
 
     @guarded
     def _make_arena(self) -> None:
-        if self._pid == os.getpid():  # another thread has
+        if self._pid == os.getpid():  # another thread has made it
             return
         arena = new_arena(self._memory // _SHARE, lease=_LEASE, threshold=LARGE, linger=0)
         if arena is not None:

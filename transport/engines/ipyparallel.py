@@ -4,16 +4,16 @@
     client = ipyparallel.Client()
     canned.install(client)
 
-Nothing tells ipyparallel which serializer to use, so that its functions are replaced where it looks them up:
-in the client's process while one of its clients has canning, and in engines while one of their clients has.
-Both formats are told apart by the last bytes of frame 0 and are read wherever they arrive; a call is written
-by the client that makes it, a reply as its call came. So no message is lost in the switch, and clients
+ipyparallel has no setting for the serializer, so its functions are replaced where it looks them up: in the
+client's process while one of its clients uses canning, and in an engine while one of its clients does. The
+last bytes of frame 0 tell the two formats apart, and every process with canning reads both. The client
+chooses the format of a call, and the reply has the same. So no message is lost in the switch, and clients
 without canning can use the same engines. As in ipyparallel itself, anyone who can connect to a cluster can
 run code in its engines and clients.
 
-Functions run where they run today: those of ``__main__`` in the engine's namespace, others in their module.
-Engines that start later are switched by the first call that may reach them, which still goes in
-ipyparallel's own format; those with this start-up command understand canning from the start:
+Functions run where they ran before: those of ``__main__`` in the engine's namespace, others in their module.
+The first call that may reach a later engine switches it, and still has ipyparallel's own format; engines with
+this start-up command understand canning from the start:
 
     c.IPEngine.startup_command = "import transport.engines.ipyparallel as canned; canned.install_engine()"
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import ipyparallel as ipp
 
 _PATIENCE: Final = 2.0
-"""Seconds to wait for engines to say that they are idle, which they may fail to."""
+"""Seconds to wait for engines to report that they are idle, which may never happen."""
 
 __all__ = ["TRIED", "install", "install_engine", "installed", "uninstall"]
 
@@ -47,8 +47,7 @@ __all__ = ["TRIED", "install", "install_engine", "installed", "uninstall"]
 def install_engine() -> None:
     """Let the engine of this process understand canning, for every client, until it ends.
 
-    For ``c.IPEngine.startup_command``: such an engine loses no call that was waiting for an engine while
-    there was none.
+    For ``c.IPEngine.startup_command``: a call that waits for the first engine to start is not lost then.
     """
     engine.ENGINE.join(engine.ALWAYS)
 
@@ -57,18 +56,19 @@ def install_engine() -> None:
 def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0) -> None:
     """Let a client and all its engines use canning, until `uninstall`.
 
-    It asks every engine first, waits until each has finished its call, and changes nothing before all have
+    It first asks every engine, waits until each has finished its call, and changes nothing before all have
     answered. Calling it again is harmless, and changes nothing.
 
     Args:
-        client: of a running cluster.
+        client: a client of a running cluster.
         by_value: modules to send along if a call needs them and the engines may not have them: ``"local"``,
-            which is all that is not installed, or a list of modules and names, as for `canning.Serializer`.
+            which means every module that is not installed, or a list of modules and names, as for
+            `canning.Serializer`.
         timeout: seconds to wait for the engines.
 
     Raises:
-        EngineError: an engine has no canning, or another format, or does not answer in time.
-        ValueError: `by_value` is not valid, or is another than the client has already.
+        EngineError: an engine lacks canning, has another format, or does not answer in time.
+        ValueError: `by_value` is not valid, or differs from the client's present one.
     """
     check_client(client)
     check_number("timeout", timeout, "seconds")
@@ -103,9 +103,9 @@ def install(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60.0
 def uninstall(client: ipp.Client, *, timeout: float = 60.0) -> None:
     """Make a client and its engines serialize as they did before `install`.
 
-    Waits for the calls of the client that are on their way, since they are canned. Raises `EngineError`
-    where these or an engine take longer than `timeout` seconds: the client itself is back by then, and what
-    it has not read yet can still be read.
+    Waits for the client's unanswered calls, since they are canned. Raises `EngineError` if these or an engine
+    take longer than `timeout` seconds: by then the client itself is switched back, and it can still read
+    replies that it has not read yet.
     """
     check_client(client)
     check_number("timeout", timeout, "seconds")
@@ -133,7 +133,7 @@ def installed(client: ipp.Client, *, by_value: Modules = (), timeout: float = 60
 
 
 def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> dict[str, Any]:
-    """Call a function of this module in every engine, in ipyparallel's own format; return the answers."""
+    """Call a function of this module in every engine, in ipyparallel's format; return the answers."""
     ids = list(client.ids)
     if not ids:
         return {}
@@ -141,7 +141,7 @@ def _ask(client: Any, what: Callable[..., Any], args: tuple[Any, ...], timeout: 
     waiting = [request(client, uuid, what, args) for uuid in uuids]
     if wait(waiting, timeout).not_done:
         raise EngineError(f"not all engines answered within {timeout} s; are some busy?")
-    wait([future.output for future in waiting], _PATIENCE)  # when that is done, the client forgets the call
+    wait([future.output for future in waiting], _PATIENCE)  # after that, the client forgets the call
     answers = {}
     for number, uuid, future in zip(ids, uuids, waiting, strict=True):
         answer = answers[uuid] = future.result()

@@ -1,4 +1,4 @@
-"""canning as the pickler of joblib's loky processes: for calls on their way out, and for results.
+"""canning as the pickler of joblib's loky processes, for calls and for results.
 
     LOKY_PICKLER=transport.engines.joblib python script.py
 
@@ -6,11 +6,11 @@ or, before anything runs in parallel::
 
     joblib.externals.loky.set_loky_pickler("transport.engines.joblib")
 
-Functions and classes that no other process can import go by value, at the C pickler's speed for all that
-is around them. Large arrays, at any depth, lie in memory that the processes share, where the system has it,
-and not in files; elsewhere joblib does with them what it does without canning. They arrive writable, each
-process's changes its own, where ``Pickler.writable`` is true, and read-only otherwise, as joblib's memory
-maps do.
+Functions and classes that no other process can import are sent by value; everything around them is still
+pickled at the C pickler's speed. Large arrays, at any depth, go into memory that the processes share, not
+into files; on systems without it, joblib handles them as without canning. They arrive read-only, like
+joblib's memory maps; if ``Pickler.writable`` is true, they arrive writable, and each process sees only its
+own changes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .adapting import check_layout
 from .arenas import Unread, new_arena
 
 TRIED: Final = "1.6.0"
-# loky imports this module in the middle of its own import, where `set_loky_pickler` is all there is
+# loky imports this module during its own import, when only `set_loky_pickler` exists
 check_layout(
     "joblib",
     TRIED,
@@ -48,14 +48,14 @@ check_layout(
 _LARGE: Final = 1 << 20
 """Bytes from which memory is shared; joblib's own limit for its memory maps."""
 _LEASE: Final = 3600.0
-"""Seconds for which a call may wait for a process to take it; then its memory is used for others."""
+"""Seconds for which a call may wait for a process; then its memory is reused."""
 
 
 class Pickler:
     """Pickle an object into a file as loky asks, for ``pickle.loads`` at the other end.
 
     Attributes:
-        dispatch_table: reducers of loky's and joblib's, by type.
+        dispatch_table: the reducers of loky and joblib, by type.
         writable: whether arrays arrive writable: False, unless you set it on this class.
 
     >>> import io, pickle
@@ -79,12 +79,12 @@ class Pickler:
 
 
 class _Side:
-    """Keep serializers for the reducers that come again with each call, and the arena of this process.
+    """Keep serializers for the reducers, which are passed anew with each call, and the arena of this process.
 
     Attributes:
-        by_value: whether functions or classes went by value last time: then it will be so again. To find it
-            out by trying took 10 ms for a list of a million numbers. Where it is not so, messages are plain
-            pickles: a result of one number took 14 µs to write and 2 to read, and not 23 and 13.
+        by_value: whether functions or classes went by value last time, and so probably will again. Finding
+            out by trying took 10 ms for a list of a million numbers. Otherwise messages are plain pickles: a
+            result of one number took 14 µs to write and 2 to read, instead of 23 and 13.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,8 @@ class _Side:
     def serializer(self, table: dict[type, Callable[[Any], Any]]) -> Serializer:
         """Return a serializer that uses these reducers; ours handle methods, and arrays if there is an arena.
 
-        loky's way with a method copies its owner: every call of `random.choice` would give the same number.
+        loky's reducer for methods copies the owner: every call of `random.choice` would return the same
+        number.
         """
         if self._pid != os.getpid():
             self._pid, self._table, self._arena = os.getpid(), None, new_arena(lease=_LEASE, threshold=_LARGE)
@@ -112,7 +113,7 @@ class _Side:
         return self._kept[self.by_value]
 
     def note(self, frames: list[Any]) -> None:
-        """Note what goes to the processes that this thread feeds: it is gone when they are."""
+        """Note the payloads for the processes that this thread feeds, to free them when these have ended."""
         if len(frames) > 1:
             thread = threading.current_thread()
             unread = self._unread.get(thread)

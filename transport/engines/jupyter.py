@@ -1,4 +1,4 @@
-"""canning in Jupyter's messages: payload as the ``buffers=`` of any of them, all of it signed.
+"""canning in Jupyter's messages: payload as the ``buffers=`` of any message, all of it signed.
 
     content, buffers = pack({"image": array})
     session.send(socket, "comm_msg", content, buffers=buffers)           # or comm.send(data, buffers=...)
@@ -6,11 +6,11 @@
     obj = unpack(message["content"], message["buffers"])
 
 Jupyter signs the four parts of a message that are JSON, and not its buffers: anyone who can alter a message
-on its way can exchange them. With ``key=`` canning signs all of them, and `unpack` with the same key refuses
-what was altered, cut or exchanged; take the session's own key, which both ends know.
+on its way can replace them. With ``key=`` canning signs all of them, and `unpack` with the same key refuses
+altered, cut or replaced messages; use the session's own key, which both ends know.
 
-What comes from a kernel runs there as its user wants, so that `unpack` reads plain data, and functions and
-classes only with ``trust="code"``, as `transport.recv` does.
+The user of a kernel decides what it sends, so `unpack` reads only plain data; with ``trust="code"`` also
+functions and classes, as `transport.recv` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ check_layout(
 )
 
 FIELD: Final = "canning"
-"""Where the content of a message says that its buffers are canned, and how many of them."""
+"""The key in the content of a message that says that its buffers are canned, and how many."""
 
 
 def pack(
@@ -42,9 +42,10 @@ def pack(
 ) -> tuple[dict[str, Any], list[Frame]]:
     """Return the content and the buffers of a message: flat, contiguous, and not copied.
 
-    `content` is what else the message says; it is not changed. `key` is what `canning.Serializer` takes, or
-    the key of a `jupyter_client.session.Session`. `portable=True` is for readers in other languages, such as
-    the page that shows a widget; see ``docs/javascript.md``. Raises `SerializationError`.
+    `content` holds the other content of the message; it is not changed. `key` is a key as for
+    `canning.Serializer`, or that of a `jupyter_client.session.Session`. `portable=True` is for readers in
+    other languages, such as the page that shows a widget; see ``docs/javascript.md``. Raises
+    `SerializationError`.
 
     >>> content, buffers = pack({"answer": 42})
     >>> unpack(content, buffers)
@@ -62,10 +63,10 @@ def unpack(
     trust: Literal["data", "code"] = "data",
     writable: bool = False,
 ) -> Any:
-    """Build what `pack` put into a message; arrays are views of its buffers.
+    """Build the object that `pack` put into a message; arrays are views of its buffers.
 
-    `trust` and `writable` are what `canning.Serializer` takes. Raises `DeserializationError` where the
-    message is not of `pack`, is damaged, or, with a `key`, is not signed with it.
+    `trust` and `writable` are as for `canning.Serializer`. Raises `DeserializationError` if `pack` did not
+    make the message, it is damaged, or it is not signed with the given `key`.
     """
     count = content.get(FIELD)
     if type(count) is not int or count != len(buffers):
@@ -80,7 +81,7 @@ def unpack(
 
 
 def _checked(key: Any) -> Any:
-    """Refuse the empty key, by which Jupyter means that nothing is signed."""
+    """Refuse the empty key, which in Jupyter means that nothing is signed."""
     if key == b"":
         raise ValueError(
             "the session has no key, so that nothing is signed: pass key=None, or start it with one"

@@ -1,4 +1,4 @@
-"""canning between the processes of an MPI program, which `mpi4py` runs.
+"""canning between the processes of an MPI program that uses `mpi4py`.
 
     from mpi4py import MPI
     from transport.engines.mpi import Comm
@@ -38,16 +38,16 @@ __all__ = ["TRIED", "Comm", "Request", "install", "installed", "uninstall"]
 class Comm:
     """Send any object between the ranks of a communicator, as mpi4py's lower-case methods do.
 
-    All ranks make one together, since it has a copy of the communicator to itself; all free it together, at
-    the end of a ``with`` block or by `Free`. What it sends is read by a `Comm` of the same communicator, not
-    by the communicator itself. Arrays arrive writable, and are the receiver's own.
+    All ranks make one together, since it duplicates the communicator; all free it together, at the end of a
+    ``with`` block or by `Free`. Only a `Comm` of the same communicator can read its messages, not the
+    communicator itself. Arrays arrive writable, and belong to the receiver.
 
     Args:
         comm: an mpi4py communicator, within one group or between two.
         timeout: seconds that any call waits for others; None waits without a limit.
-        share: False sends through MPI also what ranks of one host could share.
+        share: False sends everything through MPI, even between ranks of one host.
         trust: ``"code"`` (default): **other ranks can run any code here**, as with mpi4py. ``"data"`` reads
-            plain data only, and no memory of others.
+            plain data only, and no shared memory.
         options: those of `canning.Serializer`. Functions go by name, ``__main__``'s too; lambdas go by
             value, with the globals that they use.
 
@@ -79,7 +79,7 @@ class Comm:
         self.Free()
 
     def Free(self) -> None:  # noqa: N802 - mpi4py's name
-        """Free what it has to itself; all ranks do so together, when all is sent and received."""
+        """Free the copies of the communicator; all ranks do so together, after all messages are received."""
         self._link.free()
 
     # -- between two ranks -------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class Comm:
 
         Raises:
             SerializationError: it cannot be sent; the text has the path to the culprit.
-            TransportTimeout: nobody has received it in time; it may still arrive.
+            TransportTimeout: the object was not received in time; it may still arrive.
         """
         link = self._link
         if link.timeout is not None:
@@ -112,13 +112,13 @@ class Comm:
         tag: int = MPI.ANY_TAG,
         status: Any = None,
     ) -> Any:
-        """Receive an object; `buf` is there for mpi4py's sake, and not used.
+        """Receive an object; `buf` exists for compatibility with mpi4py, and is not used.
 
         `status` gets the source, the tag, and the length of the envelope.
 
         Raises:
-            DeserializationError: what came cannot be read.
-            TransportTimeout: nothing came in time. A message of which a part has come is lost then.
+            DeserializationError: the message cannot be read.
+            TransportTimeout: no message came in time. A message that has arrived in part is lost then.
         """
         status = MPI.Status() if status is None else status
         envelope = self._link.envelope(self._comm, source, tag, status)
@@ -127,7 +127,7 @@ class Comm:
         return self._link.read(envelope, status.Get_source()) if envelope else None
 
     def irecv(self, buf: object = None, source: int = MPI.ANY_SOURCE, tag: int = MPI.ANY_TAG) -> Request:
-        """Begin to receive an object, which the request gives; otherwise as `recv`."""
+        """Begin to receive an object, which the request returns; otherwise as `recv`."""
         return Request(self._link, self._link.receiving(source, tag))
 
     def sendrecv(
@@ -157,46 +157,46 @@ class Comm:
     # -- among all ---------------------------------------------------------------------------------
 
     def barrier(self) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this."""
         self._link.once("Barrier")
 
     def bcast(self, obj: Any, root: int = 0) -> Any:
-        """Send an object from one rank to all, and return it; the sender, too, gets one of its own."""
+        """Send an object from one rank to all, and return it; the sender gets a copy too."""
         link = self._in_one_group()
         if self.rank != root:
             return link.load(link.from_all(root))
         return link.load(link.to_all(link.frames(obj, link.all), root))
 
     def scatter(self, sendobj: Sequence[Any] | None, root: int = 0) -> Any:
-        """Send each rank the object of a sequence that stands at its number, and return that of this rank.
+        """Send each rank the element of a sequence at the rank's index, and return that of this rank.
 
         Raises:
-            ValueError: there are more or fewer objects than ranks; on the sender alone.
+            ValueError: there are more or fewer objects than ranks; raised on the sender only.
         """
         link = self._in_one_group()
         return link.exchange(self._post_each(sendobj) if self.rank == root else [], [root])[0]
 
     def gather(self, sendobj: Any, root: int = 0) -> list[Any] | None:
-        """Send an object of each rank to one, which gets a list; the others get None."""
+        """Send one object from each rank to the root, which gets a list; the others get None."""
         link = self._in_one_group()
         received = link.exchange([link.post(sendobj, root)], range(self.size) if self.rank == root else ())
         return received if self.rank == root else None
 
     def allgather(self, sendobj: Any) -> list[Any]:
-        """Send an object of each rank to all; all get a list."""
+        """Send one object from each rank to all; all get a list."""
         link = self._in_one_group()
         return list(map(link.load, link.all_to_all(link.frames(sendobj, link.all))))
 
     def alltoall(self, sendobj: Sequence[Any]) -> list[Any]:
-        """Send each rank the object of a sequence that stands at its number; all get a list.
+        """Send each rank the element of a sequence at the rank's index; all get a list.
 
         Raises:
-            ValueError: there are more or fewer objects than ranks; the others wait then.
+            ValueError: there are more or fewer objects than ranks; the other ranks keep waiting.
         """
         return self._in_one_group().exchange(self._post_each(sendobj), range(self.size))
 
     def reduce(self, sendobj: Any, op: Callable[[Any, Any], Any] = MPI.SUM, root: int = 0) -> Any:
-        """Combine an object of each rank, in the order of ranks; one rank gets the result, the others None.
+        """Combine one object from each rank, in rank order; the root gets the result, the others None.
 
         `op` takes two objects, and is associative: ranks combine pairs at the same time. It may change its
         first object, which is a copy of `sendobj` or what it gave before.
@@ -216,7 +216,7 @@ class Comm:
         return link.take(0) if root else result
 
     def allreduce(self, sendobj: Any, op: Callable[[Any, Any], Any] = MPI.SUM) -> Any:
-        """Combine an object of each rank, as `reduce` does; all get the result."""
+        """Combine one object from each rank, as `reduce` does; all get the result."""
         return self.bcast(self.reduce(sendobj, op))
 
     def _in_one_group(self) -> Link:
@@ -237,15 +237,15 @@ class Comm:
 def install() -> None:
     """Let mpi4py's lower-case methods use canning instead of pickle, in this process, until `uninstall`.
 
-    Other ranks read what is sent even if they have not done so, as long as canning is installed there. Those
-    of ``mpi4py.util.pkl5`` use it too. Calling it again is harmless.
+    Other ranks can read these messages without calling `install`, as long as canning is installed there. The
+    methods of ``mpi4py.util.pkl5`` use canning too. Calling it again is harmless.
     """
     for each in _PICKLES:
         each.__init__(_dumps, pickle.loads, None, each.THRESHOLD)
 
 
 def uninstall() -> None:
-    """Give mpi4py its own pickle back, whatever was there before `install`; harmless if it has it."""
+    """Restore the pickle that mpi4py had before `install`; harmless if it has it already."""
     for each in _PICKLES:
         each.__init__(threshold=each.THRESHOLD)
 
@@ -272,9 +272,9 @@ def _dumps(obj: Any, protocol: int | None = None, *, buffer_callback: Any = None
 
 
 _USUAL: Final[dict[str, Any]] = {"pickler": "named", "writable": True}
-"""Ranks run the same script, so that what has a name there goes by name."""
+"""Ranks run the same script, so objects that have a name there go by name."""
 _OF_COMM: Final[dict[str, Any]] = {**_USUAL, "buffer_threshold": ENVELOPE}
-"""What has room in an envelope is cheaper in the header: 5 and 6 µs to send and receive an array of 2 kB in a
-dict, which as a frame took 18 and 27."""
+"""Memory that fits into an envelope is cheaper in the header: 5 and 6 µs to send and receive an array of 2 kB
+in a dict, instead of 18 and 27 as a frame."""
 _BY_NAME: Final = Serializer(**_USUAL)
 _PICKLES: Final[tuple[Any, ...]] = (MPI.pickle, pkl5.pickle)

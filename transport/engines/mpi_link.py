@@ -1,4 +1,4 @@
-"""What a `Comm` has of MPI: its copies of a communicator, the memory that ranks share, and how it waits."""
+"""The MPI side of a `Comm`: its copies of a communicator, the memory that ranks share, and waiting."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ check_layout(
     },
 )
 
-from mpi4py import MPI  # noqa: E402 - only where it is as expected
+from mpi4py import MPI  # noqa: E402 - only after the check of the layout
 from mpi4py.util import pkl5  # noqa: E402
 
 __all__ = ["MPI", "TRIED", "Link", "Request", "pkl5"]
@@ -45,13 +45,13 @@ __all__ = ["MPI", "TRIED", "Link", "Request", "pkl5"]
 _LARGE: Final = 256 * 1024
 """Bytes from which memory is shared between ranks of one host."""
 _LEASE: Final = 3600.0
-"""Seconds for which a message may wait to be read; then its memory is used for others."""
+"""Seconds for which a message may wait to be read; then its memory is reused."""
 _EXIT: Final = 30.0
-"""Seconds for which a rank that ends waits for the readers of what it sent."""
+"""Seconds for which an ending rank waits for the readers of its messages."""
 _COLLECTIVE: Final = 0
-"""The tag of what collective calls send from rank to rank; large frames have others."""
+"""The tag of envelopes that collective calls send from rank to rank; large frames have other tags."""
 _LENGTH: Final = 2
-"""Bytes of the length before an envelope in collective calls, in which all send as many."""
+"""Bytes of the length before an envelope in collective calls, in which all ranks send equally many bytes."""
 _ROOM: Final = _LENGTH + ENVELOPE
 _LATE: Final = "other ranks have not taken part"
 _LEFT: Final[list[Any]] = []
@@ -60,19 +60,19 @@ _LEAVING: Final = threading.Lock()
 
 
 class Link:
-    """Two copies of a communicator: `comm` has the envelopes of its user, `parts` all else.
+    """Two copies of a communicator: `comm` carries the user's envelopes, `parts` everything else.
 
     Args:
         comm: a communicator.
-        serializer: writes and reads what is sent.
-        timeout: seconds that it waits for others; None waits without a limit.
+        serializer: writes and reads messages.
+        timeout: seconds to wait for others; None waits without a limit.
         share: whether ranks of one host share memory.
 
     Attributes:
-        writer: writes what MPI sends as it is.
-        near: writes for each rank that can open the arena of this one.
+        writer: writes messages that go through MPI only.
+        near: writes for each rank that can open this rank's arena.
         all: writes for all ranks.
-        reader: reads what any rank sends.
+        reader: reads messages of any rank.
     """
 
     def __init__(self, comm: Any, serializer: Serializer, timeout: float | None, share: bool) -> None:
@@ -93,7 +93,7 @@ class Link:
             self._meet(share)
 
     def _meet(self, share: bool) -> None:
-        """Find out which ranks of this host can open this rank's arena: each tries, and tells."""
+        """Find out which ranks of this host can open this rank's arena: each tries, and reports."""
         node = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
         ranks, here = np.empty(node.size, "i8"), np.zeros(SIZE, "u1")
         node.Allgather(np.array([self.rank], "i8"), ranks)
@@ -115,15 +115,15 @@ class Link:
                 self.all = self._arena.to(self.size).serializer(self.writer)
 
     def _opens(self, descriptor: bytes) -> bool:
-        """Tell whether memory can be opened, by trying, and keep it open."""
+        """Try to open another rank's memory, and keep it open; tell whether that succeeded."""
         try:
             self._held.append(default_memory.decode(memoryview(descriptor), 8))
-        except DeserializationError:  # there is none, or it cannot be reached from here
+        except DeserializationError:  # there is no arena, or it cannot be reached from here
             return False
         return True
 
     def free(self) -> None:
-        """Free the copies, and the memory that nobody looks at any more."""
+        """Free the copies, and the memory that is no longer in use."""
         if self._arena is not None:
             self._arena.close()
         self._held.clear()
@@ -133,7 +133,7 @@ class Link:
     # -- objects and frames ------------------------------------------------------------------------
 
     def frames(self, obj: Any, writer: Serializer) -> list[Any]:
-        """Write an object, its large memory into the arena where that is the writer's codec."""
+        """Write an object; large memory goes into the arena if that is the writer's codec."""
         message = write(writer, obj)
         if type(message) is not Draft:
             return message if writer.key is None else writer.finish([message])
@@ -152,11 +152,11 @@ class Link:
     # -- from rank to rank -------------------------------------------------------------------------
 
     def number(self) -> int:
-        """Return the tag of the large frames of a message, which no other on its way has."""
+        """Return a tag for the large frames of a message, unique among the messages on their way."""
         return int(next(self._numbers) % self._last) + 1
 
     def post(self, obj: Any, dest: int, tag: int = _COLLECTIVE, comm: Any = None) -> Steps:
-        """Begin to send an object, on `parts` where no other communicator is given."""
+        """Begin to send an object, by default on `parts`."""
         if dest == MPI.PROC_NULL:
             return _sent([], [])
         frames = self.frames(obj, self.near.get(dest, self.writer))
@@ -167,7 +167,7 @@ class Link:
         return _sent(requests, [envelope, *outside])
 
     def send(self, frames: list[Any], dest: int, tag: int) -> None:
-        """Send the frames of an object of the user's, and wait."""
+        """Send the frames of a user's object, and wait."""
         envelope, outside = pack(frames, number := self.number())
         self.comm.Send(envelope, dest, tag)
         for frame in outside:
@@ -175,7 +175,7 @@ class Link:
                 self.parts.Send(piece, dest, number)
 
     def envelope(self, comm: Any, source: int, tag: int, status: Any) -> bytes:
-        """Receive an envelope; it is empty from nobody."""
+        """Receive an envelope; it is empty if the source is ``PROC_NULL``."""
         room = bytearray(ENVELOPE)
         if self.timeout is None:
             comm.Recv(room, source, tag, status)
@@ -185,7 +185,7 @@ class Link:
         return bytes(room[: status.Get_count(MPI.BYTE)])
 
     def receiving(self, source: int, tag: int) -> Steps:
-        """Begin to receive an object of the user's; returns it and its status."""
+        """Begin to receive a user's object; returns it and its status."""
         room = bytearray(ENVELOPE)
         return self._receiving(self.comm.Irecv(room, source, tag), room)
 
@@ -198,7 +198,7 @@ class Link:
         return obj, status
 
     def read(self, envelope: bytes, source: int) -> Any:
-        """Receive what has no room in an envelope, and read the message."""
+        """Receive the frames that do not fit into an envelope, and read the message."""
         return drive(self._rest(envelope, source), self.wait)
 
     def _rest(self, envelope: bytes, source: int) -> Steps:
@@ -206,11 +206,11 @@ class Link:
         return self.load(frames)
 
     def take(self, source: int) -> Any:
-        """Receive what a collective call of another rank sends this one."""
+        """Receive the object that a collective call of another rank sends to this one."""
         return self.read(self.envelope(self.parts, source, _COLLECTIVE, MPI.Status()), source)
 
     def exchange(self, posted: list[Steps], sources: Sequence[int]) -> list[Any]:
-        """Receive from ranks, and wait until what was posted is received."""
+        """Receive from ranks, and wait until the posted objects are received."""
         received = [self.take(source) for source in sources]
         for each in posted:
             drive(each, self.wait)
@@ -219,7 +219,7 @@ class Link:
     # -- among all ---------------------------------------------------------------------------------
 
     def to_all(self, frames: list[Any], root: int) -> list[Any]:
-        """Send frames to all; return those of an object of the sender's own."""
+        """Send frames to all; return frames for the sender's own copy of the object."""
         envelope, outside = pack(frames, 0)
         self.once("Bcast", _laid_out(envelope), root)
         self._send_all(outside, root)
@@ -232,7 +232,7 @@ class Link:
         return self._frames_in(room, root)
 
     def all_to_all(self, frames: list[Any]) -> list[list[Any]]:
-        """Send frames to all, and return those of each, this rank's among them."""
+        """Send frames to all, and return the frames of every rank, including this one."""
         envelope, outside = pack(frames, 0)
         rooms, found = bytearray(self.size * _ROOM), []
         self.once("Allgather", _laid_out(envelope), rooms)
@@ -256,7 +256,7 @@ class Link:
         return frames
 
     def once(self, name: str, *arguments: Any) -> None:
-        """Make a collective call of MPI's, where there is a time limit without blocking."""
+        """Make a collective MPI call; use the non-blocking one if there is a time limit."""
         if self.timeout is None:
             getattr(self.comm, name)(*arguments)
         else:
@@ -288,7 +288,7 @@ class Link:
 
 
 def _laid_out(envelope: Any) -> bytearray:
-    """Lay an envelope out for a collective call, in which all send as many bytes."""
+    """Lay out an envelope for a collective call, in which all ranks send equally many bytes."""
     room = bytearray(_ROOM)
     room[:_LENGTH] = len(envelope).to_bytes(_LENGTH, "little")
     room[_LENGTH : _LENGTH + len(envelope)] = envelope
@@ -315,7 +315,7 @@ def _copied(frame: Any) -> memoryview:
 
 
 def _sent(requests: list[Any], _kept: list[Any]) -> Steps:
-    """Wait until an object is sent; until then MPI looks at its memory."""
+    """Wait until an object is sent; until then MPI reads its memory."""
     yield requests
     return None, None
 
@@ -351,11 +351,11 @@ class _FromAll:
         return []
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
-        """MPI itself raises where ranks do not agree."""
+        """Do nothing: MPI itself raises if ranks do not agree."""
 
 
 class Request:
-    """An object on its way, as `transport.engines.mpi.Comm` gives it; keep it until it is complete."""
+    """An object on its way, returned by `transport.engines.mpi.Comm`; keep it until it is complete."""
 
     def __init__(self, link: Link, steps: Steps) -> None:
         self._link = link
@@ -376,7 +376,7 @@ class Request:
         return self._give(status)
 
     def test(self, status: Any = None) -> tuple[bool, Any]:
-        """Tell whether it is complete, and return what `wait` does."""
+        """Return whether it is complete, and the result of `wait`."""
         return (True, self._give(status)) if self._is_complete() else (False, None)
 
     def _is_complete(self) -> bool:

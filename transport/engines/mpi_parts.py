@@ -1,10 +1,10 @@
-"""A message as what MPI sends: one envelope, and what has no room in it.
+"""A message in the form that MPI sends: one envelope, and the frames that do not fit into it.
 
-An envelope is one message of MPI of at most `ENVELOPE` bytes, so that a receiver has memory ready and need
-not ask for its length first. In most cases it is frame 0, which is all of the message. Otherwise it holds the
-frames that fit, one behind the other, and ends with how long frame 0 is, and the tag of what does not fit.
-Both sides go through the frames in their order, and put each into the envelope that has room there; frame 0
-says how long all others are.
+An envelope is one message of MPI of at most `ENVELOPE` bytes, so that a receiver can provide memory without
+asking for its length first. In most cases it is frame 0, the whole message. Otherwise it holds the frames
+that fit, one after the other, and ends with the length of frame 0 and the tag of the frames that do not fit.
+Both sides go through the frames in order, and decide by length which ones still fit into the envelope; frame
+0 states the lengths of all others.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ ENVELOPE: Final = 4000
 """Bytes of an envelope, at most: enough for most headers and the descriptors of a few arrays in an arena, and
 less than what MPICH and Open MPI send before a receiver asks for it."""
 LONGEST: Final = 1 << 30
-"""Bytes of one message of MPI, at most: before MPI 4 its counts end at 2**31 - 1, with all of them."""
+"""Bytes of one MPI message, at most: before MPI 4 counts end at 2**31 - 1."""
 _END: Final = struct.Struct("<QI4s")
 _MARK: Final = b"cMPI"
 _MAGIC: Final = -len(MAGIC)
 _ROOM: Final = ENVELOPE - _END.size
 
 Steps = Generator[list[Any], list[Any], Any]
-"""What gives requests of MPI that must be complete before it goes on, is sent the status of each, and returns
-what it was for."""
+"""A generator that yields MPI requests to complete before it continues, is sent the status of each, and
+returns the result."""
 
 
 class Source(Protocol):
-    """Where the frames come from that have no room in an envelope."""
+    """The source of the frames that do not fit into an envelope."""
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
-        """Return requests that fill memory; none where it is filled already."""
+        """Return requests that fill memory; none if it is filled already."""
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
-        """Raise `DeserializationError` where requests have brought another number of bytes."""
+        """Raise `DeserializationError` if requests received another number of bytes."""
 
 
 def pack(frames: Sequence[Any], tag: int) -> tuple[Any, list[Any]]:
-    """Return the envelope of a message, and the frames that have no room in it.
+    """Return the envelope of a message, and the frames that do not fit into it.
 
     >>> envelope, outside = pack([b"header", bytes(5000), b"short"], 7)
     >>> len(envelope), list(map(len, outside))
@@ -64,7 +64,7 @@ def pack(frames: Sequence[Any], tag: int) -> tuple[Any, list[Any]]:
 
 
 def is_whole(envelope: bytes) -> bool:
-    """Tell whether an envelope is frame 0, and all of its message."""
+    """Tell whether an envelope is frame 0, and the whole message."""
     return envelope[_MAGIC:] == MAGIC
 
 
@@ -93,7 +93,7 @@ def unpack(envelope: bytes, most: int, source: Source) -> Steps:
 
 
 def _filled(source: Source, places: _Places, tag: int) -> Steps:
-    """Fill the memory that was given since the last time."""
+    """Fill the memory that was handed out since the last call."""
     memory, places.outside = places.outside, []
     if memory:
         statuses = yield [request for each in memory for request in source.fill(each, tag)]
@@ -101,10 +101,10 @@ def _filled(source: Source, places: _Places, tag: int) -> Steps:
 
 
 class _Places:
-    """Go through the frames of a message as its writer has, and return the memory of each.
+    """Go through the frames of a message in the writer's order, and return the memory of each.
 
     Attributes:
-        outside: memory that was given and has to be filled.
+        outside: memory that was handed out and has to be filled.
     """
 
     def __init__(self, envelope: bytes, inside: int) -> None:
@@ -128,7 +128,7 @@ class _Places:
 
 
 def pieces(frame: Any) -> Iterator[Any]:
-    """Cut memory into what one message of MPI can hold.
+    """Cut memory into pieces that fit into one MPI message.
 
     >>> [len(piece) for piece in pieces(b"abc")]
     [3]
@@ -142,9 +142,9 @@ _SLEEP: Final = 1e-3
 
 
 def poll(look: Callable[[], Any], timeout: float) -> Any:
-    """Look until there is something, and return it; None if that takes more than so many seconds.
+    """Call `look` until it returns something, and return that; None after so many seconds.
 
-    It looks all the time at first, and then more and more seldom, every ms in the end.
+    It calls without pause at first, then at growing intervals, in the end every ms.
     """
     start = time.monotonic()
     while True:
@@ -158,7 +158,7 @@ def poll(look: Callable[[], Any], timeout: float) -> Any:
 
 
 def drive(steps: Steps, wait: Callable[[list[Any]], list[Any]]) -> Any:
-    """Go through all steps, and wait for each."""
+    """Run all steps, and wait for each."""
     try:
         requests = next(steps)
         while True:

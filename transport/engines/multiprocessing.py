@@ -6,13 +6,13 @@
         with Pool(2) as pool:
             pool.map(work, arrays)
 
-What is sent within the block, by this process and by those that it forks meanwhile, is canned: large arrays,
-at any depth, lie in memory that the processes share, where the system has it, and are else copied once and
-not three times. What is read needs nothing: messages are pickles. Functions go by name, as ever, and by
-value where they have none that others know.
+Within the block, this process and those that it forks send canned messages: large arrays, at any depth, go
+into memory that the processes share; on systems without it, they are copied once instead of three times.
+Readers need no setup: messages are pickles. Functions go by name, as always, or by value if other processes
+cannot import them.
 
-Processes that are spawned begin without it, so that their results are pickled as ever; give them
-`install` as their ``initializer=``.
+Spawned processes start without canning, so their results are pickled as always; pass `install` as their
+``initializer=``.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ check_layout(
 
 _LARGE: Final = 256 * 1024
 _EXIT: Final = 30.0
-"""Seconds for which a process that ends waits for the readers of what it sent."""
+"""Seconds for which an ending process waits for the readers of its messages."""
 _SOON: Final = 0.01
 _LEASE: Final = 3600.0
-"""Seconds for which a message may wait to be read; then its memory is used for others."""
+"""Seconds for which a message may wait to be read; then its memory is reused."""
 
 
 @contextmanager
 def canned(*, writable: bool = True) -> Iterator[None]:
-    """Send with canning what goes through multiprocessing's pipes, until the block ends.
+    """Use canning for objects sent through multiprocessing's pipes, until the block ends.
 
     With `writable`, arrays arrive writable, and each process sees only its own changes. You can nest blocks;
     the innermost decides how arrays arrive.
@@ -117,10 +117,10 @@ class _Side:
         return inband.dumps(frames, reader=reader, options=obj[:2], **options)
 
     def drain(self) -> None:
-        """Wait in a child until its messages are open: it is about to end, and their memory with it.
+        """Wait in an ending child until its messages are opened: their memory ends with it.
 
-        Where its arena is older than its end, the arena sees to that. The thread that feeds a queue may make
-        it only then. Without canning a large message makes this thread wait in the same way.
+        An arena made before the end waits by itself, but the thread that feeds a queue may make one later.
+        Without canning a large message makes this thread wait in the same way.
         """
         if self._pid == os.getpid() and self._arena is not None and multiprocessing.parent_process():
             with contextlib.suppress(ArenaError, TransportTimeout):
@@ -133,7 +133,7 @@ class _Side:
             linger = _EXIT if multiprocessing.parent_process() else 0.0
             self._pid, self._arena = os.getpid(), new_arena(lease=_LEASE, threshold=_LARGE, linger=linger)
         codec = None if self._arena is None else self._arena.to(1)
-        # multiprocessing copies the owner of a method: each `random.choice` would give the same number
+        # multiprocessing copies the owner of a method: each `random.choice` would return the same number
         heeded = {cls: how for cls, how in self._table.items() if cls is not types.MethodType}
         options: dict[str, Any] = {"dispatch_table": heeded, "codec": codec}
         self._by_name = Serializer(pickler="pickle", **options)
@@ -149,11 +149,11 @@ def _dumps(cls: type[ForkingPickler], obj: Any, protocol: int | None = None) -> 
 
 
 class _Thread(threading.local):
-    """Keep what this thread is for.
+    """The role of this thread.
 
     Attributes:
-        unread: what it sends to processes whose end it will see.
-        reader: how the messages of a pool are read, where it sends such.
+        unread: its payloads for processes whose end it will see.
+        reader: the function that reads its messages, if it sends those of a pool.
     """
 
     unread: Unread | None = None
@@ -163,16 +163,16 @@ class _Thread(threading.local):
 _THREAD: Final = _Thread()
 
 
-# -- pools: a message that cannot be read is an answer, since nobody else would give one ---------------
+# -- pools: an unreadable message becomes an answer, or the caller would wait forever ------------------
 
 
 def _reader(obj: Any) -> Callable[..., Any] | None:
-    """Tell how what this thread sends is read: tasks and results of a pool begin with job and number."""
+    """Return the reader of this thread's messages: tasks and results of a pool begin with job and number."""
     return _THREAD.reader if type(obj) is tuple and len(obj) > 2 else None
 
 
 def read_task(job: Any, number: Any, *message: Any) -> Any:
-    """Read a task; one that cannot be read raises where it was to run."""
+    """Read a task; an unreadable one raises its error when it is run."""
     try:
         return inband.read(*message)
     except Exception as error:
@@ -180,7 +180,7 @@ def read_task(job: Any, number: Any, *message: Any) -> Any:
 
 
 def read_result(job: Any, number: Any, *message: Any) -> Any:
-    """Read a result; one that cannot be read raises where somebody waits for it."""
+    """Read a result; an unreadable one raises its error in the waiting caller."""
     try:
         return inband.read(*message)
     except Exception as error:
@@ -192,7 +192,7 @@ def _raise(error: Exception) -> None:
 
 
 class _Results:
-    """Be the queue of results as the processes of a pool have it."""
+    """Replace the queue of results in the processes of a pool."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -207,17 +207,17 @@ class _Results:
 
 
 def _worker(inqueue: Any, outqueue: Any, *arguments: Any) -> None:
-    """Be ``multiprocessing.pool.worker``, the main function of a process of a pool."""
+    """Replace ``multiprocessing.pool.worker``, the main function of a pool's process."""
     if hasattr(outqueue, "_reader"):  # a pool of threads has no pipe
         outqueue = _Results(outqueue)
     _STOCK_WORKER(inqueue, outqueue, *arguments)
 
 
 def _tasks(*arguments: Any) -> None:
-    """Be ``Pool._handle_tasks``.
+    """Replace ``Pool._handle_tasks``.
 
-    When it ends because the pool is closed, all was answered. When the pool is terminated, processes may be
-    about to read what it sent, so that `_terminate` frees it when they are gone.
+    When a closed pool ends it, all tasks were answered. When the pool is terminated, processes may still be
+    reading its messages, so `_terminate` frees these when the processes are gone.
     """
     thread = threading.current_thread()
     _THREAD.unread = unread = Unread()
@@ -231,10 +231,10 @@ def _tasks(*arguments: Any) -> None:
 
 
 def _help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
-    """Be ``Pool._help_stuff_finish``: empty the pipe of tasks until the thread that fills it has ended.
+    """Replace ``Pool._help_stuff_finish``: empty the pipe of tasks until the thread that fills it has ended.
 
-    What nobody wants is not unpickled. Processes are terminated after this, and one of them may have the lock
-    of the pipe of results then; so that thread, which needs the lock too, has to be done.
+    The discarded tasks are not unpickled. Processes are terminated after this, and one of them may hold the
+    lock of the pipe of results; that thread needs the lock too, so it has to end first.
     """
     inqueue._rlock.acquire()
     while task_handler.is_alive() and task_handler is not threading.current_thread():
@@ -243,7 +243,7 @@ def _help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
 
 
 def _terminate(cls: type[Pool], *arguments: Any) -> None:
-    """Be ``Pool._terminate_pool``."""
+    """Replace ``Pool._terminate_pool``."""
     _STOCK_TERMINATE(cls, *arguments)
     processes, handler = arguments[3], arguments[6]
     if handler in _UNREAD and all(process.exitcode is not None for process in processes):
@@ -254,7 +254,7 @@ def _terminate(cls: type[Pool], *arguments: Any) -> None:
 
 
 def _feed(*arguments: Any) -> None:
-    """Be ``Queue._feed``; of other queues than an executor's nobody knows who may read them yet.
+    """Replace ``Queue._feed`` for executors; the readers of other queues are not known.
 
     The thread that feeds an executor ends when its processes are done, or have ended too.
     """

@@ -1,7 +1,7 @@
-"""A message as one plain pickle, for engines that know nothing but ``pickle.loads`` at the other end.
+"""A message as one plain pickle, for engines whose receivers only call ``pickle.loads``.
 
-Frame 0 is such a pickle where the message has no other and nothing in it has to be built by canning. Then it
-goes as it is, and a file in memory takes it without a copy.
+Frame 0 already is such a pickle if it is the only frame and canning need not build any part of it. Then it is
+sent as it is, and an in-memory file takes it without a copy.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _LONG = 1024
 
 
 class Inband:
-    """Be pickled as what frames stand for; their memory is copied once, into the pickle.
+    """Pickle as the object that frames hold; their memory is copied once, into the pickle.
 
     Args:
         frames: a message.
-        reader: what gives the object again, called with `options` and the frames.
+        reader: a function that rebuilds the object, called with `options` and the frames.
         options: a few plain values.
     """
 
@@ -52,13 +52,13 @@ def write(
     options: tuple[Any, ...] = (),
     buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
 ) -> bool:
-    """Write frames as one pickle; `pickle.load` gives the object that they stand for.
+    """Write frames as one pickle, from which `pickle.load` builds their object.
 
-    Tells whether functions or classes go by value.
+    Returns whether functions or classes go by value.
 
-    `writable` is what `canning.Serializer` takes. With `in_main` functions of ``__main__`` run in the
-    reader's. A `reader` replaces `read`, and gets `options` before those two. With a `buffer_callback` the
-    pickle has its buffers apart, as `pickle.dumps` does. `frames` are empty afterwards.
+    `writable` is as for `canning.Serializer`. With `in_main`, functions of ``__main__`` run in the reader's
+    ``__main__``. A `reader` replaces `read`, and gets `options` before those two. With a `buffer_callback`
+    the buffers are passed to it, as by `pickle.dumps`. `frames` is empty afterwards.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -72,7 +72,7 @@ def write(
         pickler = pickle.Pickler(file, 5, buffer_callback=buffer_callback)
         pickler.dump(Inband(frames, reader or read, (*options, writable, in_main)))
     elif type(file) is io.BytesIO and not file.getbuffer().nbytes:
-        file.__init__(frames[0])  # type: ignore[misc]  # takes the very object, which nobody else has then
+        file.__init__(frames[0])  # type: ignore[misc]  # takes the object itself; no other reference is left
         file.truncate(length)
         file.seek(length)
     else:
@@ -82,17 +82,16 @@ def write(
 
 
 def dumps(frames: list[Any], **options: Any) -> memoryview:
-    """Return what `write` writes, with its options; `frames` are empty afterwards."""
+    """Return the pickle that `write` writes, with its options; `frames` is empty afterwards."""
     file = io.BytesIO()
     write(file, frames, **options)
     return file.getbuffer()
 
 
 def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
-    """Return a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` gives the object.
+    """Return a pickle and its buffers: ``pickle.loads(found[0], buffers=found[1:])`` builds the object.
 
-    A long header is a buffer too. A message that is a plain pickle is all there is, and its reader needs no
-    canning.
+    A long header is a buffer too. A plain pickle is returned alone, and its reader needs no canning.
 
     >>> import numpy as np
     >>> head, *buffers = dumps_apart(Serializer().serialize_object({"x": np.arange(1000)}))
@@ -108,9 +107,9 @@ def dumps_apart(frames: list[Any], *, writable: bool = False) -> list[Any]:
 
 
 def in_list(frames: list[Any]) -> bytes | None:
-    """Return a pickle of a list that has the object, if it is short and names nothing; else None.
+    """Return a pickle of a list that holds the object, if it is short and names no globals; else None.
 
-    A reader needs no canning for it, and can miss nothing.
+    Its reader needs no canning and no other module.
 
     >>> pickle.loads(in_list(Serializer().serialize_object((1, 2))))
     [(1, 2)]
@@ -121,12 +120,12 @@ def in_list(frames: list[Any]) -> bytes | None:
     head = bytes(frames[0][:length])
     if pickle.STACK_GLOBAL in head:
         return None
-    # APPEND takes the place of STOP, so that the frame which a pickle may announce is as long as it was
+    # APPEND replaces STOP, so that a frame announced in the pickle keeps its length
     return b"".join((head[:PROTO], pickle.EMPTY_LIST, head[PROTO:-1], pickle.APPEND, pickle.STOP))
 
 
 def read(writable: bool, in_main: bool, *frames: Any) -> Any:
-    """Read what `write` wrote."""
+    """Read an object that `write` wrote."""
     g = vars(sys.modules["__main__"]) if in_main else None
     return _READERS[writable].deserialize_object(list(frames), g)[0]
 

@@ -1,13 +1,13 @@
-"""canning as the serializer of Ray: arguments, results, `ray.put`, and what actors get and give.
+"""canning as the serializer of Ray: arguments, results, `ray.put`, and calls of actors.
 
     ray.init(runtime_env={"worker_process_setup_hook": "transport.engines.ray.install"})
     transport.engines.ray.install()              # here; the line above does it on every worker
 
-What canning writes is one of Ray's own objects: a pickle with buffers, which lie in the object store and
-come out as views of it. A process that reads it needs canning installed, but not `install`. References and
-actor handles go as Ray sends them, as does each type with a serializer that somebody gave to Ray. What
-consists of numbers, texts, lists and dicts alone goes as ever, since other languages read it; so does what
-canning cannot send. As ever with Ray, anyone who can connect to a cluster can run code in it.
+canning writes ordinary Ray objects: a pickle with buffers, which lie in the object store; readers get views
+of it. A process that reads them needs canning installed, but not `install`. Ray itself still sends
+references, actor handles, and types with a serializer registered with Ray. Objects of only numbers, texts,
+lists and dicts are sent as before, since other languages read them; so are objects that canning cannot send.
+As always with Ray, anyone who can connect to a cluster can run code in it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ check_layout(
     },
 )
 
-import ray  # noqa: E402 - after the look at what is there
+import ray  # noqa: E402 - after the check of the layout
 import ray.remote_function  # noqa: E402
 import ray.util  # noqa: E402
 from ray import cloudpickle  # noqa: E402
@@ -68,7 +68,7 @@ _THEIRS: Final = (
     "ray._private.arrow_serialization",
     "ray._private.tensor_serialization_utils",
 )
-"""Modules whose reducers canning does without: for what cloudpickle knows, for Arrow's tables and tensors."""
+"""Modules whose reducers canning ignores: those for cloudpickle's own types, Arrow's tables, and tensors."""
 _PLAIN: Final = frozenset((int, float, str, bool, type(None), bytes, list, dict))
 _FEW: Final = 64
 
@@ -83,16 +83,16 @@ class _Side:
         self._modules: frozenset[str] = frozenset()
 
     def choose(self, *, writable: bool, by_value: Any) -> None:
-        """Take the options of `install`."""
+        """Set the options of `install`."""
         wanted = Serializer(by_value=by_value).by_value
         if wanted != self.by_value:
             self.by_value, self._reducers = wanted, None
         self.writable = writable
 
     def serializer(self) -> Serializer:
-        """Return a serializer that heeds what was registered with Ray, and with its cloudpickle, until now.
+        """Return a serializer that respects the reducers registered so far with Ray and its cloudpickle.
 
-        All arrays are buffers, small ones too, so that all of them arrive read-only, as without canning.
+        All arrays are buffers, even small ones, so that all of them arrive read-only, as without canning.
         """
         registered = cloudpickle.CloudPickler.dispatch.maps[0]
         modules = cloudpickle.cloudpickle._PICKLE_BY_VALUE_MODULES
@@ -106,7 +106,7 @@ class _Side:
         return self._serializer
 
     def dumps(self, obj: Any, reader: _Reducer, **options: Any) -> bytes:
-        """Return a pickle of what `reader` gives for an object."""
+        """Return a pickle that `reader` turns into an object."""
         frames = self.serializer().serialize_object(obj)
         if reader is read and (plain := inband.in_list(frames)):
             return plain
@@ -114,14 +114,14 @@ class _Side:
 
 
 class _Whole:
-    """Hold a list or dict that goes as one, so that what its parts share stays shared."""
+    """Hold a list or dict that is sent whole, so that its parts stay shared."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class _NotPlain(Exception):
-    """Say that msgpack alone cannot take an object."""
+    """Raised if msgpack alone cannot pack an object."""
 
 
 def _refuse(_: Any) -> Any:
@@ -129,7 +129,7 @@ def _refuse(_: Any) -> Any:
 
 
 def _serialize_to_msgpack(self: Any, value: Any) -> Any:
-    """Be ``SerializationContext._serialize_to_msgpack``, which takes containers apart."""
+    """Replace ``SerializationContext._serialize_to_msgpack``, which splits containers."""
     kind = type(value)
     if kind is list or kind is dict:
         some = islice(value.values() if kind is dict else value, _FEW)
@@ -146,9 +146,9 @@ def _serialize_to_msgpack(self: Any, value: Any) -> Any:
 
 
 def _serialize_to_pickle5(self: Any, metadata: bytes, value: Any) -> Any:
-    """Be ``SerializationContext._serialize_to_pickle5``, of which `value` is a list of what msgpack refused.
+    """Replace ``SerializationContext._serialize_to_pickle5``; `value` lists the objects that msgpack refused.
 
-    It is one object always, since containers go as a whole.
+    It always holds one object, since containers are sent whole.
     """
     [obj] = value
     if type(obj) is _Whole:
@@ -159,7 +159,7 @@ def _serialize_to_pickle5(self: Any, metadata: bytes, value: Any) -> Any:
         head = _SIDE.dumps(obj, read, buffer_callback=writer.buffer_callback)
     except SerializationError:
         self.get_and_clear_contained_object_refs()
-        return _STOCK_PICKLE5(self, metadata, value)  # Ray may know how, and its users know its errors
+        return _STOCK_PICKLE5(self, metadata, value)  # Ray may succeed, and its users know its errors
     except BaseException:
         self.get_and_clear_contained_object_refs()
         raise
@@ -170,7 +170,7 @@ def _serialize_to_pickle5(self: Any, metadata: bytes, value: Any) -> Any:
 
 
 def read(writable: bool, *frames: Any) -> list[Any]:
-    """Read an object of Ray's that canning wrote; Ray wants a list of what msgpack refused."""
+    """Read a Ray object that canning wrote; Ray expects a list of the objects that msgpack refused."""
     return [read_code(writable, *frames)]
 
 
@@ -181,7 +181,7 @@ def read_code(writable: bool, *frames: Any) -> Any:
 
 
 def _pickle_dumps(obj: Any, error_msg: str) -> Any:
-    """Be ``pickle_dumps``, which pickles functions and actors' classes: with the modules that they need."""
+    """Replace ``pickle_dumps``, which pickles functions and actors' classes: add the modules they need."""
     if not _SIDE.by_value:
         return _STOCK_DUMPS(obj, error_msg)
     try:
@@ -191,7 +191,7 @@ def _pickle_dumps(obj: Any, error_msg: str) -> Any:
 
 
 def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: Any) -> Any:
-    """Be ``inspect_serializability``, whose text stands in Ray's errors: first the path to the culprit."""
+    """Replace ``inspect_serializability``, whose text Ray's errors quote: put the path to the culprit first."""
     try:
         _SIDE.serializer().serialize_object(base_obj)
     except SerializationError as error:
@@ -217,27 +217,28 @@ _REPLACED: Final = Replaced(
 
 
 def install(*, writable: bool = False, by_value: Any = ()) -> None:
-    """Let this process send with canning, until `uninstall`; before or after `ray.init`.
+    """Use canning in this process, until `uninstall`; call it before or after `ray.init`.
 
     Args:
-        writable: True lets arrays that were writable arrive writable; each reader sees only its own changes.
+        writable: if True, arrays that were writable arrive writable; each reader sees only its own changes.
         by_value: modules to send along if a call needs them and the workers may not have them: ``"local"``,
-            which is all that is not installed, or a list of modules and names, as for `canning.Serializer`.
+            which means every module that is not installed, or a list of modules and names, as for
+            `canning.Serializer`.
 
-    The last call decides about the options. Raises `ValueError` for a `by_value` that is not valid.
+    The options of the last call apply. Raises `ValueError` for a `by_value` that is not valid.
     """
     _SIDE.choose(writable=writable, by_value=by_value)
     _REPLACED.join(install)
 
 
 def uninstall() -> None:
-    """Serialize as before `install`; what was sent in the meantime can still be read."""
+    """Serialize as before `install`; objects that were sent in between can still be read."""
     _REPLACED.leave(install)
 
 
 @contextlib.contextmanager
 def installed(*, writable: bool = False, by_value: Any = ()) -> Iterator[None]:
-    """Let this process send with canning until the block ends: `install`, and then `uninstall`."""
+    """Use canning in this process until the block ends: `install`, and then `uninstall`."""
     install(writable=writable, by_value=by_value)
     try:
         yield

@@ -1,8 +1,8 @@
-"""Ray's object store as pages of our own, which are copied when they are written to, and only then.
+"""Private copy-on-write pages of Ray's object store.
 
-Each process has the store mapped for all to see, and what lies in it must not change. The file behind it has
-no name any more, but Ray's daemon on this machine has it open, as ``/proc/PID/fd`` shows to its owner.
-Objects on disk, for which the store had no room, are left out: such files come and go.
+Each process maps the store as shared memory, and objects in it must not change. Its file has been unlinked,
+but Ray's daemon on this machine has it open, and its owner can reach it through ``/proc/PID/fd``. Objects
+that were spilled to disk are left out: their files come and go.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _LINE: Final = re.compile(
     r" +/dev/shm/plasma\w+ \(deleted\)$",
     re.MULTILINE,
 )
-"""Of ``/proc/self/maps``: the ends of a mapping, where in the file it starts, and which file that is."""
+"""In ``/proc/self/maps``: the addresses of a mapping, its offset in the file, and which file that is."""
 
 
 class _Store:
-    """A file of the object store, open for as long as this object lives."""
+    """A file of the object store, open as long as this object lives."""
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -43,10 +43,10 @@ class _Store:
 
 
 class Pages:
-    """Memory of one object in the store, of which `lend` gives pages of our own.
+    """Memory of one object in the store; `lend` returns private pages of it.
 
     Args:
-        buffers: memory of that object, which keeps it in the store.
+        buffers: memory of that object; they keep it in the store.
     """
 
     def __init__(self, buffers: Sequence[Any]) -> None:
@@ -58,7 +58,7 @@ class Pages:
         self._lent: memoryview | None = None
 
     def lend(self) -> memoryview | None:
-        """Return all of it to write to, the same each time; None where the system does not let us."""
+        """Return all of it as writable memory, the same each time; None if the system refuses."""
         if self._lent is None:
             with contextlib.suppress(OSError):
                 for low, high, offset, store in _mapped():
@@ -75,9 +75,9 @@ class Pages:
 
 
 def views_of(frames: Sequence[Any], *, writable: bool) -> list[Any]:
-    """View frames that lie in the store: the large ones as pages of our own with `writable`.
+    """View frames that lie in the store; with `writable`, large ones as private pages.
 
-    Without it tensors, which cannot be read-only, ask their owner for such pages.
+    Without it, tensors, which cannot be read-only, ask their owner for such pages.
     """
     large = [frame for frame in frames if len(frame) >= LARGE]
     if not large:
@@ -97,9 +97,9 @@ def _view(pages: Pages, memory: memoryview | None, start: int, nbytes: int) -> m
 
 
 def _mapped() -> Iterator[tuple[int, int, int, _Store]]:
-    """Yield the files of the store that this process has mapped: from, to, where in the file, and the file.
+    """Yield the mapped files of the store: start address, end address, offset in the file, and the file.
 
-    It is looked up each time, since another Ray may have begun, whose memory lies at the same place.
+    They are looked up each time, since another Ray may have started and reuse the same addresses.
     """
     if sys.platform != "linux":
         return
@@ -112,7 +112,7 @@ def _mapped() -> Iterator[tuple[int, int, int, _Store]]:
 
 @lru_cache(maxsize=2)
 def _store(device: int, inode: int) -> _Store | None:
-    """Open a file of the store, which another process of ours has open."""
+    """Open a file of the store that another process of this user has open."""
     for path in _open_in_daemons():
         with contextlib.suppress(OSError):
             found = os.stat(path)

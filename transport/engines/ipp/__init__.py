@@ -1,4 +1,4 @@
-"""What `transport.engines.ipyparallel` is made of: formats and types, the client's side, the engine's."""
+"""The parts of `transport.engines.ipyparallel`: formats and types, the client's side, the engine's side."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The client's side: calls written as each engine understands, replies read whatever they are."""
+"""The client's side: write calls in the format that each engine understands, read replies in either."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Modules = str | Iterable[ModuleType | str]
 
 
 def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int, **options: int) -> list[Any]:
-    """Be ``pack_apply_message``."""
+    """Replace ``pack_apply_message``."""
     call: Call | None = getattr(THREAD, "call", None)
     if call is None or is_told_otherwise():
         return list(STOCK_PACK(f, args, kwargs, *thresholds, **options))
@@ -60,22 +60,22 @@ def _pack(f: Any, args: Sequence[Any], kwargs: dict[str, Any], *thresholds: int,
 
 
 def _deserialize(buffers: Sequence[Any], g: Namespace | None = None) -> tuple[Any, list[Any]]:
-    """Be ``deserialize_object`` of the client; what cannot be read becomes the result's exception."""
+    """Replace the client's ``deserialize_object``; an error becomes the exception of the result."""
     if not is_canned(buffers):
         return STOCK_READ(buffers, g)  # type: ignore[no-any-return]
     try:
         obj, rest = read(SERIALIZER.deserialize_object, buffers, main_namespace() if g is None else g)
-    except Exception as error:  # raised here it would be lost, and the caller would wait forever
+    except Exception as error:  # raised here, it would be lost and the caller would wait forever
         return error, [frame for part in split(buffers)[1:] for frame in part]
     return obj, rest
 
 
 def nudge(client: Any, socket: Any) -> None:
-    """Look for replies after a message was sent.
+    """Check for replies after a message was sent.
 
-    ipyparallel sends on the sockets that its event loop watches, and ZeroMQ tells of a reply once: where
-    sending takes that notice, the loop sleeps on, and the caller waits for the reply forever. Of 400
-    calls of a client without canning, on a busy machine, 4 ended so.
+    ipyparallel sends on the sockets that its event loop watches, and ZeroMQ signals a reply only once: if
+    sending consumes that signal, the loop sleeps on, and the caller waits forever. This happened to 4 of 400
+    calls of a client without canning, on a busy machine.
     """
     for stream in (client._mux_stream, client._task_stream, client._broadcast_stream):
         if stream is not None and stream.socket is socket:
@@ -83,7 +83,7 @@ def nudge(client: Any, socket: Any) -> None:
 
 
 def request(client: Any, uuid: str, function: Any, args: tuple[Any, ...]) -> Any:
-    """Call a function of ours in an engine, in ipyparallel's own format; leave no trace in the history."""
+    """Call one of our functions in an engine, in ipyparallel's own format; keep it out of the history."""
     metadata = "submitted" in client.metadata
     with writing(None):
         future = type(client).send_apply_request(
@@ -97,9 +97,9 @@ def request(client: Any, uuid: str, function: Any, args: tuple[Any, ...]) -> Any
 
 
 def _prepare(self: Any, obj: Any) -> None:
-    """Be ``PrePickled.__init__``: serialize with canning.
+    """Replace ``PrePickled.__init__``: serialize with canning.
 
-    ipyparallel does this before it says for which client: modules by value count for the whole process.
+    ipyparallel does this before it names the client, so the modules by value of the whole process apply.
     """
     if is_told_otherwise():
         self.buffers = STOCK_WRITE(obj)
@@ -112,7 +112,7 @@ _MANY: Final = 1000
 
 
 class Link:
-    """Send a client's calls: canned to engines that are known to understand it."""
+    """Send a client's calls, canned to engines that are known to understand canning."""
 
     def __init__(self, client: ipp.Client, by_value: Modules = ()) -> None:
         self._client = weakref.ref(client)
@@ -137,7 +137,7 @@ class Link:
         ident: bytes | None = None,
         message_future_hook: Any = None,
     ) -> Any:
-        """Be the client's method of that name."""
+        """Replace the client's method of that name."""
         client = self._client()
         assert client is not None
         call = self._call(client, ident)
@@ -159,7 +159,7 @@ class Link:
         return future
 
     def _note(self, client: Any, future: Any, metadata: dict[str, Any]) -> list[Any]:
-        """Note a call that a scheduler has, which may come to an engine later than what is sent later."""
+        """Note a call at a scheduler: it may reach an engine after calls that are sent later."""
         futures = [future]
         if metadata.get("is_broadcast") and not metadata.get("is_coalescing"):  # answered one by one
             ids = [f"{future.msg_id}_{uuid}" for uuid, _ in metadata["targets"]]
@@ -171,12 +171,12 @@ class Link:
         return futures
 
     def unanswered(self) -> list[Any]:
-        """Return the futures of canned calls that schedulers may still have."""
+        """Return the futures of canned calls that schedulers may still hold."""
         self._scheduled = [future for future in self._scheduled if not future.done()]
         return self._scheduled
 
     def _call(self, client: Any, ident: bytes | None) -> Call | None:
-        """Say how to write a call; None for ipyparallel's own format."""
+        """Return how to write a call; None for ipyparallel's own format."""
         engines = {ident.decode()} if ident else set(client._engines.values())
         if not engines or not engines <= self.known.keys():
             for uuid in engines - self.known.keys() - self._asked:
@@ -186,14 +186,14 @@ class Link:
         return Call(self._near if all(self.known[uuid] for uuid in engines) else None, self.serializer)
 
     def greet(self, uuid: str, answer: Any) -> bool:
-        """Note what an engine answered; tell whether it answered as one with canning."""
+        """Note an engine's answer; tell whether the engine has canning."""
         if not isinstance(answer, dict) or answer.get("format") != VERSION:
             return False
         self.known[uuid] = answer["opens"]
         return True
 
     def _invite(self, client: Any, uuid: str) -> None:
-        """Switch an engine that came later; its next calls may be canned."""
+        """Switch an engine that started later; its next calls may be canned."""
         future = request(client, uuid, join, (self.session, probe(self.arena)))
         future.add_done_callback(lambda done: self.greet(uuid, done.result()))
 
@@ -212,7 +212,7 @@ LINKS: Final[weakref.WeakKeyDictionary[Any, Link]] = weakref.WeakKeyDictionary()
 
 
 def check_client(client: object) -> None:
-    """Insist on a client.
+    """Check that an argument is a client.
 
     >>> check_client("a view")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The engine's side: calls read whatever they are, replies written as their call came."""
+"""The engine's side: read calls in either format, write each reply in the format of its call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ANSWER: Final = {"canning": canning_version, "format": VERSION}
 
 
 def _unpack(frames: Sequence[Any], g: Namespace | None = None, copy: bool = True) -> Any:
-    """Be ``unpack_apply_message``; the reply will be in the same format."""
+    """Replace ``unpack_apply_message``; the reply will have the same format."""
     THREAD.replies = is_canned(frames)
     if not THREAD.replies:
         return STOCK_UNPACK(frames, g, copy)
@@ -43,21 +43,21 @@ def _unpack(frames: Sequence[Any], g: Namespace | None = None, copy: bool = True
 
 
 def _reply(obj: Any, **thresholds: int) -> list[Any]:
-    """Be ``serialize_object`` of a result."""
+    """Replace ``serialize_object`` for a result."""
     if getattr(THREAD, "replies", False):
         return SHARING.serialize(_session(), prepared(obj))
     return list(STOCK_WRITE(obj, **thresholds))
 
 
 def _publish(data: Any, **thresholds: int) -> list[Any]:
-    """Be ``serialize_object`` of published data, for the client whose code publishes it."""
+    """Replace ``serialize_object`` for published data, for the client whose code publishes it."""
     if _session() in ENGINE:
         return SERIALIZER.serialize_object(data)
     return list(STOCK_WRITE(data, **thresholds))
 
 
 class _Sharing:
-    """Know the clients that can open the arena of this engine, which is made for the first of them."""
+    """The clients that can open this engine's arena, which is made for the first of them."""
 
     def __init__(self) -> None:
         self.sessions: set[str] = set()
@@ -70,7 +70,7 @@ class _Sharing:
         return list(SERIALIZER.finish([in_parts(write(SERIALIZER, obj))]))
 
     def probe(self) -> list[bytes]:
-        """Make the arena, if there is none, and what a client opens to try it."""
+        """Make the arena, if there is none, and a message by which a client tests whether it can open it."""
         if self.arena is None:
             self.arena = client_arena()
             if self.arena is not None:
@@ -78,7 +78,7 @@ class _Sharing:
         return probe(self.arena)
 
     def leave(self, session: str) -> None:
-        """Forget a client, and the arena with the last one."""
+        """Forget a client; drop the arena with the last one."""
         self.sessions.discard(session)
         if not self.sessions:
             self.arena = None
@@ -88,7 +88,7 @@ SHARING: Final = _Sharing()
 
 
 def _session() -> str:
-    """Tell whose request the engine is at."""
+    """Return the session of the request that the engine is processing."""
     from IPython.core.getipython import get_ipython  # an engine has it, and no client needs it
 
     shell: Any = get_ipython()
@@ -106,19 +106,19 @@ ENGINE: Final = Replaced(
 
 
 def report() -> dict[str, Any]:
-    """Tell what an engine has, and change nothing."""
+    """Report the state of an engine, and change nothing."""
     return ANSWER
 
 
 def join(session: str, probe: list[bytes]) -> dict[str, Any]:
-    """Understand a client from now on; tell whether its arena can be opened here, and how to try ours."""
+    """Serve a client from now on; return whether its arena can be opened here, and a probe of ours."""
     ENGINE.join(session)
     near = opens(probe)
     return {**ANSWER, "opens": near, "probe": SHARING.probe() if near else []}
 
 
 def share(sessions: dict[str, str]) -> None:
-    """Let replies to a session lie in the arena; `sessions` has those of the engines that it can open."""
+    """Send replies to a session through the arena; `sessions` names the engines whose arena it can open."""
     from IPython.core.getipython import get_ipython
 
     shell: Any = get_ipython()

@@ -1,4 +1,4 @@
-"""ipyparallel's format and canning's: told apart, and the types of ipyparallel that canning learns."""
+"""Tell ipyparallel's format and canning's apart, and register ipyparallel's types with canning."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ SERIALIZER: Final = Serializer(
     interactive=True, writable=True, codecs=Codecs([default_memory], beside=default_codecs)
 )
 ENVELOPE: Final = SERIALIZER.evolve(pickler="pickle")
-"""For what is serialized already: names of ``__main__`` in it are no reason to look for functions."""
+"""For data that is serialized already: its names of ``__main__`` are no reason to search for functions."""
 
 
 def is_canned(frames: Sequence[Any]) -> bool:
-    """Tell whether frames are of canning, by the last bytes of frame 0."""
+    """Tell whether canning wrote these frames, by the last bytes of frame 0."""
     return bool(frames) and bytes(memoryview(frames[0])[-len(MAGIC) :]) == MAGIC
 
 
 def _own(frames: Iterable[Any]) -> list[Any]:
-    """Copy small frames, so that what is kept of a message does not pin all of it."""
+    """Copy small frames, so that a part of a message does not keep all of it in memory."""
     return [bytearray(frame) if len(frame) < OWN_BELOW else frame for frame in frames]
 
 
 def read(read: Callable[..., Any], frames: Sequence[Any], g: Namespace | None) -> Any:
-    """Read, and raise what the message's own code raised as itself: an unmet dependency, a NameError.
+    """Read a message, and raise exceptions of its own code unchanged: an unmet dependency, a NameError.
 
-    Code that is not here stays canning's error, which says how to send it along.
+    For missing code canning's error stays, which says how to send the code along.
     """
     try:
         return read(_own(frames), g)
@@ -73,7 +73,7 @@ def main_namespace() -> Namespace:
 
 
 class Prepared(Sequence[Any]):
-    """Be the buffers of a `PrePickled`: canning's now, ipyparallel's for who asks for them."""
+    """The buffers of a `PrePickled`: canned, and converted to ipyparallel's format on access."""
 
     def __init__(self, obj: Any, serializer: Serializer) -> None:
         self.obj = obj
@@ -90,7 +90,7 @@ class Prepared(Sequence[Any]):
         return len(self[:])
 
     def into(self, copy: Callable[[Any], Any]) -> PrePickled:
-        """Return it with its memory copied elsewhere: once for all who are sent it."""
+        """Return it with its memory copied elsewhere: once for all receivers."""
         if self.copied is None:
             self.copied = PrePickled(None)
             self.copied.frames = [copy(frame) for frame in self.canned.frames]
@@ -98,12 +98,12 @@ class Prepared(Sequence[Any]):
 
 
 def is_told_otherwise() -> bool:
-    """Tell whether ``use_cloudpickle`` or ``use_dill`` was called: such a user wants these."""
+    """Tell whether the user has called ``use_cloudpickle`` or ``use_dill``, and so wants that pickler."""
     return stock.pickle is not pickle
 
 
 def prepared(obj: Any, copy: Callable[[Any], Any] | None = None) -> Any:
-    """Return canning's own kind of what was serialized before, and anything else as it is."""
+    """Return the canned form of an object that was serialized before, and any other object as it is."""
     if not isinstance(obj, stock.PrePickled):
         return obj
     if isinstance(obj.buffers, Prepared):
@@ -112,20 +112,20 @@ def prepared(obj: Any, copy: Callable[[Any], Any] | None = None) -> Any:
 
 
 class _CannedReference(CannedObject):
-    """Stand for an `ipyparallel.Reference`, an expression that the engine evaluates in its namespace."""
+    """Represent an `ipyparallel.Reference`, an expression that the engine evaluates in its namespace."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.buffers = []
 
     def get_object(self, g: Namespace | None = None) -> Any:
-        """Evaluate, as ipyparallel does; where there is no namespace the reference itself arrives."""
+        """Evaluate as ipyparallel does; without a namespace, return the reference itself."""
         reference = ipp.Reference(self.name)
         return reference if g is None else reference.get_object(g)
 
 
 class _CannedDependent(CannedObject):
-    """Stand for a function with a dependency, which is checked where it arrives."""
+    """Represent a function with a dependency, which the engine checks."""
 
     def __init__(self, dependent: Any) -> None:
         self.attributes = dict(vars(dependent))
@@ -141,7 +141,7 @@ class _CannedDependent(CannedObject):
 
 
 class Required:
-    """Hold what `require` takes along: canned by ipyparallel for its own pickles, by nobody for ours."""
+    """Hold the objects that `require` sends along: ipyparallel cans them for its own pickles only."""
 
     def __init__(self, obj: Any) -> None:
         self.obj = obj

@@ -1,7 +1,7 @@
-"""Memory that a client and its engines share: who can open whose, and until when a call's payload is kept.
+"""Memory that a client and its engines share: who can open which arena, and how long payloads are kept.
 
-A call's memory stays until all of its answers are there, whichever engine dies, and another takes its
-task. Nothing has to be counted for that, and no lease has to run out: the client holds what it sent.
+A call's memory stays until all of its answers have arrived, even if an engine dies and another takes its
+task. This needs no counts and no lease: the client holds the payload.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ..arenas import new_arena
 from .formats import ENVELOPE, SERIALIZER
 
 IN_ARENA: Final = 256 * 1024
-"""Bytes from which a frame goes into an arena, where the other side can open it."""
+"""Bytes from which a frame goes into an arena that the other side can open."""
 _LEASE: Final = 120.0
-"""Seconds after which a reply in an arena is given up that the client has not opened."""
+"""Seconds after which an unopened reply in an arena is given up."""
 THREAD: Final = threading.local()
-"""What this thread is at: `.call`, the `Call` that it writes; None, or nothing, in ipyparallel's format."""
+"""`.call` is the `Call` that this thread writes; None, or unset, for ipyparallel's format."""
 
 
 class Call:
-    """Say how a call is to be written, and hold its payload.
+    """How to write a call, and its payload.
 
     Attributes:
-        near: what writes into an arena; None for ordinary frames.
+        near: the codec that writes into an arena; None for ordinary frames.
         serializer: writes a call in ordinary frames.
-        kept: what lies in the arena.
+        kept: the memory of this call in the arena.
     """
 
     def __init__(self, near: Near | None = None, serializer: Serializer = SERIALIZER) -> None:
@@ -88,7 +88,7 @@ class Near:
         return self.arena.decode(frame, length, writable=writable)
 
     def into(self, frame: Any) -> Any:
-        """Copy large memory into the arena; where it is full, give it as it is."""
+        """Copy large memory into the arena; if that is full, return it as it is."""
         if len(frame) < IN_ARENA:
             return frame
         try:
@@ -99,7 +99,7 @@ class Near:
 
 @contextmanager
 def writing(call: Call | None) -> Iterator[None]:
-    """Let this thread write a call so; None is ipyparallel's own format."""
+    """Let this thread write a call as `call` says; None means ipyparallel's own format."""
     before = getattr(THREAD, "call", None)
     THREAD.call = call
     try:
@@ -109,12 +109,12 @@ def writing(call: Call | None) -> Iterator[None]:
 
 
 def client_arena() -> SharedArena | None:
-    """Make an arena; None where the system has no such memory."""
+    """Make an arena; None if the system has no such memory."""
     return new_arena(lease=_LEASE, threshold=IN_ARENA, linger=0)
 
 
 def probe(arena: SharedArena | None, readers: int = 1) -> list[bytes]:
-    """Make a message by which others find out whether they can open an arena; an empty one without it."""
+    """Make a message by which others test whether they can open an arena; empty without an arena."""
     if arena is None:
         return []
     frames = SERIALIZER.evolve(codec=arena.to(readers)).serialize_object(bytes(IN_ARENA))
