@@ -1,26 +1,26 @@
-# Everything here makes its own environment first: a fresh clone needs Python 3.11 or later and nothing else.
+# Every target makes its environment first: a fresh clone needs only Python 3.11 or later.
 #
 #   make demo                 the main job, on real data (ARGS="--tcp", ARGS="my.parquet")
 #   make test                 tests and doctests        (ARGS="-k arrays", PYTHON=python3.13)
-#   make slow                 the tests that take long, which make test leaves out
-#   make torch                the tests of the types of torch, astropy, geopandas and jax, which it installs
-#   make ray                  the tests of the adapter for Ray, which it installs
-#   make check                what CI runs: lint, types, tests with coverage, notebooks
+#   make slow                 the slow tests, which make test leaves out
+#   make torch                the tests of the types of torch, astropy, geopandas and jax; installs these
+#   make ray                  the tests of the adapter for Ray; installs Ray
+#   make check                the checks of CI: lint, types, tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
-#   make docs                 the documentation as a site, in site/: warnings are errors, links are checked
-#   make package              the wheel and the sources in dist/, checked as a package index would
-#   make format               let ruff rewrite what it can
+#   make docs                 the documentation, as a site in site/: warnings are errors, links are checked
+#   make package              the wheel and the sources in dist/, with the checks of a package index
+#   make format               let ruff fix and format the code
 #   make clean                remove environments and caches
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# The newest Python has wheels for some versions of a package only.
+# For the newest Python, only some versions of a package have wheels.
 export PIP_PREFER_BINARY := 1
 
-# PYTHON=NAME gets an environment of its own, so two interpreters can be tested side by side. A pyenv shim
-# that is not selected only answers "command not found", so the interpreters that pyenv keeps are tried too.
+# PYTHON=NAME gets a separate environment, so two interpreters can be tested side by side. A pyenv shim that
+# is not selected only prints "command not found", so pyenv's own interpreters are tried too.
 PYENV_ROOT ?= $(HOME)/.pyenv
 CANDIDATES = $(if $(PYTHON),$(PYTHON) $(wildcard $(PYENV_ROOT)/versions/*/bin/$(notdir $(PYTHON))), \
     python3 python3.13 python3.14 python3.15 python3.12 python3.11)
@@ -32,10 +32,10 @@ FOUND = $(or $(INTERPRETER),$(error canning needs Python 3.11 or later, and foun
 VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
-# Coverage makes tests slower, so it is measured where it is read: in CI and in `make check`.
+# Coverage makes tests slower, so it is measured only in CI and in `make check`.
 COVERAGE = $(if $(CI),--cov --cov-report=term)
 
-# The tests of one file stay in one process, since they share what they started. WORKERS= runs all in one.
+# The tests of one file stay in one process, since they share the processes they start. WORKERS= runs all in one.
 WORKERS = --numprocesses=auto --dist=loadfile
 
 .PHONY: help
@@ -54,7 +54,7 @@ test: $(VENV)/.has-test
 slow: $(VENV)/.has-test
 	$(RUN) -m pytest -m slow $(if $(WORKERS),--numprocesses=auto --dist=worksteal) $(ARGS)
 
-# Built for the CPU where there is such a build: the other one is ten times as large.
+# The build for the CPU, if there is one: the other build is ten times as large.
 .PHONY: torch
 torch: $(VENV)/.has-test
 	$(RUN) -m pip install --quiet torch==2.13.0 --editable '.[large]'
@@ -112,7 +112,7 @@ format: $(VENV)/.has-dev
 clean:
 	rm -rf site dist .frames .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 
-# Says which interpreter would be used, or fails where there is none.
+# Prints the interpreter that would be used, or fails if there is none.
 .PHONY: interpreter
 interpreter:
 	@echo $(FOUND)
@@ -121,7 +121,7 @@ $(RUN):
 	@echo "making $(VENV) with $(FOUND)"
 	@"$(FOUND)" -m venv --clear $(VENV)
 
-# One stamp for each extra; an edited pyproject.toml installs it again.
+# One stamp for each extra; after a change of pyproject.toml it is installed again.
 $(VENV)/.has-%: $(RUN) pyproject.toml
 	@echo "installing canning[$*] into $(VENV) (once)"
 	@$(RUN) -m pip install --quiet --editable '.[$*]'

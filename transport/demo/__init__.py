@@ -1,4 +1,4 @@
-"""The main job, shown: real data to a second process and back, and proof of what happened on the way."""
+"""A demonstration of the main job: send real data to a second process and back, and prove what happened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["add_demo"]
 
 
 def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command ``demo`` to canning's; an entry point names this function."""
+    """Add the command ``demo`` to canning's commands; an entry point names this function."""
     text = "send real data and a lambda to a second process, and prove what happened to them"
     parser = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
     default = "by default a photograph and tables that matplotlib ships"
@@ -23,7 +23,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Imported when it runs, since the help of all commands asks for this module.
+    # Imported when it runs, since the help of all commands imports this module.
     from .running import DemoError, run
 
     try:

@@ -1,4 +1,4 @@
-"""The arrays and columns in an object: what they are, where they lie, and which frames are their memory."""
+"""The arrays and columns in an object: their types, their memory, and the frames that hold it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy as np
 Leaf: TypeAlias = Any
 """An array, a column of a pandas table, or a table's index."""
 Range: TypeAlias = tuple[int, int]
-"""First address, and the one behind the last."""
+"""The first address, and the one after the last."""
 
 
 def find(obj: object) -> dict[str, Leaf]:
-    """Find every array and every column of a table in dicts, lists and tuples, each object once, by its path.
+    """Find all arrays and table columns in dicts, lists and tuples, each object once, by its path.
 
     >>> list(find({"a": np.zeros(2), "b": [1, (np.ones(3),)]}))
     ["['a']", "['b'][1][0]"]
@@ -35,7 +35,7 @@ def _walk(obj: object, path: str, seen: set[int]) -> Iterator[tuple[str, Leaf]]:
     elif is_table(obj):
         for number, name in enumerate(obj.columns):
             yield f"{path}[{name!r}]", obj.iloc[:, number]
-        # A counted index has no memory, and one of several levels has more than one.
+        # A RangeIndex has no memory, and an index of several levels has more than one array.
         if obj.index.nlevels == 1 and type(obj.index).__name__ != "RangeIndex":
             yield f"{path}.index", obj.index
     elif isinstance(obj, dict | list | tuple):
@@ -51,12 +51,12 @@ def is_table(obj: object) -> TypeGuard[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A leaf as one process sees it."""
+    """The properties of a leaf in one process."""
 
     content: tuple[str, str, tuple[int, ...], str]  # type, dtype, shape, digest of the values
-    axes: tuple[int, ...]  # longer than 1, from the widest stride to the narrowest, as they lie in memory
-    writable: bool | None  # None for a column, whose table decides that
-    aligned: bool | None  # None for a column that is no array
+    axes: tuple[int, ...]  # longer than 1, from the widest stride to the narrowest
+    writable: bool | None  # None for a column: its table decides
+    aligned: bool | None  # None for a column that is not an array
 
     def __str__(self) -> str:
         _, dtype, shape, _ = self.content
@@ -84,13 +84,13 @@ def _describe(leaf: Leaf) -> Arrival:
     content = (type(leaf).__name__, str(leaf.dtype), leaf.shape, digest)
     if array is None:
         return Arrival(content, axes=(0,), writable=None, aligned=None)
-    long = [axis for axis, length in enumerate(array.shape) if length > 1]  # the others' strides say nothing
+    long = [axis for axis, length in enumerate(array.shape) if length > 1]  # others' strides are irrelevant
     axes = tuple(sorted(long, key=lambda axis: -abs(array.strides[axis])))
     return Arrival(content, axes, array.flags.writeable if array is leaf else None, array.flags.aligned)
 
 
 def _array(leaf: Leaf) -> np.ndarray[Any, Any] | None:
-    """Return the array that a leaf is, or that keeps it: of other columns `to_numpy` would make a new one."""
+    """Return the array of a leaf; None for columns of which `to_numpy` would make a new one."""
     if isinstance(leaf, np.ndarray):
         return leaf
     return leaf.to_numpy() if isinstance(leaf.dtype, np.dtype) else None
@@ -118,16 +118,16 @@ def shared_pairs(obj: object) -> set[frozenset[str]]:
 
 
 def ranges(leaf: Leaf) -> list[Range]:
-    """Tell where the memory of a leaf lies; [] where that is not to be known."""
+    """Return the memory ranges of a leaf; [] if they cannot be known."""
     array = _array(leaf)
     if array is not None:
-        if not array.nbytes or array.dtype.hasobject:  # pointers are no data
+        if not array.nbytes or array.dtype.hasobject:  # pointers are not data
             return []
         low = high = array.__array_interface__["data"][0]
         for length, stride in zip(array.shape, array.strides, strict=True):
             low, high = low + min(0, (length - 1) * stride), high + max(0, (length - 1) * stride)
         return [(low, high + array.itemsize)]
-    for integers in ("codes", "asi8"):  # what categories and dates with a time zone are kept as
+    for integers in ("codes", "asi8"):  # the arrays of categories and of dates with a time zone
         if hasattr(leaf.array, integers):
             return ranges(getattr(leaf.array, integers))
     if not hasattr(leaf.array, "__arrow_array__"):
@@ -139,7 +139,7 @@ def ranges(leaf: Leaf) -> list[Range]:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame of a message: its size, its address, and the paths of the leaves whose memory it is."""
+    """A frame of a message: its size, its address, and the paths of the leaves in its memory."""
 
     nbytes: int
     start: int

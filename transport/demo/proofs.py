@@ -1,4 +1,4 @@
-"""What the demo claims, each with the evidence that it holds or does not."""
+"""The claims of the demo, each with the evidence for or against it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .leaves import Arrival, Frame, describe, find, in_numpy, is_table, ranges, 
 from .samples import Sample
 
 THRESHOLD: Final = 1024
-"""Bytes from which memory gets a frame of its own, where nothing else is asked for."""
+"""Bytes from which memory gets a separate frame by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the engine tells of a call: what came, what the function returned, what the payload is there."""
+    """The engine's report of a call: the received payload, its description there, the function's result."""
 
     pid: int
     function_name: str
@@ -27,11 +27,11 @@ class Reply:
 
 
 Proof: TypeAlias = tuple[str, bool]
-"""A claim in words, with its numbers in it, and whether it holds."""
+"""A claim in words, with its numbers, and whether it holds."""
 
 
 def prove(sample: Sample, frames: list[Frame], reply: Reply, back: object) -> list[Proof]:
-    """Hold what was sent, and its frames, against what the engine tells and what came home."""
+    """Compare the sent object and its frames with the engine's report and the returned object."""
     here, there = describe(sample.payload), reply.arrivals
     equal = [path for path in here if path in there and here[path].content == there[path].content]
     names = ", ".join(sample.function.__code__.co_freevars)
@@ -78,7 +78,7 @@ def _uncopied(sample: Sample, frames: list[Frame]) -> Proof:
     aliased = sum(frame.nbytes for frame in payload if frame.holds)
     framed = {path for frame in payload for path in frame.holds}
     leaves = find(sample.payload)
-    # Small memory belongs in the header; anything larger that no frame shows was copied somewhere.
+    # Small memory belongs in the header; larger memory that no frame holds was copied somewhere.
     sizes = {path: sum(high - low for low, high in ranges(leaf)) for path, leaf in leaves.items()}
     large = {path for path, leaf in leaves.items() if in_numpy(leaf) and sizes[path] >= THRESHOLD}
     others = sum(not in_numpy(leaf) for leaf in leaves.values())

@@ -20,16 +20,16 @@ from .session import Session, start
 
 __all__ = ["DemoError", "run"]
 
-MOST_FRAMES: Final = 24  # are shown; a wide table may have hundreds, of which the rest are summed up
+MOST_FRAMES: Final = 24  # are shown; a wide table may have hundreds, and the rest is summed up
 MOST_NAMES: Final = 4  # are shown for one frame
-ENOUGH: Final = 1.0  # seconds, after which no new round is measured
+ENOUGH: Final = 1.0  # seconds after which no new round starts
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 50
 
 
 def run(file: Path | None, *, tcp: bool, timeout: float) -> bool:
-    """Send real data with a function to a second process, and print what that proves.
+    """Send real data and a function to a second process, and print the proofs.
 
-    The data is that of a file, or what matplotlib ships. Tell whether all proofs hold.
+    The data comes from a file, or from matplotlib's samples. Returns whether all proofs hold.
 
     Raises:
         DemoError: the file cannot be read, or the engine did not answer.
@@ -52,11 +52,11 @@ def run(file: Path | None, *, tcp: bool, timeout: float) -> bool:
 
 
 def _show_frames(frames: list[Frame], arrivals: dict[str, Arrival]) -> None:
-    """Print of each frame its size, whose memory it is, what it holds, and how that arrived."""
+    """Print for each frame its size, the owner of its memory, its contents, and how these arrived."""
     print(f"One message, {len(frames)} frames:")
     for number, frame in enumerate(frames[:MOST_FRAMES]):
         memory = f"the sender's own memory, 0x{frame.start:x}" if frame.holds else "new"
-        # The name of the payload in a path says nothing: nested['face'].
+        # Paths are shown in short form: nested['face'].
         names = [re.sub(r"^\['(\w+)'\]", r"\1", path) for path in frame.holds]
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         holds = ", ".join(names[:MOST_NAMES]) + more or "structure, function, small things"
@@ -71,9 +71,9 @@ def _show_frames(frames: list[Frame], arrivals: dict[str, Arrival]) -> None:
 
 
 def _show_times(session: Session, payload: object) -> object:
-    """Send the payload there and back by both ways in turn, and print the times; return what came back.
+    """Send the payload there and back in both ways alternately, print the times, return the object.
 
-    The first time is not measured, since it warms both up.
+    The first round is a warm-up, and not measured.
     """
     _, back = session.echo(payload)
     session.echo(payload, pyobj=True)

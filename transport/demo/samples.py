@@ -1,4 +1,4 @@
-"""Real data for the demo: what matplotlib ships, or a file of the user's."""
+"""Real data for the demo: matplotlib's samples, or a user's file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ TABLES: Final = (".csv", ".parquet")
 
 
 class DemoError(Exception):
-    """Say why the demo cannot go on; the text is for the person at the terminal."""
+    """Raised if the demo cannot continue; the text is for the person at the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the demo sends.
+    """The data and the function that the demo sends.
 
     Attributes:
-        title: where the data comes from.
+        title: the source of the data.
         payload: the objects, by name; nothing in it needs cloudpickle.
-        function: what the engine calls with `payload`; a lambda over a local variable.
+        function: the engine calls it with `payload`; a lambda over a local variable.
         window: the name of the array in `payload` that is not contiguous.
     """
 
@@ -60,7 +60,7 @@ def shipped() -> Sample:
 
 
 def from_file(path: Path) -> Sample:
-    """Load an array, a table or an image that the user has.
+    """Load a user's array, table or image.
 
     Raises:
         DemoError: the file is of another kind, or cannot be read.
@@ -112,12 +112,12 @@ def _image(path: Path) -> Any:
     from PIL import Image
 
     with Image.open(path) as image:
-        # A palette's numbers are not colours; every other mode is an array of what it says.
+        # A palette's numbers are not colours; in every other mode the array holds the pixel values.
         return np.array(image.convert("RGB") if image.mode == "P" else image)
 
 
 def _window(data: Any) -> Any:
-    """Take every second row of the data's numbers; where that leaves nothing discontiguous, the terrain."""
+    """Take every second row of the data's numbers; use the terrain if the result is contiguous."""
     numbers = data if isinstance(data, np.ndarray) else data.select_dtypes("number").to_numpy()
     before = (slice(None),) * int(np.argmax(numbers.shape))
     window = numbers[(*before, slice(None, None, 2))]

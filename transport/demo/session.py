@@ -1,9 +1,9 @@
-"""The demo's two processes: the sender starts the engine, talks to it, and never waits forever.
+"""The demo's two processes: the sender starts the engine, communicates with it, and never waits forever.
 
-The sender binds a PAIR socket, and hands the engine a token through its environment. The engine connects
-and says the token: until then nothing that arrives is unpickled, since on TCP anyone on this host could
-have connected first; from then on the socket is the engine's, as a PAIR has one peer only. The sender then
-says `CALL`, `ECHO` or `ECHO_PYOBJ`, each with an object behind it, and `STOP` at last.
+The sender binds a PAIR socket, and passes the engine a token through its environment. The engine connects and
+sends the token: until then the sender unpickles nothing, since on TCP anyone on this host could have
+connected first; after that the socket belongs to the engine, since a PAIR has only one peer. The sender then
+sends `CALL`, `ECHO` or `ECHO_PYOBJ`, each followed by an object, and finally `STOP`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ENGINE: Final = [sys.executable, "-c", "from transport.demo.session import serve
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Talk to an engine that `start` started, and wait `timeout` seconds at the most for any one answer."""
+    """Communicate with an engine that `start` started; wait at most `timeout` seconds for each answer."""
 
     socket: zmq.Socket[bytes]
     address: str
@@ -48,7 +48,7 @@ class Session:
     timeout: float
 
     def call(self, function: Callable[[Any], object], payload: object) -> Reply:
-        """Send a function and its argument, and wait for what the engine tells of the call."""
+        """Send a function and its argument, and wait for the engine's report of the call."""
         self.socket.send(CALL)
         transport.send(self.socket, (function, payload), timeout=self.timeout)
         self.wait()
@@ -58,7 +58,7 @@ class Session:
         return reply
 
     def echo(self, payload: object, *, pyobj: bool = False) -> tuple[float, object]:
-        """Send an object there and back; tell the seconds that took, and what came."""
+        """Send an object there and back; return the seconds that took, and the received object."""
         self.socket.send(ECHO_PYOBJ if pyobj else ECHO)
         start = time.perf_counter()
         if pyobj:
@@ -70,7 +70,7 @@ class Session:
         return time.perf_counter() - start, back
 
     def wait(self) -> None:
-        """Wait for an answer, as long as the engine lives and `timeout` allows."""
+        """Wait for an answer while the engine lives, at most `timeout` seconds."""
         deadline = time.monotonic() + self.timeout
         while not self.socket.poll(100):
             if self.engine.poll() is not None:
@@ -81,7 +81,7 @@ class Session:
 
 @contextmanager
 def start(*, tcp: bool, timeout: float) -> Iterator[Session]:
-    """Start an engine for the time of the block, and talk to it over ``ipc://`` or ``tcp://127.0.0.1``."""
+    """Start an engine for the block, and communicate with it over ``ipc://`` or ``tcp://127.0.0.1``."""
     with (
         zmq.Context() as context,
         context.socket(zmq.PAIR) as socket,
@@ -117,7 +117,7 @@ def _bind(socket: zmq.Socket[bytes], path: Path | None) -> str:
 
 
 def _end(socket: zmq.Socket[bytes], engine: subprocess.Popen[bytes]) -> None:
-    """Ask the engine to stop, and see to it that it does; closing its standard input ends it too."""
+    """Ask the engine to stop, and make sure that it does; closing its standard input ends it too."""
     try:
         socket.send(STOP, zmq.NOBLOCK)
         engine.wait(2)
@@ -128,15 +128,15 @@ def _end(socket: zmq.Socket[bytes], engine: subprocess.Popen[bytes]) -> None:
 
 
 def serve() -> None:
-    """Be the engine: connect to the address that the command line names, and obey until told to stop."""
-    # The terminal's Ctrl-C reaches both processes; what to do about it is the sender's affair.
+    """Run the engine: connect to the address on the command line, and obey commands until `STOP`."""
+    # The terminal's Ctrl-C reaches both processes; the sender handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
         socket.linger = 0
         socket.connect(sys.argv[1])
         socket.send(os.environ[TOKEN].encode())
-        # The wait for a command has no limit of its own: the parent's death ends it.
+        # The wait for a command has no time limit: the parent's death ends it.
         while (command := socket.recv()) != STOP:
             if command == ECHO_PYOBJ:
                 socket.send_pyobj(socket.recv_pyobj())
@@ -147,7 +147,7 @@ def serve() -> None:
 
 
 def _end_with_parent() -> None:
-    # Not through sys.stdin, whose lock this thread would hold while the interpreter shuts down.
+    # Not through sys.stdin: this thread would hold its lock while the interpreter shuts down.
     while os.read(0, 4096):
         pass
     os._exit(1)

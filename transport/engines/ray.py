@@ -191,7 +191,7 @@ def _pickle_dumps(obj: Any, error_msg: str) -> Any:
 
 
 def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: Any) -> Any:
-    """Replace ``inspect_serializability``, whose text Ray's errors quote: put the path to the culprit first."""
+    """Replace ``inspect_serializability``, which Ray's errors quote: put the path to the culprit first."""
     try:
         _SIDE.serializer().serialize_object(base_obj)
     except SerializationError as error:

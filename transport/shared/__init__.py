@@ -1,6 +1,6 @@
-"""Memory that processes of one host share, so that of a message only descriptors travel.
+"""Memory that processes of one host share, so that messages carry only descriptors.
 
-``docs/same-host.md`` tells how it works and what it promises.
+``docs/same-host.md`` explains how it works and what it guarantees.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The arena itself: where arrays can live, and a codec that puts large payloads there."""
+"""The arena itself: memory for arrays, and a codec that puts large payloads there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SharedArena:
     Pass it as ``arena=`` to `transport.send`, or as ``codec=`` to a `canning.Serializer`. Payloads from
     `threshold` bytes on are copied into it once, however many receivers there are; arrays made by `empty`
     and `array`, views of them, and arrays that were received from any arena are not copied at all. Do not
-    write to such an array after it was sent: its readers look at the same memory. Receivers pass
+    write to such an array after you sent it: its readers use the same memory. Receivers pass
     ``shared_memory=True``.
 
     A full arena never blocks: payloads that do not fit are sent as ordinary frames, and `stats` counts them.
@@ -54,17 +54,17 @@ class SharedArena:
 
     Args:
         capacity: bytes, or text like ``"1GiB"``. Pages are taken from the system when they are first used.
-        lease: seconds after which the memory of a message that nobody has opened may be used again if there
-            is too little. They count from sending, or from the death of a consumer if that is later; while
-            consumers live, who may just be slow, it is ten times as long.
+        lease: seconds after which the memory of an unopened message may be reused if the arena is full. They
+            count from sending, or from the death of a consumer if that is later; the time is ten times as
+            long while consumers live, since they may just be slow.
         threshold: bytes from which payloads are copied into the arena.
-        linger: seconds that `close`, and the end of the process, wait for payloads that nobody has opened,
-            which are lost then: a `transport.UndeliveredWarning` counts them. With 0 they are lost at once,
-            without a warning. None is the lease, and 10 at most.
+        linger: seconds that `close`, and the end of the process, wait for unopened payloads. After that they
+            are lost: a `transport.UndeliveredWarning` counts them. With 0 they are lost at once, without a
+            warning. None means the lease, but at most 10.
 
     Raises:
         ArenaError: this system has no such memory.
-        ValueError: a size or a time makes no sense.
+        ValueError: a size or a time is not valid.
 
     >>> import numpy as np, transport
     >>> here, there = transport.fake_pair()
@@ -127,7 +127,7 @@ class SharedArena:
     def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
         """Make an uninitialised array in the arena, in C order.
 
-        Raises `ArenaFull` if there is no room now, `TypeError` for a dtype that holds objects.
+        Raises `ArenaFull` if there is no room now, `TypeError` for a dtype with objects.
 
         >>> with SharedArena("1MiB") as arena:
         ...     arena.empty((2, 3), "f4").shape
@@ -160,7 +160,7 @@ class SharedArena:
 
     @shortened
     def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Copy an array, or anything that numpy makes one of, into the arena; otherwise as `empty`.
+        """Copy an array, or anything that numpy converts to one, into the arena; otherwise as `empty`.
 
         >>> with SharedArena("1MiB") as arena:
         ...     arena.array([1, 2, 3]).sum()
@@ -182,7 +182,7 @@ class SharedArena:
 
     @shortened
     def to(self, readers: int) -> ForReaders:
-        """Say how many receivers a message has; its memory is free again as soon as all have read it.
+        """Return a codec for a known number of receivers: memory is free again as soon as all have read it.
 
         `transport.send` knows that sockets other than PUB and XPUB send to one receiver. If the number is
         unknown, a message keeps its memory for the lease.
@@ -200,8 +200,8 @@ class SharedArena:
     def to_held(self) -> ForReaders:
         """Share memory that the sender holds until it knows that it was read, by any process.
 
-        It is free again when the arrays there are gone and no receiver has it open, even if processes died in
-        the meantime. Only what lies in an arena is sent so; nothing is copied into one.
+        It is free again when the arrays in it are gone and no receiver has it open, even if processes died in
+        the meantime. Only memory in an arena is sent this way; nothing is copied into one.
 
         >>> with SharedArena("1MiB") as arena:
         ...     numbers = arena.array(range(1000))
@@ -211,19 +211,19 @@ class SharedArena:
         return self._held
 
     def is_open_in(self, pid: int, started: int) -> bool:
-        """Tell whether a process has the arena open; `started` is its start, in ticks since the kernel's."""
+        """Tell whether a process has the arena open; `started` is its start time, in ticks since boot."""
         return self._open().consumers.has(pid, started)
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
-        """Return a descriptor for memory that is in an arena, or goes into this one; else None."""
+        """Return a descriptor of memory in an arena, or copied into this one; else None."""
         return self.share(buffer, UNKNOWN)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Return the memory that a descriptor names, as `SharedMemory.decode` does."""
+        """Return the memory of a descriptor, like `SharedMemory.decode`."""
         return default_memory.decode(frame, length, writable=writable)
 
     def share(self, buffer: memoryview, readers: int) -> bytes | None:
-        """Do as `encode`, for so many readers; for none, copy nothing."""
+        """Do the same as `encode`, for so many readers; for none, copy nothing."""
         ledger = self._open()
         nbytes = buffer.nbytes
         if not nbytes:
@@ -241,7 +241,7 @@ class SharedArena:
 
     def _put(self, buffer: memoryview, readers: int) -> bytes | None:
         ledger = self._ledger
-        ref = ledger.take(buffer.nbytes, thorough=False)  # holds the block to the end of this function
+        ref = ledger.take(buffer.nbytes, thorough=False)  # holds the block until the end of this function
         if ref is None:
             self._fallbacks += 1
             note("fallbacks", "%d bytes found no room in %r: they go as a frame", buffer.nbytes, self)
@@ -255,7 +255,7 @@ class SharedArena:
         return promised(ledger.origin + place.pack())
 
     def revoke(self, frames: Sequence[Any], readers: int) -> None:
-        """Take back what was promised with these frames: they were not sent after all."""
+        """Withdraw the promises of these frames: they were not sent after all."""
         for frame in frames:
             if type(frame) is not bytes or len(frame) != SIZE or not frame.startswith(DESCRIPTOR):
                 continue
@@ -266,16 +266,16 @@ class SharedArena:
                 default_memory.unforward(origin, place, readers)
 
     def receipts(self, frames: Sequence[Any]) -> list[Receipt]:
-        """Return what tells of each frame that is a descriptor of memory here whether it was opened."""
+        """Return receipts, which tell whether a payload was opened, for the descriptors of this arena."""
         receipts = (self._ledger.receipt(place) for _, place in self._own(frames))
         return [receipt for receipt in receipts if receipt is not None]
 
     def waiting(self, frames: Sequence[Any]) -> list[bytes]:
-        """Return the frames that are descriptors of memory here which nobody has opened yet."""
+        """Return the frames that are descriptors of this arena and that no receiver has opened yet."""
         return [frame for frame, place in self._own(frames) if self._ledger.is_waiting(place)]
 
     def lose(self, frames: Sequence[Any]) -> None:
-        """Free the memory of messages that their receivers have not opened, and never will.
+        """Free the memory of messages that their receivers have not opened and never will.
 
         >>> with SharedArena("16MiB", threshold=1000) as arena:
         ...     lost = arena.to(1).encode(memoryview(bytes(5000)))
@@ -294,7 +294,7 @@ class SharedArena:
     # -- the whole ---------------------------------------------------------------------------------
 
     def stats(self) -> ArenaStats:
-        """Free what can be freed, and tell what the arena holds then."""
+        """Free all memory that can be freed, and return the state of the arena."""
         self._check_process()
         used, blocks, consumers = self._ledger.look()
         return ArenaStats(
@@ -325,12 +325,11 @@ class SharedArena:
     def close(self, linger: float | None = None) -> None:
         """Close the arena: open arrays and messages stay valid, and nobody can open others.
 
-        It first waits for payloads that nobody has opened, for `linger` seconds, by default those of the
-        arena. An `UndeliveredWarning` counts the payloads that are lost. Leaving the ``with`` block closes an
-        arena.
+        It first waits for unopened payloads, for `linger` seconds, by default the arena's own `linger`. An
+        `UndeliveredWarning` counts the payloads that are lost. Leaving the ``with`` block closes an arena.
 
-        A receiver that has opened a message of the arena still has it mapped, and can open others; every
-        other receiver gets an error.
+        A receiver that has opened a message of the arena still has the arena mapped, and can open other
+        messages; every other receiver gets an error.
         """
         _check_linger(linger)
         self._check_process()
@@ -344,7 +343,7 @@ class SharedArena:
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether this process made it, and not the parent that this process was forked from."""
+        """Tell whether this process made the arena, not a parent that it was forked from."""
         return os.getpid() == self._ledger.pid
 
     def _open(self) -> Ledger:
@@ -366,7 +365,7 @@ class SharedArena:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # An interrupt does not want to wait.
+        # After an interrupt, do not wait.
         self.close(None if error is None or isinstance(error, Exception) else 0.0)
 
     def __del__(self) -> None:
@@ -385,7 +384,7 @@ class SharedArena:
 
 
 def _lengths(shape: _Shape) -> tuple[int, ...]:
-    """Read the shape of an array; raises `ValueError` for lengths that none has."""
+    """Read the shape of an array; raises `ValueError` for invalid lengths."""
     lengths = tuple(map(operator.index, shape)) if isinstance(shape, Sequence) else (operator.index(shape),)
     if any(length < 0 for length in lengths):
         raise ValueError(f"shape={lengths} has a negative length")

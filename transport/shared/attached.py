@@ -1,4 +1,4 @@
-"""The consumer's side of an arena: opened once, mapped as long as it is needed, pinned block by block."""
+"""The consumer's side of an arena: opened once, mapped as long as needed, pinned block by block."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from .private import WARM, Lender
 from .reclaiming import BlockRef, Ended, Reclaimer
 
 _PATIENCE: Final = 1.0
-"""Seconds to wait for an owner who is just looking at the block."""
+"""Seconds to wait for an owner that is just checking the block."""
 _HIGHEST: Final = 1 << 62
 
 
 class _Open(NamedTuple):
-    """A block that is open here: what tells whether it still is, and where it lies."""
+    """A block that is open here: a weak reference that tells whether it still is, and its place."""
 
     ended: Ended
     generation: int
@@ -50,17 +50,17 @@ class _Open(NamedTuple):
 
 
 class Attached(Reclaimer):
-    """One arena of another's, mapped: its head writable, its data not.
+    """Another process's arena, mapped: its head writable, its data read-only.
 
-    All views of a block that live here at a time are one pin of it. The truth is the table of what is open.
-    A call that comes while its own thread is in the books finds no memory: it raises `SharedMemoryError`.
+    All live views of a block in this process share one pin. The table of open blocks is authoritative. A call
+    made while its own thread is changing the books raises `SharedMemoryError`.
 
     Args:
-        found: says whose descriptor to open; it is checked that what is there is the arena it means.
-        warm: bytes at the low end of the arena of which private views stay mapped.
+        found: the process and descriptor to open; the file is checked to be the arena it names.
+        warm: bytes at the low end of the arena whose private views stay mapped.
 
     Raises:
-        SharedMemoryError: it cannot be opened from here, or is not what it should be.
+        SharedMemoryError: the arena cannot be opened from here, or is invalid.
     """
 
     def __init__(self, found: Origin, warm: int = WARM) -> None:
@@ -119,13 +119,13 @@ class Attached(Reclaimer):
     # -- blocks ------------------------------------------------------------------------------------
 
     def view(self, place: Place) -> memoryview:
-        """Return the payload where it lies, read-only; its block stays as long as a view of it does."""
+        """Return the payload in place, read-only; its block stays as long as a view of it does."""
         ref = self._pin(place)
         start = self.mapping.address + place.offset
         return span(start, start + place.length, ref, readonly=True)
 
     def private(self, place: Place) -> memoryview:
-        """Return the payload as pages that become our own when they are written to."""
+        """Return the payload as private pages, copied when they are written to."""
         ref = self._pin(place)
         low = place.offset // PAGE * PAGE
         nbytes = place.offset + place.length - low
@@ -146,7 +146,7 @@ class Attached(Reclaimer):
             ref = self._change(lambda: self._try_to_pin(place))
             if ref is not None:
                 return ref
-            # The owner is just looking at the block.
+            # The owner is just checking the block.
             end = end or time.monotonic() + _PATIENCE
             if time.monotonic() > end:
                 self._refuse()
@@ -164,7 +164,7 @@ class Attached(Reclaimer):
         return ref
 
     def _enter(self, place: Place) -> BlockRef | None:
-        """Pin a block that is not open here; None where it is locked."""
+        """Pin a block that is not open here; None if it is locked."""
         number, byte = place.block, BLOCK_BYTES + place.block
         words, at = self.records, self.layout.record(number)
         ref = BlockRef(self, number)
@@ -172,7 +172,7 @@ class Attached(Reclaimer):
             return None
         try:
             start, nbytes = self._check_block(place)
-            # Known before it is pinned: whatever comes in between, it will be unpinned.
+            # Registered before it is pinned: whatever interrupts this, it will be unpinned.
             ended = Ended.watch(ref, self._returned, self._clear_soon)
             self._open[number] = _Open(ended, place.generation, start, nbytes)
             if words[at] != place.generation:
@@ -186,7 +186,7 @@ class Attached(Reclaimer):
         return ref
 
     def _check_block(self, place: Place) -> tuple[int, int]:
-        """Return offset and length of a block, of which the owner may write anything at any time."""
+        """Return offset and length of a block; they are checked, since the owner may write anything."""
         at = self.layout.block(place.block)
         generation, start, nbytes = self.words[at : at + 3]
         if generation != place.generation:
@@ -198,7 +198,7 @@ class Attached(Reclaimer):
         return start, nbytes
 
     def _add(self, at: int, count: int) -> None:
-        """Count in a word of ours; another process may have written anything there."""
+        """Add to one of our words; another process may have written anything there."""
         self.records[at] = min(self.records[at] + count, LARGEST)
 
     def _refuse(self) -> NoReturn:
@@ -209,7 +209,7 @@ class Attached(Reclaimer):
         )
 
     def clear(self) -> None:
-        """End the pins of what is open no more; where another call is in the books, that one does it."""
+        """End the pins of closed blocks; if another call is changing the books, that call does it."""
         while (self._returned or self._changing) and not self._inside and os.getpid() == self.pid:
             if not self._change(lambda: True, wait=False):
                 return
@@ -218,13 +218,13 @@ class Attached(Reclaimer):
         """End a pin."""
         known = self._open.get(ended.number)
         if known is not None and known.ended is ended:
-            # In this order: when it is gone from the table it must be unpinned.
+            # In this order: a block that has left the table must be unpinned.
             self.records[self.layout.record(ended.number) + PINS] = 0
             del self._open[ended.number]
             del self._by_offset[bisect_right(self._by_offset, (known.offset, -1))]
 
     def set_right(self) -> None:
-        """Unpin what is open no more, and order the rest anew."""
+        """Unpin closed blocks, and rebuild the order of the others."""
         if self.fd >= 0:
             unlock_all(self.fd, BLOCK_BYTES, self.layout.blocks)
         for number, known in list(self._open.items()):
@@ -236,7 +236,7 @@ class Attached(Reclaimer):
     # -- passing on --------------------------------------------------------------------------------
 
     def forward(self, address: int, nbytes: int, readers: int) -> bytes | None:
-        """Promise a pinned block, in which memory lies, to so many more readers; return its descriptor."""
+        """Promise the pinned block that holds this memory to so many more readers; return its descriptor."""
         offset = address - self.mapping.address
         if not 0 <= offset < self.layout.capacity or self._inside:
             return None
@@ -259,7 +259,7 @@ class Attached(Reclaimer):
         return place
 
     def unforward(self, place: Place, readers: int) -> None:
-        """Take such a promise back."""
+        """Withdraw such a promise."""
 
         def unforward() -> None:
             at = self.layout.record(place.block)
@@ -271,7 +271,7 @@ class Attached(Reclaimer):
     # -- the whole ---------------------------------------------------------------------------------
 
     def close_if_idle(self) -> bool:
-        """Let go of the arena if nobody will miss it: its owner is gone, nothing is pinned or on its way."""
+        """Close the arena if it is unused: its owner is gone, and no block is pinned or on its way."""
         if self._inside:
             return False
         self._change(self._close_if_idle)
@@ -283,7 +283,7 @@ class Attached(Reclaimer):
             self.close()
 
     def close(self) -> None:
-        """Close the file; the owner clears our slot when it sees that nobody locks it."""
+        """Close the file; the owner clears our slot when it sees that the slot is unlocked."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""What an arena is cut into: its blocks, the stretches that are free, and sizes as users write them."""
+"""The parts of an arena: its blocks, its free ranges, and sizes as users write them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .reclaiming import Ended
 
 
 class Block:
-    """A stretch of the arena in use.
+    """A range of the arena in use.
 
     Attributes:
-        number, generation: its name.
+        number, generation: together they identify it.
         offset, nbytes: where it lies, in whole pages, in bytes from the start of the arena's data.
-        ref: tells whether arrays of the owner's look at it.
-        readers: how many were promised it, of which `opened` by consumers that are gone have had it.
-        sent, until: the monotonic nanoseconds of its last promise, and at which its lease ends.
-        queued: whether it is among those that were sent.
-        read: whether all who were promised it had opened it when it was taken back; None before that.
+        ref: tells whether arrays of the owner use it.
+        readers: how many readers it was promised to; `opened` counts those that opened it and are gone.
+        sent, until: the monotonic nanoseconds of its last promise, and of the end of its lease.
+        queued: whether it is in the queue of sent blocks.
+        read: whether all promised readers had opened it when it was reclaimed; None before that.
     """
 
     __slots__ = (
@@ -54,19 +54,19 @@ class Block:
 
     @property
     def held(self) -> bool:
-        """Tell whether arrays of the owner's look at it."""
+        """Tell whether arrays of the owner use it."""
         return self.ref() is not None
 
 
 class Space:
-    """Give out stretches of a range, always the lowest that is long enough.
+    """Allocate parts of a range, always the lowest free one that is long enough.
 
-    A page that was written before is much cheaper than one that the kernel has to find first: a copy of 200
-    MB took 22 ms and 206. Taking from the low end uses the same pages again and again.
+    A page that was written before is much cheaper than one that the kernel has to provide first: a copy of
+    200 MB took 22 ms instead of 206. Allocating from the low end reuses the same pages.
 
     Args:
         nbytes: the length of the range.
-        taken: start and length of what is in use already, in order.
+        taken: start and length of the parts in use, in order.
 
     >>> space = Space(100)
     >>> space.take(60), space.take(60), space.take(40)
@@ -88,7 +88,7 @@ class Space:
         self.free = sum(self._sizes)
 
     def take(self, nbytes: int) -> int | None:
-        """Take a stretch; return where it starts, None where no free one is long enough."""
+        """Allocate a part; return its start, or None if no free one is long enough."""
         for number, size in enumerate(self._sizes):
             if size >= nbytes:
                 start = self._starts[number]
@@ -102,7 +102,7 @@ class Space:
         return None
 
     def give(self, start: int, nbytes: int) -> None:
-        """Give a stretch back, which then is one with the free ones beside it."""
+        """Free a part, and merge it with the free ones beside it."""
         self.free += nbytes
         at = bisect_left(self._starts, start)
         if at < len(self._starts) and start + nbytes == self._starts[at]:
@@ -116,7 +116,7 @@ class Space:
 
 
 class Places:
-    """Know the places of an arena's blocks, and which are free; made anew from the blocks at any time."""
+    """The places of an arena's blocks, used and free; can be rebuilt from the blocks at any time."""
 
     def __init__(self, capacity: int, numbers: int, blocks: Iterable[Block] = ()) -> None:
         taken = {block.number: (block.offset, block.nbytes) for block in blocks}
@@ -126,11 +126,11 @@ class Places:
 
     @property
     def numbers(self) -> int:
-        """Tell how many more blocks there can be."""
+        """Return how many more blocks can be made."""
         return len(self._numbers)
 
     def take(self, nbytes: int) -> tuple[int, int] | None:
-        """Return the number and the offset of a new block; None where there is no room for it."""
+        """Return the number and the offset of a new block; None if there is no room for it."""
         offset = self._space.take(nbytes) if self._numbers else None
         if offset is None:
             return None
@@ -139,13 +139,13 @@ class Places:
         return number, offset
 
     def give(self, block: Block) -> None:
-        """Take back the place of a block."""
+        """Free the place of a block."""
         del self._by_offset[bisect_right(self._by_offset, (block.offset, -1))]
         self._numbers.append(block.number)
         self._space.give(block.offset, block.nbytes)
 
     def find(self, offset: int) -> int | None:
-        """Return the number of the block that begins there, or last before."""
+        """Return the number of the block that begins at this offset, or else of the last one before it."""
         at = bisect_left(self._by_offset, (offset + 1, -1)) - 1
         return self._by_offset[at][1] if at >= 0 else None
 
@@ -157,12 +157,12 @@ class ArenaStats(NamedTuple):
     """State of an arena.
 
     Attributes:
-        capacity, used: bytes; a block takes whole pages. Messages that nobody opened in time do not count.
-        blocks: those in use: with arrays of this process in them, on their way, or open at a consumer.
+        capacity, used: bytes; a block takes whole pages. Messages that were not opened in time do not count.
+        blocks: blocks in use: they hold arrays of this process, are on their way, or are open at a consumer.
         consumers: processes that have the arena mapped.
         copied: payloads that were copied into the arena to be sent.
-        in_place: payloads that were sent from where they were, in this arena or another.
-        fallbacks: payloads that found no room and went as ordinary frames.
+        in_place: payloads that were sent without a copy, from this arena or another.
+        fallbacks: payloads that found no room and were sent as ordinary frames.
     """
 
     capacity: int

@@ -1,4 +1,4 @@
-"""The codecs of both ends: descriptors to memory, and an arena with how many receivers its messages have."""
+"""The codecs of both ends: descriptors to memory, and an arena with a number of receivers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ID: Final = "arena"
 class SharedMemory:
     """Open payloads in arenas of other processes; a codec for `canning.Serializer`.
 
-    It keeps every arena that it has seen mapped, until its owner and the last array from it are gone. One
-    object serves all threads; ``transport.recv(..., shared_memory=True)`` uses one that all of a process
-    share. When it sends, it turns memory from an arena into descriptors again, and nothing else.
+    It keeps every known arena mapped, until the arena's owner and the last array from it are gone. One object
+    serves all threads; ``transport.recv(..., shared_memory=True)`` uses one for the whole process. When
+    sending, it only turns memory from an arena into descriptors again.
 
     Attributes:
         warm: bytes at the low end of each arena (of arenas that are first seen from now on) whose writable
-            views stay mapped after use, so that the next message finds them mapped. They take no memory, but
-            the system counts them for this process too.
+            views stay mapped after use, ready for the next message. They take no memory, but the system
+            counts them for this process too.
 
     >>> SharedMemory()
     <SharedMemory of 0 arenas>
@@ -53,7 +53,7 @@ class SharedMemory:
         return self.forward(address(buffer), buffer.nbytes, UNKNOWN)
 
     def forward(self, start: int, nbytes: int, readers: int) -> bytes | None:
-        """Return such a descriptor, which so many readers may open."""
+        """Return such a descriptor for so many readers."""
         if not self._arenas.known:
             return None
         for attached in list(self._of_this_process().values()):
@@ -63,29 +63,29 @@ class SharedMemory:
         return None
 
     def unforward(self, origin: bytes, place: Place, readers: int) -> None:
-        """Say that a message with a descriptor of ours was not sent."""
+        """Withdraw one of our descriptors: its message was not sent."""
         attached = self._of_this_process().get(token_of(origin))
         if attached is not None and attached.origin == origin:
             attached.unforward(place, readers)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Return the memory that a descriptor names.
+        """Return the memory of a descriptor.
 
-        It is read-only, as others may read the same, and aligned as it was at the sender; with `writable`
-        it is ours, and a page is copied when it is first written to.
+        It is read-only, since others may read the same memory, and aligned as at the sender; with `writable`
+        it is private, and a page is copied when it is first written to.
 
         Raises:
-            SharedMemoryError: it cannot be reached from here, or is in use for something else by now.
+            SharedMemoryError: it cannot be reached from here, or was reused in the meantime.
         """
         origin, place = parse(frame)
         if place.length != length:
             raise SharedMemoryError(f"a descriptor of {place.length} bytes where {length} were sent")
-        # Several processes may pass on what lies in one arena; its token is what tells it from others.
+        # Several processes may forward memory of one arena; its token identifies it.
         attached = self._of_this_process().get(token_of(origin)) or self._attach(origin)
         return attached.private(place) if writable else attached.view(place)
 
     def _attach(self, origin: bytes) -> Attached:
-        """Open an arena that is not known; without a lock, since a signal handler may come here as well."""
+        """Open an unknown arena; without a lock, since a signal handler may call this too."""
         known = self._arenas.known
         for token, each in list(known.items()):
             if each.close_if_idle():
@@ -93,22 +93,22 @@ class SharedMemory:
         made = Attached(parse_origin(origin), self.warm)
         attached = known.setdefault(made.token, made)
         if attached is not made:
-            made.close()  # another thread was faster
+            made.close()  # another thread has opened it first
         return attached
 
     def _of_this_process(self) -> dict[bytes, Attached]:
-        """Return what is known, of which a process that was forked knows nothing: slots are its parent's."""
+        """Return the arenas of this process; a forked child starts with none: the slots are its parent's."""
         arenas = self._arenas
         if arenas.pid != os.getpid():
             inherited, self._arenas = arenas, _Arenas()
             for attached in inherited.known.values():
-                attached.close()  # views that came along keep the mapping
+                attached.close()  # inherited views keep the mapping
             return self._arenas.known
         return arenas.known
 
 
 class _Arenas:
-    """Keep what one process has attached, by token."""
+    """The arenas that one process has attached, by token."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -116,7 +116,7 @@ class _Arenas:
 
 
 default_memory: Final = SharedMemory()
-"""What ``shared_memory=True`` means."""
+"""The codec for ``shared_memory=True``."""
 
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ if TYPE_CHECKING:
 
 
 class _Promised(threading.local):
-    """Note the descriptors of the message that this thread is making, where it is to be sent by `send`."""
+    """The descriptors of the message that this thread is making for `send`."""
 
     frames: list[bytes] | None = None
 
@@ -140,7 +140,7 @@ def promised(frame: bytes) -> bytes:
 
 
 class ForReaders:
-    """An arena together with how many readers a message has; a codec like the arena."""
+    """An arena together with the number of readers of a message; a codec like the arena."""
 
     id = ID
     shares = True
@@ -151,15 +151,15 @@ class ForReaders:
         self._serializers: tuple[Serializer, Serializer] | None = None
 
     def encode(self, buffer: memoryview, *, itemsize: int = 1) -> Frame | None:
-        """Do as `SharedArena.encode`."""
+        """Do the same as `SharedArena.encode`."""
         return self.arena.share(buffer, self.readers)
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Do as `SharedArena.decode`."""
+        """Do the same as `SharedArena.decode`."""
         return self.arena.decode(frame, length, writable=writable)
 
     def serializer(self, base: Serializer | None) -> Serializer:
-        """Return a serializer like `base` with this codec; the last one is kept."""
+        """Return a serializer like `base` with this codec; the last one is cached."""
         wanted = base or default_serializer
         kept = self._serializers
         if kept is None or kept[0] is not wanted:
@@ -168,7 +168,7 @@ class ForReaders:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Take back what a message has been promised where it cannot be made, whatever the reason."""
+        """Withdraw the promises of a message if making it fails, for any reason."""
         outer, _PROMISED.frames = _PROMISED.frames, []
         try:
             yield
@@ -184,7 +184,7 @@ class ForReaders:
         return partial(all, receipts) if receipts else None
 
     def revoke(self, frames: Sequence[Any]) -> None:
-        """Do as `SharedArena.revoke`."""
+        """Do the same as `SharedArena.revoke`."""
         self.arena.revoke(frames, self.readers)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the owner of an arena reads of its consumers; nothing that they wrote is trusted."""
+"""The consumers of an arena, as its owner reads them; it does not trust their words."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .memory import Mapping, started, try_lock, unlock, unlock_all
 
 
 class Consumers:
-    """Look at the slots of an arena.
+    """Read the slots of an arena.
 
     Args:
         fd: the arena.
-        layout: where its words are.
-        words: those up to the data.
+        layout: the places of its words.
+        words: the words before the data.
     """
 
     def __init__(self, fd: int, layout: Layout, words: Any) -> None:
@@ -30,9 +30,9 @@ class Consumers:
         self._records: dict[int, Any] = {}
 
     def claimed(self) -> list[int]:
-        """List the slots that consumers have, those of dead ones too.
+        """List the slots of consumers, including dead ones.
 
-        Copied before it is looked at: `nonzero` raises where another process writes in the meantime.
+        The words are copied first: `nonzero` raises if another process writes in the meantime.
         """
         found: list[int] = []
         group = 0
@@ -43,14 +43,14 @@ class Consumers:
         return found
 
     def has(self, pid: int, since: int) -> bool:
-        """Tell whether a process, by its id and when it started, is among them."""
+        """Tell whether a process, given by its id and start time, is a consumer."""
         words = self._words
         return any(
             (words[at], words[at + 1]) == (pid, since) for at in map(self._layout.slot, self.claimed())
         )
 
     def records(self, slot: int) -> Any:
-        """Return the words of a slot's records; None for one that came when the arena was closed."""
+        """Return the words of a slot's records; None for one claimed when the arena was already closed."""
         words = self._records.get(slot)
         if words is None and self.fd >= 0:
             layout = self._layout
@@ -59,7 +59,7 @@ class Consumers:
         return words
 
     def of(self, block: Block, claimed: list[int]) -> Iterator[tuple[int, int, int, int]]:
-        """Yield what the records of these slots say of a block: pins, opened, forwarded, until."""
+        """Yield the records of these slots for a block: pins, opened, forwarded, until."""
         at = self._layout.record(block.number)
         for slot in claimed:
             words = self.records(slot)
@@ -67,38 +67,38 @@ class Consumers:
                 yield tuple(words[at + PINS : at + UNTIL + 1])
 
     def opened(self, block: Block) -> int:
-        """Tell how often a block was opened, by those that are gone too."""
+        """Return how often a block was opened, including by consumers that are gone."""
         return block.opened + sum(opened for _, opened, _, _ in self.of(block, self.claimed()))
 
     # -- those that are gone ---------------------------------------------------------------------------
 
     def lock_if_gone(self, slot: int) -> bool:
-        """Tell whether the consumer of a slot is gone; nobody else gets the slot before `release`."""
+        """Tell whether the consumer of a slot is gone; if so, the slot stays locked until `release`."""
         if try_lock(self.fd, SLOT_BYTES + slot, exclusive=True):
             return True
         at = self._layout.slot(slot)
         alive: bool = started(self._words[at]) == self._words[at + 1]
-        return not alive  # then a child of it, forked, has the lock still
+        return not alive  # otherwise a forked child still holds the lock
 
     def forget(self, slot: int, blocks: list[Block]) -> None:
-        """Let none of its records count any more."""
+        """Invalidate all records of a slot."""
         words = self.records(slot)
         for block in blocks:
             words[self._layout.record(block.number)] = 0
 
     def release(self, slot: int) -> None:
-        """Let others have a slot."""
+        """Make a slot available to others."""
         self._words[self._layout.slot(slot)] = 0
         unlock(self.fd, SLOT_BYTES + slot)
 
     def close(self) -> None:
-        """Do without the file from here on."""
+        """Stop using the file."""
         for slot in self.claimed():
             self.records(slot)
         self.fd = -1
 
     def unlock_all(self) -> None:
-        """Let go of every slot's byte."""
+        """Unlock the byte of every slot."""
         unlock_all(self.fd, SLOT_BYTES, SLOTS)
 
 
@@ -110,6 +110,6 @@ class Receipt(NamedTuple):
     wanted: int
 
     def __bool__(self) -> bool:
-        if self.block.read is not None:  # it was taken back
+        if self.block.read is not None:  # it was reclaimed
             return self.block.read
         return self.consumers.opened(self.block) >= self.wanted

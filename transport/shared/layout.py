@@ -1,30 +1,30 @@
-"""The words of an arena, who writes each, and the descriptor of a payload, by which its arena is opened.
+"""The words of an arena and their writers, and the descriptor of a payload, by which its arena is opened.
 
     page 0 | blocks | groups | slots | data | records of slot 0 | records of slot 1 | ...
 
-All are unsigned 64-bit words of the machine, and every word has one writer, so that none needs an atomic
-instruction. The *owner*, who made the arena, writes page 0 and the blocks:
+All are unsigned 64-bit words in native byte order, and every word has one writer, so none needs an atomic
+instruction. The *owner*, which made the arena, writes page 0 and the blocks:
 
     block:  generation, offset, length          odd generations are in use, even ones are free
 
-A *consumer* claims a slot by a lock on a byte of it, and is the only one to write there:
+A *consumer* claims a slot by locking its byte, and is the only one to write there:
 
     slot:   process id, its start               0 is free
     record: generation, pins, opened, forwarded, until          one for each block
 
-Before, it writes 1 to the words of the slot's group and of all groups before, as does any other process that
-claims one
-there: the owner looks at no others. A record counts for a block if its generation is the block's. `pins` is 1
-while the consumer has the block open, `opened` how often it opened it, `forwarded` how many more readers it
-has promised it to, and `until` the monotonic nanosecond up to which they may take their time. A slot that
-nobody locks any more is cleared by the owner, who adds `opened` and `forwarded` to his own count.
+Before that, like every process that claims a slot there, it writes 1 to the words of the slot's group and of
+all earlier groups: the owner reads no other groups. A record is valid for a block if it has the block's
+generation. `pins` is 1 while the consumer has the block open, `opened` counts how often it opened the block,
+`forwarded` to how many more readers it promised the block, and `until` is the monotonic nanosecond up to
+which these may open it. The owner clears slots that are no longer locked, and adds their `opened` and
+`forwarded` to its own count.
 
-To open, a consumer locks the block's byte (shared), compares generations, and pins. To take a block back,
-the owner locks it (exclusively), looks for pins, and steps the generation. Neither waits for the other: an
-owner who does not get the lock leaves that block for later.
+To open, a consumer locks the block's byte (shared), compares generations, and pins. To reclaim a block, the
+owner locks it (exclusively), checks for pins, and increments the generation. Neither waits for the other: an
+owner that does not get the lock leaves that block for later.
 
-Nobody trusts what others write. The owner never reads its own words again: another process may have changed
-them. What a consumer reads is checked before it is used.
+No process trusts the words of others. The owner never reads its own words back: another process may have
+changed them. A consumer checks every word before it uses it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .memory import NAME, PAGE, Host, Mapping, is_sealed, started, this_host, un
 MAGIC: Final = int.from_bytes(b"canarena", "little")
 VERSION: Final = 2
 SLOTS: Final = 32_768
-"""Consumers that an arena can have at a time: as many as a system has process ids where nobody asks for more.
+"""The most consumers of an arena at a time: the number of process ids of a system by default.
 
 A slot takes no memory before it is used."""
 GROUP: Final = 64
@@ -70,16 +70,16 @@ LARGEST: Final = 2**64 - 1
 """The largest number in a word."""
 
 OWNER_BYTE: Final = 1 << 40
-"""What the owner keeps locked as long as it lives."""
+"""The byte that the owner keeps locked as long as it lives."""
 SLOT_BYTES: Final = OWNER_BYTE + 1
 BLOCK_BYTES: Final = 1 << 41
 
 
 class Layout(NamedTuple):
-    """Tell where the words of an arena are, by how many blocks and bytes of data it has.
+    """The places of an arena's words, computed from its number of blocks and bytes of data.
 
-    `block`, `group` and `slot` give the first word of each, counted from the start of the file; `record` one
-    within the records of a slot. All else is in bytes.
+    `block`, `group` and `slot` give the first word of each, counted from the start of the file; `record`
+    gives one within the records of a slot. All others are in bytes.
     """
 
     blocks: int
@@ -91,7 +91,7 @@ class Layout(NamedTuple):
 
     @property
     def groups(self) -> int:
-        """Return the first word of the groups, of which each has one."""
+        """Return the first word of the groups; each group has one word."""
         return _WORDS_A_PAGE + _pad(self.blocks * _BLOCK)
 
     def slot(self, number: int) -> int:
@@ -105,26 +105,26 @@ class Layout(NamedTuple):
 
     @property
     def data(self) -> int:
-        """Tell where the data begin."""
+        """Return the offset of the data."""
         return 8 * (self.slot(0) + _pad(SLOTS * _SLOT))
 
     @property
     def records_bytes(self) -> int:
-        """Tell how long the records of a slot are."""
+        """Return the length of the records of a slot."""
         return 8 * _pad(self.blocks * RECORD)
 
     def records(self, slot: int) -> int:
-        """Tell where the records of a slot begin."""
+        """Return the offset of the records of a slot."""
         return self.data + self.capacity + slot * self.records_bytes
 
     @property
     def nbytes(self) -> int:
-        """Tell how long the whole file is; most of it never gets a page."""
+        """Return the length of the whole file; most of it never gets a page."""
         return self.records(SLOTS)
 
 
 class Head(NamedTuple):
-    """What stands in page 0."""
+    """The contents of page 0."""
 
     layout: Layout
     token: bytes
@@ -152,7 +152,7 @@ def read_head(words: Sequence[int], nbytes: int) -> Head:
 
 
 def words_of(mapping: Mapping) -> Any:
-    """View mapped memory as words, which keep it mapped."""
+    """View mapped memory as words; the view keeps it mapped."""
     low = mapping.address
     return span(low, low + mapping.nbytes, mapping, readonly=False).cast("Q")
 
@@ -162,11 +162,11 @@ def _pad(words: int) -> int:
 
 
 def count_blocks(capacity: int) -> int:
-    """Choose how many blocks an arena of so many bytes may be cut into."""
+    """Return the greatest number of blocks for an arena of so many bytes."""
     return min(max(capacity // _BYTES_A_BLOCK, _FEWEST), _MOST)
 
 
-# -- the descriptor of a payload, which stands on the wire in its place ---------------------------------
+# -- the descriptor of a payload, which replaces the payload on the wire ---------------------------------
 #
 # The first part, the origin, is the same for all payloads of one arena that come from one process.
 
@@ -178,12 +178,12 @@ _TOKEN: Final = slice(56, 72)
 
 
 class Origin(NamedTuple):
-    """Say which arena, and how to come by it.
+    """Which arena, and how to open it.
 
     Attributes:
-        user, pid, fd: whose descriptor of the arena can be opened; it need not be the owner's.
-        started: when that process started, in ticks since the kernel did.
-        boot, namespace: the machine and the PID namespace in which that is so.
+        user, pid, fd: the process whose descriptor of the arena can be opened; it need not be the owner.
+        started: when that process started, in ticks since boot.
+        boot, namespace: the machine and the PID namespace of that process.
         token: 16 random bytes of the arena.
         inode: the memfd's.
     """
@@ -199,16 +199,16 @@ class Origin(NamedTuple):
 
     @property
     def host(self) -> Host:
-        """Return what must be the same at the reader."""
+        """Return the attributes that must be the same at the reader."""
         return Host(self.user, self.boot, self.namespace)
 
     def pack(self) -> bytes:
-        """Return the first part of the bytes that go on the wire."""
+        """Return the first part of the bytes on the wire."""
         return _ORIGIN.pack(DESCRIPTOR, *self)
 
 
 class Place(NamedTuple):
-    """Say where in the arena: which use of which block, and which bytes of the data."""
+    """A place in the arena: the block and its generation, and the bytes of the data."""
 
     block: int
     generation: int
@@ -237,11 +237,11 @@ def parse_origin(raw: bytes) -> Origin:
 
 
 def token_of(raw: bytes) -> bytes:
-    """Read from the first part of a descriptor which arena it means."""
+    """Return the token of the arena from the first part of a descriptor."""
     return raw[_TOKEN]
 
 
-# -- what is checked before anything is mapped -----------------------------------------------------------
+# -- the checks before anything is mapped ----------------------------------------------------------------
 
 
 def _check_host(found: Origin) -> None:
@@ -269,7 +269,7 @@ def open_arena(found: Origin) -> int:
     if found.started != started(found.pid):
         raise SharedMemoryError(f"the message lies in memory of process {found.pid}, which has ended")
     try:
-        # Looked at before it is opened: to open something else could do anything, or wait forever.
+        # Checked before it is opened: opening another kind of file could have effects, or block forever.
         there = os.stat(path)
         name = os.readlink(path)
         if (there.st_ino, stat.S_ISREG(there.st_mode)) == (found.inode, True) and NAME in name:
@@ -283,7 +283,7 @@ def open_arena(found: Origin) -> int:
 
 
 def check_file(fd: int, found: Origin) -> int:
-    """Check that what was opened is the arena, and return its length; raises `SharedMemoryError`."""
+    """Check that the opened file is the arena, and return its length; raises `SharedMemoryError`."""
     there = os.fstat(fd)
     if there.st_ino != found.inode or not stat.S_ISREG(there.st_mode):
         raise SharedMemoryError("it is another file than the one of the message")

@@ -1,17 +1,17 @@
-"""The owner's side of an arena: which block is whose, and when it can be used again.
+"""The owner's side of an arena: the users of each block, and when it can be reused.
 
-A block is *held* while arrays of the owner's look at it. Once it was sent, it is *read* when as many readers
-as were promised have opened it and nobody has it open; then it is free. A reader may be killed with the
-message unread, or nobody may have been there to take it: such a block is *given up* when its lease is over,
-and is used again only where memory is short, so that a late reader still finds it as long as possible.
+A block is *held* while arrays of the owner use it. After it was sent, it is *read* when all promised readers
+have opened it and none has it open; then it is free. A reader may be killed before it reads the message, or
+no reader may have existed: such a block is *given up* when its lease is over, and is reused only if memory is
+short, so that a late reader can still open it as long as possible.
 
-The lease is `SharedArena`'s where no consumer is, and begins anew for unread blocks when one dies; as long
-as the consumers live, who may just be slow, it is `PATIENCE` times as long.
+Without consumers the lease is that of `SharedArena`. It restarts for unread blocks when a consumer dies, and
+is `PATIENCE` times as long while all consumers live, since they may just be slow.
 
-Looking after all of that costs no thread: it is done when memory is asked for, a few of the oldest blocks at
-a time, and all of them when there is too little.
+This needs no thread: each request for memory checks a few of the oldest blocks, and all of them if there is
+too little.
 
-The truth is the table of blocks, of which each knows what holds it (see `reclaiming`).
+The table of blocks is authoritative; each block knows the references that hold it (see `reclaiming`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unl
 from .reclaiming import BlockRef, Ended, Reclaimer
 
 UNKNOWN: Final = 1 << 32
-"""Readers of a message of which nobody knows how many there will be: more than ever open it."""
+"""The number that stands for an unknown number of readers: more than ever open a message."""
 PATIENCE: Final = 10
-"""Leases for which a message that consumers have not opened is kept while all of them live."""
+"""The number of leases for which an unopened message is kept while all consumers live."""
 _GLANCE: Final = 4
-"""Blocks that are looked at whenever memory is asked for."""
+"""Blocks that each request for memory checks."""
 _REST: Final = 20
-"""How many times as long as a search of all blocks took no other is made, while messages find no room."""
+"""After a full search without success, no other is made for so many times its duration."""
 _BUSY: Final = 0
 _GIVEN_UP: Final = 1
 _READ: Final = 2
@@ -43,16 +43,16 @@ _READ: Final = 2
 class Ledger(Reclaimer):
     """Keep the books of one arena; every public method may be called from any thread.
 
-    A method that is called while its own thread is in the books, by a signal handler or a finalizer, finds
-    no room and nothing to promise, so that what is sent goes as ordinary frames.
+    If a signal handler or a finalizer calls a method while its own thread is changing the books, the method
+    finds no room and no block to promise, so payloads are sent as ordinary frames.
 
     Args:
         capacity: bytes of data, a multiple of `PAGE`.
         lease: seconds.
-        linger: seconds that its end waits for payloads that nobody has opened.
+        linger: seconds that its end waits for unopened payloads.
 
     Attributes:
-        dropped: whether nobody can use it any more but those who receive what was sent.
+        dropped: whether only the receivers of sent messages can still use it.
     """
 
     def __init__(self, capacity: int, lease: float, linger: float) -> None:
@@ -75,18 +75,19 @@ class Ledger(Reclaimer):
         Head(self.layout, self.token, self.lease).write(self.words)
         self.data = self.mapping.address + self.layout.data
         self.consumers = Consumers(self.fd, self.layout, self.words)
-        self._generations = [-1] * self.layout.blocks  # the last that each number had in use
+        self._generations = [-1] * self.layout.blocks  # the last generation in use of each number
         self._blocks: dict[int, Block] = {}
         self._places = Places(capacity, self.layout.blocks)
         self._sent: deque[Block] = deque()
-        # of a consumer that is gone: its slot, and by block how often it was opened, and promised, until when
+        # of a consumer that is gone: its slot; for each block, how often it was opened and promised, until
+        # when
         self._gone: tuple[int, list[tuple[Block, int, int, int]]] | None = None
         self._known = 0
         self._died = 0
         self._next_search = 0.0
 
     def set_right(self) -> None:
-        """Make all anew from the table of blocks."""
+        """Rebuild everything else from the table of blocks."""
         if self.fd >= 0:
             unlock_all(self.fd, BLOCK_BYTES, self.layout.blocks)
             self._count_gone()
@@ -100,10 +101,10 @@ class Ledger(Reclaimer):
     # -- blocks ------------------------------------------------------------------------------------
 
     def take(self, nbytes: int, *, thorough: bool = True) -> BlockRef | None:
-        """Return a block of whole pages for so many bytes; None where there is no room now.
+        """Return a block of whole pages for so many bytes; None if there is no room now.
 
-        It is held as long as what is given lives. Where it is not to be `thorough`, a search of everything
-        that just found nothing is not repeated.
+        The block is held as long as the returned reference lives. Unless `thorough`, a full search that has
+        just found nothing is not repeated.
         """
         size = max(-(-nbytes // PAGE), 1) * PAGE
         if self._inside:
@@ -139,22 +140,22 @@ class Ledger(Reclaimer):
 
     @property
     def room(self) -> tuple[int, int]:
-        """Tell how many numbers of blocks are left, and how many there are."""
+        """Return how many block numbers are left, and how many exist."""
         return self.layout.blocks - len(self._blocks), self.layout.blocks
 
     def start_of(self, ref: BlockRef) -> int:
-        """Return the address at which a block that was taken begins."""
+        """Return the address of a block that was taken."""
         return self.data + self._blocks[ref.number].offset
 
     def take_back(self, ended: Ended) -> None:
-        """See to a block that no array looks at any more."""
+        """Process a block that no array uses any more."""
         block = self._blocks.get(ended.number)
         if block is None or block.ref is not ended or block.readers:
             return
         if not block.queued:
             self._free(block)
         elif self.fd >= 0:
-            self._retire(block, _READ)  # a reader may have it open: then it is looked at again later
+            self._retire(block, _READ)  # a reader may have it open: then it is checked again later
 
     def _free(self, block: Block) -> None:
         self.words[self.layout.block(block.number)] = block.generation + 1
@@ -164,9 +165,9 @@ class Ledger(Reclaimer):
     # -- messages ----------------------------------------------------------------------------------
 
     def send(self, address: int, nbytes: int, readers: int) -> Place | None:
-        """Promise memory to so many more readers; None where it does not lie in a block.
+        """Promise memory to so many more readers; None if it is in no block.
 
-        With none, it stays as long as it is held, and then as long as somebody has it open.
+        With 0 readers, it stays as long as it is held, and then as long as a reader has it open.
         """
         offset = address - self.data
         if not 0 <= offset < self.capacity or self._inside:
@@ -188,7 +189,7 @@ class Ledger(Reclaimer):
         return place
 
     def unsend(self, place: Place, readers: int) -> None:
-        """Take a promise back: the message was not sent."""
+        """Withdraw a promise: the message was not sent."""
 
         def unsend() -> None:
             block = self._blocks.get(place.block)
@@ -198,7 +199,7 @@ class Ledger(Reclaimer):
         self._soon(unsend)
 
     def lose(self, place: Place) -> None:
-        """Say that nobody will come for a message any more; where somebody has, nothing changes."""
+        """Give up a message that no reader will open; nothing changes if one has opened it."""
 
         def lose() -> None:
             if self.fd >= 0 and self.is_waiting(place):
@@ -209,23 +210,23 @@ class Ledger(Reclaimer):
         self._soon(lose)
 
     def is_waiting(self, place: Place) -> bool:
-        """Tell whether a message's memory is there and nobody has opened it yet."""
+        """Tell whether a message's memory is still kept and no reader has opened it yet."""
         block = self._blocks.get(place.block)
         if block is None or block.generation != place.generation:
             return False
         return not self.consumers.opened(block)
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Return what tells whether all who were promised a payload up to now have opened it."""
+        """Return a receipt that tells whether all readers promised a payload so far have opened it."""
         block = self._blocks.get(place.block)
         if block is None or block.generation != place.generation:
-            return None  # opened by all, and used for another by now
+            return None  # opened by all, and reused since
         return Receipt(self.consumers, block, block.readers if block.readers < UNKNOWN else 1)
 
     def unopened(self) -> list[Block]:
-        """Return the blocks that fewer readers have opened than were promised them; takes no lock.
+        """Return the blocks that fewer readers have opened than were promised; takes no lock.
 
-        Of a message of which nobody knows how many readers it has, one is enough.
+        If the number of readers is unknown, one is enough.
         """
         found = []
         for block in list(self._blocks.values()):
@@ -235,7 +236,7 @@ class Ledger(Reclaimer):
         return found
 
     def _collect(self, count: int, least: int) -> None:
-        """Look at so many of the blocks that were sent, and take back those that are read, or given up."""
+        """Check so many of the sent blocks, and reclaim those that are read or given up."""
         for _ in range(min(count, len(self._sent))):
             block = self._sent.popleft()
             if not self._retire(block, least):
@@ -276,7 +277,7 @@ class Ledger(Reclaimer):
     # -- consumers ---------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        """Clear the slots of consumers that are gone, however they went."""
+        """Clear the slots of consumers that have ended, for whatever reason."""
         claimed = self.consumers.claimed()
         self._known = len(claimed)
         for slot in claimed:
@@ -284,7 +285,7 @@ class Ledger(Reclaimer):
                 self._clear_slot(slot)
 
     def _clear_slot(self, slot: int) -> None:
-        """Count what a consumer has read and promised once, whatever interrupts this: see `_count_gone`."""
+        """Count a consumer's reads and promises exactly once, whatever interrupts this: see `_count_gone`."""
         died = time.monotonic_ns()
         counts = []
         for block in self._blocks.values():
@@ -298,7 +299,7 @@ class Ledger(Reclaimer):
         self.consumers.release(slot)
 
     def _count_gone(self) -> None:
-        """Set what was counted; to do it twice, or from the middle on, changes nothing."""
+        """Store the counts; doing it twice, or from the middle on, changes nothing."""
         if self._gone is not None:
             slot, counts = self._gone
             for block, opened, readers, until in counts:
@@ -309,7 +310,7 @@ class Ledger(Reclaimer):
     # -- the whole ---------------------------------------------------------------------------------
 
     def look(self) -> tuple[int, int, int]:
-        """Take back all that was read; return bytes in use, blocks in use, consumers."""
+        """Reclaim all blocks that were read; return bytes in use, blocks in use, consumers."""
         if not self._inside:
             self._change(self._look)
         return self.glance()
@@ -320,13 +321,13 @@ class Ledger(Reclaimer):
             self._collect(len(self._sent), _READ)
 
     def glance(self) -> tuple[int, int, int]:
-        """Return the same as it stands; takes no lock."""
+        """Return the same figures without reclaiming; takes no lock."""
         blocks = list(self._blocks.values())
         used = [each.nbytes for each in blocks if each.held or self._state(each) == _BUSY]
         return sum(used), len(used), len(self.consumers.claimed())
 
     def close(self) -> None:
-        """Let no consumer come any more; those that are here keep what they have."""
+        """Admit no more consumers; present ones keep their memory."""
         self.closing = True
         self._soon(self._close)
 

@@ -1,10 +1,9 @@
-"""What becomes of payloads that nobody has opened when their arena, or the process, comes to its end.
+"""Unopened payloads at the end of their arena, or of the process.
 
-A payload in an arena can be opened as long as its owner lives and has not closed it. So an arena that is
-closed waits for its readers, for a time, and so does the interpreter when it ends. An arena that is dropped
-without being closed is kept here until its payloads were opened. What is left after that time is lost, and a
-warning counts it. Nothing can be done where the interpreter is not asked: after ``os._exit`` and signals that
-kill.
+A payload in an arena can be opened as long as the arena's owner lives and has not closed it. So closing an
+arena waits for its readers, for a limited time, and so does the interpreter when it ends. An arena that is
+dropped without being closed is kept here until its payloads are opened. Payloads that are left after that
+time are lost, and a warning counts them. No hook runs after ``os._exit`` and signals that kill.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from ..events import note
 from .ledger import Ledger
 
 LONGEST: Final = 10.0
-"""Seconds that an arena lingers where it is not said."""
+"""Seconds that an arena lingers at most by default."""
 _LEDGERS: Final[dict[bytes, Ledger]] = {}
-"""Those that are open, by token."""
+"""The open arenas, by token."""
 _SHORT: Final = 0.0005
 _LONG: Final = 0.02
-"""Seconds between two looks: the first ones, and later ones."""
+"""Seconds between two checks: at first, and later."""
 
 
 class _Hooks:
-    """Know for which process there are hooks."""
+    """The process that has registered the hooks."""
 
     pid = 0
 
@@ -40,7 +39,7 @@ _hooks: Final = _Hooks()
 
 
 def enter(ledger: Ledger) -> None:
-    """Know an arena that was made; forget those that were dropped, and are done with."""
+    """Register a new arena; forget dropped ones that are finished."""
     if _hooks.pid != os.getpid():
         _register()
     for token, each in list(_LEDGERS.items()):
@@ -50,14 +49,14 @@ def enter(ledger: Ledger) -> None:
 
 
 def drop(ledger: Ledger) -> None:
-    """Let an arena go that nobody can use any more, or keep it for its readers; takes no lock."""
+    """Release an arena that is out of use, or keep it for its readers; takes no lock."""
     ledger.dropped = True
     if ledger.linger <= 0 or not ledger.unopened():
         _LEDGERS.pop(ledger.token, None)
 
 
 def drain(ledger: Ledger, timeout: float | None) -> None:
-    """Wait until every payload was opened; raises `TransportTimeout`."""
+    """Wait until every payload is opened; raises `TransportTimeout`."""
     left = _wait([ledger], timeout)
     if left:
         raise TransportTimeout(
@@ -67,7 +66,7 @@ def drain(ledger: Ledger, timeout: float | None) -> None:
 
 
 def leave(ledger: Ledger, linger: float) -> None:
-    """Wait for so long, close, and warn of what is lost by that."""
+    """Wait for so long, close the arena, and warn of lost payloads."""
     left = 0
     try:
         left = _wait([ledger], linger) if linger > 0 else len(ledger.unopened())
@@ -79,7 +78,7 @@ def leave(ledger: Ledger, linger: float) -> None:
 
 
 def _wait(ledgers: list[Ledger], seconds: float | None) -> int:
-    """Wait until all payloads there were opened; tell how many were not when the time is over."""
+    """Wait until all payloads are opened; return how many are not when the time is over."""
     end = None if seconds is None else time.monotonic() + seconds
     pause = _SHORT
     while left := sum(len(ledger.unopened()) for ledger in ledgers):
@@ -97,8 +96,8 @@ def _register() -> None:
     _hooks.pid = os.getpid()
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and processes.parent_process() is not None:
-        # Children of multiprocessing leave by os._exit, and ask these instead of the interpreter. What feeds
-        # a queue is joined at -5.
+        # Children of multiprocessing end by os._exit, and run these finalizers instead of the exit hooks. The
+        # thread that feeds a queue is joined at -5.
         from multiprocessing.util import Finalize
 
         Finalize(None, _at_exit, exitpriority=-10)
@@ -107,7 +106,7 @@ def _register() -> None:
 def _at_exit() -> None:
     ours = [each for each in list(_LEDGERS.values()) if each.pid == os.getpid() and each.linger > 0]
     _LEDGERS.clear()
-    while ours:  # those that linger for longest are last
+    while ours:  # those that linger longest are last
         ours.sort(key=lambda ledger: -ledger.linger)
         ledger = ours.pop()
         left = len(ledger.unopened())

@@ -1,4 +1,4 @@
-"""What Linux gives: a sealed memfd, mappings of it, locks on bytes of it, and who a process is."""
+"""The Linux calls: a sealed memfd, mappings of it, locks on its bytes, and the identity of a process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FLOCK: Final = struct.Struct("hhqqi4x")
 
 
 def unsupported() -> str | None:
-    """Say why this system has no arenas; None where it has them."""
+    """Return why this system has no arenas; None if it has them."""
     if sys.platform != "linux":
         return f"there is no shared memory of this kind on {sys.platform}, only on Linux"
     if not hasattr(os, "memfd_create") or struct.calcsize("P") != 8:
@@ -60,10 +60,10 @@ def make_memfd(nbytes: int) -> int:
 
 
 def is_sealed(fd: int) -> bool:
-    """Tell whether a descriptor is a memfd of which no page can go away any more."""
+    """Tell whether a descriptor is a memfd whose pages can no longer disappear."""
     try:
         return fcntl.fcntl(fd, _F_GET_SEALS) & _SEALS == _SEALS
-    except OSError:  # what is no memfd has no seals
+    except OSError:  # only a memfd has seals
         return False
 
 
@@ -86,8 +86,8 @@ def _libc() -> Any:
 
 
 SLOW: Final = 16 * 1024 * 1024
-"""Bytes from which a thread of its own takes a mapping away: for 200 MB an ipyparallel engine, which lets go
-of a call's arguments before it answers, answered 5 to 8 ms earlier. What starts the thread takes no lock."""
+"""Bytes from which a separate thread unmaps: for 200 MB an ipyparallel engine, which releases a call's
+arguments before it answers, answered 5 to 8 ms earlier. The call that starts the thread takes no lock."""
 
 
 class Mapping:
@@ -97,7 +97,7 @@ class Mapping:
         fd: the file; it may be closed afterwards.
         nbytes: from `offset` on, which is a multiple of `PAGE`.
         writable: whether it can be written to.
-        private: whether what is written stays with us, page by page.
+        private: whether written pages stay private to this process.
     """
 
     __slots__ = ("_unmap", "address", "nbytes")
@@ -128,7 +128,7 @@ class Mapping:
 
 
 def forget_pages(address: int, nbytes: int) -> None:
-    """Let whole pages of a private mapping show the file again, whatever was written to them."""
+    """Discard private changes: whole pages of a private mapping show the file again."""
     if _libc().madvise(address, nbytes, _MADV_DONTNEED):
         number = ctypes.get_errno()
         raise OSError(number, f"forgetting {nbytes} bytes: {os.strerror(number)}")
@@ -154,13 +154,13 @@ def copy(target: Any, source: Any) -> None:
 
 # -- locks on bytes --------------------------------------------------------------------------------------
 #
-# Open file description locks: two that opened the file each for themselves exclude each other, in one
-# process too, and a lock is gone when the last descriptor and the last mapping of that opening are, however
-# that came about. The bytes need not exist. A pair of lock and unlock took 2.3 µs, a look 0.9.
+# Open file description locks: two separate openings of the file exclude each other, even within one process.
+# A lock ends with the last descriptor and the last mapping of its opening, even if the process is killed. The
+# bytes need not exist. A pair of lock and unlock took 2.3 µs, a test 0.9.
 
 
 def try_lock(fd: int, at: int, *, exclusive: bool) -> bool:
-    """Lock a byte if that can be done at once."""
+    """Lock a byte if possible without waiting; tell whether it was."""
     kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0))
@@ -170,12 +170,12 @@ def try_lock(fd: int, at: int, *, exclusive: bool) -> bool:
 
 
 def unlock(fd: int, at: int) -> None:
-    """Give a byte back."""
+    """Unlock a byte."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, 1, 0))
 
 
 def unlock_all(fd: int, at: int, count: int) -> None:
-    """Return so many bytes back, those of them that are locked."""
+    """Unlock so many bytes, whether or not each is locked."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, at, count, 0))
 
 
@@ -190,11 +190,11 @@ def is_locked(fd: int, at: int) -> bool:
 
 
 class Host(NamedTuple):
-    """Where a process runs, as far as another one must know in order to find its descriptors.
+    """Where a process runs: the facts that another process needs to find its descriptors.
 
     Attributes:
         user: effective user id.
-        boot: 16 random bytes that the kernel drew when it started: another machine has others.
+        boot: 16 random bytes that the kernel drew at boot; they differ between machines.
         namespace: number of the PID namespace.
     """
 
@@ -204,19 +204,19 @@ class Host(NamedTuple):
 
 
 def this_host() -> Host:
-    """Say where this process runs; raises `OSError` where there is no ``/proc``."""
+    """Return where this process runs; raises `OSError` without ``/proc``."""
     with open("/proc/sys/kernel/random/boot_id", "rb") as file:
         boot = bytes.fromhex(file.read().decode().strip().replace("-", ""))
     return Host(os.geteuid(), boot, os.stat("/proc/self/ns/pid").st_ino)
 
 
 def started(pid: int) -> int:
-    """Tell when a process started, in ticks since the kernel did; 0 where there is none, or a dead one.
+    """Return when a process started, in ticks since boot; 0 if it does not exist or is dead.
 
-    A process id is used again; together with this time it is not.
+    Process ids are reused; a pair of id and start time is not.
     """
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        # The name of the program stands in parentheses, and may hold any character.
+        # The name of the program is in parentheses, and may contain any character.
         fields = file.read().rpartition(b")")[2].split()
         return 0 if fields[0] in b"ZX" else int(fields[19])
     return 0

@@ -1,12 +1,11 @@
-"""Private views of an arena: pages that become the reader's own when it writes to them, and only then.
+"""Private copy-on-write views of an arena.
 
-To map 200 MB anew for every message took the reader 13 ms of page faults at its first look, and 8 ms to take
-the mapping away. So the low end of an arena, which its owner uses again and again, is mapped once and lent
-out piece by piece. A piece that comes back is cleared of the pages that were written to, about which the
-kernel is asked. Then it shows what lies in the arena again, whatever that is by then, through pages that are
-mapped already: the next first look takes 1.2 ms.
+Mapping 200 MB anew for every message cost the reader 13 ms of page faults at the first access, and 8 ms to
+unmap. So the low end of an arena, which its owner reuses, is mapped once and lent out piece by piece. When a
+piece comes back, its written pages, which the kernel reports, are discarded. Then the piece shows the present
+contents of the arena again, through pages that are mapped already: the next first access takes 1.2 ms.
 
-A piece of which a part is lent, and what lies behind the low end, is mapped for itself.
+A piece that overlaps a lent one, or lies beyond the low end, gets a mapping of its own.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from .reclaiming import BOOKS
 WARM: Final = 512 * 1024 * 1024
 """Bytes at the low end of each arena that may stay mapped, and then count as memory of the reader too."""
 _BATCH: Final = 1 << 15
-"""Pages that the kernel is asked about at a time."""
+"""Pages to query from the kernel at a time."""
 _IN_MEMORY: Final = 0b100
 _SWAPPED: Final = 0b010
-"""The three highest bits of a page of our own in ``/proc/self/pagemap``; one of a file has the lowest too."""
+"""The three highest bits of a private page in ``/proc/self/pagemap``; a file's page also has the lowest."""
 
 
 class Lent:
-    """A piece of what is mapped in common, given back when this object dies."""
+    """A piece of the common mapping, returned when this object dies."""
 
     __slots__ = ("address", "lender", "low", "nbytes")
 
@@ -51,8 +50,8 @@ class Lender:
     """Map pieces of an arena's data privately.
 
     Args:
-        start: where in the file the data begin.
-        warm: bytes from there on that stay mapped, whole pages, and no more than there are.
+        start: the offset of the data in the file.
+        warm: bytes from there on that stay mapped: whole pages, at most the length of the data.
     """
 
     def __init__(self, start: int, warm: int) -> None:
@@ -76,7 +75,7 @@ class Lender:
         if low + nbytes > self._warm or not self._is_free(low, low + nbytes) or not self._has_common(fd):
             return None
         assert self._common is not None
-        lent = Lent(self, self._common.address + low, low, nbytes)  # first, so that it is given back
+        lent = Lent(self, self._common.address + low, low, nbytes)  # first, so that it is surely returned
         self._lent.insert(bisect_left(self._lent, (low, 0)), (low, low + nbytes))
         return lent
 
@@ -99,9 +98,9 @@ class Lender:
         return not at or self._lent[at - 1][1] <= low
 
     def take_back(self, piece: Lent) -> None:
-        """Clear a piece. The garbage collector may come here from anywhere, so that no lock is taken."""
+        """Clear a piece. The garbage collector may call this anywhere, so it takes no lock."""
         if os.getpid() != self._pid:
-            return  # a child that was forked lends nothing
+            return  # a forked child lends nothing
         if piece.nbytes < SLOW:
             self._clear(piece.address, piece.low, piece.nbytes)
             return
@@ -115,7 +114,7 @@ class Lender:
 
 
 def has_own_pages(address: int, nbytes: int) -> bool:
-    """Tell whether pages of a private mapping were written to; True where the system does not say.
+    """Tell whether pages of a private mapping were written to; True if the system does not report it.
 
     It took 0.1 ms for 10 MB and 4 ms for 200 MB.
     """

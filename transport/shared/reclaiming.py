@@ -1,15 +1,16 @@
 """Books that signal handlers, finalizers and exceptions cannot spoil.
 
-Python runs signal handlers between any two steps of the main thread, and finalizers wherever the garbage
-collector happens to run. They may raise, and they may call what they have interrupted. So
+Python runs signal handlers between any two steps of the main thread, and finalizers whenever the garbage
+collector runs. They may raise, and they may call the function that they have interrupted. So
 
-* what has ended is *returned* by a weak reference whose callback is `deque.append`, which is one step. No
-  Python code runs there, so that nothing can interrupt it, and it takes no lock. The next call drains the
-  queue. There are no counts of arrays that could be wrong: what holds a block is alive or not.
-* one table is the truth, and changes in one step. All else is made from it. A change that an exception has
-  cut leaves `_changing` set, and the next call makes the rest anew.
-* there is one lock, which knows who has it. A call that comes while its own thread is in any books changes
-  nothing: it does without (`_inside`), or is put off until the next one. So nobody waits for itself.
+* a dead reference is *returned* by a weak reference whose callback is `deque.append`, a single step. No
+  Python code runs there, so nothing can interrupt it, and it takes no lock. The next call drains the queue.
+  No counts of arrays can be wrong: the holder of a block is alive or not.
+* one table is authoritative, and changes in one step. Everything else is derived from it. A change that an
+  exception has cut leaves `_changing` set, and the next call rebuilds the rest.
+* one lock serves all books, and knows the thread that holds it. A call made while its own thread is changing
+  any books changes nothing: it does without (`_inside`), or is postponed until the next call. So no thread
+  waits for itself.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 class BlockRef:
-    """Keep a block from being used for something else as long as this object lives, and what it maps."""
+    """Keep a block, and its mapping, from being reused as long as this object lives."""
 
     __slots__ = ("__weakref__", "number", "owner")
 
@@ -37,7 +38,7 @@ class BlockRef:
 
 
 class Ended(weakref.ref[BlockRef]):
-    """Tell whether a `BlockRef` lives; goes into the queue when it has ended."""
+    """Tell whether a `BlockRef` lives; it enters the queue when the `BlockRef` has ended."""
 
     __slots__ = ("after", "number")
 
@@ -48,8 +49,8 @@ class Ended(weakref.ref[BlockRef]):
     def watch(
         cls, ref: BlockRef, returned: deque[Ended], then: Callable[[object], object] | None = None
     ) -> Ended:
-        """Make the one that goes into this queue, and have something done after that."""
-        # Callbacks come in the reverse order. Twice, as an interrupt may end the first call.
+        """Make a reference that enters this queue; `then` is called after that."""
+        # Callbacks run in reverse order. `then` is set twice, since an interrupt may end the first call.
         after = None if then is None else (weakref.ref(ref, then), weakref.ref(ref, then))
         ended = cls(ref, returned.append)
         ended.number = ref.number
@@ -60,13 +61,13 @@ class Ended(weakref.ref[BlockRef]):
 BOOKS: Final = Lock()
 """The lock of all such books of this process.
 
-With a lock for each, one thread could be in the books of an arena and another one in those of a consumer,
-when both run finalizers that use the other's.
+With a lock for each, two threads could deadlock: one changes the books of an arena and the other those of a
+consumer, and both run finalizers that use the other's.
 """
 
 
 class Reclaimer(ABC):
-    """Be the base of such books: what has been returned to them, and what was put off."""
+    """Base of such books: their returned references and postponed changes."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -76,18 +77,18 @@ class Reclaimer(ABC):
 
     @abstractmethod
     def take_back(self, ended: Ended) -> None:
-        """See to what was returned; the lock is held. It may come more than once, or not at all."""
+        """Process a returned reference, the lock held. It may be passed more than once, or not at all."""
 
     @abstractmethod
     def set_right(self) -> None:
-        """Make all anew that is made from the truth, and let go of what a cut change has locked."""
+        """Rebuild everything derived from the table, and release the locks of an interrupted change."""
 
     @property
     def _inside(self) -> bool:
         return BOOKS.inside
 
     def _begin(self) -> None:
-        """Begin to change the books, the lock held; who ends in order clears `_changing`."""
+        """Begin to change the books, the lock held; a completed change clears `_changing`."""
         if self._changing:
             self.set_right()
         self._changing = True
@@ -97,7 +98,7 @@ class Reclaimer(ABC):
             self._later.popleft()()
 
     def _change(self, change: Callable[[], T] | None = None, *, wait: bool = True) -> T | None:
-        """Bring the books up to date, and change them; without `wait`, only if nobody else is in any."""
+        """Bring the books up to date, and change them; without `wait`, only if no other thread does."""
 
         def changing() -> T | None:
             self._begin()
@@ -108,7 +109,7 @@ class Reclaimer(ABC):
         return BOOKS.run(changing, wait=wait)
 
     def _soon(self, change: Callable[[], object]) -> None:
-        """Change the books now, or where this thread is in them already, before their next change."""
+        """Change the books now, or if this thread is changing them already, before their next change."""
         self._later.append(change)
         if not self._inside:
             self._change()
