@@ -35,7 +35,7 @@ RUN := $(VENV)/bin/python
 # Coverage makes tests slower, so it is measured only in CI and in `make check`.
 COVERAGE = $(if $(CI),--cov --cov-report=term)
 
-# The tests of one file stay in one process, since they share the processes they start. WORKERS= runs all in one.
+# The tests of one file stay in one process, since they share started processes. WORKERS= runs all in one.
 WORKERS = --numprocesses=auto --dist=loadfile
 
 .PHONY: help

@@ -1,14 +1,16 @@
-// Reads and writes portable messages of canning. docs/javascript.md says how to use it, docs/wire-format.md has the format.
+// Reads and writes portable messages of canning. docs/javascript.md shows how to use it, docs/wire-format.md
+// specifies the format.
 //
-// A message is a list of frames. Frame 0 ends with a trailer, which says what the frames are; the others are memory, which
-// the arrays that you get look at. Nothing here runs what a message says: values come from its JSON header, not from its pickle.
+// A message is a list of frames. Frame 0 ends with a trailer, which describes the frames; the others are memory,
+// and the arrays that you get are views of it. No code of a message is run: values come from its JSON header, not
+// from its pickle.
 
-/** What is refused: a damaged message, one that contradicts itself, or a wrong signature. */
+/** A refused message: it is damaged, contradicts itself, or has a wrong signature. */
 export class CanningError extends Error {
   get name() { return this.constructor.name; }
 }
 
-/** What is in order, as far as it was read, and cannot be read here: a codec, a version, a message that is not portable. */
+/** A message that may be valid but cannot be read here: its codec or version is unknown, or it is not portable. */
 export class UnsupportedError extends CanningError {}
 
 // -- bytes ------------------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ const PORTABLE = 0x8005;
 /** Tell whether bytes are a blob, which `dump` and `dumps` write: all frames of a message in one. */
 export const isBlob = source => equal(bytesOf(source).subarray(0, 8), BLOB);
 
-/** Cut a blob into its frames; they look at its memory. */
+/** Cut a blob into its frames, which are views of its memory. */
 export function framesOf(source) {
   const blob = bytesOf(source);
   if (!isBlob(blob) || blob.length < 16) throw new CanningError("these bytes are no blob of canning's");
@@ -111,7 +113,7 @@ export function framesOf(source) {
   });
 }
 
-/** Read and check the trailer of frame 0, and what it says of the frames behind it. No codec is undone. */
+/** Read and check the trailer of frame 0 and its statements about the other frames. Nothing is decoded. */
 export function parse(frames) {
   const all = Array.from(frames, bytesOf);
   if (!all.length) throw new CanningError("a message has at least one frame");
@@ -158,7 +160,7 @@ export function parse(frames) {
   };
 }
 
-// Where in frame 0 its inline data ends.
+// The end of the inline data in frame 0.
 function endOfInline(head) {
   const view = viewOf(head);
   const at = head.length - FOOTER;
@@ -174,7 +176,7 @@ function sealed(head) {
 const FOLD = 32768;
 const ROW = 8192;
 
-// A long body is added up, by columns and by rows, and the sums take its place.
+// For a long body the checksum covers its sums by columns and by rows instead of its bytes.
 function checksum(head, inlineEnd) {
   if (inlineEnd < FOLD) return crc32(head.subarray(0, -12));
   const rows = Math.floor(inlineEnd / ROW);
@@ -272,7 +274,7 @@ function parseTable(view, start, entries, lengths, inline) {
   });
 }
 
-/** Give the memory of each buffer of a parsed message, none of it copied but what is joined of several frames. */
+/** Return the memory of each buffer of a parsed message; only buffers in several frames are copied. */
 export function buffersOf(message) {
   if (message.codecs.size) throw new UnsupportedError("frames that went through a codec: decode the message first");
   const { frames, inline, table } = message;
@@ -287,7 +289,7 @@ export function buffersOf(message) {
 
 const RAW = 2 ** 31;
 
-/** Undo the codecs of a parsed message. `codecs` adds functions `(block, length) => bytes`, by name: `zstd`, say. */
+/** Decode a parsed message. `codecs` adds functions `(block, length) => bytes`, by name, such as `zstd`. */
 export async function decode(message, codecs = {}) {
   const frames = [...message.frames];
   const known = { lz4, zstd, ...codecs };
@@ -315,7 +317,7 @@ async function decodeFrame(frame, length, decompress) {
     return { data: frame.subarray(at - size, at), raw: stated >= RAW };
   });
   if (at !== frame.length) throw broken();
-  const parts = []; // joined at the end: what is stated is believed when it is here
+  const parts = []; // joined at the end: a stated length is not trusted before the data is here
   for (const [number, { data, raw }] of blocks.entries()) {
     const size = Math.min(2 ** log2, length - number * 2 ** log2);
     const block = raw ? data : await decompress(data, size);
@@ -382,7 +384,7 @@ function zstd(block, length) {
 const SIGNED_FLAG = 16;
 const SIGNED_MARK = Uint8Array.of(1, 0x80, 0, 0, 32, 0, 0, 0);
 
-/** Check the signature of a message by HMAC-SHA256, before anything else of it is read. `all` frames for a chain. */
+/** Check the HMAC-SHA256 signature of a message before reading anything else; of a chain with `all`. */
 export async function verify(frames, key, { all = false } = {}) {
   const given = Array.from(frames, bytesOf);
   const head = given[0] ?? new Uint8Array(0);
@@ -397,7 +399,7 @@ export async function verify(frames, key, { all = false } = {}) {
   }
 }
 
-/** Sign frames, of one message or of a chain, so that a reader with the same key takes them; frame 0 becomes another one. */
+/** Sign the frames of a message or a chain, for readers with the same key; frame 0 is replaced. */
 export async function sign(frames, key) {
   const [head, ...rest] = Array.from(frames, bytesOf);
   const footer = head.slice(head.length - FOOTER);
@@ -413,7 +415,7 @@ export async function sign(frames, key) {
 const secretOf = key =>
   crypto.subtle.importKey("raw", bytesOf(key), { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
 
-// What is signed of a message: all but the code itself and the checksum.
+// The signed part of a message: everything but the signature itself and the checksum.
 function signedPart([head, ...rest]) {
   const footer = head.length - FOOTER;
   const lengths = [head, ...rest].map(frame => BigInt(frame.length));
@@ -435,7 +437,7 @@ const NATIVE = {
   i8: BigInt64Array, u8: BigUint64Array, f2: globalThis.Float16Array ?? Uint16Array, f4: Float32Array, f8: Float64Array,
   c8: Float32Array, c16: Float64Array, M8: BigInt64Array, m8: BigInt64Array,
 };
-// Exponent bits, mantissa bits, bias, and what is special: as in IEEE 754, no infinities, one NaN at -0, or no sign.
+// Exponent bits, mantissa bits, bias; special values: as in IEEE 754, no infinities, one NaN at -0, or no sign.
 const SMALL_FLOATS = {
   bfloat16: [8, 7, 127, "ieee"], float8_e5m2: [5, 2, 15, "ieee"], float8_e4m3: [4, 3, 7, "ieee"],
   float8_e3m4: [3, 4, 3, "ieee"], float8_e4m3fn: [4, 3, 7, "fn"], float8_e4m3fnuz: [4, 3, 8, "fnuz"],
@@ -443,7 +445,7 @@ const SMALL_FLOATS = {
 };
 const SMALL_INTS = { int2: Int8Array, int4: Int8Array, uint2: Uint8Array, uint4: Uint8Array };
 
-// What an item of a dtype is: its bytes, the kind of typed array that its memory is, and how to read one.
+// A dtype: bytes per item, the class of typed array for its memory, and a function that reads an item.
 function layoutOf(dtype) {
   if (typeof dtype === "object" && dtype !== null) {
     if (Array.isArray(dtype.shape)) {
@@ -495,7 +497,7 @@ function contiguousStrides(shape, step) {
   return strides;
 }
 
-// Give the element of a dtype at a place of memory.
+// Return the element of a dtype at an offset in memory.
 function elementAt(view, at, layout) {
   const { kind, little } = layout;
   switch (kind) {
@@ -575,7 +577,7 @@ export class NDArray {
   /** The number of items. */
   get size() { return product(this.shape); }
 
-  /** The bytes of an item; 0 for arrays of objects. */
+  /** The size of an item in bytes; 0 for arrays of objects. */
   get itemsize() { return this.#layout?.size ?? 0; }
 
   /** Whether items follow each other in C order, from the start of `data` to its end. */
@@ -586,7 +588,7 @@ export class NDArray {
     return this.size === 0 || (fits && this.offset === 0 && this.size * step === this.data.length);
   }
 
-  /** Give one item, as numbers, text or bytes; 64-bit integers are numbers where these hold them, else BigInt. */
+  /** Return one item as number, text or bytes; 64-bit integers are numbers if exact, else BigInt. */
   get(...indices) {
     if (indices.length !== this.shape.length) throw new RangeError(`an array of ${this.shape.length} dimensions`);
     let at = this.offset;
@@ -614,14 +616,14 @@ export class NDArray {
     for (const at of this.#places()) yield this.#at(at);
   }
 
-  /** Give the items as arrays within arrays, as deep as the shape; an item for no dimensions. */
+  /** Return the items as nested arrays of the array's shape; a single item if there are no dimensions. */
   toNested(axis = 0, at = this.offset) {
     if (axis === this.shape.length) return this.#at(at);
     const items = Array.from({ length: this.shape[axis] });
     return items.map((_, index) => this.toNested(axis + 1, at + index * this.strides[axis]));
   }
 
-  /** Give the same array in C order: itself if it is, else a copy. */
+  /** Return the array in C order: itself if it is in that order, else a copy. */
   toContiguous() {
     if (this.contiguous) return this;
     const step = this.#layout ? this.#layout.size / this.data.BYTES_PER_ELEMENT : 1;
@@ -653,7 +655,7 @@ function extent(shape, strides, offset) {
   return [low, high];
 }
 
-// Make an array over memory: a view of it where it is aligned, little-endian, and its strides are whole elements.
+// Make an array over memory: a view if it is aligned and little-endian, and its strides are whole elements.
 function arrayOver(memory, dtype, shape, offset = 0, strides = null) {
   const layout = layoutOf(dtype);
   const { size, Type } = layout;
@@ -692,13 +694,13 @@ function swapped(bytes, size) {
   return out;
 }
 
-// -- values that JavaScript has no type for ---------------------------------------------------------------------------
+// -- values without a type in JavaScript ------------------------------------------------------------------------------
 
 const MILLISECONDS = { W: 604_800_000, D: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 const PARTS = { us: 1e3, ns: 1e6, ps: 1e9, fs: 1e12, as: 1e15 };
 
 /**
- * A value by its `kind`, with the members that the format gives it: `date`, `datetime`, `time`, `timedelta`, `timezone`,
+ * A value with a `kind` and the members that the format defines for it: `date`, `datetime`, `time`, `timedelta`, `timezone`,
  * `zoneinfo`, `decimal`, `fraction`, `uuid`, `range`, `complex`, `dtype`, `datetime64`, `timedelta64`, `masked`, `object`.
  */
 export class Special {
@@ -709,7 +711,7 @@ export class Special {
 
   toString() { return this.v ?? this.key ?? this.kind; }
 
-  /** The Date of a date, datetime or datetime64; what has no zone is taken to be in UTC. Null where there is none. */
+  /** The Date of a date, datetime or datetime64; without a zone, UTC is assumed. Null if there is none. */
   toDate() {
     if (this.kind === "datetime64") {
       if (this.count === null) return null;
@@ -734,7 +736,7 @@ export class Special {
 
 const yearsOn = (years, months) => new Date(new Date(0).setUTCFullYear(1970 + years, months));
 
-// Of the two offsets around a change of the clock, `fold` says which: https://peps.python.org/pep-0495/
+// `fold` selects one of the two offsets around a change of the clock: https://peps.python.org/pep-0495/
 function instantOf(wall, zone, fold) {
   if (zone.kind === "timezone") return wall - zone.offset.milliseconds;
   const day = 86_400_000;
@@ -769,10 +771,10 @@ export class Column {
     if (!(this.length >= 0)) throw new UnsupportedError(`a column of the kind ${this.kind}, which is not known here`);
   }
 
-  /** The memory of all rows as a typed array, of a column of numbers or times; null for other kinds. */
+  /** The memory of all rows as a typed array, for a column of numbers or times; null for other kinds. */
   get data() { return this.fields.values?.toContiguous().data ?? null; }
 
-  /** The value of a row; null where it is missing. */
+  /** The value of a row; null if it is missing. */
   get(row) {
     const { values, mask, offsets, data, codes, categories, zone, items, start, step } = this.fields;
     if (!(row >= 0 && row < this.length)) throw new RangeError(`no row ${row}`);
@@ -794,7 +796,7 @@ export class Column {
     for (let row = 0; row < this.length; row++) yield this.get(row);
   }
 
-  /** Give all values as an Array. */
+  /** Return all values as an Array. */
   toArray() { return [...this]; }
 }
 
@@ -809,7 +811,7 @@ export class Table {
     this.others = others;
   }
 
-  /** Make a table of columns by name: typed arrays, or Arrays of text, of Dates, or of anything, null where it is missing. */
+  /** Make a table of columns by name: typed arrays, or Arrays of any values; null marks missing ones. */
   static of(columns, type = "pandas.DataFrame") {
     const names = Object.keys(columns);
     const made = new Table(type, { names, columns: names.map(name => columnOf(columns[name])) });
@@ -820,10 +822,10 @@ export class Table {
   /** The number of rows. */
   get length() { return this.columns[0]?.length ?? this.index?.length ?? 0; }
 
-  /** Give a column by its name. */
+  /** Return a column by its name. */
   column(name) { return this.columns[this.names.indexOf(name)]; }
 
-  /** Give a row as an object. */
+  /** Return a row as an object. */
   row(number) { return plainObject(this.columns.map(column => [column.name, column.get(number)])); }
 }
 
@@ -857,7 +859,7 @@ function plainObject(pairs) {
 
 const SCHEMA = 1;
 
-/** Give the value of a parsed message whose codecs are undone. Arrays look at its memory. */
+/** Return the value of a parsed and decoded message. Arrays are views of its memory. */
 export function valueOf(message) {
   const header = message.extensions.get(PORTABLE);
   if (!message.flags.has("PORTABLE") || !header) {
@@ -910,7 +912,7 @@ class Builder {
     return memory;
   }
 
-  // What may hold itself is known before its items are.
+  // A container that may hold itself is registered before its items are read.
   items(node, made, add) {
     this.keep(node, made);
     for (const item of node.items) add(this.build(item));
@@ -934,7 +936,7 @@ const set = (builder, node) => {
   return builder.items(node, made, item => made.add(item));
 };
 
-// The members of each kind, and what they are: text of a form, a number, or a value of its own.
+// The members of each kind and their types: text in a format, a number, or another value.
 const DATE = "\\d{4}-\\d\\d-\\d\\d";
 const CLOCK = "\\d\\d:\\d\\d:\\d\\d(\\.\\d{6})?";
 const MEMBERS = {
@@ -1039,7 +1041,7 @@ const MAKERS = {
   },
 };
 
-// Items follow each other in the order of memory: `axes`, the widest stride first.
+// Items are stored in the order of `axes`, the widest stride first.
 function permuted(shape, axes) {
   if (!axes) return { dtype: "O", shape };
   if (axes.length !== shape.length || new Set(axes).size !== shape.length || axes.some(axis => !(axis in shape))) {
@@ -1061,7 +1063,7 @@ const TYPES = {
   "torch.Tensor": tensor,
 };
 
-// Floats of 8 and 16 bits arrive as integers of that size, whose bits they are.
+// Floats of 8 and 16 bits arrive as integers with the same bits.
 function tensor({ values, dtype }) {
   if (!Object.hasOwn(SMALL_FLOATS, dtype)) return values;
   const { data, shape, strides, offset } = values;
@@ -1078,13 +1080,13 @@ function only([value, rest]) {
   return value;
 }
 
-/** Read one message, a blob or its frames, that needs no codec and no key. Arrays look at its memory. */
+/** Read one message, a blob or its frames, that needs no codec and no key. Arrays are views of its memory. */
 export function readSync(source) {
   const message = parse(cut(source));
   return only([valueOf(message), message.rest]);
 }
 
-/** Read one message, a blob or its frames. With a `key` it must be signed; `codecs` as `decode` takes them. */
+/** Read one message, a blob or its frames. With a `key` it must be signed; `codecs` is as for `decode`. */
 export async function read(source, { key, codecs } = {}) {
   const frames = cut(source);
   if (key !== undefined) await verify(frames, key);
@@ -1092,7 +1094,7 @@ export async function read(source, { key, codecs } = {}) {
   return only([valueOf(message), message.rest]);
 }
 
-/** Read all messages of a chain, which `transport` sends and signs as a whole. */
+/** Read all messages of a chain, which `transport` sends under one signature. */
 export async function readAll(source, { key, codecs } = {}) {
   let frames = cut(source);
   if (key !== undefined) await verify(frames, key, { all: true });
@@ -1105,7 +1107,7 @@ export async function readAll(source, { key, codecs } = {}) {
   return values;
 }
 
-/** Read what `transport.engines.jupyter.pack` put into a message of Jupyter: its content (a comm's data) and its buffers. */
+/** Read a Jupyter message of `transport.engines.jupyter.pack`: its content (a comm's data) and its buffers. */
 export async function unpack(content, buffers, options) {
   if (content?.canning !== buffers.length) throw new CanningError("the message does not say that its buffers are canning's");
   return read(Array.from(buffers), options);
@@ -1121,12 +1123,12 @@ const CALLS = "canning.calls";
 const HOLDS_ITSELF = "only Arrays, Maps and plain objects can hold themselves, and not as keys";
 const SAFE_KEY = /^(?!\$|\p{Nd}+$)/su;
 
-/** Write a portable message: its frames, of which the memory of large arrays and bytes is not copied. */
+/** Write a portable message as frames; the memory of large arrays and bytes is not copied. */
 export function write(value) {
   return new Writer().message(value);
 }
 
-/** Put frames into a blob, as `canning.loads` reads it. */
+/** Put frames into a blob, which `canning.loads` can read. */
 export function toBlob(frames) {
   const places = [];
   let at = 16 + 8 * frames.length;
@@ -1143,15 +1145,15 @@ export function toBlob(frames) {
 }
 
 /**
- * Make the content (a comm's data) and the buffers of a message of Jupyter, as `transport.engines.jupyter.unpack` reads them.
- * `content` is what else the message says; with a `key` it is signed.
+ * Make the content (a comm's data) and buffers of a Jupyter message, for `transport.engines.jupyter.unpack`.
+ * `content` is the other content of the message; with a `key` the message is signed.
  */
 export async function pack(value, { content = {}, key } = {}) {
   const buffers = key === undefined ? write(value) : await sign(write(value), key);
   return { content: { ...content, canning: buffers.length }, buffers };
 }
 
-// What is written of an object: the number of its place in the pickle's memo, and what the header says of it.
+// A written object: the index of its entry in the pickle's memo, and its description for the header.
 class Written {
   constructor(memo, natural, tagged) {
     Object.assign(this, { memo, natural, tagged, id: null });
@@ -1208,7 +1210,7 @@ class Writer {
 
   // -- opcodes: https://docs.python.org/3/library/pickletools.html lists them
 
-  // Make room for so many bytes, and give where it starts.
+  // Make room for so many bytes, and return its offset.
   room(size) {
     const at = this.length;
     this.length += size;
@@ -1233,7 +1235,7 @@ class Writer {
     }
   }
 
-  // Write an opcode and a size, by the short one where a byte is enough for it.
+  // Write an opcode and a size; use the short opcode if the size fits into a byte.
   sized(size, short, long) {
     if (size < 256) return this.op(short, size);
     this.op(long);
@@ -1289,7 +1291,7 @@ class Writer {
     this.view.setFloat64(at, value);
   }
 
-  // Write bytes, and say where they stand.
+  // Write bytes, and return their offset.
   content(bytes) {
     this.sized(bytes.length, "C", "B");
     this.raw(bytes);
@@ -1312,7 +1314,7 @@ class Writer {
     this.op("R");
   }
 
-  // Write memory as a buffer of its own, or where it is short in the pickle; say where it is.
+  // Write memory as a separate buffer, or into the pickle if it is short; return its place.
   source(bytes, limit) {
     if (bytes.length < limit) return this.content(bytes);
     this.buffers.push(bytes);
@@ -1320,7 +1322,7 @@ class Writer {
     return { buffer: this.buffers.length - 1 };
   }
 
-  // -- values: each is written, and gives what the header says of it
+  // -- values: each function writes one, and returns its description for the header
 
   put(value) {
     switch (typeof value) {
@@ -1423,7 +1425,7 @@ class Writer {
     return { $: "set", items };
   }
 
-  // Keys and what sets hold never change in Python: arrays are tuples there, and sets frozen.
+  // Keys and members of sets are immutable in Python: arrays become tuples there, and sets frozensets.
   key(value) {
     if (!Array.isArray(value) && !(value instanceof Set)) return this.put(value);
     if (this.open.has(value)) throw new TypeError(HOLDS_ITSELF);
@@ -1554,14 +1556,14 @@ function columnFields({ fields }) {
   return fields.categories ? { ...fields, categories: columnFields(fields.categories) } : fields;
 }
 
-// The bytes in which Python pickles dates and times, most significant first.
+// The bytes as which Python pickles dates and times, most significant first.
 const numbersOf = text => text.split(/[-T:.]/).map(Number);
 const dayBytes = ([year, month, day], fold) => [year >> 8, year & 255, month | (fold ? 128 : 0), day];
 const clockBytes = ([hour, minute, second, micro = 0], fold) =>
   [hour | (fold ? 128 : 0), minute, second, micro >> 16, (micro >> 8) & 255, micro & 255];
 const folded = ({ fold }) => (fold ? { fold: 1 } : {});
 
-// How a kind is written: calls in the pickle, and what the header says.
+// How a kind is written: the calls in the pickle, and its description in the header.
 const SPECIALS = {
   complex: (writer, { real, imag }) => {
     writer.call("builtins", "complex", 2, () => [real, imag].forEach(each => writer.real(each)));
@@ -1662,7 +1664,7 @@ const spelled = value => (Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-in
 
 const clockOf = date => date.toISOString().replace(/\.000Z$/, "").replace(/Z$/, "000");
 
-// As UTF-8; halves of pairs of surrogates as three bytes each, which Python's pickles have too.
+// As UTF-8; lone surrogates as three bytes each, as in Python's pickles.
 function encoded(text) {
   if (!/\p{Surrogate}/u.test(text)) return encoder.encode(text);
   const parts = Array.from(text, letter => {
