@@ -129,7 +129,7 @@ def own_certificate(given: CertificateLike) -> Certificate:
 
 
 def check_curve() -> None:
-    """Raise `TransportError` where this libzmq has no CURVE."""
+    """Raise `TransportError` if this libzmq has no CURVE."""
     if not zmq.has("curve"):
         raise TransportError(
             "this libzmq was built without CURVE: install a pyzmq wheel, or build with libsodium"

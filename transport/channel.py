@@ -85,7 +85,7 @@ class Channel(Conversation):
         """Send objects as one message under one signature.
 
         Args:
-            obj: what to send.
+            obj: the object to send.
             *more: further objects of the same message; the receiver passes ``many=True``.
             prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; not signed.
             timeout: seconds to wait for the other side and for room in the queue; None waits without a limit.

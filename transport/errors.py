@@ -41,7 +41,7 @@ class PeerRefused(TransportError):
     """Raised if the other side of a channel has not read your last message: send it again.
 
     The other side was restarted, or replaced by another. This side never sends to the old one again, so no
-    message is read twice, whatever an attacker on the way does.
+    message is read twice, even if an attacker interferes.
     """
 
 

@@ -41,7 +41,7 @@ def unpack(received: list[Received], how: Reading) -> Any:
     """Read the result of `transport.recv` from the frames of one message.
 
     Raises:
-        MessageError: the frames do not hold what how asks for.
+        MessageError: the frames do not match the options in `how`.
     """
     if how.ordinary:
         if len(received) > 1 or len(received[0]) >= OWN_BELOW:
@@ -132,7 +132,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     """Read the objects of a message; its signature, if one is needed, was checked before.
 
     Raises:
-        MessageError: the frames do not hold what how asks for.
+        MessageError: the frames do not match the options in `how`.
     """
     trailers = join_parts(frames, allocator(how.into, how.pool), how.joined) if len(frames) > 2 else []
     try:

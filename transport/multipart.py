@@ -1,4 +1,4 @@
-"""Move the frames of one message through a socket: all of them or none, whatever is raised in between.
+"""Move the frames of one message through a socket: all of them or none, even after an interrupt.
 
 It makes one call per frame: ``send_multipart`` and ``recv_multipart`` check each frame's type and query
 ``RCVMORE`` in Python, so a message of three small frames takes 25 µs instead of 11 (inproc, pyzmq 27).

@@ -100,7 +100,7 @@ class Guard:
         self._allowed = self._allowed - {certificate_of(client).public}
 
     def callback(self, domain: str, key: bytes) -> bool:
-        """Tell whether a client may connect; this is what ``zmq.auth`` asks."""
+        """Tell whether a client may connect; ``zmq.auth`` calls this."""
         return key in self._allowed
 
     def stop(self) -> None:

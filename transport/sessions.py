@@ -14,7 +14,7 @@ recording:
 Both tables are bounded, and only signed messages change them. A HELLO changes none, since it may be a copy:
 a number that was given out is only counted, and remembered when the first message with it arrives.
 
-``docs/channel.md`` has the whole protocol and what was checked of it.
+``docs/channel.md`` specifies the whole protocol and lists its checked properties.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ Into = TypeVar("Into", bound=npt.NDArray[Any])
 
 
 class RecvOptions(ReceiverOptions, total=False):
-    """The options of `recv` that do not change what it returns."""
+    """The options of `recv` that do not change the type of its result."""
 
     flags: int
     on_progress: OnProgress | None
@@ -58,7 +58,7 @@ def send(
 
     Args:
         socket: any ``zmq.Socket``, or an end of `fake_pair`.
-        obj: what to send.
+        obj: the object to send.
         *more: further objects of the same message; the receiver passes ``many=True``.
         prefix: frames to put first: the identity for a ROUTER, the topic of a PUB; one ``bytes`` or several.
         serializer: turns objects into frames; canning's default if None.

@@ -1,16 +1,16 @@
 // Reads and writes portable messages of canning. docs/javascript.md shows how to use it, docs/wire-format.md
 // specifies the format.
 //
-// A message is a list of frames. Frame 0 ends with a trailer, which describes the frames; the others are memory,
-// and the arrays that you get are views of it. No code of a message is run: values come from its JSON header, not
-// from its pickle.
+// A message is a list of frames. Frame 0 ends with a trailer, which describes the frames; the others are
+// memory, and the arrays that you get are views of it. No code of a message is run: values come from its JSON
+// header, not from its pickle.
 
 /** A refused message: it is damaged, contradicts itself, or has a wrong signature. */
 export class CanningError extends Error {
   get name() { return this.constructor.name; }
 }
 
-/** A message that may be valid but cannot be read here: its codec or version is unknown, or it is not portable. */
+/** A message that may be valid but cannot be read here: unknown codec or version, or not portable. */
 export class UnsupportedError extends CanningError {}
 
 // -- bytes ------------------------------------------------------------------------------------------------------------
@@ -700,8 +700,9 @@ const MILLISECONDS = { W: 604_800_000, D: 86_400_000, h: 3_600_000, m: 60_000, s
 const PARTS = { us: 1e3, ns: 1e6, ps: 1e9, fs: 1e12, as: 1e15 };
 
 /**
- * A value with a `kind` and the members that the format defines for it: `date`, `datetime`, `time`, `timedelta`, `timezone`,
- * `zoneinfo`, `decimal`, `fraction`, `uuid`, `range`, `complex`, `dtype`, `datetime64`, `timedelta64`, `masked`, `object`.
+ * A value with a `kind` and the members that the format defines for it: `date`, `datetime`, `time`,
+ * `timedelta`, `timezone`, `zoneinfo`, `decimal`, `fraction`, `uuid`, `range`, `complex`, `dtype`, `datetime64`,
+ * `timedelta64`, `masked`, `object`.
  */
 export class Special {
   constructor(kind, members) {

@@ -17,7 +17,7 @@ class Block:
 
     Attributes:
         number, generation: together they identify it.
-        offset, nbytes: where it lies, in whole pages, in bytes from the start of the arena's data.
+        offset, nbytes: its place, in whole pages, in bytes from the start of the arena's data.
         ref: tells whether arrays of the owner use it.
         readers: how many readers it was promised to; `opened` counts those that opened it and are gone.
         sent, until: the monotonic nanoseconds of its last promise, and of the end of its lease.
