@@ -273,7 +273,7 @@ class Channel(Conversation):
             return await self.recv()
 
     async def _run(self, steps: Steps) -> Any:
-        """Take the steps of a conversation."""
+        """Run the steps of a conversation."""
         result: Any = None
         while True:
             try:

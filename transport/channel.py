@@ -160,7 +160,7 @@ class Channel(Conversation):
             return self.recv()
 
     def _run(self, steps: Steps, deadline: Deadline) -> Any:
-        """Take the steps of a conversation; raises `zmq.Again` when the deadline passed."""
+        """Run the steps of a conversation; raises `zmq.Again` when the deadline passed."""
         result: Any = None
         while True:
             try:

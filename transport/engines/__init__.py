@@ -21,5 +21,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the engines too."""
+    """List the names of the engines too."""
     return sorted({*globals(), *_ENGINES})

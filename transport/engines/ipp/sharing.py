@@ -84,7 +84,7 @@ class Near:
         return found
 
     def decode(self, frame: memoryview, length: int, *, writable: bool = False) -> Any:
-        """Do as `SharedArena.decode`."""
+        """Do the same as `SharedArena.decode`."""
         return self.arena.decode(frame, length, writable=writable)
 
     def into(self, frame: Any) -> Any:
