@@ -1,1 +1,1 @@
-"""From the frames of a message to an object."""
+"""Read the frames of a message into an object."""

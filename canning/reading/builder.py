@@ -1,4 +1,4 @@
-"""Header to object: the names in a header read as live constructors over the buffers that arrived."""
+"""Header to object: each name in the header becomes a live constructor over the buffers that arrived."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from ..code.finding import Finder
 
 _SAFE: Final = 16
-"""Bytes to which shared memory is aligned before arrays look at it: the strictest of numpy's dtypes."""
+"""Bytes to which shared memory is aligned before arrays view it: the strictest of numpy's dtypes."""
 _PINNED: Final = 4
-"""A buffer is copied out of a frame that holds others too, and is at least so many times its size."""
+"""A buffer is copied out of a shared frame that is at least this many times its size."""
 
 
 class Buffers:
-    """Give the buffers of one message by number, as its table says; joined or copied where they must be."""
+    """Return the buffers of one message by number, as its table lists them; joined or copied where needed."""
 
     def __init__(
         self, trailer: Trailer, head: memoryview, frames: Sequence[memoryview], *, writable: bool
@@ -43,8 +43,8 @@ class Buffers:
         self.frames = frames
         self.writable = writable
         self.table = trailer.table
-        self.given = 0  # of pickle's own buffers
-        self.spend: Callable[[int], object] = _free  # what is told of bytes before they are copied
+        self.given = 0  # counts pickle's own buffers
+        self.spend: Callable[[int], object] = _free  # called with the number of bytes before each copy
         self._own: dict[int, memoryview] = {}
         self._inline: dict[int, memoryview] | None = None
         self._kept: dict[int, memoryview] | None = None
@@ -63,7 +63,7 @@ class Buffers:
         return self._shared(first)[offset : offset + length] if kept is None else kept
 
     def outside(self) -> Iterator[memoryview]:
-        """Give pickle's own out-of-band buffers, which are the last ones."""
+        """Yield pickle's own out-of-band buffers, which are the last ones."""
         for number in range(len(self) - self.trailer.outside, len(self)):
             self.given += 1
             buffer = self[number]
@@ -94,7 +94,7 @@ class Buffers:
         return self._own[number]
 
     def _shared(self, first: int) -> memoryview:
-        """Give a frame that several arrays may look at: made fit for all of them once."""
+        """Return a frame that several arrays may view, aligned and made writable once for all of them."""
         key = -first
         if key not in self._own:
             frame = self.frames[first - 1]
@@ -112,7 +112,7 @@ class Buffers:
         return self._inline[number]
 
     def _copy_small(self) -> dict[int, memoryview]:
-        """Copy small buffers out of frames that hold several, so that one of them does not keep them all."""
+        """Copy small buffers out of frames that hold several, so that one does not keep the whole frame."""
         assert self.table is not None
         within: dict[int, list[int]] = {}
         for number, (first, count, _, _) in enumerate(self.table):
@@ -126,9 +126,9 @@ class Buffers:
         return kept
 
     def _copied_out(self, numbers: list[int], memory: memoryview, most: int) -> dict[int, memoryview]:
-        """Copy buffers out of memory that holds several; those that share some of it together, others apart.
+        """Copy buffers out of memory that holds several; overlapping ones together, others one by one.
 
-        What takes more than `most` bytes stays where it is.
+        A copy of more than `most` bytes is not made.
         """
         assert self.table is not None
         entries = [self.table[number] for number in numbers]
@@ -151,7 +151,7 @@ class Buffers:
 
 
 def _free(nbytes: int) -> None:
-    """Count nothing: who is trusted may have as much copied as the message says."""
+    """Count nothing: a trusted sender may have as much copied as the message says."""
 
 
 class Builder:
@@ -159,10 +159,10 @@ class Builder:
 
     Attributes:
         buffers: the message's buffers by number.
-        registry: who builds what was canned by registration.
-        g: the namespace for functions and references; None where the receiver gave none.
-        deserialize: reads a message that stands within this one.
-        finder: finds what the header names; None where names are what they are.
+        registry: builds objects that were canned by registration.
+        g: the namespace for functions and references; None if the receiver passed none.
+        deserialize: reads a message inside this one.
+        finder: finds the names in the header; None if names are looked up unchanged.
     """
 
     __slots__ = ("buffers", "deserialize", "finder", "g", "registry")
@@ -184,7 +184,7 @@ class Builder:
     def array(
         self, source: Any, shape: Any, dtype: object, layout: Any = None, readonly: bool = False
     ) -> Any:
-        """Build an array over its buffer; over memory of its own where the bytes stand in the header."""
+        """Build an array over its buffer; over new memory if its bytes are in the header."""
         memory = self.buffers[source] if type(source) is int else bytearray(source)
         if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
             array: Any = np.ndarray(shape, BY_NAME[dtype], memory)
@@ -193,45 +193,45 @@ class Builder:
         return make_array(memory, shape, dtype, layout, readonly)
 
     def raw(self, source: Any, mutable: bool = False) -> Any:
-        """Build `bytes`, the very object that is the frame where it is one."""
+        """Build `bytes`; return the frame itself if it is a `bytes` object."""
         return make_bytes(self.buffers[source] if type(source) is int else source, mutable)
 
     def canned(self, cls: type[CannedObject], state: dict[str, Any], *sources: Any) -> Any:
-        """Build what a canned object of the user's own stands for."""
+        """Build the object from a `CannedObject` of the user's own class."""
         canned = open_canned(cls, state, *sources)
         if sources:
             canned.buffers = [self.buffers[s] if type(s) is int else s for s in sources]
         return canned.get_object(self.g)
 
     def message(self, *sources: Any) -> Any:
-        """Build what was serialized before it came into this message."""
+        """Read an object that was serialized before it was put into this message."""
         return self.deserialize([self.buffers[s] if type(s) is int else s for s in sources], self.g)[0]
 
     def registered(self, name: str, state: object, cls: type | None) -> Any:
-        """Build what was canned by registration."""
+        """Build an object that was canned by registration."""
         return rebuild(self.registry, name, state, cls)
 
     def reference(self, name: str) -> Any:
-        """Look a reference up, or give it as it is where there is nowhere to look."""
+        """Look a reference up; return it unchanged if there is no namespace."""
         reference = Reference(name)
         return reference if self.g is None else reference.get_object(self.g)
 
     def named(self, module: str, name: str) -> Any:
-        """Look up a name that led nowhere where the message was written."""
+        """Look up a name that could not be found where the message was written."""
         return look_up(module, name) if self.finder is None else self.finder.find(module, name)
 
     def function(self, *parts: Any) -> Any:
-        """Make a function that came by value, in the receiver's namespace if it is of ``__main__``."""
+        """Make a function that was sent by value, in the receiver's namespace if it is from ``__main__``."""
         special = None if self.finder is None else self.finder.builtins
         g = self.g if parts[1].get("__name__") == "__main__" else None
         return make_function(*parts, g=g, special=special)
 
     def fill(self, function: Any, state: object) -> None:
-        """Give such a function its attributes, closure and globals."""
+        """Set the attributes, closure and globals of such a function."""
         fill_function(function, state, self.g if function.__globals__ is self.g else None)
 
     def call(self, name: str) -> Any:
-        """Give what builds the object that a header calls by a name of `calls`."""
+        """Return the function that builds the objects for a name of `calls`."""
         if name in _METHODS:
             return getattr(self, name)
         return _MAKERS[name]
@@ -240,34 +240,34 @@ class Builder:
 _METHODS: Final = frozenset(
     ("array", "raw", "canned", "message", "registered", "reference", "named", "function", "fill")
 )
-"""Names of `calls` that mean something else to each builder."""
+"""Names of `calls` that each builder implements in its own way."""
 _MAKERS: Final = {**{call.__name__: call for call in ALL}, **MAKERS}
-"""What builds the object that all others stand for."""
+"""The functions that build all other objects."""
 
 
 class Reader(pickle.Unpickler):
     """The C unpickler, with live constructors where a header names what it calls.
 
-    Set `builder` before `load`; an ``__init__`` of our own costs as much again.
+    Set `builder` before `load`; an ``__init__`` in Python would double the cost.
     """
 
     builder: Builder
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the live constructor of what is ours, and look up the rest."""
+        """Return the live constructor for a name of this package, and look up all others."""
         builder = self.builder
         if module == CALLS:
             return builder.call(name)
-        if (module, name) == ("__builtin__", "__main__"):  # how dill names the namespace of a script
+        if (module, name) == ("__builtin__", "__main__"):  # dill's name for the namespace of a script
             return vars(sys.modules["__main__"]) if builder.g is None else builder.g
         return super().find_class(module, name)
 
 
 class FindingReader(Reader):
-    """Find names by the builder's finder, which renames some and may stand stubs instead of others."""
+    """Find names with the builder's finder, which renames some and may return stubs for others."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the live constructor of what is ours, and let the finder find the rest."""
+        """Return the live constructor for a name of this package, and let the finder find all others."""
         builder, finder = self.builder, self.builder.finder
         assert finder is not None
         ordinary = super().find_class
@@ -277,7 +277,7 @@ class FindingReader(Reader):
 
 
 def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryview] | None) -> Any:
-    """Read a header with a builder; `outside` gives pickle's own out-of-band buffers."""
+    """Read a header with a builder; `outside` yields pickle's own out-of-band buffers."""
     make = Reader if builder.finder is None else FindingReader
     reader = make(io.BytesIO(head), buffers=outside)
     reader.builder = builder
@@ -287,7 +287,7 @@ def read(head: bytes | memoryview, builder: Builder, outside: Iterator[memoryvie
 def read_plain(
     head: bytes | memoryview, outside: Iterator[Any], finder: Finder | None = None
 ) -> tuple[Any, int]:
-    """Read a pickle that nothing of this package wrote; return the object, and where the pickle ends."""
+    """Read a pickle that this package did not write; return the object and the offset of the pickle's end."""
     file = io.BytesIO(head)
     reader = pickle.Unpickler(file, buffers=outside) if finder is None else finder.reader(file, outside)
     return reader.load(), file.tell()

@@ -1,7 +1,7 @@
-"""Find out, after a message could not be read, what it misses or calls wrongly, where, and the way out.
+"""After a message could not be read, find the missing name or the wrong call, its path, and a way out.
 
-Nothing here runs while all goes well. The commonest of all calls that do not fit are exceptions: pickle makes
-one of its `args`, which are what went to ``Exception.__init__``, and seldom what its own ``__init__`` takes.
+Nothing here runs unless reading fails. The most common wrong calls are exceptions: pickle calls the class
+with its `args`, which went to ``Exception.__init__`` and seldom fit the class's own ``__init__``.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from ..wire.names import CALLS, SUBIMPORT
 
 LookUp = Callable[[str, str], Any]
 _OURS: Final = frozenset(("canning.reading.reader", "canning.reading.builder", "canning.calls"))
-"""The modules that run the unpickler, and that it calls for others."""
+"""The modules that run the unpickler, and those that it calls."""
 _MARK_IN: Final = {
     ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
     (CALLS, "empty_class"): 5,
 }
-"""The number of the argument that tells a class by value from others, by what makes one."""
+"""By the function that makes a class: the number of the argument that identifies a class sent by value."""
 _FILL: Final = (CALLS, "fill")
 
 
 def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> MissingCode | None:
-    """Make the error for what a header names and `look_up` does not find; None where it finds all.
+    """Make the error for a name in the header that `look_up` does not find; None if it finds all.
 
-    `error` is what reading the header has raised.
+    `error` is the error that reading the header raised.
     """
     machine = PickleMachine(flat(head)).run()
     for named in machine.names.values():
         try:
             look_up(named.module, named.name)
-        except Exception as reason:  # a module may raise anything when it is imported
+        except Exception as reason:  # a module may raise anything on import
             if is_of_signal(reason):
                 raise
             return describe(named.module, named.name, reason, _path(machine, named.place or named.node))
@@ -59,7 +59,7 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
 
 
 def _path(machine: PickleMachine, node: Node | None) -> str | None:
-    """Give the way to a node; of what a function needs, the way to the function."""
+    """Return the path to a node; for a node that a function needs, the path to the function."""
     if node is None:
         return None
     paths = Paths(machine.root)
@@ -72,7 +72,7 @@ def _path(machine: PickleMachine, node: Node | None) -> str | None:
 
 
 def _import_of(machine: PickleMachine, module: str) -> Node | None:
-    """Find the call by which a function that travels by value asks for a module."""
+    """Find the call that imports a module for a function sent by value."""
     for called in machine.calls:
         if called.target == SUBIMPORT and called.args:
             asked = called.args[0]
@@ -82,14 +82,14 @@ def _import_of(machine: PickleMachine, module: str) -> Node | None:
 
 
 def describe(module: str, name: str | None, reason: BaseException, path: str | None = None) -> MissingCode:
-    """Make the error for a module, or what is asked of it, that cannot be had for a `reason`."""
+    """Make the error for a module, or a name in it, that cannot be had for a `reason`."""
     where = f"{path}: " if path else ""
     if isinstance(reason, ImportError):
         return _missing_module(module, name, reason, path, where)
     dotted = name_for_errors(module, name)
     if module not in sys.modules:
         text = f"{where}this message needs {dotted}, and the import of its module fails here: "
-        known = isinstance(reason, AttributeError)  # says what is missing, and no data
+        known = isinstance(reason, AttributeError)  # names the missing attribute, and no data
         text += f"{type(reason).__name__}{f': {reason}' if known else ''}"
         return MissingModule(f"{text}; {_STUB}", module, name, path, distribution_of(module))
     text = f"{where}this message needs {dotted}, and the module {name_for_errors('', module)[1:]} "
@@ -130,15 +130,15 @@ def _missing_module(
 
 
 def _installed(module: str) -> str:
-    """Say which version of a distribution is here that has the package of a module."""
-    from importlib import metadata  # takes as long to import as a third of this package
+    """Return the installed version of the distribution that has the package of a module."""
+    from importlib import metadata  # its import takes as long as a third of this package's
 
     found = _providers(module.partition(".")[0])
     return f" ({found[0]} {metadata.version(found[0])} is installed)" if found else ""
 
 
 def _providers(top: str) -> list[str]:
-    """List the distributions here that have a top-level module; looking through them takes a while."""
+    """List the installed distributions that have a top-level module; the search is slow."""
     if top not in sys.modules and not leads_somewhere(top, "__name__"):
         return []
     from importlib import metadata
@@ -161,7 +161,7 @@ def distribution_of(module: str) -> str | None:
 
 
 def moved(head: object) -> bool:
-    """Tell whether a header names something that is not here, and has moved to where it is."""
+    """Tell whether a header names something that is missing here and is known to have moved."""
     for named in PickleMachine(flat(head)).run().names.values():
         new = find_moved(named.module, named.name)
         if new and not leads_somewhere(named.module, named.name) and leads_somewhere(*new):
@@ -170,7 +170,7 @@ def moved(head: object) -> bool:
 
 
 def explain_reading(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError:
-    """Give the error that names what is missing, or called wrongly; the one that there was for all else."""
+    """Return the error that names the missing object or the wrong call; `error` itself if none is."""
     return missing_code(head, error.__cause__, look_up) or unfit_call(head, error, look_up) or error
 
 
@@ -178,7 +178,7 @@ def explain_reading(head: object, error: DeserializationError, look_up: LookUp) 
 
 
 def unfit_call(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError | None:
-    """Make the error for a call that does not fit; None where that is not why reading has failed."""
+    """Make the error for a call with arguments that do not fit; None if reading failed for another reason."""
     cause = error.__cause__
     if type(cause) is not TypeError or _was_in_a_call(cause):
         return None
@@ -192,7 +192,7 @@ def unfit_call(head: object, error: DeserializationError, look_up: LookUp) -> De
 
 
 def _called_by(node: Node, look_up: LookUp) -> Any:
-    """Give what a call of a message calls: by its name, or a class that came by value; None for ours."""
+    """Return the target of a call: found by name, or a class sent by value; None if it is one of ours."""
     if node.target is not None:
         return None if node.target[0].partition(".")[0] == "canning" else look_up(*node.target)
     maker: Any = node.items[0] if node.items else None
@@ -203,7 +203,7 @@ def _called_by(node: Node, look_up: LookUp) -> Any:
 
 
 def _was_in_a_call(error: BaseException) -> bool:
-    """Tell whether an error comes from within what was called, and not from the call itself."""
+    """Tell whether an error was raised inside the called function, and not by the call itself."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -211,10 +211,10 @@ def _was_in_a_call(error: BaseException) -> bool:
 
 
 def _misfit(called: Any, count: int) -> str | None:
-    """Name the parameters of what cannot be called with so many arguments; None where it can."""
+    """Name the parameters of a callable that does not accept this many arguments; None if it does."""
     try:
         signature = inspect.signature(called)
-    except Exception:  # builtins do not always tell, and others may raise anything
+    except Exception:  # builtins may lack a signature, and others may raise anything
         return None
     try:
         signature.bind(*[None] * count)

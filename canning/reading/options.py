@@ -1,4 +1,4 @@
-"""What a reader is told: the options of a `Serializer`, and what every way of reading gives."""
+"""The options of a `Serializer` for reading, and the result of every reader."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Missing = Literal["error", "stub"]
 Prefer = Literal["own", "sent"]
 Mismatch = Literal["auto", "error", "warn", "ignore"]
 Read = tuple[Any, list[Any], int]
-"""The object, the frames that are left, the flags of the message."""
+"""The object, the remaining frames, the flags of the message."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Options:
-    """What a `Serializer` says to a reader."""
+    """Hold the options of a `Serializer` for reading."""
 
     registry: Registry
     writable: bool
@@ -41,7 +41,7 @@ class Options:
 
 
 def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
-    """Undo what the frames behind frame 0 went through, where they went through a codec."""
+    """Decode the frames behind frame 0 that were encoded with a codec."""
     if not trailer.encoded:
         return parts
     return decode(trailer.encoded, parts, options.codec, options.codecs, writable=options.writable)

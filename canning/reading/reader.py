@@ -1,4 +1,4 @@
-"""Frames to object, by the trust that the reader chose."""
+"""Frames to object, with the trust that the receiver chose."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..types.budget import Work
 
 _TINY: Final = 24
-"""Bytes up to which a frame is no header that was cut: what is wrong with it, the unpickler may say."""
+"""Up to this many bytes, a frame is not taken for a truncated header: the unpickler reports the error."""
 
 
 def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
@@ -73,8 +73,8 @@ def read_verified(
 ) -> Read:
     """Read the first object of a message whose signature was checked, or that needs none.
 
-    `account` is that of a stranger's message where it holds several objects, `trailer` that of frame 0 where
-    it was parsed already.
+    `account` is the account of a stranger's message that holds several objects; `trailer` is that of
+    frame 0, if it was parsed already.
     """
     if not frames:
         raise DeserializationError("there is no frame to read an object from")
@@ -98,7 +98,7 @@ def read_verified(
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
-        from .missing import explain_reading, moved  # which nobody needs while all goes well
+        from .missing import explain_reading, moved  # not needed unless reading fails
 
         if finder is None and moved(head):
             return _found(options, head, frames, g, new_finder(options))
@@ -108,14 +108,14 @@ def read_verified(
 
 @cache
 def _data_reader() -> Callable[..., Read]:
-    """Give what reads strangers' messages: with all that it stands on a third of this package's import."""
+    """Return the reader of strangers' messages; importing it takes as long as a third of this package."""
     from .untrusted.data_message import read_data
 
     return read_data
 
 
 def new_finder(options: Options) -> Finder:
-    """Make what finds names; its modules are imported here, since few messages need them."""
+    """Make the finder of names; its modules are imported here, since few messages need them."""
     from ..code.finding import finder_of
 
     return finder_of(options.renames, options.registry.renames, options.missing)
@@ -124,7 +124,7 @@ def new_finder(options: Options) -> Finder:
 def _found(
     options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, finder: Finder
 ) -> Read:
-    """Read a message whose names a finder finds."""
+    """Read a message with a finder for its names."""
     try:
         return _read_general(options, head, frames, g, finder)
     finally:
@@ -136,7 +136,7 @@ def _read_plain(options: Options, head: bytes | memoryview, frames: list[Any], g
 
 
 def _read_named(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
-    if g is None and head[FLAGS] & LIVE:  # 2 of 9 µs less
+    if g is None and head[FLAGS] & LIVE:  # saves 2 of 9 µs
         return _read_plain(options, head, frames, g)
     builder = Builder((), options.registry, g, _reader_within(options))
     return read(head, builder, None), frames[1:], 0
@@ -154,7 +154,7 @@ _BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes | memoryview, list[Any], N
     "named": _read_named,
     "single": _read_single,
 }
-"""What reads a message of a shape; all others `_read_general`, which can read these too."""
+"""The reader for each shape of message; `_read_general` reads all others, and can read these too."""
 
 
 def _read_general(
@@ -177,7 +177,7 @@ def _read_general(
         finder = finder or new_finder(options)
         finder.receive(said, options.prefer)
     live = trailer.flags & (PLAIN if g is not None else PLAIN | LIVE)
-    if live and trailer.frames == 1 and finder is None:  # functions, or signed, most often
+    if live and trailer.frames == 1 and finder is None:  # most often functions, or a signed message
         return _guard(pickle.loads, head), frames[1:], trailer.flags
     parts = check_frames(trailer, frames[1 : trailer.frames])
     if trailer.extensions:
@@ -192,7 +192,7 @@ def _read_general(
 
 
 def _reader_within(options: Options) -> Callable[..., Any]:
-    """Give what reads a message that stands within another one, whose signature is for both."""
+    """Return the function that reads a message inside this one; the outer signature covers both."""
     return lambda frames, g: read_verified(options, listed(frames), g)[:2]
 
 
@@ -204,7 +204,7 @@ def _read_foreign(head: bytes | memoryview, frames: list[Any], finder: Finder | 
         )
     taken = iter(frames[1:])
     obj, end = _guard(read_plain, head, taken, finder)
-    if end != len(head):  # what is left of a trailer, most likely
+    if end != len(head):  # probably the rest of a trailer
         raise DeserializationError(
             f"frame 0 is damaged: {len(head) - end} bytes follow its pickle that are not a trailer"
         )
@@ -212,7 +212,7 @@ def _read_foreign(head: bytes | memoryview, frames: list[Any], finder: Finder | 
 
 
 def _guard(load: Callable[..., Any], *args: Any) -> Any:
-    """Read a header; whatever goes wrong in it is the message's fault, and nothing is delivered."""
+    """Read a header; any error in it is reported as the message's fault, and no object is returned."""
     try:
         return load(*args)
     except (CanningError, MemoryError):
@@ -222,12 +222,12 @@ def _guard(load: Callable[..., Any], *args: Any) -> Any:
 
 
 def _blame(error: Exception) -> NoReturn:
-    """Say that a message is at fault, and not somebody's signal handler."""
+    """Tell whether an error is the message's fault, and was not raised by a signal handler."""
     if is_of_signal(error):
         raise error
     if isinstance(error, RecursionError):
         raise DeserializationError("the message is nested too deeply to be read") from error
-    named = isinstance(error, ImportError | AttributeError)  # says what is missing, and no data
+    named = isinstance(error, ImportError | AttributeError)  # names what is missing, and no data
     what = f"{type(error).__name__}: {error}" if named else text_of(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
@@ -240,7 +240,7 @@ def _blame(error: Exception) -> NoReturn:
 
 
 def split(frames: Iterable[Any]) -> list[list[Any]]:
-    """Cut a chained message into its objects' frames, and unpickle nothing.
+    """Split a chained message into the frames of its objects, and unpickle nothing.
 
     Raises `DeserializationError` if the message ends in the middle of an object.
 

@@ -1,1 +1,1 @@
-"""What stands around the pickle: the trailer, the signature, keys, the names of calls as data."""
+"""The parts of a message around its pickle: trailer, signature, keys, the names of calls as data."""

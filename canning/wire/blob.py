@@ -1,9 +1,9 @@
-"""A message in one blob, each frame where memory of its kind should be: aligned.
+"""A message in one blob, with each frame aligned for its kind of data.
 
     magic | number of frames | length of each | frame 0 | padding | frame 1 | padding | ...
 
-All numbers are unsigned, little-endian, 64 bits; each frame starts at a multiple of 64 bytes. `owner_of` says
-what a file is that holds no blob.
+All numbers are unsigned, little-endian, 64 bits; each frame starts at a multiple of 64 bytes. `owner_of`
+names the format of a file that holds no blob.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _pad(length: int) -> bytes:
 
 
 def blob_of(frames: list[Frame]) -> Iterator[Frame]:
-    """Give the parts of a blob in their order."""
+    """Return the parts of a blob in their order."""
     lengths = [len(frame) for frame in frames]
     head = _COUNT.pack(MAGIC, len(frames)) + struct.pack(f"<{len(frames)}Q", *lengths)
     yield head + _pad(len(head))
@@ -40,9 +40,9 @@ def blob_of(frames: list[Frame]) -> Iterator[Frame]:
 
 
 def frames_of(blob: ReadableBuffer) -> list[memoryview]:
-    """Cut a blob into its frames, without a copy; a plain pickle is one frame.
+    """Split a blob into its frames, without a copy; a plain pickle is one frame.
 
-    Raises `DeserializationError` where the blob is neither, is cut, or another one follows it.
+    Raises `DeserializationError` if the data is neither, is truncated, or is followed by another blob.
     """
     view, frames, end = _cut(blob)
     if bytes(view[end : end + len(MAGIC)]) == MAGIC:
@@ -54,12 +54,12 @@ def frames_of(blob: ReadableBuffer) -> list[memoryview]:
 
 
 def end_of(blob: ReadableBuffer) -> int:
-    """Tell where a blob ends, in what may hold several; raises as `frames_of`."""
+    """Return the offset where a blob ends, in a file that may hold several; raises as `frames_of`."""
     return _cut(blob)[2]
 
 
 def _cut(blob: ReadableBuffer) -> tuple[memoryview, list[memoryview], int]:
-    """Give the memory of a blob, the frames that it starts with, and where they end."""
+    """Return the memory of a blob, the frames at its start, and the offset where they end."""
     if isinstance(blob, list | tuple):
         raise TypeError("a list of frames is one message, not a blob: canning.deserialize_object reads it")
     if isinstance(blob, str):
@@ -68,7 +68,7 @@ def _cut(blob: ReadableBuffer) -> tuple[memoryview, list[memoryview], int]:
         raise TypeError("a blob is bytes, and this is an open file: canning.load reads it")
     view = flat(blob)
     if bytes(view[:1]) == b"\x80" or (bytes(view[-1:]) == b"." and bytes(view[:8]) != MAGIC):
-        return view, [view], view.nbytes  # protocols 0 and 1 say nothing at their start
+        return view, [view], view.nbytes  # protocols 0 and 1 have no opcode for their version
     if not view.nbytes:
         raise DeserializationError("it is empty: neither a canning blob nor a pickle")
     if view.nbytes < _COUNT.size or bytes(view[:8]) != MAGIC:
@@ -90,7 +90,7 @@ def _cut(blob: ReadableBuffer) -> tuple[memoryview, list[memoryview], int]:
 
 
 def read_one(file: IO[bytes]) -> bytearray:
-    """Read one blob, and no more, from an open file; of anything else, all."""
+    """Read one blob, and no more, from an open file; if it holds no blob, read everything."""
     memory = bytearray(file.read(_COUNT.size))
     if bytes(memory[:8]) != MAGIC or len(memory) < _COUNT.size:
         return memory + file.read()
@@ -104,7 +104,7 @@ def read_one(file: IO[bytes]) -> bytearray:
 
 
 def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
-    """Read as many bytes as there are, however many are announced."""
+    """Read the bytes that exist, however many are announced."""
     while nbytes > 0:
         piece = file.read(min(nbytes, STEP))
         if not piece:
@@ -113,7 +113,7 @@ def _read_more(file: IO[bytes], memory: bytearray, nbytes: int) -> None:
         nbytes -= len(piece)
 
 
-# -- files of others --------------------------------------------------------------------------------------
+# -- files of other programs ------------------------------------------------------------------------------
 
 _HEAD: Final = 4096
 _COMPRESSED: Final = "compressed with {}: joblib.load opens it if joblib wrote it, or unpack it first"
@@ -132,11 +132,11 @@ _OTHERS: Final = (
     (b"ARROW1", "a file of Arrow: pyarrow.feather opens it"),
     (b"SQLite format 3", "a database of sqlite: sqlite3 opens it"),
 )
-"""What files of others start with, and what opens them."""
+"""The first bytes of files of other formats, and the function that opens each."""
 
 
 def owner_of(memory: object) -> str | None:
-    """Say what a file is that another program wrote, and what opens it."""
+    """Name the format of a file that another program wrote, and the function that opens it."""
     head = bytes(flat(memory)[:_HEAD])
     if not head:
         return "empty"

@@ -1,4 +1,4 @@
-"""What the trailer says of frames that went through a codec: which one, and how long they were."""
+"""The extension of the trailer that lists the codec of each encoded frame, and its decoded length."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 from ..errors import DeserializationError
 
 CODECS: Final = 3
-"""Tag of the extension that names the codec of each frame that went through one."""
+"""Tag of the extension that names the codec of each encoded frame."""
 
 ENTRY: Final = struct.Struct("<IQB")
 ID: Final = re.compile(rb"[a-z0-9][a-z0-9._+-]{0,31}")
 
 
 class Encoded(NamedTuple):
-    """Say of a frame which codec made it of how many bytes; frames count from 1, as in the table."""
+    """Describe an encoded frame: its codec and its decoded length; frames count from 1, as in the table."""
 
     frame: int
     codec: str
@@ -24,9 +24,9 @@ class Encoded(NamedTuple):
 
 
 def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
-    """Read the extension of a message with so many frames behind frame 0; nothing of it is kept.
+    """Read the extension of a message with `frames` frames behind frame 0; nothing of it is kept.
 
-    Raises `DeserializationError` where it names a frame that there is not, or not in order.
+    Raises `DeserializationError` if it names a frame that does not exist, or is out of order.
     """
     found: list[Encoded] = []
     at = last = 0
@@ -42,7 +42,7 @@ def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
 
 
 def decoded_lengths(lengths: tuple[int, ...], encoded: tuple[Encoded, ...]) -> tuple[int, ...]:
-    """Give the lengths of the frames behind frame 0 as they are when they have been decoded."""
+    """Return the decoded lengths of the frames behind frame 0."""
     if not encoded:
         return lengths
     room = list(lengths)

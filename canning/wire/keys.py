@@ -1,4 +1,4 @@
-"""Keys that sign messages: how they are made, kept in files, and kept out of sight."""
+"""Keys that sign messages: make them, store them in files, keep them secret."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..errors import SerializationError, shortened
 SHORTEST: Final = 16
 """Bytes that a key must have."""
 LONGEST: Final = 4096
-"""Bytes that a key may have; a file with more is none of ours."""
+"""Bytes that a key may have; a longer file does not hold a key."""
 _DOMAIN: Final = b"canning signature 1\n"
 _DERIVED: Final = b"canning derived key 1\n"
 
 
 class InsecureKeyWarning(UserWarning):
-    """Warns that other users can read or replace the file of a key."""
+    """Warns that other users can read or replace a key file."""
 
 
 class Key:
-    """Hold a secret that signs messages and checks signatures. It is never shown and never sent.
+    """Hold a secret that signs messages and checks signatures. It is never displayed and never sent.
 
     `secret` has 16 to 4096 bytes; other lengths raise `ValueError`.
 
@@ -44,13 +44,13 @@ class Key:
                 f"a key has {SHORTEST} to {LONGEST} bytes, and this one {len(secret)}: "
                 "canning.new_key() makes a good one"
             )
-        import hmac  # 2 ms with OpenSSL, for those who have keys
+        import hmac  # 2 ms with OpenSSL, only for users with keys
 
         self._sign = hmac.new(secret, _DOMAIN, "sha256")
         self._derive = hmac.new(secret, _DERIVED, "sha256")
 
     def derive(self, purpose: bytes) -> Key:
-        """Make a key for one purpose, from which this one cannot be learned."""
+        """Derive a key for one purpose, from which this key cannot be computed."""
         state = self._derive.copy()
         state.update(purpose)
         return Key(state.digest())
@@ -58,8 +58,8 @@ class Key:
     def code(self, lengths: Sequence[int], parts: Iterable[Any]) -> bytes:
         """Compute the authentication code, 32 bytes, of frames of these lengths.
 
-        HMAC-SHA256 of a name for this use, the number of frames, the length of each, and `parts`, which are
-        what of the frames is signed: no two messages are the same to it, however they are cut.
+        HMAC-SHA256 of the name of this use, the number of frames, the length of each, and `parts`, the signed
+        bytes of the frames: two messages never have the same input, however they are split.
         """
         state = self._sign.copy()
         count = len(lengths)
@@ -83,16 +83,16 @@ class Key:
 
 Keys = tuple[Key, ...]
 KeyLike = bytes | str | os.PathLike[str] | Key
-"""A key itself, or the path of the file that it is in."""
+"""A key itself, or the path of a key file."""
 KeyOption = KeyLike | Sequence[KeyLike] | None
 """The option ``key``: one key, a list or tuple of several, or none."""
 
 
 def as_keys(key: KeyOption) -> Keys | None:
-    """Give the keys that an option names, the one to sign with first; None for None.
+    """Return the keys that an option names, the signing key first; None for None.
 
-    `bytes` are a key, str and paths are files that hold one. Raises `ValueError` for keys that cannot be
-    good ones, `OSError` for a file that cannot be read.
+    `bytes` are a key; str and paths are files that hold one. Raises `ValueError` for unusable keys and
+    `OSError` for a file that cannot be read.
     """
     if key is None:
         return None
@@ -115,7 +115,7 @@ def _as_key(key: object) -> Key:
 
 @shortened
 def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
-    """Make a key of 32 random bytes; with a path, put it into a new file that only the user can read.
+    """Make a key of 32 random bytes; with a path, store it in a new file that only the user can read.
 
     Raises `FileExistsError` if the file exists: a key in use is never replaced.
 
@@ -129,9 +129,9 @@ def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
 
 
 def load_key(path: str | os.PathLike[str]) -> Key:
-    """Load a key from a file: its bytes, all of them.
+    """Load a key from a file, which holds nothing else.
 
-    Warns with `InsecureKeyWarning` where the file is not the user's alone.
+    Warns with `InsecureKeyWarning` if other users can access the file.
     """
     content = read_secret(path)
     try:
@@ -144,7 +144,7 @@ def load_key(path: str | os.PathLike[str]) -> Key:
 
 
 def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a new file that only the user can read, whole or not at all."""
+    """Write a new file that only the user can read, completely or not at all."""
     check_path("the file of a key", path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
@@ -156,7 +156,7 @@ def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def read_secret(path: str | os.PathLike[str]) -> bytes:
-    """Read a file of up to `LONGEST` bytes (one more of a longer one), and warn where it is not private."""
+    """Read a file of up to `LONGEST` bytes (one more if it is longer), and warn if it is not private."""
     content, exposed = read_file(path)
     if exposed:
         warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
@@ -164,13 +164,13 @@ def read_secret(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str | None]:
-    """Read a file as `read_secret` does, and say what makes it not private, None where nothing does."""
+    """Read a file as `read_secret` does; return it and the reason why it is not private, or None."""
     check_path("the file of a key", path)
     try:
         with open(path, "rb") as file:
             return file.read(LONGEST + 1), _exposure(os.fstat(file.fileno()))
     except OSError as error:
-        # The text of an OSError names the file, and a str may be a key that was meant to be bytes.
+        # The text of an OSError names the file, but a str may be a key that was meant to be bytes.
         raise type(error)(error.errno, f"{error.strerror}: {shown(path)}") from None
 
 
@@ -189,7 +189,7 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def _exposure(status: os.stat_result) -> str | None:
-    """Say why a file is not the user's alone."""
+    """Return the reason why other users can access a file, or None."""
     if not hasattr(os, "geteuid"):
         return None
     if status.st_uid != os.geteuid():

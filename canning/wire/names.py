@@ -1,4 +1,4 @@
-"""The names that headers call, as plain data, for who follows a header and calls nothing."""
+"""The names that headers call, as plain data, for code that analyses a header and calls nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 CALLS: Final = "canning.calls"
 """The module that headers name."""
 NAMED: Final = (CALLS, "named")
-"""What is called with a name that led nowhere where the message was written."""
+"""Called with a name that could not be found where the message was written."""
 PURPOSES: Final = {
     "array": "an array",
     "objects": "an array of objects",
@@ -50,6 +50,6 @@ PURPOSES: Final = {
     "fill_alias": "what such an alias stands for",
     "state": "the attributes of an instance",
 }
-"""What each of them stands for, in the words of reports and errors."""
+"""The meaning of each of them, as reports and errors describe it."""
 SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
-"""What imports a module where a message has one."""
+"""The calls that import a module which a message needs."""

@@ -1,4 +1,4 @@
-"""The shape of a message, which its writer decides once and its reader looks up once, by frame 0."""
+"""The shape of a message: its writer decides it once, and its reader finds it in frame 0."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .trailer import (
 )
 
 Shape = Literal["plain", "named", "single", "general"]
-"""What a message consists of, which its writer decides once and its reader looks up once.
+"""The content of a message: its writer decides it once, and its reader finds it in frame 0.
 
-- ``plain``: a pickle that names nothing of this package.
-- ``named``: a pickle that does, and has no buffers.
+- ``plain``: a pickle that uses no name of this package.
+- ``named``: a pickle that uses such names, and has no buffers.
 - ``single``: one array or one bytes object, in the pickle or in frame 1.
 - ``general``: any other, with buffers, a table, extensions, a signature, code.
 """
 
 
 def shape_of(head: bytes | memoryview) -> Shape:
-    """Tell the shape of a message by its frame 0; what is not in order is ``general``, for `parse` to say.
+    """Return the shape of a message by its frame 0; ``general`` for an invalid one, which `parse` reports.
 
     Frame 0 of any other shape holds a pickle and the footer, and adds up to its checksum.
     """
@@ -48,7 +48,7 @@ def shape_of(head: bytes | memoryview) -> Shape:
 
 @lru_cache(maxsize=256)
 def _shape(sizes: bytes) -> Shape:
-    """Tell it by what stands between the length and the checksum."""
+    """Find the shape from the bytes between the length and the checksum."""
     frames, table, outside, more, stamp, flags, rest = SIZES.unpack(sizes.rjust(SIZES.size, b"\xff"))
     if table or outside or more or rest or stamp[4] != VERSION:
         return "general"
@@ -67,7 +67,7 @@ _SHAPES: Final[dict[tuple[int, int], Shape]] = {
 _OF_HERE: Final[dict[bytes, Shape]] = {
     SIZES.pack(frames, 0, 0, 0, STAMP, flags | NATIVE, 0): shape for (frames, flags), shape in _SHAPES.items()
 }
-"""What most messages have there: those of this machine."""
+"""The usual bytes there: those of this machine."""
 
 
 def _is_whole(head: bytes | memoryview) -> bool:

@@ -1,8 +1,8 @@
-"""Sign all frames of a message, and check that before anything in it is read.
+"""Sign all frames of a message, and check the signature before anything else is read.
 
-The signature is the last extension of the trailer, of a fixed size, so that it stands at a fixed distance
-from the end of frame 0: it is found without parsing anything else. The code covers the number of frames,
-the length of each, all of frame 0 but the code itself and the checksum, and all that follows.
+The signature is the last extension of the trailer and has a fixed size, so that it is at a fixed distance
+from the end of frame 0, and is found without parsing anything else. The code covers the number of frames,
+the length of each, all of frame 0 except the code itself and the checksum, and all other frames.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SEAL: Final = 12
 
 
 def sign(frames: Sequence[Frame], keys: Keys, extensions: bytes = b"") -> list[Frame]:
-    """Sign a message with the first of the keys; only frame 0 becomes another one.
+    """Sign a message with the first of the keys; only frame 0 is replaced.
 
-    `frames` may be several objects' frames, chained: the signature, in the first header, is for all.
-    `extensions` are added to that header, and signed with it.
+    `frames` may be the chained frames of several objects: the signature, in the first header, covers all.
+    `extensions` are added to that header, and signed too.
     """
     front, footer, start = extend(bytes(frames[0]), extensions + _HEADER, SIGNED, CODE)
     rest = frames[1:]
@@ -36,13 +36,13 @@ def sign(frames: Sequence[Frame], keys: Keys, extensions: bytes = b"") -> list[F
 
 
 def verify(frames: Sequence[Any], keys: Keys, *, chained: bool = False) -> list[Any]:
-    """Check the signature of a message; give its frames, frame 0 as `bytes` that nobody else can change.
+    """Check the signature of a message; return its frames, frame 0 as `bytes` that nobody else can change.
 
-    Of `frames` those are checked that the first object has, and what is left is given back as it is; with
-    `chained` all of them. Raises `AuthenticationError`, having parsed nothing, unless the signature is
-    there and was made with one of the keys.
+    Only the frames of the first object are checked, and the others are returned unchanged; with `chained`,
+    all of them are checked. Raises `AuthenticationError`, with nothing parsed, unless the signature is there
+    and was made with one of the keys.
     """
-    from hmac import compare_digest  # 2 ms with OpenSSL, for those who have keys
+    from hmac import compare_digest  # 2 ms with OpenSSL, only for users with keys
 
     head = bytes(flat(frames[0]))
     at = len(head) - FOOTER.size

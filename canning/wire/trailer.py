@@ -1,9 +1,9 @@
-"""Frame 0 on the wire: a pickle, and behind its STOP a trailer of plain structs.
+"""Frame 0 on the wire: a pickle, and after its STOP opcode a trailer of plain structs.
 
     pickle | inline data | lengths | table | extensions | footer
 
-``pickle.loads`` ignores what follows STOP, and a footer of fixed size at the end lets a reader parse and
-check everything else before the first opcode runs. ``docs/wire-format.md`` is the specification.
+``pickle.loads`` ignores everything after STOP, and a footer of fixed size at the end lets a reader parse
+and check everything else before the first opcode runs. ``docs/wire-format.md`` is the specification.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ..memory.buffers import Body, flat
 from .encoded import CODECS, Encoded, decoded_lengths, parse_encoded
 
 MAGIC: Final = b"\x93CANNED\n"
-"""The last bytes of frame 0. A plain pickle ends with ``.``, so neither is taken for the other."""
+"""The last bytes of frame 0. A plain pickle ends with ``.``, so the two cannot be confused."""
 VERSION: Final = 3
 
 PLAIN: Final = 1
-"""Flag: the pickle names nothing of this package, so that any unpickler gives the object itself."""
+"""Flag: the pickle uses no name of this package, so that any unpickler returns the object itself."""
 CALL: Final = 2
 """Flag: the object is a call, ``(function, args, kwargs)``."""
 LONE: Final = 8
-"""Flag: the object is one array or one bytes object, and its memory is all of frame 1, or where it is
-small stands in the pickle."""
+"""Flag: the object is one array or one bytes object, and its memory is all of frame 1, or inside the
+pickle if it is small."""
 CODE: Final = 32
 """Flag: the pickle holds code objects, which only the writer's minor version of Python can run."""
 BIG_ENDIAN: Final = 4
@@ -40,37 +40,37 @@ SIGNED: Final = 16
 NARROW: Final = 64
 """Flag: written by a Python whose pointers have 32 bits."""
 LIVE: Final = 128
-"""Flag: of this package the pickle names what makes functions and classes, and nothing else, so that any
-unpickler gives the object itself, its functions in namespaces of their own."""
+"""Flag: the pickle uses no names of this package except those that make functions and classes, so that
+any unpickler returns the object itself, with its functions in namespaces of their own."""
 PORTABLE: Final = 256
-"""Flag: readers in any language can read it, and extension `TREE` says as JSON what the pickle says."""
+"""Flag: readers in any language can read the message, and extension `TREE` has the pickle as JSON."""
 _FLAGS: Final = 511
-"""All flags; the others are 0."""
+"""All flags; the other bits are 0."""
 
 FOOTER: Final = struct.Struct("<QIIII5sHBI8s")
 FLAGS: Final = -15
-"""Where frame 0 has its flags: the lower byte of them."""
+"""Offset of the lower byte of the flags in frame 0."""
 COUNT: Final = 8 - FOOTER.size
-"""Where frame 0 says how many frames there are, if they are fewer than 256: one byte."""
+"""Offset in frame 0 of the number of frames, if it is below 256: one byte."""
 _SEAL: Final = struct.Struct("<I8s")
 _ENTRY: Final = struct.Struct("<IIQQ")
 _EXTENSION: Final = struct.Struct("<HHI")
 OPTIONAL: Final = 0x8000
-"""Bit of an extension's tag: a reader that does not know it may go on without it."""
+"""Bit of an extension's tag: a reader that does not know the tag may ignore the extension."""
 MODULES: Final = 8
-"""Tag of the modules that came along, as `canning.code.modules.Bundle.pack` writes them."""
+"""Tag of the modules sent with the message, as `canning.code.modules.Bundle.pack` writes them."""
 _CODE: Final = 32
 """Bytes of a signature."""
 SIGNATURE: Final = OPTIONAL | 1
 """Tag: the code that authenticates all frames; see `canning.wire.signing`."""
 CHANNEL: Final = OPTIONAL | 2
-"""Tag: which message of which conversation this is; see `transport.Channel`."""
+"""Tag of the conversation and the message's number in it; see `transport.Channel`."""
 VERSIONS: Final = OPTIONAL | 3
 """Tag of the versions of packages whose types the header names; see `canning.code.versions.versions_in`."""
 BYTES: Final = OPTIONAL | 4
-"""Tag: the numbers of the buffers, 4 bytes each, that arrive as `bytes` objects; of large messages alone."""
+"""Tag: the numbers of the buffers, 4 bytes each, that arrive as `bytes` objects; only in large messages."""
 TREE: Final = OPTIONAL | 5
-"""Tag: what the pickle says, as JSON, for readers without an unpickler; see `canning.pickles.trees`."""
+"""Tag: the content of the pickle as JSON, for readers without an unpickler; see `canning.pickles.trees`."""
 KNOWN: Final = frozenset((CODECS, MODULES, SIGNATURE, CHANNEL, VERSIONS, BYTES, TREE))
 """Tags of the extensions that this version knows."""
 _NUMPY: Final = [int(part) for part in np.__version__.split(".")[:2]]
@@ -79,39 +79,39 @@ NATIVE: Final = BIG_ENDIAN * (sys.byteorder == "big") + NARROW * (sys.maxsize < 
 """Flags of this machine."""
 
 FOLD: Final = 32 * 1024
-"""Bytes from which the checksum folds before it runs CRC-32. Headers that are mostly `bytes` of a few KB take
-1.2 to 1.3 times as long to write with CRC-32 alone, and 1.6 to 2.1 times as long to read. The sums have 32
-bits: those of 64 are no faster here, and a reader in JavaScript needs 64 to 115 ms for 5 MB of them, 3 to 6
-for these, and for CRC-32 6 to 20."""
+"""The checksum folds frames 0 of this many bytes and more before it runs CRC-32. Headers of mostly `bytes`
+of a few KB take 1.2 to 1.3 times as long to write with CRC-32 alone, and 1.6 to 2.1 times as long to read.
+The sums have 32 bits: 64 bits are no faster here, and for 5 MB a reader in JavaScript needs 64 to 115 ms
+with 64 bits, 3 to 6 with 32 bits, and 6 to 20 for CRC-32."""
 _ROW: Final = 8192
 
 SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
-"""CRC-32 of any frame 0 whose checksum is a CRC-32, all of it: behind bytes and their CRC-32 the register is
-always the same, and so it is behind the magic. One call without a copy checks both."""
+"""CRC-32 of any complete frame 0 whose checksum is a CRC-32: after bytes and their CRC-32 the register is
+always the same, and so it is after the magic. One call without a copy checks both."""
 SIZES: Final = struct.Struct("<IIII5sHB")
 ALONE: Final = {flags: SIZES.pack(1, 0, 0, 0, STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)}
-"""What stands between the length and the checksum of a frame 0 that is all of its message, by its flags."""
+"""The bytes between the length and the checksum of a frame 0 that is the whole message, by its flags."""
 
 Entry = tuple[int, int, int, int]
-"""Where a buffer is: first frame, number of frames (joined), offset in it, length, both in bytes."""
+"""Place of a buffer: first frame, number of frames (joined), offset in it, length, both in bytes."""
 
 
 class Trailer(NamedTuple):
-    """What the trailer of a message says, checked against the frames that came with it.
+    """The content of a message's trailer, checked against the frames that came with it.
 
     Attributes:
-        pickle_length: bytes of frame 0 up to and with STOP.
-        inline_end: where in frame 0 the inline data ends, which starts at `pickle_length`; offsets of
-            frame 0 count from its start.
-        frames: the number of frames of this message, frame 0 among them.
-        lengths: the bytes of each frame behind frame 0, as it is on the wire.
+        pickle_length: bytes of frame 0 up to and including STOP.
+        inline_end: offset where the inline data ends, which starts at `pickle_length`; offsets in frame 0
+            count from its start.
+        frames: the number of frames of this message, frame 0 included.
+        lengths: the bytes of each frame behind frame 0 as sent.
         table: an entry for each buffer of the message; None where buffer i is all of frame i + 1.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
         flags: `PLAIN`, `CALL`, `BIG_ENDIAN`, `LONE`, `SIGNED`, `CODE`, `NARROW`, `LIVE`, `PORTABLE`.
-        stamp: the writer's environment, a byte each: Python's major and minor version, numpy's major and
+        stamp: the writer's environment, one byte each: Python's major and minor version, numpy's major and
             minor version, the version of the format.
-        extensions: what else the writer says, by tag, in the order of the message.
-        encoded: what the extension `CODECS` says, if there is one.
+        extensions: the extensions by tag, in the order of the message.
+        encoded: the content of the extension `CODECS`, if there is one.
     """
 
     pickle_length: int
@@ -133,16 +133,16 @@ def _lengths(count: int) -> struct.Struct:
 
 @lru_cache(maxsize=256)
 def _tail(count: int) -> struct.Struct:
-    """Lengths and footer in one, which is what most messages have: 0.5 µs instead of 0.8."""
+    """Lengths and footer in one struct, which fits most messages: 0.5 µs instead of 0.8."""
     return struct.Struct(f"<{count}QQIIII5sHB")
 
 
 def checksum(body: bytes | memoryview, tail: bytes | memoryview) -> int:
     """Sum frame 0: `body` is the pickle and the inline data, `tail` the rest up to the checksum.
 
-    CRC-32 of both; of a body of `FOLD` bytes or more, whole rows of 8192 bytes, each 2048 unsigned
-    little-endian 32-bit numbers, are first added up modulo 2**32: column by column, and each row in
-    itself. The sums take their place.
+    CRC-32 of both; a body of `FOLD` bytes or more is first replaced by sums of its whole rows, each 2048
+    unsigned little-endian 32-bit numbers (8192 bytes), modulo 2**32: the sum of each column, and the sum
+    of each row.
     """
     if len(body) < FOLD:
         return crc32(tail, crc32(body))
@@ -162,10 +162,10 @@ def pack(
     flags: int = 0,
     extensions: bytes = b"",
 ) -> bytes:
-    """Make frame 0 of a pickle with inline data behind it, and what the trailer is to say.
+    """Make frame 0 from a pickle, the inline data behind it, and the content of the trailer.
 
-    `extensions` are those that `extension` has made, behind each other. A body that is a file is written to,
-    and gives up its memory.
+    `extensions` are joined results of `extension`. If the body is a file, the trailer is written to it,
+    and its memory becomes the frame.
     """
     count, flags = len(lengths), flags | NATIVE
     if table is None and not extensions:
@@ -190,10 +190,10 @@ def extension(tag: int, content: bytes) -> bytes:
 
 
 def extend(head: bytes, extensions: bytes, flags: int, missing: int) -> tuple[bytes, bytes, int]:
-    """Add extensions and flags to frame 0, and give it in parts, of which `seal` makes one again.
+    """Add extensions and flags to frame 0, and return it in parts, which `seal` joins again.
 
-    The parts: all up to the footer, the footer up to the checksum, and where in the first the lengths
-    start. The last extension may lack so many `missing` bytes, to be added to the first part.
+    The parts: everything up to the footer, the footer up to the checksum, and the offset in the first
+    where the lengths start. The last extension may lack `missing` bytes, to be added to the first part.
     """
     at = len(head) - FOOTER.size
     *sizes, more, stamp, now, reserved, _, _ = FOOTER.unpack_from(head, at)
@@ -203,7 +203,7 @@ def extend(head: bytes, extensions: bytes, flags: int, missing: int) -> tuple[by
 
 
 def seal(front: bytes, footer: bytes, start: int) -> bytes:
-    """Put frame 0 together, with the checksum of what is there now."""
+    """Join the parts of frame 0, with the checksum of their current content."""
     if start < FOLD:
         total = crc32(footer, crc32(front))
     else:
@@ -212,9 +212,9 @@ def seal(front: bytes, footer: bytes, start: int) -> bytes:
 
 
 def pack_alone(body: Body, flags: int) -> bytes:
-    """Make frame 0 of a pickle that is all of the message; `flags` are 0 or one of `PLAIN`, `LONE`, `LIVE`.
+    """Make frame 0 from a pickle that is the whole message; `flags` are 0 or one of `PLAIN`, `LONE`, `LIVE`.
 
-    The same as `pack`, for the smallest of messages: 0.4 µs instead of 1.0.
+    The result is that of `pack`, for the smallest messages: 0.4 µs instead of 1.0.
     """
     if not isinstance(body, bytes):
         return pack(body, body.tell(), [], flags=flags)
@@ -225,10 +225,10 @@ def pack_alone(body: Body, flags: int) -> bytes:
 
 
 def parse(head: bytes | memoryview) -> Trailer | None:
-    """Read and check the trailer of frame 0; None where the frame has none, and so is a plain pickle.
+    """Read and check the trailer of frame 0; None if there is no trailer, as in a plain pickle.
 
-    `head` is flat. Raises `DeserializationError` where the trailer is of a version that this package
-    does not know, contradicts itself, or does not add up to its checksum.
+    `head` is flat. Raises `DeserializationError` if the trailer has a version unknown to this package,
+    contradicts itself, or does not match its checksum.
     """
     at = len(head) - FOOTER.size
     if at < 0:
@@ -292,7 +292,7 @@ def _parse_extensions(block: bytes) -> dict[int, bytes]:
 
 
 def _ends_signed(extensions: dict[int, bytes]) -> bool:
-    """Tell whether a signature, where there is one, is the last of the extensions, of its size."""
+    """Tell whether a signature, if there is one, is the last of the extensions and has the right size."""
     return SIGNATURE not in extensions or (
         next(reversed(extensions)) == SIGNATURE and len(extensions[SIGNATURE]) == _CODE
     )
@@ -307,7 +307,7 @@ def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int
         else:
             last = first + count - 1
             fits = first >= 1 and count > 1 and last <= len(lengths) and offset == 0
-            fits = fits and joined.isdisjoint(range(first, last + 1))  # each is copied once
+            fits = fits and joined.isdisjoint(range(first, last + 1))  # each frame is copied once
             fits = fits and sum(lengths[first - 1 : last]) == length
             joined.update(range(first, last + 1) if fits else ())
         if not fits:
@@ -315,15 +315,15 @@ def _check_table(table: tuple[Entry, ...], lengths: tuple[int, ...], inline: int
 
 
 def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
-    """Check that the frames behind frame 0 are there, each as long as the trailer says; return them flat."""
+    """Check that the frames behind frame 0 exist, each as long as the trailer says; return them flat."""
     if len(frames) < trailer.frames - 1:
         raise DeserializationError(
             f"the message is cut: it has {trailer.frames} frames, of which {len(frames) + 1} are here"
         )
     try:
-        if tuple(map(len, frames)) == trailer.lengths:  # flat as they are: 0.5 µs saved for each
+        if tuple(map(len, frames)) == trailer.lengths:  # already flat: saves 0.5 µs for each
             return frames
-    except TypeError:  # a PickleBuffer, say, which has no length
+    except TypeError:  # a PickleBuffer, for example, has no length
         pass
     views = [flat(frame) for frame in frames]
     for number, (view, length) in enumerate(zip(views, trailer.lengths, strict=True), 1):
@@ -336,6 +336,6 @@ def check_frames(trailer: Trailer, frames: list[Any]) -> list[Any]:
 
 
 def count_frames(head: object) -> int:
-    """Tell how many frames the message has that starts with frame 0; 1 for a plain pickle."""
+    """Return the number of frames of the message that starts with frame 0; 1 for a plain pickle."""
     trailer = parse(flat(head))
     return 1 if trailer is None else trailer.frames

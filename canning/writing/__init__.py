@@ -1,1 +1,1 @@
-"""From an object to the frames of a message."""
+"""Write an object as the frames of a message."""

@@ -1,4 +1,4 @@
-"""What a pickler is told about arrays and all that numpy makes, and where their memory is set aside."""
+"""Reducers for arrays and everything else of numpy, which also set their memory aside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MASKED_STATE: Final = frozenset(
 
 
 def array_call() -> None:
-    """Stand for `calls.array` towards a pickler, which finds this in its memo from the start."""
+    """Stand in the pickler's memo for `calls.array`, from the start."""
 
 
 class ArrayReducers:
@@ -29,22 +29,22 @@ class ArrayReducers:
     Attributes:
         entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
         outside: pickle's own out-of-band buffers.
-        classes: those whose instances were reduced, see `instances`.
-        named: whether the header names anything of this package but `calls.array`.
-        descriptions: those of dtypes that have parts, by identity: the header has each once.
-        bare: whether exceptions go without those that they came from.
-        linked: whether one went with them.
-        by_name: whether names of ``__main__`` lead to the same where the message is read.
-        by_value: whether it may name what makes functions and classes besides.
-        portable: whether registered types go as their specified states.
+        classes: those whose instances were reduced; see `instances`.
+        named: whether the header uses names of this package other than `calls.array`.
+        descriptions: those of dtypes with parts, by identity: the header has each once.
+        bare: whether exceptions are sent without their causes and contexts.
+        linked: whether one was sent with a cause or context.
+        by_name: whether names of ``__main__`` mean the same where the message is read.
+        by_value: whether the header may also use the names that make functions and classes.
+        portable: whether registered types are sent as their specified states.
         small: arrays that went into the header, by identity.
-        owners: the owners of all memory so far, by identity, and whether small arrays are theirs; None
-            until the first view comes. Most messages hold no views, and need not keep these.
-        versions: of the packages whose types its writer has met, by the names that these are imported by.
-        views: whether two arrays look at memory of one owner.
-        share: whether small arrays are set aside as well, since they share memory.
-        apart: whether it is known that no arrays share memory.
-        whole: keys of sparse arrays that must go with their whole extent.
+        owners: the owners of all memory so far, by identity, and whether they own small arrays; None
+            until the first view comes. Most messages hold no views, and do not need this.
+        versions: those of the packages whose types were met, by import name.
+        views: whether two arrays view memory of one owner.
+        share: whether small arrays are set aside too, since they share memory.
+        apart: whether arrays are known not to share memory.
+        whole: keys of sparse arrays that must be sent with their whole extent.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class ArrayReducers:
         apart: bool = False,
         bare: bool = False,
     ) -> None:
-        """Forget the message before, and start one."""
+        """Forget the last message, and start a new one."""
         self.entries.clear()
         self.outside.clear()
         self.small.clear()
@@ -114,7 +114,7 @@ class ArrayReducers:
         self.linked = False
 
     def array(self, array: Array) -> Reduced:
-        """Reduce an exact `numpy.ndarray`; this path is for what is common, `any_array` for the rest."""
+        """Reduce an exact `numpy.ndarray`: the fast path for common ones, with `any_array` for the rest."""
         dtype, flags = BY_DTYPE.get(id(array.dtype)), array.flags
         if dtype is None or not (flags.c_contiguous and flags.writeable):
             return self.any_array(array)
@@ -136,7 +136,7 @@ class ArrayReducers:
         readonly = () if flags.writeable else (True,)
         if array.size == 0 or dtype.itemsize == 0:
             self.small[id(array)] = array
-            order = None if flags.c_contiguous else (0, array.strides)  # of items without any bytes
+            order = None if flags.c_contiguous else (0, array.strides)  # items of zero bytes
             return array_call, (b"", array.shape, self._describe(dtype), order, *readonly)
         entry: Array | Block = array
         layout = None
@@ -161,14 +161,14 @@ class ArrayReducers:
         return array_call, (len(self.entries) - 1, *rest)
 
     def _describe(self, dtype: np.dtype[Any]) -> Any:
-        """Describe a dtype, the same one always by the same object, which the header then has once."""
+        """Describe a dtype; the same dtype always gives the same object, which the header then has once."""
         known = self.descriptions.get(id(dtype))
         if known is None:
             known = self.descriptions[id(dtype)] = dtype, describe(dtype)
         return known[1]
 
     def _note_owner(self, array: Array, small: bool) -> None:
-        """Watch for memory that is in the message already: a small array may not be copied then."""
+        """Record the owner of an array's memory; a small array that shares memory may not be copied."""
         base = array.base
         if self.share or self.apart or (self.owners is None and base is None):
             return
@@ -187,7 +187,7 @@ class ArrayReducers:
             self.views = True
 
     def _without_memory(self, array: Array) -> Reduced:
-        """Reduce an array whose elements are objects, hold some, or are strings in memory of numpy's own."""
+        """Reduce an array whose elements are objects, hold objects, or are strings in numpy's own memory."""
         self.named = True
         readonly = not array.flags.writeable
         axes, in_order = None, array
@@ -238,7 +238,7 @@ class ArrayReducers:
         """Reduce a numpy scalar."""
         self.named = True
         if isinstance(scalar, np.str_):
-            return calls.scalar, ("U", str.__str__(scalar))  # numpy's own leaves NULs at the end out
+            return calls.scalar, ("U", str.__str__(scalar))  # numpy's own text drops NULs at the end
         if isinstance(scalar, np.bytes_):
             return calls.scalar, ("S", bytes.__getitem__(scalar, slice(None)))
         if scalar.dtype.hasobject:
@@ -248,7 +248,7 @@ class ArrayReducers:
     def dtype(self, dtype: np.dtype[Any]) -> Reduced:
         """Reduce a dtype."""
         kind: Any = dtype.type
-        if kind is None:  # a dtype that somebody is still experimenting with
+        if kind is None:  # an experimental dtype of the user's
             return dtype.__reduce__()
         self.named = True
         return calls.dtype, (describe(dtype),)
@@ -265,7 +265,7 @@ class ArrayReducers:
 
 
 def in_rows(array: Array) -> bool:
-    """Tell whether an array lies in memory in C order, with gaps or without: its copy needs no layout.
+    """Tell whether an array is in C order, with or without gaps: a copy of it needs no layout.
 
     >>> in_rows(np.zeros((3, 4))[:, 1:3]), in_rows(np.zeros((3, 4)).T)
     (True, False)
@@ -280,7 +280,7 @@ def in_rows(array: Array) -> bool:
 
 
 def pickles_as(cls: type, base: type) -> bool:
-    """Tell whether instances of `cls` pickle by the methods of `base`."""
+    """Tell whether instances of `cls` pickle with the methods of `base`."""
     return all(
         getattr(cls, name, None) is getattr(base, name, None)
         for name in ("__reduce__", "__reduce_ex__", "__setstate__", "__getstate__")
@@ -288,12 +288,12 @@ def pickles_as(cls: type, base: type) -> bool:
 
 
 def provider_of(entry: object) -> Any:
-    """Give the object behind an entry that keeps its memory."""
+    """Return the object that owns the memory of an entry."""
     return entry.array if isinstance(entry, Block) else entry
 
 
 def small_bytes(entry: Array | Block) -> bytes:
-    """Copy what is small: an array in C or Fortran order, or a block; a sparse one is compact already."""
+    """Copy a small entry: an array in C or Fortran order, or a block; a sparse one is compact already."""
     if not isinstance(entry, Block):
         return entry.tobytes("A")
     return b"".join(entry.pieces())

@@ -1,7 +1,7 @@
-"""How an object is pickled: what is known before, and what attempts that failed have shown.
+"""Choose how to pickle an object, by a first look at it and by the errors of earlier attempts.
 
-The C pickler asks nobody about functions, and fails at one that nobody can import when it may have written
-a million items. So a quick look at what stands at the top goes first, in C as well.
+The C pickler does not ask about functions, and may have written a million items before it fails at one
+that cannot be imported. So a quick look at the top levels comes first, in C as well.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class WriteOptions:
 
 
 _FEW: Final = 64
-"""Items that are always looked at; of instances, which take a pickler 100 times as long, all."""
+"""Items that are always checked; of instances, which take a pickler 100 times as long, all are checked."""
 _HEAP_TYPE: Final = 1 << 9
 _QUICK: Final = frozenset((int, float, str, bool, type(None), bytes, complex, tuple, list, dict))
 CURABLE: Final = (ByName, pickle.PicklingError, AttributeError, TypeError)
-"""What is raised where something can only go by value. Any other error is an object's own, and asking it
-once more would but run its methods twice."""
+"""Errors raised when an object must be sent by value. Any other error comes from an object itself, and
+pickling it again would only run its methods twice."""
 _PICKLERS: Final = frozenset(("canning", "cloudpickle", "copyreg", "dill", "pickle"))
 
 
@@ -71,7 +71,7 @@ def new_writer(options: WriteOptions) -> Writer | DillWriter:
 
 
 def pickled(options: WriteOptions, writer: Writer | DillWriter, obj: object) -> tuple[Body, Packed]:
-    """Pickle an object and lay its buffers out; each attempt that fails makes the plan of the next."""
+    """Pickle an object and lay out its buffers; each failed attempt makes the plan of the next."""
     plan = first_plan(obj, options.pickler)
     reducers = writer.reducers
     while True:
@@ -88,9 +88,9 @@ def pickled(options: WriteOptions, writer: Writer | DillWriter, obj: object) -> 
 
 
 def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -> Plan:
-    """Learn from an attempt that failed; raise its error where that helps no more.
+    """Make a new plan from a failed attempt; raise its error if no plan can help.
 
-    `by_value` tells whether code may go by value, `linked` whether an exception went with others.
+    `by_value` tells whether code may be sent by value, `linked` whether an exception was sent with others.
     """
     if isinstance(error, ShareAgain) and error.apart and not plan.apart:
         return replace(plan, share=False, apart=True)
@@ -113,7 +113,7 @@ def _is_own(error: Exception) -> bool:
 
 
 def first_asked(error: Exception) -> FrameType | None:
-    """Give the call by which a pickler asked an object, which then raised an error; None where none did."""
+    """Return the call by which a pickler asked an object that then raised an error; None if there is none."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if str(frame.f_globals.get("__name__")).partition(".")[0] not in _PICKLERS:
             return frame
@@ -121,13 +121,13 @@ def first_asked(error: Exception) -> FrameType | None:
 
 
 def check_marks(body: bytes, marked: frozenset[tuple[str, str]], plan: Plan | None) -> None:
-    """Ask for a better plan where a header names what was marked to go by value."""
+    """Ask for a better plan if a header names code that was marked to be sent by value."""
     if (plan is None or not plan.by_value) and names_marked(body, marked):
         raise ByName
 
 
 def first_plan(obj: Any, pickler: str) -> Plan | None:
-    """Give the plan by which an object is pickled first; None where nothing is known."""
+    """Return the plan for the first attempt; None if nothing is known."""
     if pickler != "auto":
         return Plan(by_value=True) if pickler == "cloudpickle" else None
     kind = type(obj)

@@ -1,6 +1,6 @@
-"""Find out, after a failure, which part of an object cannot be pickled, and the way to it.
+"""After pickling failed, find the part of an object that cannot be pickled, and its path.
 
-Nothing here runs while all goes well.
+Nothing here runs unless pickling fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import CannerError, SerializationError, is_of_signal, text_of
 from .attempts import WriteOptions, first_asked, new_writer, pickled
 
 _TRIES: Final = 20_000
-"""Parts that are tried before the search is given up, with the path as far as it is known."""
+"""Parts to try before the search ends with the path as far as it is known."""
 _DEPTH: Final = 200
 _PLAIN: Final = frozenset((dict, list, tuple, set, frozenset))
 _LEAVES: Final = frozenset(
@@ -40,9 +40,9 @@ _NAME: Final = 60
 
 
 def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exception:
-    """Make the error that names the culprit in `obj`, which could not be pickled.
+    """Make the error that names the part of `obj` that could not be pickled.
 
-    What a signal handler raises, as for a time-out, is no failure of the object: it is given as it is.
+    An error of a signal handler, such as a time-out, is not the object's fault and is returned unchanged.
     """
     if _is_of_depth(error):
         return SerializationError(_too_deep(), "obj")
@@ -58,7 +58,7 @@ def explain_failure(obj: object, error: Exception, options: WriteOptions) -> Exc
         culprit, path, reason = search.run(obj, error)
     except _Interrupted as interrupted:
         return interrupted.error
-    except Exception as other:  # an object that cannot even be looked at
+    except Exception as other:  # an object that cannot even be inspected
         if is_of_signal(other):
             return other
         culprit, path, reason = obj, "obj", error
@@ -81,7 +81,7 @@ def _is_of_depth(error: Exception) -> bool:
 
 
 def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
-    """Find the object whose own method has raised an error, and the way to it; it is not asked again."""
+    """Find the object whose own method raised an error, and its path; it is not called again."""
     frame = first_asked(error)
     code = None if frame is None else frame.f_code
     if frame is None or code is None or not code.co_argcount:
@@ -95,7 +95,7 @@ def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
         path, parts = ways[-1]
         try:
             step, part = next(parts, (None, None))
-        except Exception as other:  # of an object that cannot be looked at
+        except Exception as other:  # of an object that cannot be inspected
             if is_of_signal(other):
                 raise
             step = part = None
@@ -110,7 +110,7 @@ def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
 
 
 def _too_deep() -> str:
-    """Say what bounds the C pickler: the stack since Python 3.14, a number that nobody can set since 3.12.
+    """Name the limit of the C pickler: the stack since Python 3.14, a fixed number since 3.12.
 
     https://docs.python.org/3.12/whatsnew/3.12.html#sys, https://github.com/python/cpython/issues/91079
     """
@@ -132,13 +132,13 @@ def _say(culprit: object, reason: Exception, pickler: str) -> str:
         what = "class" if issubclass(kind, type) else "function"
         return f'this {what} cannot be imported by its name, which pickler="pickle" needs: take "auto"'
     if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
-        return text  # "cannot pickle '_thread.lock' object": says the type, and no data
+        return text  # "cannot pickle '_thread.lock' object": names the type, and no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"cannot pickle {name!r} object ({text_of(reason)} from its own pickling)"
 
 
 class _Interrupted(Exception):
-    """Say that something was raised that a second attempt does not raise."""
+    """Report that the first attempt raised an error which a second one does not raise."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class _Interrupted(Exception):
 
 
 class _Search:
-    """Go down from an object to the deepest part that still cannot be pickled."""
+    """Descend from an object to its deepest part that still cannot be pickled."""
 
     def __init__(self, options: WriteOptions) -> None:
         self.options = options
@@ -160,7 +160,7 @@ class _Search:
             for step, part in parts_of(obj):
                 reason = self._failure(part)
                 if isinstance(error, SerializationError) and not isinstance(reason, SerializationError):
-                    continue  # what was said on purpose of the whole says more than what a part of it raises
+                    continue  # a deliberate error about the whole says more than an error of a part
                 if reason is not None:
                     obj, path, error = part, path + step, reason
                     break
@@ -178,7 +178,7 @@ class _Search:
         return error
 
     def attempt(self, part: object) -> Exception | None:
-        """Pickle a part; give what that raises."""
+        """Pickle a part; return the error that it raises."""
         try:
             pickled(self.options, new_writer(self.options), part)
         except Exception as error:
@@ -189,12 +189,12 @@ class _Search:
 
 
 def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
-    """Give the parts of an object that pickling would come to, each with its step of a path.
+    """Return the parts of an object that pickling would reach, each with its step of a path.
 
     >>> [step for step, _ in parts_of({"a": 1, 2: [3]})]
     ["['a']", '[2]']
     """
-    kind = type(obj)  # what an object says of its class is its own, and may raise
+    kind = type(obj)  # an object's own ``__class__`` may raise
     if kind in _LEAVES:
         return
     if issubclass(kind, dict):
@@ -243,7 +243,7 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
-    """Give the names that code asks for, and that what is defined in it does."""
+    """Return the names that code and the code inside it look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if type(constant) is types.CodeType:
@@ -267,7 +267,7 @@ def _attributes(obj: object) -> Iterator[tuple[str, Any]]:
 
 
 def _refuses(obj: Any) -> bool:
-    """Tell whether an object cannot be pickled whatever becomes of its class, as the proxies of wrapt."""
+    """Tell whether an object cannot be pickled whatever its class is, as the proxies of wrapt."""
     try:
         obj.__reduce_ex__(5)
     except NotImplementedError:
@@ -278,7 +278,7 @@ def _refuses(obj: Any) -> bool:
 
 
 def _state(obj: Any) -> Iterator[tuple[str, Any]]:
-    """Ask an object for its parts as pickle would; give its attributes where it has none to give."""
+    """Ask an object for its parts as pickle would; return its attributes if it has none."""
     kind = type(obj)
     if dataclasses.is_dataclass(kind):
         names = (field.name for field in dataclasses.fields(obj))

@@ -1,4 +1,4 @@
-"""dill as the pickler: for who needs what only dill sends, at the speed of a pickler in Python."""
+"""Use dill as the pickler, for objects that only dill can send; it is a pickler in Python, and slower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .stream import DIRECT
 
 
 class DillWriter:
-    """Write one message at a time with dill, memory set aside as `Writer` does."""
+    """Write one message at a time with dill; memory is set aside as in `Writer`."""
 
     plain = False
 
@@ -25,25 +25,25 @@ class DillWriter:
         self.pickler_class = _pickler_class()
 
     def write(self, obj: object) -> bytes:
-        """Pickle an object; raises what dill raises, and `ShareAgain`."""
+        """Pickle an object; raises dill's errors and `ShareAgain`."""
         self.table.refresh()
         chunks: list[bytes] = []
         pickler = self.pickler_class(chunks, self.reducers, self.table)
         try:
             pickler.dump(obj)
         finally:
-            vars(pickler).clear()  # it is its own file, and would live until garbage is collected
+            vars(pickler).clear()  # it refers to itself, and would live until the garbage collector runs
         self.reducers.bytecode = any(b"_create_code" in chunk for chunk in chunks)
-        chunks[0] = ARRAYS  # instead of PROTO, which dill writes first
+        chunks[0] = ARRAYS  # instead of the PROTO that dill writes first
         return b"".join(chunks)
 
     def write_by(self, plan: Plan, obj: object) -> bytes:
-        """Pickle an object by a plan."""
+        """Pickle an object with a plan."""
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         return self.write(obj)
 
     def clear(self) -> None:
-        """Forget the message that was written, and the classes in it, which may be local."""
+        """Forget the last message and the classes in it, which may be local."""
         self.reducers.reset()
         self.table.clear()
 
@@ -62,14 +62,14 @@ def _pickler_class() -> Any:
         }
 
         def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
-            self.write = lambda data: chunks.append(bytes(data))  # what it gives may be a view of its own
+            self.write = lambda data: chunks.append(bytes(data))  # the chunk may be a view of its own memory
             super().__init__(self, protocol=5, buffer_callback=reducers.outside_buffer)
             self.dispatch_table = table
             self.reducers = reducers
             self.memo.update(first_memo())
 
         def save_bytes(self, obj: Any) -> None:
-            if len(obj) < max(DIRECT, self.reducers.threshold):  # as the C pickler
+            if len(obj) < max(DIRECT, self.reducers.threshold):  # as the C pickler does
                 dill.Pickler.dispatch[type(obj)](self, obj)
                 return
             self.reducers.entries.append(obj)

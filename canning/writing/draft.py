@@ -1,8 +1,8 @@
-"""A message in the making, as a value; and what turns one draft into another before it becomes frames.
+"""A message in the making, as a value, and the functions that change it before it becomes frames.
 
-The pickler makes a `Draft` of an object. All that follows are functions of drafts: `join_small`,
-`split_large`, `name_bytes`, `encoded`; `frames` is the last. A signature is made over the frames, since it
-covers every byte of them, of all the objects of a message: `canning.wire.signing.sign`.
+The pickler makes a `Draft` of an object. All further steps are functions of drafts: `join_small`,
+`split_large`, `name_bytes`, `encoded`; `frames` is the last. The signature is made over the frames, since it
+covers every byte of all the objects of a message: `canning.wire.signing.sign`.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from ..wire.encoded import CODECS
 from ..wire.trailer import BYTES, LONE, Entry, extension, pack
 
 FEW: Final = 4
-"""Small frames from which on they are joined."""
+"""Small frames are joined if there are at least this many."""
 _JOINED: Final = 4 * 1024 * 1024
 """Bytes of a joined frame, at most."""
 _PADDING: Final = bytes(ALIGNMENT)
 
 LARGE: Final = 32 * 1024 * 1024
-"""Bytes from which a frame is cut into parts, where that is asked for.
+"""Bytes from which a frame is split into parts, if that is asked for.
 
-Memory of more than that glibc takes from the system for each frame, and gives it back at once. Until it
-was read (medians of 11, ms), as one raw frame and as parts that were joined in warm memory: 200 MB over tcp
-148 and 61, over ipc 194 and 78; 64 MB 59 and 18, 49 and 28; 40 MB 38 and 23, 29 and 18; but 20 MB over tcp
-5.4 and 8.7 (best of 8).
+glibc takes larger blocks from the system for each frame, and returns them at once. Time until the
+memory was read (medians of 11, ms), as one raw frame and as parts that were joined in warm memory: 200 MB
+over tcp 148 and 61, over ipc 194 and 78; 64 MB 59 and 18, 49 and 28; 40 MB 38 and 23, 29 and 18; but 20 MB
+over tcp 5.4 and 8.7 (best of 8).
 """
 PART: Final = 1024 * 1024
-"""Bytes of such a part. 200 MB over tcp in parts of 256 KiB took 181 ms, 1 MiB 61, 2 MiB 127, 4 MiB 100,
-8 MiB 121, 30 MiB 126; over ipc in parts of 512 KiB 93, 1 MiB 78, 2 MiB 149."""
+"""Bytes of such a part. 200 MB over tcp took 181 ms in parts of 256 KiB, 61 in 1 MiB, 127 in 2 MiB, 100 in
+4 MiB, 121 in 8 MiB, 126 in 30 MiB; over ipc 93 in 512 KiB, 78 in 1 MiB, 149 in 2 MiB."""
 
 
 @final
 class Draft(NamedTuple):
-    """All that a message consists of, before its frames are laid out.
+    """The content of a message before its frames are laid out.
 
     Attributes:
         body: the pickle.
         buffers: the memory of each frame behind frame 0.
-        table: where each buffer of the message is; None where buffer i is all of frame i + 1.
-        inline: the bytes that go behind the pickle, in frame 0.
-        flags: as the trailer has them, but for those of this machine.
-        extensions: of the trailer, behind each other.
+        table: the place of each buffer; None if buffer i is all of frame i + 1.
+        inline: the bytes behind the pickle, in frame 0.
+        flags: those of the trailer, except those of this machine.
+        extensions: those of the trailer, joined.
         outside: how many of the buffers, the last ones, are pickle's own out-of-band buffers.
     """
 
@@ -60,7 +60,7 @@ class Draft(NamedTuple):
 
 
 Message = Draft | list[Frame]
-"""A draft, or frames of which nothing can be laid out in another way."""
+"""A draft, or finished frames whose layout cannot change."""
 
 
 def frames(draft: Draft) -> list[Frame]:
@@ -74,14 +74,14 @@ def frames(draft: Draft) -> list[Frame]:
 
 
 def encoded(draft: Draft, codec: Codec | Chooser) -> Draft:
-    """Send the frames of a message through a codec."""
+    """Encode the frames of a message with a codec."""
     sent, said = encode(codec, draft.buffers)
     extensions = draft.extensions + (extension(CODECS, said) if said else b"")
     return draft._replace(buffers=sent, extensions=extensions)
 
 
 def name_bytes(draft: Draft) -> Draft:
-    """Say of which buffers of a large message a reader makes `bytes`, so that it needs no memory for both."""
+    """List the buffers of a large message that arrive as `bytes`, so that the reader needs no copy."""
     if sum(map(len, draft.buffers)) < LARGE:
         return draft
     places = draft.table or [(number, 1, 0, len(frame)) for number, frame in enumerate(draft.buffers, 1)]
@@ -103,12 +103,12 @@ def _is_bytes(frame: memoryview, length: int) -> bool:
 
 
 def join_small(draft: Draft, below: int, allocate: Callable[[int], ByteArray] = aligned_empty) -> Draft:
-    """Put frames of less than `below` bytes into common ones, each at a multiple of 64 bytes; a copy.
+    """Copy frames of less than `below` bytes into common ones, each at a multiple of 64 bytes.
 
-    Messages whose buffers share memory, and such with few small ones, stay as they are.
+    Messages whose buffers share memory, or with few small buffers, stay unchanged.
 
-    All common frames of a message lie in memory that is asked of `allocate` at once. To join 256 buffers of
-    10 kB takes 0.1 ms in memory that was used before, and 1.4 ms in such as the system has just handed out.
+    The memory of all common frames is requested from `allocate` at once. Joining 256 buffers of 10 kB
+    takes 0.1 ms in memory that was used before, and 1.4 ms in memory that is new from the system.
     """
     sizes = [frame.nbytes for frame in draft.buffers if frame.nbytes < below]
     if draft.table is not None or len(sizes) < FEW:
@@ -116,7 +116,7 @@ def join_small(draft: Draft, below: int, allocate: Callable[[int], ByteArray] = 
     room = memoryview(allocate(sum(sizes) + sum(-size % ALIGNMENT for size in sizes)))
     joined: list[memoryview] = []
     entries: list[Entry] = []
-    start = at = number = 0  # the common frame at work: where it starts, where it ends, which it is
+    start = at = number = 0  # the current common frame: its start, its end, its number
     for frame in draft.buffers:
         size = frame.nbytes
         if size >= below:
@@ -126,13 +126,13 @@ def join_small(draft: Draft, below: int, allocate: Callable[[int], ByteArray] = 
         if not number or at + size - start > _JOINED:
             if number:
                 joined[number - 1] = room[start:at]
-            joined.append(frame)  # whose place the common frame takes
+            joined.append(frame)  # the common frame takes its place
             number, start = len(joined), at
         entries.append((number, 1, at - start, size))
         room[at : at + size] = frame
         at += size
         padding = -size % ALIGNMENT
-        if padding:  # whatever was there before does not travel
+        if padding:  # old content of the memory is not sent
             room[at : at + padding] = _PADDING[:padding]
             at += padding
     joined[number - 1] = room[start:at]
@@ -140,9 +140,9 @@ def join_small(draft: Draft, below: int, allocate: Callable[[int], ByteArray] = 
 
 
 def split_large(draft: Draft, large: int = LARGE) -> Draft:
-    """Cut frames of `large` bytes and more into parts of `PART` bytes; nothing is copied.
+    """Split frames of `large` bytes and more into parts of `PART` bytes; nothing is copied.
 
-    Their readers join them. A frame at which several buffers look stays whole.
+    The reader joins them. A frame that several buffers view stays whole.
     """
     frames = draft.buffers
     entries = draft.table or [(number, 1, 0, frame.nbytes) for number, frame in enumerate(frames, 1)]
@@ -161,7 +161,7 @@ def split_large(draft: Draft, large: int = LARGE) -> Draft:
             last, more = places[first + count - 2]
             pieces = last + more - place
         elif pieces > 1 and length != frames[first - 1].nbytes:
-            return draft  # it looks at a part of a frame that nothing else looks at
+            return draft  # it views a part of a frame that no other buffer views
         moved.append((place, pieces, offset, length))
     if len(parts) == len(frames):
         return draft

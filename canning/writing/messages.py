@@ -1,7 +1,7 @@
-"""An object to its message: which shape it has is decided here, once.
+"""An object to its message: the shape of the message is decided here, once.
 
-Numbers, texts and arrays on their own are written without a pickler. What the pickler shows to need nothing
-of this package is `plain`. All else is a `Draft`.
+Single numbers, texts and arrays are written without a pickler. An object whose pickle needs nothing of
+this package becomes a `plain` message. Any other becomes a `Draft`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .single import write_single
 
 
 def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
-    """Write an object; `flags` are those of the trailer that its pickle does not tell.
+    """Write an object; `flags` are those of the trailer that do not follow from its pickle.
 
     Raises `SerializationError`, with the path to the culprit, and `MemoryError`.
     """
@@ -53,7 +53,7 @@ def write(options: WriteOptions, obj: object, flags: int = 0) -> Message:
         writer = new_writer(options)
     try:
         body, packed = pickled(options, writer, obj)
-    except MemoryError:  # no fault of the object, nor is there memory to search it
+    except MemoryError:  # not the object's fault, and there is no memory to search it
         raise
     except Exception as error:
         told = explain_failure(obj, error, options)
@@ -99,11 +99,11 @@ _BY_TYPE: Final[dict[type, Callable[[WriteOptions, Any], Message | None]]] = {
     **dict.fromkeys((bytes, np.ndarray), _write_single),
     PrePickled: _write_ready,
 }
-"""What writes objects of these types when they are all of a message; None where the pickler has to."""
+"""The writers of objects that are the whole message, by type; None if the pickler must write it."""
 
 
 def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reducers, flags: int) -> Message:
-    """Put together what an object was pickled to, what goes along, and the flags that say so."""
+    """Assemble the pickle of an object, its modules and versions, and the flags that follow."""
     extensions = b""
     named: object = reducers.named or reducers.entries or reducers.small
     if options.by_value or options.registry.marked_modules or reducers.versions:
@@ -115,7 +115,7 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
     if reducers.bytecode:
         flags |= CODE
     if options.portable:
-        from ..pickles.trees import tree_of  # few messages are portable, and its import takes a while
+        from ..pickles.trees import tree_of  # few messages are portable, and the import is slow
 
         flags |= PORTABLE
         extensions += extension(TREE, tree_of(bytes_of(body), options.registry.is_own))
@@ -126,7 +126,7 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
 
 
 def _modules_for(options: WriteOptions, body: bytes, reducers: Reducers) -> bytes:
-    """Give the extension of the modules that go along; nothing where there are none."""
+    """Return the extension of the modules sent along; nothing if there are none."""
     wanted = options.by_value.also(options.registry.marked_modules)
     bundle = modules_for(wanted, body, reducers.codes) if wanted else None
     if bundle is None or not (bundle.sources or bundle.absent):
@@ -135,6 +135,6 @@ def _modules_for(options: WriteOptions, body: bytes, reducers: Reducers) -> byte
 
 
 def _versions_in(body: bytes, reducers: Reducers) -> bytes:
-    """Give the extension of the versions of packages that a header names; nothing where there are none."""
+    """Return the extension of the versions of packages that a header names; nothing if there are none."""
     said = versions_in(body, reducers.versions)
     return extension(VERSIONS, said) if said else b""

@@ -1,4 +1,4 @@
-"""Give each buffer of a message its place: a frame, a part of one, several, or the end of frame 0."""
+"""Assign each buffer of a message its place: a frame, a part of one, several, or the end of frame 0."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .retries import ShareAgain
 from .sharing import sharing
 
 Packed = tuple[list[memoryview], list[Entry] | None, list[memoryview]]
-"""The frames behind frame 0; an entry for each buffer, or None where buffer i is all of frame i + 1; and
-the bytes that go behind the pickle in frame 0."""
+"""The frames behind frame 0; an entry for each buffer, or None if buffer i is all of frame i + 1; and the
+bytes that follow the pickle in frame 0."""
 NOTHING: Final[Packed] = ([], None, [])
 
 
 def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
     """Lay the buffers of a message out.
 
-    `views` tells whether any array is a view of memory that another one may look at too; where one does,
-    the bytes that they cover between them are sent once. Raises `ShareAgain` where sparse arrays share
-    memory, which they can only do when they go as they lie.
+    `views` tells whether any array is a view of memory that another one may view too; if so, the bytes
+    that they cover together are sent once. Raises `ShareAgain` if sparse arrays share memory, which they can
+    do only if they are sent with their gaps.
     """
     if views and overlap(entries):
         return _pack_shared([_block_of(entry) for entry in entries], threshold)
     if views and any(entry.nbytes < threshold for entry in entries if hasattr(entry, "nbytes")):
         raise ShareAgain(apart=True)
-    try:  # plain arrays and bytes, which most messages have nothing but
+    try:  # most messages have only plain arrays and bytes
         return [memoryview(entry).cast("B") for entry in entries], None, []
     except (TypeError, ValueError, BufferError):
         pass
@@ -83,7 +83,7 @@ def _pack_shared(blocks: list[Block], threshold: int) -> Packed:
     ]
     groups += [[number] for number, block in enumerate(blocks) if block.run]
     at = 0
-    for group in sorted(groups, key=min):  # frames in the order of the pickle, as far as they go
+    for group in sorted(groups, key=min):  # frames in the order of the pickle, where possible
         members = [blocks[number] for number in group]
         pieces = _group_pieces(members)
         nbytes = sum(piece.nbytes for piece in pieces)
@@ -106,7 +106,7 @@ def _group_pieces(members: list[Block]) -> list[memoryview]:
     low, high = min(block.low for block in members), max(block.high for block in members)
     whole: Any = next((block.array.base for block in members if _is_bytes(block, low, high)), None)
     if whole is not None:
-        return [memoryview(whole)]  # which tells that it is bytes
+        return [memoryview(whole)]  # the whole object marks it as bytes
     readonly = not any(block.array.flags.writeable for block in members)
     return [span(low, high, [block.array for block in members], readonly=readonly)]
 

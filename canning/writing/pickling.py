@@ -1,13 +1,13 @@
-"""Object to header: the C pickler with a private dispatch table, memory set aside on the way.
+"""Object to header: the C pickler with a private dispatch table; memory is set aside during pickling.
 
-The plain C pickler goes first, since it asks Python only for the types that the table names. Some things
-it cannot know, and when one of them shows, the object is pickled once more, by a `Plan` that says so:
+The plain C pickler runs first, since it calls Python only for the types in the table. It cannot handle
+two cases, and when one occurs, the object is pickled once more, with a `Plan`:
 
 * memory that small arrays share (`ShareAgain`);
-* a function, class or module that must go by value (`ByName`): `ByValuePickler` takes over.
+* a function, class or module that must be sent by value (`ByName`): `ByValuePickler` takes over.
 
-`bytes` and `bytearray` of 64 KiB and more the C pickler hands to its file as the very object, and `Sink`
-makes buffers of them; what is smaller stands in the header.
+The C pickler passes `bytes` and `bytearray` of 64 KiB and more to its file uncopied, and `Sink` makes
+buffers of them; smaller ones are in the header.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def _refuse_file(file: io.IOBase) -> Any:
 
 
 def _name_of_missing(missing: Any) -> Any:
-    """Reduce what is known by being the one object of its name.
+    """Reduce an object that is the only one of its name.
 
-    Since Python 3.15 the type is that of all sentinels (PEP 661), each of which knows its own name.
+    Since Python 3.15 the type covers all sentinels (PEP 661), each of which knows its own name.
     """
     return "MISSING" if missing is dataclasses.MISSING else missing.__reduce__()
 
@@ -71,21 +71,21 @@ _BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
 _LOGGERS: Final[dict[type, Callable[[Any], Any]]] = {
     cls: cloudpickle.Pickler.dispatch_table[cls] for cls in (logging.Logger, logging.RootLogger)
 }
-"""By name, also where logging does not know them."""
+"""Sent by name, even if logging does not know them."""
 _HEAP_TYPE: Final = 1 << 9
 _TYPES: Final = 4096
-"""Types that a table remembers; they may be made by the thousand, and it keeps them alive."""
+"""Types that a table remembers; it keeps them alive, and programs may make thousands."""
 
 
 class Table(dict[type, Callable[[Any], Any]]):
     """Find the reducer of a type, once.
 
-    The nearest of a type's bases that anyone has registered, or that this package knows, decides; after
-    them `copyreg`, and cloudpickle where `by_value`. All others reduce as they do themselves, by a function
-    that stands in the table so that the next instance is not looked up again.
+    It is that of the nearest base that is registered or that this package knows; after them, that of
+    `copyreg`, and of cloudpickle if `by_value`. All other types use their own reduction, through a function
+    in the table, so that the next instance needs no new search.
 
     Attributes:
-        first: the reducers of exactly these types, before all others.
+        first: the reducers of exactly these types, which precede all others.
     """
 
     def __init__(self, reducers: Reducers, *, by_value: bool, main: bool) -> None:
@@ -114,7 +114,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         }
 
     def refresh(self) -> None:
-        """Forget what was found before somebody registered something."""
+        """Forget the reducers found before a new registration."""
         if (
             self.version != self.registry.version
             or self.known != len(copyreg.dispatch_table)
@@ -126,7 +126,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             self.version, self.known = self.registry.version, len(copyreg.dispatch_table)
 
     def forget(self) -> None:
-        """Forget all types but those that live as long as this process."""
+        """Forget all types except those that live as long as the process."""
         for cls in [cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in _BY_VALUE]:
             del self[cls]
 
@@ -142,7 +142,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         return reducer
 
     def get(self, cls: type, default: object = None) -> Any:
-        """Find a reducer for a pickler written in Python, which asks this way."""
+        """Find a reducer for a pickler written in Python, which calls this method."""
         try:
             return self[cls]
         except KeyError:
@@ -153,13 +153,13 @@ class Table(dict[type, Callable[[Any], Any]]):
             return self.first[cls]
         if cls is StubType:
             return self.reducers.stub_class
-        if cls is types.CodeType and self.by_value:  # ours, whatever others have told copyreg
+        if cls is types.CodeType and self.by_value:  # ours, whatever copyreg has
             return self.reducers.code
         if cls is types.TracebackType:
             return reduce_traceback
         if cls is ARRAY_TYPE:
             return reduce_array_type
-        if issubclass(cls, type):  # a class: by name, or by value where the pickler sees to that
+        if issubclass(cls, type):  # a class: by name, or by value if the pickler handles that
             return copyreg.dispatch_table[cls]
         found: Callable[[Any], Any] | None = self._find_ours(cls, nearest)
         if found is None and cls in copyreg.dispatch_table:
@@ -197,11 +197,11 @@ class Table(dict[type, Callable[[Any], Any]]):
 class Writer:
     """Write one message at a time: a pickler with its sink, its table, its reducers.
 
-    Making these takes longer than pickling a small object, so that a `Serializer` keeps its writers.
+    Making these takes longer than pickling a small object, so a `Serializer` keeps its writers.
 
     Attributes:
-        plain: whether the header that was written last is short, needs nothing of this package, and left
-            nothing behind that `clear` would have to see to, as most messages of a few numbers and texts.
+        plain: whether the last header is short, needs nothing of this package, and left nothing for `clear`
+                to remove, as in most messages of a few numbers and texts.
     """
 
     def __init__(
@@ -234,12 +234,12 @@ class Writer:
         return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
 
     def write(self, obj: object) -> Body:
-        """Pickle an object of which nothing is known; return its header, leave its buffers in `reducers`.
+        """Pickle an object without a plan; return its header, leave its buffers in `reducers`.
 
-        The writer must be new, or cleared. Raises whatever the object's own methods raise, and one of
-        `ShareAgain` and `ByName` where a plan is needed.
+        The writer must be new, or cleared. Raises any error of the object's own methods, and `ShareAgain`
+        or `ByName` if a plan is needed.
         """
-        if self.table:  # which has nothing to forget while messages are numbers and texts
+        if self.table:  # it is empty while messages hold only numbers and texts
             self.table.refresh()
         pickler, sink, noted = self.pickler, self.sink, self.reducers
         try:
@@ -256,7 +256,7 @@ class Writer:
             pickler.memo = self._empty
 
     def write_by(self, plan: Plan, obj: object) -> Body:
-        """Pickle an object by a plan; else as `write`."""
+        """Pickle an object with a plan; otherwise like `write`."""
         self.plain = False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         self.sink.reset()
@@ -274,15 +274,15 @@ class Writer:
             pickler.memo = self._empty
 
     def clear(self) -> None:
-        """Forget the message that was written, and hold on to nothing of it."""
+        """Forget the last message, and keep no reference to its objects."""
         self.sink.reset()
-        if self.reducers.by_value:  # no class of such a message may live by what tables remember
+        if self.reducers.by_value:  # no class of such a message may be kept alive by a table
             self.table.forget()
             self.by_value_table.forget()
         self.reducers.reset()
 
     def _finish(self, pickler: object) -> Body:
-        """Give the header that was pickled, unless it asks for another plan."""
+        """Return the header, unless it needs another plan."""
         sink, reducers = self.sink, self.reducers
         sink.finish()
         if sink.names_main and self.main and pickler is self.pickler:
@@ -291,12 +291,12 @@ class Writer:
 
 
 def _of_base(cls: Any) -> Callable[[Any], Any] | None:
-    """Give what reduces instances of a type, and of those derived from it, that pickle has no way for."""
+    """Return the reducer for instances of types that pickle cannot send, and of their subclasses."""
     if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
         return None
     return next((WITH_SUBCLASSES[base] for base in cls.__mro__ if base in WITH_SUBCLASSES), None)
 
 
 def first_memo() -> dict[int, tuple[int, Any]]:
-    """Give the memo that every header starts with."""
+    """Return the memo that every header starts with."""
     return {id(array_call): (0, array_call)}

@@ -1,7 +1,7 @@
-"""What a pickler is told about each type of ours: metadata into the header, memory set aside.
+"""Reducers for each type of this package: metadata into the header, memory set aside.
 
 A `Reducers` belongs to one writer and is filled by one message at a time. Its methods are entries of the
-pickler's private dispatch table: each takes an object and gives what ``__reduce__`` would.
+pickler's private dispatch table: each takes an object and returns the result of ``__reduce__``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")
 
 
 class Reducers(ArrayReducers):
-    """Add to the reducers of arrays those of all else that this package knows."""
+    """Add the reducers of all other types of this package to those of arrays."""
 
     def memoryview(self, view: memoryview) -> Reduced:
         """Reduce a memoryview of any format, shape and layout."""
@@ -53,13 +53,13 @@ class Reducers(ArrayReducers):
                 return calls.view, (memory, None, None, view.readonly)
         elif view.nbytes:
             raw = view.cast("B") if view.c_contiguous else view.tobytes()
-            memory = np.frombuffer(raw, f"u{view.itemsize}")  # which says in which order the bytes are
+            memory = np.frombuffer(raw, f"u{view.itemsize}")  # its dtype has the byte order
         else:
             memory = np.empty(0, np.uint8)
         return calls.view, (memory, view.format, view.shape, view.readonly)
 
     def stdlib_array(self, array: stdarray.array[Any]) -> Reduced:
-        """Reduce an `array.array`; its reader copies, since it owns its memory."""
+        """Reduce an `array.array`; the reader copies it, since it owns its memory."""
         self.named = True
         if type(array) is not stdarray.array:
             return array.__reduce_ex__(5)
@@ -70,11 +70,11 @@ class Reducers(ArrayReducers):
         )
 
     def method(self, method: types.MethodType) -> Reduced:
-        """Reduce a bound method: by name where its owner has this very function under it.
+        """Reduce a bound method: by name if that name gives this very function at its owner.
 
-        Left to itself pickle asks for the name alone, and may get another function: what ``super()`` gave,
-        or what is private, or was set under another name. What a module offers as a function of its own,
-        as `random.choice`, goes by that name, without its owner's state.
+        Without this, pickle asks for the name alone, and may get another function: for one from ``super()``,
+        a private one, or one set under another name. A bound method that a module offers as a function,
+        such as `random.choice`, is sent by that name, without its owner's state.
         """
         function, owner = method.__func__, method.__self__
         name: str = getattr(function, "__name__", "")
@@ -93,7 +93,7 @@ class Reducers(ArrayReducers):
         return types.MethodType, (function, owner)
 
     def exception(self, error: BaseException) -> Reduced:
-        """Reduce an exception, with all that belongs to it."""
+        """Reduce an exception, with its attributes and links."""
         reduced = reduce_exception(error, bare=self.bare)
         if type(reduced) is tuple and reduced[-1] is calls.fill_exception:
             self.named = True
@@ -101,7 +101,7 @@ class Reducers(ArrayReducers):
         return reduced
 
     def builtin(self, function: Any) -> Reduced:
-        """Reduce a function written in C: one of an object by its module's name where that offers it."""
+        """Reduce a function written in C: a method by its module's name, if the module offers it."""
         owner, name = function.__self__, function.__name__
         module = type(owner).__module__
         if module == "builtins" or getattr(sys.modules.get(module), name, None) is not function:
@@ -110,7 +110,7 @@ class Reducers(ArrayReducers):
         return calls.named, (module, name)
 
     def canned(self, canned: CannedObject) -> Reduced:
-        """Reduce a canned object of any class: it arrives as the object that it stands for."""
+        """Reduce a canned object of any class: it arrives as the object that it represents."""
         self.named = True
         state = canned.__getstate__()
         state.pop("buffers", None)
@@ -127,12 +127,12 @@ class Reducers(ArrayReducers):
         return calls.reference, (reference.name,)
 
     def prepickled(self, ready: PrePickled) -> Reduced:
-        """Reduce what was serialized before."""
+        """Reduce an object that was serialized before."""
         self.named = True
         return calls.message, tuple(map(self._aside, ready.frames))
 
     def code(self, code: types.CodeType) -> Reduced:
-        """Reduce a code object, as its source where that is asked for."""
+        """Reduce a code object, as source if that is asked for."""
         if self.as_source:
             self.named = True
             return reduce_code(code)
@@ -141,14 +141,14 @@ class Reducers(ArrayReducers):
         return reduced
 
     def stub(self, stub: Stub) -> Reduced:
-        """Reduce what stands for an object whose class is not here to the steps that made it."""
+        """Reduce a stub of an object whose class is missing to the steps that made it."""
         self.named = self.named or made_by_us(stub)
         return reduce_stub(stub, self._aside)
 
     def stub_class(self, cls: type) -> Reduced:
-        """Reduce a name that leads nowhere, which no pickler writes, to a call that looks it up."""
+        """Reduce a name that could not be found, which no pickler writes, to a call that looks it up."""
         if cls is Stub:
-            return cls.__qualname__  # as pickle has it, the name by which it is found
+            return cls.__qualname__  # as in pickle, the name by which it is found
         if not is_stub_class(cls):
             raise TypeError(f"cannot pickle {cls.__qualname__!r} class, one of whose bases is a stub")
         self.named = True
@@ -163,7 +163,7 @@ class Reducers(ArrayReducers):
         return len(self.entries) - 1
 
     def registered(self, canner: Canner) -> Callable[[Any], Reduced]:
-        """Give the reducer for what `canner` cans."""
+        """Return the reducer of the types of a `canner`."""
         if self.portable:
             canner = self.registry.specified(canner)
 
@@ -184,12 +184,12 @@ class Reducers(ArrayReducers):
 
 
 def _array_over(view: memoryview) -> Any:
-    """View a memoryview as an array of what it holds."""
+    """View a memoryview as an array of its items."""
     item: Any = type(view.obj)
     while issubclass(item, ctypes.Array):
         item = item._type_
     if issubclass(item, ctypes.Structure) and view.c_contiguous and view.nbytes:
-        # numpy would take the format, and warn that its padding is missing before Python 3.12
+        # numpy would use the format, and warn before Python 3.12 that its padding is missing
         return np.frombuffer(pickle.PickleBuffer(view).raw(), np.dtype(item)).reshape(view.shape)
     try:
         return np.asarray(view)
@@ -198,24 +198,24 @@ def _array_over(view: memoryview) -> Any:
 
 
 def _mangled(name: str, cls: type) -> str:
-    """Give the name that a class keeps a method under: Python changes private ones."""
+    """Return the attribute name of a method in its class: Python mangles private ones."""
     if not name.startswith("__") or name.endswith("__"):
         return name
     return f"_{cls.__name__.lstrip('_')}{name}"
 
 
 def named_in_module(method: object, name: str) -> bool:
-    """Tell whether a bound method is what its module has under its name."""
+    """Tell whether a module has this bound method under its name."""
     module: Any = getattr(method, "__module__", None)
     return module != "__main__" and getattr(sys.modules.get(module), name, None) is method
 
 
 def is_importable(cls: type) -> bool:
-    """Tell whether a class has a name that leads to it in any process."""
+    """Tell whether a class has a name that finds it in any process."""
     return bool(cloudpickle.cloudpickle._should_pickle_by_reference(cls))
 
 
 def reduce_by_itself(obj: object) -> Reduced:
-    """Reduce an object as pickle would that nobody has told anything."""
+    """Reduce an object as pickle does without a registration."""
     reduce = copyreg.dispatch_table.get(type(obj))
     return obj.__reduce_ex__(5) if reduce is None else reduce(obj)

@@ -1,4 +1,4 @@
-"""What asks for another attempt at pickling, and what an attempt is told."""
+"""The exceptions that ask for another attempt at pickling, and the plan of an attempt."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ..memory.layout import Key
 
 
 class ByName(Exception):
-    """Ask for `ByValuePickler`, since the C pickler would name what no other process finds by its name."""
+    """Ask for `ByValuePickler`, since the C pickler would write a name that no other process can find."""
 
 
 class ShareAgain(Exception):
-    """Ask for the message to be written again, since arrays of it turned out to share memory.
+    """Ask for the message to be written again, since some of its arrays turned out to share memory.
 
     Attributes:
-        whole: keys of the blocks that must go with their whole extent.
-        apart: that they do not share any after all, though they have one owner.
+        whole: keys of the blocks that must be sent with their whole extent.
+        apart: whether they do not share memory after all, though they have one owner.
     """
 
     def __init__(self, whole: frozenset[Key] = frozenset(), *, apart: bool = False) -> None:
@@ -26,12 +26,12 @@ class ShareAgain(Exception):
 
 @dataclass(slots=True)
 class Plan:
-    """How to pickle an object, as far as earlier attempts have shown.
+    """How to pickle an object, as earlier attempts have shown.
 
     Attributes:
-        share, whole, apart: what `Reducers.reset` takes.
-        by_value: whether `ByValuePickler` does all.
-        bare: whether exceptions go without those that they came from, some of which cannot be sent.
+        share, whole, apart: the arguments of `Reducers.reset`.
+        by_value: whether `ByValuePickler` pickles the whole object.
+        bare: whether exceptions are sent without causes and contexts, some of which cannot be sent.
     """
 
     share: bool = False

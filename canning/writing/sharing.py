@@ -1,7 +1,7 @@
-"""Which sparse arrays of a message share memory, so that all of it that they reach must travel once.
+"""Find the sparse arrays of a message that share memory, so that the memory they span is sent once.
 
-Arrays are compared in pairs only where they may share: not where more bytes are looked at than there are,
-which settles it, and not where the arrays lie between each other's items, as columns of one table do.
+Arrays are compared in pairs only if they may share: not if their bytes add up to more than the memory
+they span, which proves it, and not if they lie between each other's items, as columns of one table do.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 from ..memory.layout import Array, Block, Key, clusters, distinct, run_and_steps
 
 PAIRS: Final = 20_000
-"""Pairs of sparse arrays that are tested for a common byte, some 1.5 µs each; what lies beyond is taken
-as not sharing, unless it is the same slice."""
+"""Pairs of sparse arrays that are tested for a common byte, at some 1.5 µs each; further pairs count as
+not sharing, unless they are the same slice."""
 
 
 def sharing(blocks: list[Block]) -> frozenset[Key]:
-    """Find the sparse blocks that share a byte with another, or with what travels anyway, by their keys."""
+    """Return the keys of sparse blocks that share a byte with another, or with memory sent anyway."""
     counts = Counter(block.key for block in blocks if block.run)
     if not counts:
         return frozenset()
@@ -35,7 +35,7 @@ def sharing(blocks: list[Block]) -> frozenset[Key]:
 
 
 class _Group:
-    """Blocks whose extents overlap: those that travel as they lie, and those in pieces."""
+    """Blocks whose extents overlap: those that are sent with their gaps, and sparse ones."""
 
     def __init__(self, blocks: list[Block]) -> None:
         self.dense = [block for block in blocks if not block.run]
@@ -44,12 +44,12 @@ class _Group:
         self.sums = [0, *accumulate(end - start for start, end in self.stretches)]
 
     def is_crowded(self) -> bool:
-        """Tell whether the sparse arrays have as many bytes as there are where they lie."""
+        """Tell whether the sparse arrays have at least as many bytes as the memory they span."""
         extents = _merged((block.low, block.high) for block in self.sparse.values())
         return sum(block.nbytes for block in self.sparse.values()) >= sum(high - low for low, high in extents)
 
     def covered(self, low: int, high: int) -> int:
-        """Count the bytes from `low` up to `high` that travel anyway."""
+        """Count the bytes from `low` up to `high` that are sent anyway."""
         first = bisect_right(self.stretches, low, key=lambda stretch: stretch[1])
         last = bisect_left(self.stretches, high, key=lambda stretch: stretch[0])
         if first >= last:
@@ -59,7 +59,7 @@ class _Group:
 
 
 def _merged(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Join the stretches of memory that overlap; the result is in the order of memory."""
+    """Join overlapping ranges of memory; the result is in the order of memory."""
     merged: list[tuple[int, int]] = []
     for low, high in sorted(extents):
         if merged and low < merged[-1][1]:
@@ -70,12 +70,12 @@ def _merged(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _find(group: _Group, whole: set[Key], left: int) -> int:
-    """Add the keys of those that share to `whole`; `left` counts the pairs that may still be tested."""
+    """Add the keys of blocks that share to `whole`; `left` counts the pairs that may still be tested."""
     if group.is_crowded():
         whole.update(group.sparse)
         return left
     for key, block in group.sparse.items():
-        if 2 * group.covered(block.low, block.high) >= block.high - block.low:  # half of it goes anyway
+        if 2 * group.covered(block.low, block.high) >= block.high - block.low:  # half of it is sent anyway
             whole.add(key)
             continue
         for other in group.dense:
@@ -89,12 +89,12 @@ def _find(group: _Group, whole: set[Key], left: int) -> int:
 
 
 def _compare(sparse: dict[Key, Block], whole: set[Key], left: int) -> int:
-    """Compare sparse arrays with each other, where their items do not lie between each other's."""
+    """Compare sparse arrays with each other, unless their items lie between each other's."""
     keys, places = _places(sparse.values())
     for group in clusters(places):
         blocks = {keys[number]: sparse[keys[number]] for number in group}
         members = sorted((block.low, block.high, key) for key, block in blocks.items())
-        passed: list[tuple[int, Key]] = []  # those met, with where they end
+        passed: list[tuple[int, Key]] = []  # the ones met, with their ends
         for low, high, key in members:
             passed = [place for place in passed if place[0] > low]
             nearest_first = reversed(passed)
@@ -111,7 +111,7 @@ def _compare(sparse: dict[Key, Block], whole: set[Key], left: int) -> int:
 
 
 def _places(blocks: Iterable[Block]) -> tuple[list[Key], list[tuple[int, int]]]:
-    """List where the runs of each array start and end, modulo a step that all of them keep."""
+    """List the start and end of each array's runs, modulo a step that they all share."""
     parts = [(block.key, *run_and_steps(distinct(block.array))) for block in blocks]
     step = gcd(*(stride for *_, strides in parts for stride in strides))
     keys, places = [], []
@@ -125,7 +125,7 @@ def _places(blocks: Iterable[Block]) -> tuple[list[Key], list[tuple[int, int]]]:
 
 
 def _share(one: Array, other: Array) -> bool:
-    """Tell whether two arrays have a byte in common; a pair too hard to tell counts as one that does."""
+    """Tell whether two arrays share a byte; a pair too hard to decide counts as sharing."""
     try:
         return bool(np.shares_memory(one, other, max_work=10_000))  # type: ignore[arg-type]
     except np.exceptions.TooHardError:

@@ -1,8 +1,8 @@
-"""The file that a pickler writes to: large objects become buffers, the rest the header.
+"""The file that a pickler writes to: large objects become buffers, all other bytes the header.
 
-A short header is the one chunk that the pickler writes. A long one grows in an `io.BytesIO`, which the
-trailer is written to as well and which then gives up its memory as `bytes`: to keep the chunks and to join
-them, once with each other and once with the trailer, took 16 ms for a million ints, and this takes 10.
+A short header is the one chunk that the pickler writes. A long one grows in an `io.BytesIO`, which also
+receives the trailer and then gives up its memory as `bytes`: this takes 10 ms for a million ints. Keeping
+the chunks and joining them, once with each other and once with the trailer, took 16.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from ..memory.buffers import Body
 from ..pickles.headers import ARRAYS, FILLED, MAIN, NO_ARRAYS, PROTO, announcement, announces_bytes, call_raw
 
 DIRECT: Final = 64 * 1024
-"""Bytes from which the C pickler hands an object on instead of copying it."""
+"""Bytes from which the C pickler passes an object on instead of copying it."""
 
 
 class Sink:
-    """Take what a pickler writes, and make buffers of the large objects that it hands on.
+    """Take the output of a pickler, and make buffers of the large objects that it passes on.
 
-    The C pickler writes a chunk whenever 64 KiB have come together: one FRAME. Before an object of 64 KiB
-    and more it writes what it has and, behind that frame, the opcode that announces the object; then the
-    object itself. That opcode is replaced by the call of `calls.raw` with the number of a buffer. Smaller
-    ones are copied into the frame and stay in the header: to find them there took longer than to send them.
+    The C pickler writes a chunk for every 64 KiB: one FRAME. Before an object of 64 KiB and more it writes
+    its pending bytes and, after that frame, the opcode that announces the object; then the object itself.
+    That opcode is replaced by the call of `calls.raw` with the number of a buffer. Smaller objects are copied
+    into the frame and stay in the header: finding them there took longer than sending them.
     https://peps.python.org/pep-3154/#framing
 
     Attributes:
-        only: the first chunk, which is all there is of most headers.
-        body: the header so far, its first bytes left open, once there is more than that.
-        entries: where the large objects go.
-        names_main: whether a pickle seems to name something in ``__main__``, where no other process will find
-            it. Each chunk is searched when it comes: to search a file its memory would have to be taken out.
+        only: the first chunk, which is the whole of most headers.
+        body: the header so far, with room for its first bytes, once there is more than one chunk.
+        entries: the list that receives the large objects.
+        names_main: whether a pickle seems to use a name in ``__main__``, where no other process will find it.
+                Each chunk is searched on arrival: searching a file would mean taking its memory out.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class Sink:
         self._first = True
 
     def write(self, chunk: bytes) -> None:
-        """Take a chunk, or an object that the chunk before has announced."""
+        """Take a chunk, or an object that the chunk before it has announced."""
         last = self._last
         self._last = chunk
         if last is not None:
@@ -69,7 +69,7 @@ class Sink:
             self._append(chunk)
 
     def open(self) -> io.BytesIO:
-        """Start a header of more than one chunk, and give the file that takes it."""
+        """Start a header of more than one chunk, and return the file for it."""
         if self.body is None:
             self.body = io.BytesIO()
             self.body.write(ARRAYS)
@@ -82,7 +82,7 @@ class Sink:
         body.write(memoryview(chunk)[PROTO:] if self._first else chunk)
 
     def close(self, *, arrays: bool) -> Body:
-        """Put in front what stands first in every header; give it as `bytes` if it is short."""
+        """Write the common start of all headers; return the header as `bytes` if it is short."""
         if self.body is None:
             return (ARRAYS if arrays else NO_ARRAYS) + self.only[PROTO:]
         self.body.seek(0)
@@ -111,9 +111,9 @@ class Sink:
 
     def _look_at(self, chunk: bytes) -> None:
         if not self.names_main:
-            self.names_main = chunk.rfind(MAIN) >= 0  # from the end, which takes bytes half as long
+            self.names_main = chunk.rfind(MAIN) >= 0  # from the end, which takes half as long for bytes
 
     def set_aside(self, obj: bytes | bytearray) -> bytes:
-        """Make a buffer of an object, and give the opcodes that stand for it."""
+        """Make a buffer of an object, and return the opcodes that refer to it."""
         self.entries.append(obj)
         return call_raw(len(self.entries) - 1, mutable=isinstance(obj, bytearray))

@@ -1,1 +1,1 @@
-"""What a reader allows, and the reader of plain data behind ``trust="data"``."""
+"""The limits of a reader, and the reader of plain data for ``trust="data"``."""

@@ -1,4 +1,4 @@
-"""Canned objects under ``trust="data"``: what `Builder` does, with every argument checked."""
+"""Build canned objects under ``trust="data"`` as `Builder` does, with every argument checked."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _MASKABLE: Final = (np.ndarray, np.matrix, np.recarray)
 
 
 class DataBuilder:
-    """Build what a stranger's header may hold.
+    """Build the objects that a stranger's header may hold.
 
     Args:
         buffers: the message's buffers by number.
         registry: decoders registered with ``data=True`` are called with plain data.
-        allowed, limits: what the reader allows.
-        work: the account of what reading takes.
-        deserialize: reads a message that stands within this one, with the same trust.
+        allowed, limits: the classes and sizes that the reader allows.
+        work: the account of the time and memory that reading takes.
+        deserialize: reads a message inside this one, with the same trust.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class DataBuilder:
         try:
             made = reader.read()
         finally:
-            del self.note_array, self.note_filled  # a circle with the reader, which would keep what was read
+            del self.note_array, self.note_filled  # a cycle with the reader, which would keep the objects
         if self.seals.unfilled:
             raise DeserializationError("the header ends with an array of objects without any")
         return made
 
     def constructor(self, module: str, name: str) -> Callable[..., Any] | None:
-        """Give what a header calls by a name of ours, if it may."""
+        """Return the function for a name of this package, if the header may call it."""
         found = CALLED.get((module, name))
         if isinstance(found, str):
             method: Callable[..., Any] = getattr(self, found)
@@ -103,7 +103,7 @@ class DataBuilder:
     def plain_array(
         self, source: object, shape: Any, description: object, layout: Any = None, readonly: bool = False
     ) -> Any:
-        """Build an array as `ArrayCalls` finds it: what most arrays are."""
+        """Build an array as `ArrayCalls` matches it: most arrays take this path."""
         if type(source) is bytes:
             self.work.copy(len(source))
             memory: Any = bytearray(source)
@@ -114,7 +114,7 @@ class DataBuilder:
             return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work)
         size = len(memory)
         sizes = shape, dtype.itemsize, size
-        if sizes != self.fitting:  # many arrays of a message are as large as the one before
+        if sizes != self.fitting:  # many arrays of a message have the size of the one before
             check_fit(shape, None, dtype.itemsize, size)
             self.fitting = sizes
         array = np.ndarray(shape, dtype, memory)
@@ -141,7 +141,7 @@ class DataBuilder:
         return make_bytes(memory, len(args) > 1 and args[1])
 
     def objects(self, *args: Any) -> Any:
-        """Make an array of objects, which come next: whatever else may be read."""
+        """Make an array of objects; its elements follow later."""
         check(args, tuple, (tuple, type(None)))
         shape, axes = checked_shape(args[0]), args[1]
         checked_axes(axes, shape)
@@ -152,12 +152,12 @@ class DataBuilder:
         return array
 
     def fill_objects(self, *args: Any) -> Any:
-        """Put its objects into such an array, once."""
+        """Put the elements into such an array, once."""
         array, (items, readonly) = args
         check((items, readonly), list, bool)
         if id(array) not in self.seals.unfilled or array.size != len(items):
             raise DeserializationError("objects that do not fit their array")
-        self.note_array(array, items)  # raises where the array is among them
+        self.note_array(array, items)  # raises if the array is one of its own elements
         del self.seals.unfilled[id(array)]
         fill_objects(array, (items, readonly))
 
@@ -170,7 +170,7 @@ class DataBuilder:
     exception.takes_classes = True  # type: ignore[attr-defined]
 
     def fill_exception(self, *args: Any) -> None:
-        """Give it what else belongs to it, once that is all there."""
+        """Set the attributes and links of an exception, once all of them are there."""
         obj, state = args
         self.seals.check_open(obj)
         self.note_filled(obj, fill_raised(obj, state))
@@ -200,18 +200,18 @@ class DataBuilder:
         return self.told_dtypes.build(args[0])
 
     def view(self, *args: Any) -> memoryview:
-        """View an array that came before as a memoryview."""
+        """View an array that was built before as a memoryview."""
         check(args, np.ndarray, (str, type(None)), (tuple, type(None)), bool)
         array, code, shape, readonly = args
         if array.dtype.hasobject:
             raise DeserializationError("a memoryview of objects")
-        padding = array.dtype.itemsize if array.dtype.base.names else 0  # numpy writes out each byte of it
+        padding = array.dtype.itemsize if array.dtype.base.names else 0  # each padding byte is in the format
         self.work.spend(
             2000 * (count_parts(array.dtype) + array.ndim) + 8 * padding, 100 * array.ndim + 3 * padding
         )
         made: memoryview = memoryview(array)
         if code is not None:
-            code = code.removeprefix(_MARK)  # which ctypes adds, and only ctypes can give back
+            code = code.removeprefix(_MARK)  # ctypes adds this mark, and only ctypes can set it again
             if code.lstrip("@") not in _FORMATS or shape is None:
                 raise DeserializationError("an invalid format of a memoryview")
             if not array.flags.c_contiguous:
@@ -264,7 +264,7 @@ class DataBuilder:
         return array.view(cls)
 
     def message(self, *args: Any) -> Any:
-        """Read a message within this one."""
+        """Read a message inside this one."""
         return self.deserialize([self._memory(source) for source in args])
 
     def registered(self, *args: Any) -> Any:
@@ -310,7 +310,7 @@ for _method in (DataBuilder.subclass, DataBuilder.masked):
 
 
 def set_attributes(*args: Any) -> None:
-    """Let objects without attributes of their own pass."""
+    """Accept objects without attributes of their own."""
     if len(args) != 2 or type(args[1]) is not dict or not isinstance(args[0], np.ndarray):
         raise refuse("attributes of something that has none")
     if args[1] and args[1] != _OF_MATRICES.get(type(args[0])):
@@ -323,7 +323,7 @@ _OF_MATRICES: Final[dict[Any, Any]] = {
     np.matrix: {"_getitem": False},
     np.ma.MaskedArray: {"_getitem": False, "_optinfo": {"_getitem": False}},
 }
-"""Attributes that all matrices have."""
+"""Attributes that every matrix has."""
 CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     **{(CALLS, name): name for name in ("array", "strings", "masked", "scalar", "dtype", "raw", "view")},
     (CALLS, "objects"): "objects",
@@ -334,4 +334,4 @@ CALLED: Final[dict[tuple[str, str], str | Callable[..., Any]]] = {
     (CALLS, "attributes"): set_attributes,
     (CALLS, "stdlib_array"): "stdlib_array",
 }
-"""What a header may call of ours: functions, and methods of `DataBuilder` by name."""
+"""The names of this package that a header may call: functions, and methods of `DataBuilder` by name."""

@@ -1,4 +1,4 @@
-"""Frames to plain data: a stranger's message, whose sizes are looked at before any of it is built."""
+"""Frames to plain data: the sizes of a stranger's message are checked before any of it is built."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def read_data(
     work: Work | None = None,
     trailer: Trailer | None = None,
 ) -> Read:
-    """Read the first object of a message, of which frame 0 is `head`, as plain data.
+    """Read the first object of a message, whose frame 0 is `head`, as plain data.
 
-    `work` is the account of the message where it holds several objects, `trailer` that of `head` where it was
-    parsed already.
+    `work` is the account of a message that holds several objects; `trailer` is that of `head`, if it
+    was parsed already.
     """
     quick = _BY_SHAPE.get(shape)
     if quick is not None and len(head) <= _SMALL and len(frames) <= options.limits.frames:
@@ -43,15 +43,15 @@ def read_data(
 
 
 _SMALL: Final = 1500
-"""Bytes of a header that may be read without more ado; an array of less than 1 KB stands in it."""
+"""Headers of up to this many bytes are read without further checks; an array below 1 KB is in the header."""
 _FEW: Final = 64
-"""More than an array that is all of a message has of anything that is limited."""
+"""One array alone uses less than this of anything that is limited."""
 _LENGTH: Final = struct.Struct("<Q").unpack_from
 _LENGTHS: Final = struct.Struct("<QQ").unpack_from
 
 
 def _read_plain(options: Options, head: bytes, frames: list[Any]) -> Any:
-    """Read an object of a few bytes; `UNREAD` where it takes more than that."""
+    """Read an object of a few bytes; `UNREAD` if `_read_at` has to."""
     size, limits = len(head) - FOOTER.size, options.limits
     if size > room(limits) or len(head) > limits.message_bytes or _LENGTH(head, size)[0] != size:
         return UNREAD
@@ -59,7 +59,7 @@ def _read_plain(options: Options, head: bytes, frames: list[Any]) -> Any:
 
 
 def _read_single(options: Options, head: bytes, frames: list[Any]) -> Any:
-    """Read one array; `UNREAD` where it takes more than that."""
+    """Read one array; `UNREAD` if `_read_at` has to."""
     size, most = len(head) - FOOTER.size, options.limits.message_bytes
     if room(options.limits) < _FEW:
         return UNREAD
@@ -80,7 +80,7 @@ _BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes, list[Any]], Any]]] = {
     "plain": _read_plain,
     "single": _read_single,
 }
-"""What reads a small message of a shape, or gives `UNREAD`; `_read_at` can read all."""
+"""The readers of small messages by shape, each of which may return `UNREAD`; `_read_at` can read all."""
 
 
 def _read_at(
@@ -125,14 +125,14 @@ def _read_at(
     builder = DataBuilder(buffers, options.registry, options.allowed, limits, work, read_within)
     obj = builder.read(bytes(head[: trailer.pickle_length]), buffers.outside())
     taken = trailer.frames
-    if plain:  # it does not say how many frames are its own
+    if plain:  # a plain pickle does not say how many frames are its own
         taken = 1 + buffers.given
         _check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
     return obj, frames[taken:], trailer.flags
 
 
 class _Following(Sequence[memoryview]):
-    """View the frames behind a plain pickle when they are asked for: there may be many, and few its own."""
+    """View the frames behind a plain pickle on demand: there may be many, of which few belong to it."""
 
     def __init__(self, frames: list[Any]) -> None:
         self._frames = frames
@@ -145,7 +145,7 @@ class _Following(Sequence[memoryview]):
 
 
 def _extent(trailer: Trailer) -> int:
-    """Count the bytes behind frame 0, on the wire or decoded, whichever are more."""
+    """Count the bytes behind frame 0, encoded or decoded, whichever are more."""
     return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.encoded)))
 
 

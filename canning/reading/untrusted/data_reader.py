@@ -1,4 +1,4 @@
-"""Read a header of plain data: pickle's opcodes for it, and nothing that imports, calls or alters.
+"""Read a header of plain data: only opcodes that import nothing, call nothing and change nothing.
 
 This replaces the C unpickler under ``trust="data"``. It is a loop over a closed set of opcodes of
 protocol 5 (https://docs.python.org/3/library/pickletools.html). A name in the header is looked up in one
@@ -43,7 +43,7 @@ from .short_cuts import MakeArray
 _LEAVES: Final = frozenset(
     (int, str, float, bool, bytes, type(None), np.ndarray, zoneinfo.ZoneInfo, dt.timezone)
 )
-"""What the state of a registered type may hold that makes it no deeper."""
+"""Types that the state of a registered type may hold without becoming deeper."""
 ARRAY: Final = (CALLS, "array")
 _NESTING: Final = frozenset(
     (
@@ -52,14 +52,14 @@ _NESTING: Final = frozenset(
         *(("builtins", cls.__name__) for cls in EXCEPTIONS),
     )
 )
-"""Names of what makes objects that hold those they are made of."""
+"""The names of functions whose result holds their arguments."""
 _EACH: Final = 30
 """Nanoseconds for each item or letter of an argument."""
 _INSTANCE: Final = 120
 """Bytes of an instance of an allowed class."""
 _FIELD: Final = 40
 _FIELD_TIME: Final = 400
-"""Bytes and nanoseconds of each of its fields."""
+"""Bytes and nanoseconds of each field of such an instance."""
 _SIZED: Final = frozenset((str, bytes, list, tuple, dict))
 CLASSES: Final[dict[tuple[str, str], type]] = {
     ("uuid", "UUID"): uuid.UUID,
@@ -71,7 +71,7 @@ CLASSES: Final[dict[tuple[str, str], type]] = {
     ("numpy.ma", "MaskedArray"): np.ma.MaskedArray,
     ("numpy.ma.core", "MaskedArray"): np.ma.MaskedArray,
 }
-"""Classes that a message may name for what `calls.subclass`, `calls.masked` and NEWOBJ make of them."""
+"""Classes that a message may name as arguments of `calls.subclass`, `calls.masked` and NEWOBJ."""
 
 
 def _is_leaf(item: Any) -> bool:
@@ -79,7 +79,7 @@ def _is_leaf(item: Any) -> bool:
 
 
 def _to_look(cls: Any, args: tuple[Any, ...]) -> tuple[int, int]:
-    """Price a look for the member of an enum that has a value."""
+    """Price the search for the enum member with a given value."""
     return 300 * len(cls.__members__), 0
 
 
@@ -87,14 +87,14 @@ class DataReader(Containers):
     """Read one header.
 
     Args:
-        data: the header, up to and with STOP.
-        constructor: gives what may be asked for by name besides `CONSTRUCTORS`.
-        allowed: classes that may be made field by field.
+        data: the header, up to and including STOP.
+        constructor: returns the functions that may be named besides `CONSTRUCTORS`.
+        allowed: classes whose instances may be made field by field.
         limits: bounds.
         outside: pickle's own out-of-band buffers.
-        work: the account of what reading takes.
+        work: the account of the time and memory that reading takes.
         plain_array: makes arrays that are read in one step.
-        seals: what the header may add nothing to.
+        seals: the containers that must not grow.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class DataReader(Containers):
             self._note_made(made, args)
 
     def _note_made(self, made: object, args: tuple[Any, ...]) -> None:
-        """Keep how deep is what a call has made of its arguments."""
+        """Record the depth of the result of a call, by its arguments."""
         held = [item for arg in args for item in (arg if type(arg) is tuple else (arg,))]
         if not all(map(_is_leaf, held)):
             self._nests(type(made))

@@ -1,4 +1,4 @@
-"""Make and fill containers of plain data, and keep how deep each is and what its keys cost."""
+"""Make and fill containers of plain data; record the depth of each and the cost of its keys."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _CONTAINERS: Final = frozenset(
     )
 )
 _NESTED: Final = 160
-"""Bytes of keeping how deep one container is."""
+"""Bytes to record the depth of one container."""
 PAIR: Final = 105
-"""Bytes of a place in a dict that has just grown."""
+"""Bytes of a slot in a dict that has just grown."""
 FIRST: Final = 170
-"""Bytes of a dict that has items, beyond an empty one."""
+"""Bytes of a dict with items, beyond those of an empty one."""
 _ELEMENT: Final = 130
-"""Bytes of a place in a set that has just grown."""
+"""Bytes of a slot in a set that has just grown."""
 _DICTS: Final = frozenset((dict, collections.OrderedDict, collections.defaultdict))
 _FRAIL: Final = frozenset((slice, collections.deque, collections.defaultdict))
-"""Containers that Python takes down by recursion: a chain of 100,000 deques ends the process (up to 3.13)."""
+"""Containers that Python frees by recursion: a chain of 100,000 deques crashes the process (up to 3.13)."""
 _LATE: Final = 8
-"""How often a deque may get another one when it stands in one already, as in a cycle of deques."""
+"""How often a deque that is in another one may get a further one, as in a cycle of deques."""
 _NOT_ALONE: Final = _CONTAINERS | TOKENS
-"""What a tuple may hold that makes it more than one value deep, or no value."""
+"""Types whose instances make a tuple that holds them more than one value deep, or not a plain value."""
 
 
 class Containers(StackMachine):
-    """Run the opcodes that make containers and fill them; `DataReader` has those that ask for names.
+    """Run the opcodes that make and fill containers; `DataReader` adds those that look up names.
 
     Attributes:
-        seals: what the header may add nothing to.
-        keys: what looks at the keys of dicts and sets.
-        containers, frail, not_alone: the types of which the depth counts, those of them that Python takes
-            down by recursion, and what makes a tuple more than one value deep; all may grow.
-        held, late: deques and such that stand in others, and how often one of them got more.
+        seals: the containers that must not grow.
+        keys: checks the keys of dicts and sets.
+        containers, frail, not_alone: the types whose depth is recorded; those of them that Python frees by
+            recursion; those that make a tuple more than one value deep. All three may grow.
+        held, late: deques and the like inside others, and how often one of them got more items.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class Containers(StackMachine):
 
     def _push_new(self, container: object) -> None:
         if self.depths:
-            self.depths.pop(id(container), None)  # of one that is gone
+            self.depths.pop(id(container), None)  # of a container that was freed
             self.held.discard(id(container))
         self.keys.forget(container)
         self.stack.append(container)
 
     def _note_depth(self, container: object, items: Any) -> None:
-        """Keep how deep a container is; one that holds no containers is 1 deep, and not listed."""
+        """Record the depth of a container; one that holds no containers is 1 deep, and is not listed."""
         self.seals.check_open(container)
         containers = self.containers
         if containers.isdisjoint(map(type, items)):
@@ -84,21 +84,21 @@ class Containers(StackMachine):
             self._hold(container, items)
 
     def _nests(self, kind: type) -> None:
-        """Count how deep instances of a type are from now on."""
+        """Record the depth of instances of a type from now on."""
         if kind not in self.containers:
-            if self.containers is _CONTAINERS:  # copied once, however many types a message makes
+            if self.containers is _CONTAINERS:  # copied once, however many types a message adds
                 self.containers, self.not_alone = set(_CONTAINERS), set(_NOT_ALONE)
             self.containers.add(kind)
             self.not_alone.add(kind)
 
     def note_filled(self, obj: object, items: list[Any]) -> None:
-        """Keep how deep an exception is, and from now on all others of its type."""
+        """Record the depth of an exception, and from now on that of all others of its type."""
         self._nests(type(obj))
         self.frail |= {type(obj)}
         self._note_depth(obj, items)
 
     def note_array(self, array: Any, items: list[Any]) -> None:
-        """Keep how deep an array of objects is, and from now on that of all arrays."""
+        """Record the depth of an array of objects, and from now on that of all such arrays."""
         self._nests(np.ndarray)
         self._set_depth(array, 1 + self.seals.seal(items))
 
@@ -111,7 +111,7 @@ class Containers(StackMachine):
                 self.work.spend(0, _NESTED)
 
     def _hold(self, container: object, items: Any) -> None:
-        """Let a deque or slice hold others, whose depth is known, unless one gets more once it is held."""
+        """Let a deque or slice hold items of known depth, unless it gets more once it is held."""
         self.late += id(container) in self.held
         if self.late > _LATE:
             raise DeserializationError("deques or exceptions that are filled from the outside in")
@@ -208,7 +208,7 @@ class Containers(StackMachine):
         self.work.spend(0, _ELEMENT * len(items))
         self._fill_set(made, items)
         depth = self.depths.pop(id(made), None)
-        frozen = frozenset(items)  # of a set it would take slots of its own
+        frozen = frozenset(items)  # a frozenset made of a set would take more slots
         self.work.memory += _ELEMENT * len(items)
         self._push_new(frozen)
         if depth is not None:

@@ -1,4 +1,4 @@
-"""Pickle's opcodes for plain data: which there are, the loop over them, a stack, a memo, scalars.
+"""Pickle's opcodes for plain data: the loop over them, a stack, a memo, and the scalars.
 
 https://docs.python.org/3/library/pickletools.html describes the opcodes.
 """
@@ -26,7 +26,7 @@ _F64: Final = struct.Struct(">d")
 
 
 class Name(NamedTuple):
-    """A name that the header asked for and the reader knows: what makes the object, or a class to make."""
+    """A known name that the header asked for: a function that makes an object, or a class."""
 
     make: Callable[..., Any] | None
     cls: type | None
@@ -36,29 +36,29 @@ class Name(NamedTuple):
 
 
 class Arguments(list[Any]):
-    """A tuple with a `Name` in it: good for a call, and for nothing else."""
+    """A tuple that holds a `Name`: it may only be the arguments of a call."""
 
 
 TOKENS: Final = frozenset((Name, Arguments))
 
 
 class StackMachine:
-    """Run the opcodes that push scalars and move what is on the stack.
+    """Run the opcodes that push scalars and move values on the stack.
 
-    `Containers` has those that make and fill containers, `DataReader` those that ask for names.
+    `Containers` adds those that make and fill containers, `DataReader` those that look up names.
 
     Attributes:
-        data, at: the header, and how far it is read.
+        data, at: the header, and the offset up to which it was read.
         limits: bounds.
         outside: pickle's own out-of-band buffers.
-        work: the account of what reading takes.
+        work: the account of the time and memory that reading takes.
         stack, marks, memo: pickle's.
-        named: whether the header has asked for any name yet; none can be where it must not be before.
-        depths: how deep containers are that hold others, by identity.
+        named: whether the header has asked for a name yet; before that, no value can be one.
+        depths: the depth of containers that hold others, by identity.
     """
 
     STEPS: ClassVar[dict[int, tuple[Callable[[Any], None], int]]] = {}
-    """What each opcode does, and the bytes that it takes where its own bytes are not good for them."""
+    """The function of each opcode, and the bytes it takes where they exceed what its own bytes pay for."""
 
     def __init__(self, data: bytes, limits: Limits, outside: Iterator[memoryview], work: Work) -> None:
         self.data = data
@@ -74,14 +74,14 @@ class StackMachine:
         self.arrays = ArrayCalls(data)
 
     def read(self) -> Any:
-        """Read the object; raises `DeserializationError` for whatever is not plain data in good order."""
+        """Read the object; raises `DeserializationError` for anything but well-formed plain data."""
         try:
             return self._run()
         except CanningError:
             raise
         except (IndexError, struct.error, StopIteration) as error:
             raise DeserializationError(f"the header breaks off at byte {self.at}") from error
-        except Exception as error:  # what is called is our own, so whatever it says is the message's fault
+        except Exception as error:  # only our own code runs here, so any error is the message's fault
             if is_of_signal(error):
                 raise
             raise DeserializationError(f"the header is damaged before byte {self.at}") from error
@@ -94,7 +94,7 @@ class StackMachine:
         while True:
             code = data[at]
             at += 1
-            # What long lists consist of comes first, and in place: a million ints take half the time.
+            # The opcodes of long lists come first, and inline: a million ints take half the time.
             if code == 0x4B:  # BININT1
                 push(data[at])
                 at += 1
@@ -161,7 +161,7 @@ class StackMachine:
         self._no_tokens(self.stack)
         return self.stack[0]
 
-    # -- tokens: names and argument lists, which may be no part of an object ---------------------------
+    # -- tokens: names and argument lists, which may not be part of an object ------------------------------
 
     def _no_tokens(self, items: Any) -> None:
         if self.named and any(type(item) in TOKENS for item in items):
@@ -173,7 +173,7 @@ class StackMachine:
         return self.stack.pop()
 
     def _items(self) -> list[Any]:
-        """Take what is above the last mark."""
+        """Remove and return the values above the last mark."""
         start = self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
@@ -306,7 +306,7 @@ _STEPS: Final[dict[int, str]] = {
     0x81: "_newobj",
     0x62: "_build",
 }
-"""The opcodes that are read, besides those in the loop itself; any other refuses the message."""
+"""The opcodes that are read, besides those in the loop itself; for any other the message is refused."""
 _TAKES: Final[dict[str, int]] = {
     "_empty_list": 64,
     "_empty_dict": 72,
@@ -319,9 +319,9 @@ _TAKES: Final[dict[str, int]] = {
     "_append": 40,
     "_reduce": 72,
 }
-"""Bytes that opcodes take, besides 8 for each item, where they are more than their own bytes are good for."""
+"""Bytes that an opcode takes, besides 8 for each item, where they exceed what its own bytes pay for."""
 
 
 def steps_of(reader: type[StackMachine]) -> dict[int, tuple[Callable[[Any], None], int]]:
-    """Give the steps of a reader that has them all, by their opcodes."""
+    """Return the functions of a reader that has all of them, by opcode."""
     return {code: (getattr(reader, name), _TAKES.get(name, 0)) for code, name in _STEPS.items()}

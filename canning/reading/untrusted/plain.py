@@ -1,7 +1,7 @@
-"""Plain data beyond what pickle has opcodes for, from arguments that a stranger made up.
+"""Plain data that pickle has no opcodes for, built from arguments that a stranger may have chosen.
 
-Each function here checks its arguments before it builds anything, and builds by public constructors. They
-stand in `CONSTRUCTORS` under the names by which messages ask for them.
+Each function here checks its arguments before it builds anything, and uses public constructors only.
+`CONSTRUCTORS` lists them under the names by which messages call them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RATIO: Final = re.compile(r"-?\d{1,4300}(/\d{1,4300})?")
 
 
 def make_datetime(*args: Any) -> dt.datetime:
-    """Make a datetime of the ten bytes that pickle has for one; the time zone may follow."""
+    """Make a datetime from pickle's ten bytes; a time zone may follow."""
     raw = _exactly(*_with_zone(args), 10)
     fold, month = raw[2] >> 7, raw[2] & 127
     micro = raw[7] << 16 | raw[8] << 8 | raw[9]
@@ -43,14 +43,14 @@ def make_datetime(*args: Any) -> dt.datetime:
 
 
 def make_date(*args: Any) -> dt.date:
-    """Make a date of its four bytes."""
+    """Make a date from its four bytes."""
     check(args, bytes)
     raw = _exactly(args[0], 4)
     return dt.date(raw[0] << 8 | raw[1], raw[2], raw[3])
 
 
 def make_time(*args: Any) -> dt.time:
-    """Make a time of its six bytes; the time zone may follow."""
+    """Make a time from its six bytes; a time zone may follow."""
     raw = _exactly(*_with_zone(args), 6)
     micro = raw[3] << 16 | raw[4] << 8 | raw[5]
     zone = args[1] if len(args) > 1 else None
@@ -58,7 +58,7 @@ def make_time(*args: Any) -> dt.time:
 
 
 def _with_zone(args: tuple[Any, ...]) -> tuple[bytes]:
-    """Check bytes that a time zone may follow: an offset, or what a registered decoder has made."""
+    """Check bytes that a time zone may follow: an offset, or the result of a registered decoder."""
     check(args[:1], bytes)
     if len(args) > 2 or not all(
         isinstance(zone, dt.tzinfo) and kind_of(type(zone)) is None for zone in args[1:]
@@ -74,19 +74,19 @@ def _exactly(raw: bytes, size: int) -> bytes:
 
 
 def make_timedelta(*args: Any) -> dt.timedelta:
-    """Make a timedelta of days, seconds, microseconds."""
+    """Make a timedelta from days, seconds, microseconds."""
     check(args, int, int, int)
     return dt.timedelta(*args)
 
 
 def make_timezone(*args: Any) -> dt.timezone:
-    """Make a time zone of its offset; the name may follow."""
+    """Make a time zone from its offset; the name may follow."""
     check(args, dt.timedelta, str, optional=1)
     return dt.timezone(*args)
 
 
 def make_decimal(*args: Any) -> decimal.Decimal:
-    """Make a Decimal of its digits."""
+    """Make a Decimal from its digits."""
     check(args, str)
     if not _NUMBER.fullmatch(args[0]):
         raise DeserializationError("a Decimal that is not a number of at most 4300 digits, 6 of its exponent")
@@ -94,7 +94,7 @@ def make_decimal(*args: Any) -> decimal.Decimal:
 
 
 def make_fraction(*args: Any) -> fractions.Fraction:
-    """Make a Fraction of two ints, or of their text."""
+    """Make a Fraction from two ints, or from their text."""
     if len(args) == 1:
         check(args, str)
         if not _RATIO.fullmatch(args[0]):
@@ -105,32 +105,32 @@ def make_fraction(*args: Any) -> fractions.Fraction:
 
 
 def make_range(*args: Any) -> range:
-    """Make a range of start, stop, step."""
+    """Make a range from start, stop, step."""
     check(args, int, int, int)
     return range(*args)
 
 
 def make_slice(*args: Any) -> slice:
-    """Make a slice of start, stop, step."""
+    """Make a slice from start, stop, step."""
     if len(args) != 3:
         raise DeserializationError(f"{len(args)} arguments for a slice")
     return slice(*args)
 
 
 def make_complex(*args: Any) -> complex:
-    """Make a complex of two floats."""
+    """Make a complex from two floats."""
     check(args, float, float)
     return complex(*args)
 
 
 def make_ordered_dict(*args: Any) -> collections.OrderedDict[Any, Any]:
-    """Make an OrderedDict, empty."""
+    """Make an empty OrderedDict."""
     check(args)
     return collections.OrderedDict()
 
 
 def make_deque(*args: Any) -> collections.deque[Any]:
-    """Make a deque, empty, with its greatest length where it has one."""
+    """Make an empty deque, with its maximum length if it has one."""
     if not args:
         return collections.deque()
     check(args, tuple, int)
@@ -140,7 +140,7 @@ def make_deque(*args: Any) -> collections.deque[Any]:
 
 
 def make_counter(*args: Any) -> collections.Counter[Any]:
-    """Make a Counter of its counts."""
+    """Make a Counter from its counts."""
     check(args, dict)
     made: collections.Counter[Any] = collections.Counter()
     dict.update(made, args[0])
@@ -148,7 +148,7 @@ def make_counter(*args: Any) -> collections.Counter[Any]:
 
 
 def make_default_dict(*args: Any) -> collections.defaultdict[Any, Any]:
-    """Make a defaultdict, empty, of values that a builtin type makes of nothing."""
+    """Make an empty defaultdict, whose factory is a builtin type."""
     if len(args) > 1 or (args and args[0] is not None and getattr(args[0], "cls", None) not in _FACTORIES):
         raise DeserializationError(
             "a defaultdict whose values are made by something other than a builtin type"
@@ -166,20 +166,20 @@ def make_namespace(*args: Any) -> types.SimpleNamespace:
 
 
 def fill_namespace(obj: types.SimpleNamespace, state: object) -> None:
-    """Give a namespace attributes, of names that no protocol looks for."""
+    """Set the attributes of a namespace, except names that protocols look for."""
     if type(state) is not dict or any(type(name) is not str or name.startswith("_") for name in state):
         raise DeserializationError("a namespace with attributes of unusual names")
     vars(obj).update(state)
 
 
 def make_masked(*args: Any) -> Any:
-    """Give what stands for one masked value."""
+    """Return `numpy.ma.masked`."""
     check(args)
     return np.ma.masked
 
 
 def make_address(name: str, *args: Any) -> Any:
-    """Make an address or a network of its text; `name` is that of the class."""
+    """Make an address or a network from its text; `name` is the name of the class."""
     check(args, (str, int))
     if type(args[0]) is str and len(args[0]) > 100:
         raise DeserializationError("an address that is too long")
@@ -187,26 +187,26 @@ def make_address(name: str, *args: Any) -> Any:
 
 
 def make_path(*args: Any) -> pathlib.PurePath:
-    """Make a path of its parts, for the system that reads it."""
+    """Make a path from its parts, for the reader's operating system."""
     if any(type(arg) is not str for arg in args):
         raise DeserializationError("a path of something other than text")
     return pathlib.Path(*args)
 
 
 def make_pure_posix_path(*args: Any) -> pathlib.PurePath:
-    """Make a path of its parts that belongs to no system."""
+    """Make a pure POSIX path from its parts."""
     make_path(*args)
     return pathlib.PurePosixPath(*args)
 
 
 def make_pure_windows_path(*args: Any) -> pathlib.PurePath:
-    """Make a path of Windows of its parts."""
+    """Make a pure Windows path from its parts."""
     make_path(*args)
     return pathlib.PureWindowsPath(*args)
 
 
 def set_uuid(obj: uuid.UUID, state: object) -> None:
-    """Give a UUID that was just made its number."""
+    """Set the number of a new UUID."""
     if type(state) is not dict or set(state) - {"int", "is_safe"} or type(state.get("int")) is not int:
         raise DeserializationError("the state of a UUID that is not one")
     if not 0 <= state["int"] < 1 << 128:
@@ -217,7 +217,7 @@ def set_uuid(obj: uuid.UUID, state: object) -> None:
 
 _FACTORIES: Final = (list, dict, set, int, float, complex, str, bytes, bool, tuple)
 FACTORIES: Final = {("builtins", cls.__name__): cls for cls in _FACTORIES}
-"""Types that a message names only as what makes the values of a defaultdict."""
+"""Types that a message may name only as the factory of a defaultdict."""
 _ADDRESSES: Final = (
     *("IPv4Address", "IPv4Network", "IPv4Interface", "IPv6Address", "IPv6Network", "IPv6Interface"),
 )
@@ -249,6 +249,6 @@ CONSTRUCTORS: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     **{("ipaddress", name): functools.partial(make_address, name) for name in _ADDRESSES},
     **{(module, name): make for module in ("pathlib", "pathlib._local") for name, make in _PATHS.items()},
 }
-"""What messages ask for by name, and what answers: nothing but this is ever called."""
+"""The functions that messages may call, by name: no others are ever called."""
 SINGLETONS: Final = {("builtins", "Ellipsis"): ..., ("builtins", "NotImplemented"): NotImplemented}
-"""Objects that messages name, and that cannot be altered."""
+"""Immutable objects that messages may name."""

@@ -1,4 +1,4 @@
-"""Arrays from descriptions that a stranger made up: every number is checked before numpy sees it."""
+"""Arrays from descriptions that a stranger may have chosen: each number is checked before numpy uses it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plain_dtypes import Dtypes, Shape, checked_shape
 
 
 def check_fit(shape: object, layout: object, itemsize: int, size: int) -> None:
-    """Check that an array of this shape fits `size` bytes: all of them in C order, or by its layout."""
+    """Check that an array of this shape fits `size` bytes: exactly in C order, or within its layout."""
     if layout is not None:
         check_layout(layout, checked_shape(shape), itemsize, size)
     elif math.prod(checked_shape(shape)) * itemsize != size:
@@ -24,9 +24,9 @@ def check_fit(shape: object, layout: object, itemsize: int, size: int) -> None:
 
 
 def charge_unreal(shape: Shape, itemsize: int, size: int, work: Work) -> None:
-    """Count the elements that an array has beyond its memory, which copies and lists of it get.
+    """Count the elements that an array has beyond its memory, and that copies and lists of it will have.
 
-    These are the elements of broadcast axes, those of no bytes, and the rows of arrays without elements.
+    These are the elements of broadcast axes, elements of zero bytes, and the rows of arrays without elements.
     """
     total = math.prod(shape)
     if total and itemsize:
@@ -38,7 +38,7 @@ def charge_unreal(shape: Shape, itemsize: int, size: int, work: Work) -> None:
 
 
 _NOTHING: Final = 8
-"""Bytes of an element without any."""
+"""Bytes counted for an element of zero bytes."""
 
 
 def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, work: Work) -> Any:
@@ -80,7 +80,7 @@ def check_layout(layout: Any, shape: Shape, itemsize: int, size: int) -> None:
 
 
 def checked_scalar(args: tuple[Any, ...], dtypes: Dtypes) -> Any:
-    """Make a numpy scalar of its dtype and its bytes."""
+    """Make a numpy scalar from its dtype and its bytes."""
     check(args, (str, tuple), (bytes, str))
     dtype, value = args
     if dtype == "U" and type(value) is str:

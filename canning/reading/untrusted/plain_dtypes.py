@@ -1,4 +1,4 @@
-"""Dtypes from descriptions that a stranger made up, by a closed grammar."""
+"""Dtypes from descriptions that a stranger may have chosen, by a closed grammar."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIMPLE: Final = re.compile(
 )
 _LENGTH: Final = 1 << 62
 _PARTS: Final = 10_000
-"""Fields of one dtype, those of fields too: numpy goes through all of them whenever it compares dtypes."""
+"""Fields of one dtype, nested ones included: numpy visits all of them whenever it compares dtypes."""
 _NESTING: Final = 32
 _ITEM: Final = 2**31 - 1
-"""Bytes of one element at most, as for numpy itself."""
+"""Bytes of one element at most: numpy's own limit."""
 _NAMED: Final = re.compile(r"b?float\d\w{0,20}|bfloat16|u?int[1-4]")
 _NOTES: Final = 1000
-"""Parts of the metadata of one dtype, which may be this deep:"""
+"""Parts of the metadata of one dtype, which may be nested this deep:"""
 _DEEP: Final = 8
 _NOTE: Final = 1000, 250
 """Nanoseconds and bytes of one part: numpy copies the metadata for each dtype."""
@@ -36,14 +36,14 @@ _CANNOT: Final = "an array of objects"
 
 Shape = tuple[int, ...]
 Built = tuple["np.dtype[Any]", int, int]
-"""A dtype, how many parts it has, and how deep they stand within each other."""
+"""A dtype, the number of its parts, and their depth."""
 
 
 class Dtypes:
-    """Build the dtypes of one message, each description once: one can hold another twice, and so on.
+    """Build the dtypes of one message, each description once: one may hold another twice, and so on.
 
-    With `objects` those of numpy's objects too, which are good for telling and for nothing else: never for a
-    view of memory. `work` is the account of the message.
+    With `objects`, also those of Python objects, which serve only to report a dtype and never to view
+    memory. `work` is the account of the message.
     """
 
     def __init__(self, work: Work, *, objects: bool = False) -> None:
@@ -87,7 +87,7 @@ class Dtypes:
             raise DeserializationError("a kind of dtype that a stranger may not send")
         if built[1] > _PARTS or built[2] > _NESTING:
             raise DeserializationError("a dtype of too many parts, or too deep")
-        self._built[id(description)] = description, built  # which keeps the id its own
+        self._built[id(description)] = description, built  # keeps the id unique
         return built
 
     def _of_text(self, text: str) -> np.dtype[Any]:
@@ -109,7 +109,7 @@ class Dtypes:
         item, count, height = self._parts(parts[0], depth + 1)
         if math.prod(shape) * max(item.itemsize, 1) > _ITEM:
             raise DeserializationError("a dtype whose elements are larger than numpy allows")
-        if not item.itemsize:  # numpy goes through elements of no bytes, too
+        if not item.itemsize:  # numpy visits elements of zero bytes, too
             count *= max(1, math.prod(shape))
             if count > _PARTS:
                 raise DeserializationError("a dtype of too many parts, or too deep")
@@ -156,7 +156,7 @@ class Dtypes:
 
 
 def _copied(note: Any, left: list[int], depth: int) -> Any:
-    """Copy metadata, which is to be plain: Python frees no dtype that is part of its own."""
+    """Copy metadata, which must be plain: Python never frees a dtype that is part of its own metadata."""
     kind = type(note)
     left[0] -= 1
     if left[0] < 0 or depth > _DEEP:
@@ -201,13 +201,13 @@ def checked_shape(shape: object) -> Shape:
 
 
 def checked_axes(axes: object, shape: Shape) -> None:
-    """Check the numbers of all axes of a shape, in any order, where there are any."""
+    """Check that a tuple of axes lists each axis of the shape once, in any order."""
     if type(axes) is tuple and sorted(axes) != list(range(len(shape))):
         raise DeserializationError("invalid axes of an array")
 
 
 def count_parts(dtype: np.dtype[Any]) -> int:
-    """Count the fields of a dtype, those of fields too.
+    """Count the fields of a dtype, nested ones included.
 
     >>> count_parts(np.dtype([("x", "f4"), ("y", [("z", "i2")], (3,))]))
     4

@@ -1,4 +1,4 @@
-"""Builtin exceptions as plain data: what they were made of, and what ties them to others, but no traceback.
+"""Builtin exceptions as plain data: their arguments, attributes and links to others, but no traceback.
 
 A traceback names files, and a program that shows it opens them: it is left out.
 """
@@ -24,7 +24,7 @@ _MEMBERS: Final[dict[str, tuple[type, ...]]] = {
     **dict.fromkeys(("name", "path"), _NAME),
     **dict.fromkeys(("filename", "filename2"), _FILE),
 }
-"""What exceptions keep in C beside their arguments; all else of that follows from these."""
+"""The attributes that exceptions keep in C besides their arguments; all others follow from these."""
 _LINKS: Final[dict[str, tuple[type, ...]]] = {
     "__cause__": tuple(EXCEPTIONS),
     "__context__": tuple(EXCEPTIONS),
@@ -35,7 +35,7 @@ _LINKS: Final[dict[str, tuple[type, ...]]] = {
 
 
 def make_exception(cls: type[Exception], *args: Any) -> Exception:
-    """Make a builtin exception of its arguments."""
+    """Make a builtin exception from its arguments."""
     if issubclass(cls, UnicodeError) and cls is not UnicodeError:
         check(args, *((str,) if cls is not UnicodeTranslateError else ()), (str, bytes), int, int, str)
         text, start, end = args[-4:-1]
@@ -48,7 +48,7 @@ CONSTRUCTORS: Final = {cls: functools.partial(make_exception, cls) for cls in EX
 
 
 def make_raised(make: Any, args: Any) -> Exception:
-    """Make an exception as one is sent that was raised: `make` is one of `CONSTRUCTORS`."""
+    """Make an exception in the form in which raised ones are sent: `make` is one of `CONSTRUCTORS`."""
     if make not in CONSTRUCTORS.values() or type(args) is not tuple:
         raise refuse("an exception that is not builtin")
     made: Exception = make(*args)
@@ -56,9 +56,9 @@ def make_raised(make: Any, args: Any) -> Exception:
 
 
 def fill_exception(obj: Exception, state: Any) -> list[Any]:
-    """Give an exception its attributes, notes, and the name of what was not found; give what it holds now.
+    """Set the attributes and notes of an exception, and the name that was not found; return what it holds.
 
-    Since Python 3.12 an AttributeError states its ``args`` a second time, which is left aside.
+    Since Python 3.12 an AttributeError repeats its ``args`` in its state, which is ignored.
     """
     if type(state) is not dict:
         raise DeserializationError("an exception with an invalid state")
@@ -76,7 +76,7 @@ def fill_exception(obj: Exception, state: Any) -> list[Any]:
 
 
 def fill_raised(obj: Any, state: Any) -> list[Any]:
-    """Give an exception that was raised all that belongs to it; give what it holds now."""
+    """Set the attributes and links of a raised exception; return what it now holds."""
     if type(obj) not in EXCEPTIONS or type(state) is not tuple or len(state) != 3:
         raise refuse("the state of an exception that is not builtin")
     own, members, links = state

@@ -1,7 +1,7 @@
-"""What calls take beyond what the bytes of the call are good for: nanoseconds, and bytes.
+"""The time and memory that calls take beyond what the bytes of the call pay for: nanoseconds and bytes.
 
-A call whose name and arguments are in the memo takes 5 bytes of a header, which are good for 5 µs and 325
-bytes. What stands here takes more, by its arguments or always.
+A call whose name and arguments are in the memo takes 5 bytes of a header, which pay for 5 µs and 325
+bytes. The calls listed here take more, always or depending on their arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .plain_exceptions import EXCEPTIONS
 from .sealing import LEAVES
 
 Price = Callable[[tuple[Any, ...]], tuple[int, int]]
-"""What tells the nanoseconds and the bytes that a call takes, by its arguments."""
+"""Returns the nanoseconds and the bytes that a call takes, by its arguments."""
 
 _NUMBERS: Final = LEAVES - {str, bytes}
 _WALKED: Final = frozenset(
@@ -45,7 +45,7 @@ def _bits(arg: object) -> int:
 
 
 def _fraction(args: tuple[Any, ...]) -> tuple[int, int]:
-    """Price a greatest common divisor, and reading ints from text: both go with the square of the digits."""
+    """Price a greatest common divisor, or reading ints from text: both grow with the square of the digits."""
     bits = sum(map(_bits, args[:2]))
     return 2000 + bits * bits // (2 * _WORD), 200 + bits // 4
 
@@ -61,7 +61,7 @@ def _counter(args: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _exception(args: tuple[Any, ...]) -> tuple[int, int]:
-    """Price an exception, which copies its arguments; a group of exceptions those in a list, too."""
+    """Price an exception, which copies its arguments; a group also copies its list of exceptions."""
     held = len(args) + sum([len(arg) for arg in args if type(arg) is list or type(arg) is tuple])
     return 4000 + 300 * held, 500 + 16 * held
 
@@ -71,7 +71,7 @@ def _raised(args: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _filled(args: tuple[Any, ...]) -> tuple[int, int]:
-    """Price what an exception gets: attributes, notes and links."""
+    """Price the state of an exception: attributes, notes and links."""
     parts = [part for part in args[-1] if type(part) is dict] if args and type(args[-1]) is tuple else []
     notes = [part["__notes__"] for part in parts if type(part.get("__notes__")) is list]
     held = sum(map(len, parts)) + sum(map(len, notes))
@@ -102,7 +102,7 @@ PRICES: Final[dict[tuple[str, str], Price]] = {
     (CALLS, "exception"): _raised,
     (CALLS, "fill_exception"): _filled,
 }
-"""By the name in the header. Decoders of registered types have theirs in `DECODERS`."""
+"""By the name in the header. `DECODERS` has the prices of registered types."""
 
 _ZONE: Final = 300_000, 12_000
 _ANY: Final = 20_000, 1000
@@ -121,8 +121,8 @@ _LIBRARIES: Final[dict[str, tuple[int, int]]] = {
     "pint": (100_000, 2000),
     "astropy": (300_000, 6000),
 }
-"""Nanoseconds and bytes of one call of a decoder with next to nothing to decode, by the package of its type:
-two to three times what was measured."""
+"""Nanoseconds and bytes of one call of a decoder with almost nothing to decode, by the package of its
+type: two to three times the measured values."""
 _DECODERS: Final[dict[str, tuple[int, int]]] = {
     "pandas.DataFrame": (60_000, 3000),
     "pandas.DatetimeIndex": (150_000, 3000),
@@ -133,23 +133,23 @@ _DECODERS: Final[dict[str, tuple[int, int]]] = {
     "xarray.DataTree": (300_000, 2500),
     "mmap.mmap": (40_000, 16_384),
 }
-"""The same of those that take more, by the name of the type."""
+"""The same for types that take more, by the name of the type."""
 
 
 def price_of_decoder(name: str) -> tuple[int, int]:
-    """Price one call of a decoder, beyond what its state is good for."""
+    """Price one call of a decoder, beyond what the size of its state pays for."""
     return _DECODERS.get(name) or _LIBRARIES.get(name.partition(".")[0], _ANY)
 
 
 ITEM: Final = 200
-"""Nanoseconds that a decoder takes for each item of its state, at most; beyond, it counts itself."""
+"""Nanoseconds that a decoder takes for each item of its state, at most; it charges for more itself."""
 
 
 def weigh(state: Any, allowed: Allowed, most: int) -> tuple[int, int]:
-    """Count what decoders may go through, items and bytes; stop where there are more items than `most`.
+    """Count the items and bytes that decoders may visit; stop if there are more items than `most`.
 
-    Items of containers and bytes of arrays as their shape says, shared ones each time; letters of text once;
-    a little of the length of what other decoders have made, which they look at as a whole.
+    Counted are items of containers and bytes of arrays by their shape, shared ones each time; letters of
+    text once; and a fraction of the length of the results of other decoders, which are visited as a whole.
 
     >>> weigh([(1, 2), np.zeros(4)], Allowed(), 1000)
     (9, 32)
@@ -184,5 +184,5 @@ def weigh(state: Any, allowed: Allowed, most: int) -> tuple[int, int]:
 def _length(part: Any) -> int:
     try:
         return len(part)
-    except Exception:  # of another library's object, which may say it in its own way, or not at all
+    except Exception:  # another library's object may measure itself in its own way, or not at all
         return 0

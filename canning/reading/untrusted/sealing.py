@@ -1,10 +1,10 @@
-"""What a header may add nothing more to, since something holds it that must not change any more.
+"""Seal the containers of a message that must not change any more, since an object relies on their content.
 
 An array of objects takes no part in Python's garbage collection, and neither do some objects of other
-libraries: a message that put one of them into itself would be kept forever. And a decoder has looked at
-its state, and relies on what it found. So whatever such a thing is to hold is *sealed* before: what can grow
-grows no more, what has no content yet is refused, and how deep it all is stays true. A pickler writes the
-content of an object before whatever holds it, except in a circle, so that no other message is refused.
+libraries: a message that put one of them into itself would be kept forever. And a decoder has checked
+its state, and relies on the result. So the content of such an object is *sealed* first: a container cannot
+grow any more, one without content yet is refused, and its depth stays true. A pickler writes the content of
+an object before its container, except in a cycle, so that no other message is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...types.budget import Work
 LEAVES: Final = frozenset((int, str, float, bool, bytes, type(None)))
 _ITEM: Final = 30
 _TIME, _MEMORY = 800, 250
-"""Nanoseconds of a look at one item; nanoseconds and bytes of keeping that an object is sealed."""
+"""Nanoseconds to check one item; nanoseconds and bytes to record that an object is sealed."""
 _HELD: Final[dict[type, Callable[[Any], Any]]] = {
     **dict.fromkeys((list, tuple, set, frozenset, collections.deque), lambda held: held),
     **dict.fromkeys((dict, collections.defaultdict, collections.Counter), lambda held: held.values()),
@@ -32,24 +32,24 @@ _HELD: Final[dict[type, Callable[[Any], Any]]] = {
     types.SimpleNamespace: lambda held: vars(held).values(),
     slice: lambda held: (held.start, held.stop, held.step),
 }
-"""What objects hold, by their type; the keys of a dict cannot grow."""
+"""The items that objects hold, by type; the keys of a dict cannot grow."""
 
 
 def check_depth(depth: int, limits: Limits) -> None:
-    """Raise `DeserializationError` where something is deeper than a reader allows."""
+    """Raise `DeserializationError` if an object is deeper than the reader allows."""
     if depth > limits.depth:
         raise DeserializationError(f"nested deeper than this reader's limit, depth={limits.depth}")
 
 
 class Seals:
-    """Know what is sealed, and how deep everything is that holds something.
+    """Record which objects are sealed, and the depth of each container.
 
     Attributes:
-        sealed: what is sealed, by identity, each kept as long as its message is read.
-        depths: how deep containers are that hold others, by identity.
-        unfilled: arrays of objects that have none yet, by identity.
-        unbuilt: instances that have no state yet, by identity.
-        classes: allowed classes of which there may be instances.
+        sealed: the sealed objects by identity, each kept until its message is read.
+        depths: the depth of containers that hold others, by identity.
+        unfilled: arrays of objects without elements yet, by identity.
+        unbuilt: instances without state yet, by identity.
+        classes: allowed classes that may have instances.
     """
 
     def __init__(self, limits: Limits, work: Work) -> None:
@@ -62,12 +62,12 @@ class Seals:
         self.classes: set[type] = set()
 
     def check_open(self, holder: object) -> None:
-        """Raise `DeserializationError` where something is about to grow that is sealed."""
+        """Raise `DeserializationError` if a sealed object is about to grow."""
         if id(holder) in self.sealed:
             raise DeserializationError("a container that grows after it was found to be complete")
 
     def seal(self, items: Iterable[Any]) -> int:
-        """Seal all that some items hold; give how deep the deepest is, 0 where none holds anything."""
+        """Seal everything that some items hold; return the depth of the deepest, 0 if none holds anything."""
         path: list[tuple[Any, Iterator[Any]]] = [(None, iter(items))]
         depths = [0]
         while True:
@@ -89,7 +89,7 @@ class Seals:
                 depths[-1] = max(depths[-1], depth + 1)
 
     def _enter(self, item: Any) -> tuple[int, Any]:
-        """Seal one object; give how deep it is as far as that is known, and what is to be looked at."""
+        """Seal one object; return its depth as far as known, and the items to check next."""
         kind = type(item)
         if id(item) in self.unbuilt:
             raise DeserializationError("an object without a state, within what has to be complete")
@@ -100,7 +100,7 @@ class Seals:
             return self.depths.get(id(item), 1), ()
         self.work.spend(_TIME + _ITEM * len(held), _MEMORY)
         self.sealed[id(item)] = item
-        self.depths[id(item)] = 1  # for a circle that leads here again
+        self.depths[id(item)] = 1  # for a cycle that leads here again
         return 1, () if LEAVES.issuperset(map(type, held)) else held
 
     def _held(self, item: Any, kind: type) -> Any:
@@ -114,7 +114,7 @@ class Seals:
         return None
 
     def _depth_of_array(self, array: Any) -> int:
-        """Give the depth of an array, or of the one of which it is a view; objects are sealed in there."""
+        """Return the depth of an array, or of the base of a view; seal the objects in it."""
         if not array.dtype.hasobject:
             return 0
         depth, part = 1, array
@@ -127,7 +127,7 @@ class Seals:
 
 
 def _fields(obj: Any, cls: type) -> list[Any]:
-    """List what the fields of an instance hold, without calling anything of its class."""
+    """List the values in the fields of an instance, without calling anything of its class."""
     if kind_of(cls) == "namedtuple":
         return list(tuple.__iter__(obj))
     return [object.__getattribute__(obj, name) for name in field_names(cls) if _has(obj, name)]

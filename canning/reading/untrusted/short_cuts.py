@@ -1,17 +1,17 @@
-"""Read in one step what most messages of strangers consist of: a few values, one array, arrays among others.
+"""Read the most common messages of strangers in one step: a few values, one array, arrays among others.
 
-A few numbers and texts in lists and dicts take `DataReader` less time than its accounts, its names and its
-buffers do. So what is small and plain, with no names, no buffers, no calls and no keys but text, is read
-without these. Each byte of its header gives at most one value, one place in the memo and one level, so that
-a header shorter than the limits cannot exceed them, and its time and memory are within what a message may
-take whatever its size.
+For a few numbers and texts in lists and dicts, `DataReader` itself takes less time than its accounts,
+names and buffers. So a message that is small and plain, with no names, no buffers, no calls and only text
+as keys, is read without these. Each byte of its header adds at most one value, one memo entry and one level,
+so that a header shorter than the limits cannot exceed them, and takes no more time and memory than any
+message may.
 
-An array is always the same few opcodes: its buffer, or its few bytes; shape; dtype; where it needs them
-layout and read-only flag. Regular expressions find them: a dict of ten arrays is then read in a third of the
-time. What the opcodes say goes through the same checks as ever.
+An array is always the same few opcodes: its buffer, or its few bytes; shape; dtype; if needed, layout
+and read-only flag. Regular expressions find them: a dict of ten arrays is then read in a third of the time.
+The values of the opcodes pass the same checks as elsewhere.
 
-Whatever is not as it should be is left to `DataReader`, which reads it from the start, opcode by opcode, or
-says what is wrong.
+Any other message is left to `DataReader`, which reads it from the start, opcode by opcode, or reports
+the error.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from ...pickles.headers import INLINE, OF_FRAME
 # -- small messages -------------------------------------------------------------------------------------
 
 LARGEST: Final = 400
-"""Bytes of a header that is read here."""
+"""A header of up to this many bytes is read here."""
 UNREAD: Final = object()
-"""What is given instead of an object that is to be read the long way."""
+"""Returned instead of an object that `DataReader` has to read."""
 _I32: Final = struct.Struct("<i").unpack_from
 _F64: Final = struct.Struct(">d").unpack_from
 _CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False}
@@ -42,12 +42,12 @@ _TEXT: Final = frozenset((str,))
 
 
 def room(limits: Limits) -> int:
-    """Give the bytes up to which a header is below each limit whatever it says."""
+    """Return the bytes up to which a header cannot exceed any limit."""
     return min(LARGEST, limits.depth, limits.nodes, limits.memo, limits.message_bytes)
 
 
 def read_small(data: bytes) -> Any:
-    """Read a header, up to and with STOP, for which there is `room`; `UNREAD` where it is for others to read.
+    """Read a header of up to `room` bytes, STOP included; `UNREAD` if another reader has to.
 
     >>> import pickle
     >>> read_small(pickle.dumps({"a": [1, 2.5, None]}, 5))
@@ -157,7 +157,7 @@ def _run(data: bytes) -> Any:
 
 
 def _fill(target: dict[str, Any], items: list[Any]) -> bool:
-    """Put items into a dict; False where the keys are not all text, whose hash no stranger can steer."""
+    """Put items into a dict; False if not all keys are text, whose hash a stranger cannot choose."""
     keys = items[::2]
     if len(items) & 1 or not _TEXT.issuperset(map(type, keys)):
         return False
@@ -169,13 +169,13 @@ def _fill(target: dict[str, Any], items: list[Any]) -> bool:
 
 _SIZE: Final = struct.Struct("<I")
 _REST: Final = re.compile(rb"\(((?:\x8a\x08.{8}){1,8})t\x8c(.)([!-~]+)tR\.", re.DOTALL)
-"""What follows the source of an array in C order that is all of a message: lengths, dtype."""
+"""The opcodes behind the source of an array in C order that is all of a message: lengths, dtype."""
 
 
 def read_array(data: bytes, memory: Any) -> Any:
-    """Read a header that says that a frame, or what stands in the header, is one array.
+    """Read a header that consists of one array, in a frame or in the header itself.
 
-    `memory` is the frame, or None. `UNREAD` where it is for others to read.
+    `memory` is the frame, or None. `UNREAD` if another reader has to read it.
     """
     if memory is not None:
         at = len(OF_FRAME)
@@ -206,15 +206,15 @@ def read_array(data: bytes, memory: Any) -> Any:
 
 _INT: Final = rb"(?:K.|M..|J.{4})"
 _SIZES: Final = rb"(%b{1,3}[\x85-\x87]\x94|\)|\(%b{4,32}t\x94)" % (_INT, _INT)
-"""Lengths or strides, and how many."""
+"""Lengths or strides, and their number."""
 _DTYPE: Final = rb"(?:h(.)|\x8c(.)([!-~]+)\x94)"
-"""A name, from the memo or new; a new one with its length."""
+"""A name: from the memo, or new with its length."""
 _SHORT: Final = re.compile(_SIZES + _DTYPE + rb"\x87\x94R\x94", re.DOTALL)
 _LONG: Final = re.compile(
     rb"%b%b(N|(%b)%b\x86\x94)([\x88\x89])?t\x94R\x94" % (_SIZES, _DTYPE, _INT, _SIZES),
     re.DOTALL,
 )
-"""With a layout, or None in its place; and with a flag."""
+"""With a layout, or None instead; and with a flag."""
 _WIDTHS: Final = {
     0x4B: (2, struct.Struct("<B").unpack_from),
     0x4D: (3, struct.Struct("<H").unpack_from),
@@ -224,16 +224,16 @@ _DESCRIPTIONS: Final = frozenset((str, tuple))
 Sizes = tuple[int, ...]
 Layout = tuple[int, Sizes]
 MakeArray = Callable[[int | bytes, Sizes, Any, Layout | None, bool], Any]
-"""What makes an array of the number of its buffer or its bytes, a shape, the description of a dtype, a
-layout, a flag; the numbers are any ints, and the description is any text or tuple."""
+"""Makes an array from the number of its buffer or its bytes, a shape, the description of a dtype, a
+layout, a flag; the numbers may be any ints, and the description any text or tuple."""
 
 
 class ArrayCalls:
-    """Read calls of one header.
+    """Read the array calls of one header.
 
     Attributes:
         data: the header.
-        sizes, layouts: those that were read, by their opcodes: most messages have few.
+        sizes, layouts: those read before, by their opcodes: most messages have few.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -242,9 +242,9 @@ class ArrayCalls:
         self.layouts: dict[bytes, Layout | None] = {}
 
     def read(self, at: int, memo: list[Any], make: MakeArray) -> tuple[Any, int] | None:
-        """Make the array whose opcodes follow its name; give it, and where they end.
+        """Make the array whose opcodes follow its name; return it and the offset where they end.
 
-        Adds to the memo what they do. None, and nothing done, where they are others.
+        Stores the same memo entries. Returns None, with nothing stored, for other opcodes.
         """
         data = self.data
         long = data[at] == 0x28  # MARK
@@ -258,7 +258,7 @@ class ArrayCalls:
             if data[behind : behind + 1] != b"\x94":
                 return None
             kept.append(source)
-        elif code == 0x68:  # BINGET, of bytes: those of all empty arrays are the same
+        elif code == 0x68:  # BINGET of bytes: all empty arrays share theirs
             source = memo[data[at + 1]]
             if type(source) is not bytes:
                 return None
@@ -296,16 +296,16 @@ class ArrayCalls:
         return array, found.end()
 
     def _sizes(self, ops: bytes) -> Sizes | None:
-        """Give lengths, or strides; None where they are not as many as is said."""
+        """Return lengths, or strides; None if their number is wrong."""
         if ops in self.sizes:
             return self.sizes[ops]
-        many = ops[0] in b")("  # none, or as many as stand behind a mark
+        many = ops[0] in b")("  # none, or those above a mark
         sizes = _ints(ops[many:-2])
         found = self.sizes[ops] = sizes if many or len(sizes) == ops[-2] - 0x84 else None
         return found
 
     def _layout(self, ops: bytes, offset: bytes, steps: bytes) -> Layout | None:
-        """Give an offset and strides."""
+        """Return an offset and strides."""
         if ops not in self.layouts:
             strides = self._sizes(steps)
             self.layouts[ops] = None if strides is None else (_int(offset), strides)
@@ -313,7 +313,7 @@ class ArrayCalls:
 
 
 def _description(memo: list[Any], again: bytes | None, size: bytes | None, new: bytes | None) -> Any:
-    """Give the description of a dtype, from the memo or new; None where it is none."""
+    """Return the description of a dtype, from the memo or new; None if it is not one."""
     if new is not None:
         return new.decode("ascii") if size is not None and size[0] == len(new) else None
     found = memo[again[0]] if again is not None and again[0] < len(memo) else None
@@ -325,7 +325,7 @@ def _int(ops: bytes) -> int:
 
 
 def _ints(ops: bytes) -> tuple[int, ...]:
-    """Give the ints that a row of BININT opcodes pushes."""
+    """Return the ints that a series of BININT opcodes pushes."""
     made, at = [], 0
     while at < len(ops):
         width, read = _WIDTHS[ops[at]]
