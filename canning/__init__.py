@@ -65,11 +65,11 @@ _LATER: Final = {
     **dict.fromkeys(("Explanation", "explain"), "inspection.explaining"),
     **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection.reports"),
 }
-"""Names whose modules are imported when they are asked for: most programs never do."""
+"""Names whose modules are imported on demand: most programs never need them."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is imported when it is asked for."""
+    """Import a name of `_LATER` on demand."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List these names too."""
+    """List the lazy names too."""
     return sorted({*globals(), *_LATER})
 
 

@@ -1,4 +1,4 @@
-"""Make ``python -m canning`` the same as the command ``canning``."""
+"""Make ``python -m canning`` run the command ``canning``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Checks of arguments: a wrong one is told at once, by its name, before anything is sent, read or made."""
+"""Checks of arguments: a wrong one is reported by name, before anything is sent, read or made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _is(kind: type, value: object) -> bool:
 
 
 def check_number(name: str, value: object, unit: str) -> None:
-    """Insist on a number.
+    """Raise an error unless a value is a number.
 
     >>> check_number("lease", "10", "seconds")
     Traceback (most recent call last):
@@ -29,7 +29,7 @@ def check_number(name: str, value: object, unit: str) -> None:
 
 
 def check_whole(name: str, value: int, unit: str, least: int = 0) -> None:
-    """Insist on a whole number that is not too small.
+    """Raise an error unless a value is a whole number that is large enough.
 
     >>> check_whole("readers", 1.5, "receivers", least=1)
     Traceback (most recent call last):
@@ -46,7 +46,7 @@ def check_whole(name: str, value: int, unit: str, least: int = 0) -> None:
 
 
 def check_seconds(name: str, value: float | None) -> None:
-    """Insist on seconds from 0, or None.
+    """Raise an error unless a value is a number of seconds, 0 or more, or None.
 
     >>> check_seconds("timeout", -1)
     Traceback (most recent call last):
@@ -61,7 +61,7 @@ def check_seconds(name: str, value: float | None) -> None:
 
 
 def check_bools(**flags: object) -> None:
-    """Insist on True or False: every text is true, ``"no"`` too.
+    """Raise an error unless values are True or False: every text is true, ``"no"`` too.
 
     >>> check_bools(mmap="r")
     Traceback (most recent call last):
@@ -73,7 +73,7 @@ def check_bools(**flags: object) -> None:
 
 
 def check_callable(name: str, value: object) -> None:
-    """Insist on a function, or None.
+    """Raise an error unless a value is a function, or None.
 
     >>> check_callable("on_progress", True)
     Traceback (most recent call last):
@@ -84,7 +84,7 @@ def check_callable(name: str, value: object) -> None:
 
 
 def check_path(what: str, path: object) -> None:
-    """Insist on a path: ``open`` takes a number too, and closes the file of that number.
+    """Raise an error unless a value is a path: ``open`` takes a number too, and closes that file.
 
     >>> check_path("the file of a key", 3)
     Traceback (most recent call last):
@@ -95,7 +95,7 @@ def check_path(what: str, path: object) -> None:
 
 
 def check_namespace(g: object) -> None:
-    """Insist on a dict.
+    """Raise an error unless a value is a dict.
 
     >>> check_namespace("r")
     Traceback (most recent call last):
@@ -106,7 +106,7 @@ def check_namespace(g: object) -> None:
 
 
 def check_call(args: object, kwargs: object) -> None:
-    """Insist on several arguments, and on named ones in a dict.
+    """Raise an error unless `args` are several arguments, and `kwargs` a dict or None.
 
     >>> check_call("ab", None)
     Traceback (most recent call last):

@@ -1,10 +1,10 @@
-"""What headers call, each by a name that stands for nothing else.
+"""The functions that headers call; no header calls any other name of this package.
 
-A plain unpickler finds these functions and gets the *skeleton* of an object: canned objects, whose buffers
-are None. Readers that make live objects at once put constructors of their own instead of every name of
-this module, and of no other. So the classes themselves, `CannedArray` and its like, can be part of somebody's
-object, as any other class, and every other module may be called what it likes. What code needs that came by
-value is made by modules above, which `provided` finds.
+A plain unpickler finds these functions and builds the *skeleton* of an object: canned objects, whose buffers
+are None. Readers that make live objects at once replace every name of this module by constructors of their
+own, and no other name. So the classes themselves, `CannedArray` and its like, can be part of a user's object,
+like any class, and every other module may have any name. Code sent by value needs modules of higher layers,
+which `provided` finds.
 """
 
 from __future__ import annotations
@@ -43,87 +43,87 @@ from .types.canned import (
 
 
 def array(*args: Any) -> CannedArray:
-    """Stand for an array; see `CannedArray`."""
+    """Represent an array; see `CannedArray`."""
     return CannedArray(*args)
 
 
 def objects(*args: Any) -> CannedObjects:
-    """Stand for an array of Python objects."""
+    """Represent an array of Python objects."""
     return CannedObjects(*args)
 
 
 def structures(*args: Any) -> CannedStructures:
-    """Stand for an array of structures that hold objects."""
+    """Represent an array of structures that hold objects."""
     return CannedStructures(*args)
 
 
 def strings(*args: Any) -> CannedStrings:
-    """Stand for an array of variable-width strings."""
+    """Represent an array of variable-width strings."""
     return CannedStrings(*args)
 
 
 def subclass(*args: Any) -> CannedSubclass:
-    """Stand for an instance of a subclass of arrays."""
+    """Represent an instance of a subclass of arrays."""
     return CannedSubclass(*args)
 
 
 def masked(*args: Any) -> CannedMasked:
-    """Stand for a masked array."""
+    """Represent a masked array."""
     return CannedMasked(*args)
 
 
 def scalar(*args: Any) -> CannedScalar:
-    """Stand for a numpy scalar."""
+    """Represent a numpy scalar."""
     return CannedScalar(*args)
 
 
 def dtype(*args: Any) -> CannedDtype:
-    """Stand for a dtype."""
+    """Represent a dtype."""
     return CannedDtype(*args)
 
 
 def raw(*args: Any) -> CannedBytes:
-    """Stand for `bytes`, or a `bytearray`."""
+    """Represent `bytes`, or a `bytearray`."""
     return CannedBytes(*args)
 
 
 def view(*args: Any) -> CannedMemoryView:
-    """Stand for a `memoryview`."""
+    """Represent a `memoryview`."""
     return CannedMemoryView(*args)
 
 
 def message(*args: Any) -> CannedMessage:
-    """Stand for an object that was serialized before."""
+    """Represent an object that was serialized before."""
     return CannedMessage(*args)
 
 
 def reference(*args: Any) -> Reference:
-    """Stand for a name in the reader's namespace."""
+    """Represent a name in the reader's namespace."""
     return Reference(*args)
 
 
 def canned(*args: Any) -> CannedObject:
-    """Stand for what a canned object stands for."""
+    """Represent the object of a canned object."""
     return open_canned(*args)
 
 
 def registered(*args: Any) -> CannedRegistered:
-    """Stand for an object of a registered type."""
+    """Represent an object of a registered type."""
     return CannedRegistered(*args)
 
 
 def named(module: str, name: str) -> Any:
-    """Give what a name stands for that led nowhere where the message was written; see `Stub`."""
+    """Return the object of a name that could not be found where the message was written; see `Stub`."""
     return provided("named")(module, name)
 
 
 def stub(blob: bytes) -> Any:
-    """Read what stands for an object whose class was not here, from a message of its own."""
+    """Read the stub of an object whose class was missing, from a message of its own."""
     return provided("stub")(blob)
 
 
 def items(array: object, state: tuple[list[Any], bool]) -> None:
-    """Put the elements of an array of objects in, or the fields of one of structures."""
+    """Put the elements into an array of objects, or the fields into one of structures."""
     holds_fields = isinstance(array, CannedStructures) or (
         isinstance(array, np.ndarray) and array.dtype.names is not None
     )
@@ -131,7 +131,7 @@ def items(array: object, state: tuple[list[Any], bool]) -> None:
 
 
 def attributes(obj: object, given: dict[str, Any]) -> None:
-    """Give an object that was just made the attributes which it had."""
+    """Set the attributes of a new object to those it had at the sender."""
     set_attributes(obj, given)
 
 
@@ -144,24 +144,24 @@ def stdlib_array(typecode: str, itemsize: int, memory: object) -> Any:
 
 
 def function(*parts: Any) -> types.FunctionType:
-    """Make a function that came by value."""
+    """Make a function that was sent by value."""
     made: types.FunctionType = provided("function")(*parts)
     return made
 
 
 def function_of(home: str, *parts: Any) -> types.FunctionType:
-    """Make such a function in the module that it is of, which is imported."""
+    """Make such a function in its own module, which is imported."""
     made: types.FunctionType = provided("function_of")(home, *parts)
     return made
 
 
 def fill(made: types.FunctionType, state: object) -> None:
-    """Give such a function its attributes, closure and globals."""
+    """Set the attributes, closure and globals of such a function."""
     provided("fill")(made, state)
 
 
 def source(text: str, way: tuple[str, ...], name: str) -> types.CodeType:
-    """Make a code object of source that arrived."""
+    """Make a code object from source that arrived."""
     made: types.CodeType = provided("source")(text, way, name)
     return made
 
@@ -173,32 +173,32 @@ def code(kind: str, pickled: bytes) -> CannedObject:
 
 
 def enum(*parts: Any) -> Any:
-    """Make an enum that came by value, with its members."""
+    """Make an enum that was sent by value, with its members."""
     return provided("enum")(*parts)
 
 
 def fill_enum(made: object, state: object) -> None:
-    """Give such an enum its methods, and its members their attributes."""
+    """Set the methods of such an enum, and the attributes of its members."""
     provided("fill_enum")(made, state)
 
 
 def empty_class(*parts: Any) -> Any:
-    """Make a class that came by value, with the first part of its body."""
+    """Make a class that was sent by value, with the first part of its body."""
     return provided("empty_class")(*parts)
 
 
 def fill_class(made: object, state: object) -> None:
-    """Give such a class the rest of its body."""
+    """Set the rest of the body of such a class."""
     provided("fill_class")(made, state)
 
 
 def ahead(made: object, attributes: object) -> None:
-    """Give such a class what its instances need to be made and hashed, before its functions are filled."""
+    """Set the attributes of such a class that make and hash instances, before its functions are filled."""
     provided("ahead")(made, attributes)
 
 
 def struct(*parts: Any) -> Any:
-    """Make a Struct of msgspec's that came by value."""
+    """Make a Struct of msgspec's that was sent by value."""
     return provided("struct")(*parts)
 
 
@@ -209,7 +209,7 @@ def exception(*parts: Any) -> BaseException:
 
 
 def fill_exception(made: BaseException, state: object) -> None:
-    """Give an exception its attributes, cause, context, notes and traceback."""
+    """Set the attributes, cause, context, notes and traceback of an exception."""
     provided("fill_exception")(made, state)
 
 
@@ -220,7 +220,7 @@ def traceback(steps: object) -> types.TracebackType:
 
 
 def cached(*parts: Any) -> Any:
-    """Wrap a function with a cache again, which is empty."""
+    """Wrap a function with an empty cache again."""
     return provided("cached")(*parts)
 
 
@@ -230,7 +230,7 @@ def dispatching(*parts: Any) -> Any:
 
 
 def forward_ref(*parts: Any) -> Any:
-    """Make an annotation that is a text yet."""
+    """Make an annotation that is still text."""
     return provided("forward_ref")(*parts)
 
 
@@ -240,17 +240,17 @@ def typing_form(*parts: Any) -> Any:
 
 
 def alias(*parts: Any) -> Any:
-    """Make an alias of a `type` statement, without what it stands for yet."""
+    """Make an alias of a `type` statement, without its value yet."""
     return provided("alias")(*parts)
 
 
 def fill_alias(made: Any, state: Any) -> None:
-    """Give such an alias what it stands for."""
+    """Set the value of such an alias."""
     provided("fill_alias")(made, state)
 
 
 def state(made: Any, given: Any) -> None:
-    """Give an instance its attributes without asking it for a way of its own, which its class has not."""
+    """Set the attributes of an instance, without a look for `__setstate__`, which its class does not have."""
     provided("state")(made, given)
 
 
@@ -282,6 +282,6 @@ PARTS: Final[Mapping[Any, type[CannedParts]]] = {
     view: CannedMemoryView,
     registered: CannedRegistered,
 }
-"""The classes of what is made of parts, by what is called in their place."""
+"""The classes of objects made from parts, by the call for each."""
 MAKERS: Final = {call.__name__: cls.make for call, cls in PARTS.items()}
-"""What makes the object itself of the same parts, by name."""
+"""The functions that make the object itself from the same parts, by name."""

@@ -1,4 +1,4 @@
-"""`can`: one object into its `CannedObject`, for code that looks at what will travel."""
+"""`can`: turn one object into its `CannedObject`, for code that inspects what would be sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .writing.reducers import Reducers
 
 
 def can(obj: object, registry: Registry = default_registry) -> Any:
-    """Wrap an object that canning knows in its `CannedObject`; return anything else as it is.
+    """Wrap an object that canning knows in its `CannedObject`; return any other object unchanged.
 
     It knows arrays, bytes, bytearrays, memoryviews, functions, classes that other processes
     cannot import, partials, cells, and the types of `registry`. The buffers of the result are views of

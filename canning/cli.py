@@ -1,8 +1,8 @@
 """The command line: ``canning`` or ``python -m canning``.
 
-A subcommand is a function that takes the parsed arguments and returns an exit code; it imports what it
-needs when it runs, so that the help costs nothing. A package that stands on this one adds commands by an
-entry point of the group `GROUP`: a function that takes what ``add_subparsers`` gave, as `add_scan` does.
+A subcommand is a function that takes the parsed arguments and returns an exit code; it imports modules only
+when it runs, so that the help is fast. A package built on this one adds commands through an entry point of
+the group `GROUP`: a function that takes the result of ``add_subparsers``, as `add_scan` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GROUP: Final = "canning.commands"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code; 2 for arguments that make no sense.
+    """Run one command, and return its exit code; 2 for invalid arguments.
 
     >>> main([])  # doctest: +ELLIPSIS
     usage: canning ...
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
@@ -51,7 +51,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     for add in (add_inspect, add_scan, add_explain):
         add(commands)
-    # To look through what is installed takes longer than the rest of the help: not for a command of our own.
+    # Searching the installed packages takes longer than the rest of the help: not for our own commands.
     if not argv or argv[0] not in commands.choices:
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
             entry.load()(commands)

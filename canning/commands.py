@@ -66,10 +66,10 @@ def add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run_explain(arguments: argparse.Namespace) -> int:
-    """Explain one object; 1 where it cannot be sent, 2 where it cannot be found."""
+    """Explain one object; 1 if it cannot be sent, 2 if it cannot be found."""
     module, _, name = arguments.object.partition(":")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does, for the command too
+        sys.path.insert(0, "")  # as `python -m` does, so that the command finds the same modules
     try:
         obj = operator.attrgetter(name)(importlib.import_module(module)) if name else None
     except (ImportError, AttributeError) as error:
@@ -115,11 +115,11 @@ def run_inspect(arguments: argparse.Namespace) -> int:
 
 
 def run_scan(arguments: argparse.Namespace) -> int:
-    """Judge files, and show the progress of it where somebody watches."""
+    """Judge files, and show the progress on a terminal."""
     found: list[tuple[Path, ScanResult]] = []
     left_out = 0
     for path, named in _with_progress(list(_files(arguments.paths))):
-        if not named and not path.is_file():  # a pipe, a device, a link to nothing
+        if not named and not path.is_file():  # a pipe, a device, a dangling link
             left_out += 1
             continue
         result = scan(path)
@@ -127,7 +127,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
             left_out += 1
         else:
             found.append((path, result))
-    found.sort(key=lambda each: -ORDER.index(each[1].verdict))  # the worst first, else as they came
+    found.sort(key=lambda each: -ORDER.index(each[1].verdict))  # the worst first, else in the order found
     verdicts = [result.verdict for _, result in found]
     if arguments.json:
         print(json.dumps([{"path": str(path), **result.to_dict()} for path, result in found], indent=1))
@@ -142,9 +142,9 @@ def run_scan(arguments: argparse.Namespace) -> int:
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
-    """Give the files to look at, and whether each was named; folders are gone through, and links followed.
+    """Yield the files to scan, and whether each was named; folders are searched, and links followed.
 
-    A folder that cannot be listed counts as named: nobody can say what is in it.
+    A folder that cannot be listed counts as named: its content is unknown.
     """
     for path in paths:
         if not path.is_dir():
@@ -159,14 +159,14 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:
             except OSError:
                 yield folder, True
                 continue
-            if (place.st_dev, place.st_ino) not in seen:  # links may lead round
+            if (place.st_dev, place.st_ino) not in seen:  # links may form a cycle
                 seen.add((place.st_dev, place.st_ino))
                 rest += [entry for entry in reversed(entries) if entry.is_dir()]
                 yield from ((entry, False) for entry in entries if not entry.is_dir())
 
 
 def _lines(path: Path, result: ScanResult) -> list[str]:
-    """Give a line for the file, and one for each reason."""
+    """Return a line for the file, and one for each reason."""
     reasons = [f"    {reason}" for reason in result.reasons[:_REASONS]]
     more = len(result.reasons) - _REASONS
     return [
@@ -177,12 +177,12 @@ def _lines(path: Path, result: ScanResult) -> list[str]:
 
 
 def _shown(path: Path) -> str:
-    """Show a path: a file's name can hold anything, escape sequences too."""
+    """Show a path: a file's name can hold any character, escape sequences too."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(path))
 
 
 def _console(stream: Any) -> Any:
-    """Give rich's console for a terminal; None without a terminal, or without rich."""
+    """Return rich's console for a terminal; None without a terminal, or without rich."""
     if not stream.isatty():
         return None
     try:

@@ -1,4 +1,4 @@
-"""One tree of errors: misuse on this side apart from bad messages from the other."""
+"""One tree of errors, which separates misuse on this side from bad messages of the other side."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ E = TypeVar("E", bound=Exception)
 P = ParamSpec("P")
 T = TypeVar("T")
 SHOWN: Final = 120
-"""Characters of a name that errors show."""
+"""Characters of a name in an error."""
 
 
 def text_of(error: BaseException) -> str:
-    """Say what an error is, with its text where Python itself has written that: it names types, and no data.
+    """Describe an error, with its text if Python itself has written that: it names types, and no data.
 
     >>> try:
     ...     len(5)
@@ -45,9 +45,9 @@ def _was_raised_by_a_statement(error: BaseException) -> bool:
 
 
 def is_of_signal(error: BaseException) -> bool:
-    """Tell whether a signal handler raised an error: nobody's fault, and to be passed on as it is.
+    """Tell whether a signal handler raised an error, which is then passed on unchanged.
 
-    Python gives a handler the frame that it interrupts, and some throw that away.
+    Python gives a handler the frame that it interrupts, and some handlers drop it.
     """
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
@@ -72,11 +72,11 @@ class CanningError(Exception):
 
 
 def shorten(error: E) -> E:
-    """Give an error for an entry point to raise: of ours, the traceback ends in the user's call.
+    """Return an error for an entry point to raise: for one of ours, the traceback ends in the user's call.
 
-    The text of an error that this library raises on purpose says all, so that its frames, and those of
-    canning's errors that it comes of, are left out. What a user's own code has raised keeps them, and so does
-    what looks like a mistake of ours.
+    The text of an error that this library raises on purpose is complete, so its frames, and those of
+    canning's errors that caused it, are left out. An error of a user's own code keeps them, and so does one
+    that looks like a bug of ours.
 
     >>> def entry_point(secret):
     ...     try:
@@ -97,18 +97,18 @@ def shorten(error: E) -> E:
         cause = cause.__cause__
     if not (_has_our_frames_alone(error, _AROUND) if isinstance(error, CanningError) else _is_ours(error)):
         trace = error.__traceback__
-        return error.with_traceback(trace and trace.tb_next)  # the entry point adds its frame once more
+        return error.with_traceback(trace and trace.tb_next)  # the entry point adds its frame again
     return error.with_traceback(None)
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """Give what an error comes of, as ``raise ... from`` takes it: what Python would show, and no more."""
+    """Return the cause of an error for ``raise ... from``: the one that Python would show."""
     of_ours = isinstance(error, CanningError) or error.__suppress_context__
     return error.__cause__ if of_ours else error.__context__
 
 
 def shortened(function: Callable[P, T]) -> Callable[P, T]:
-    """Make an entry point of a function: `shorten` what it raises. It costs a call more, 0.1 µs."""
+    """Make an entry point of a function, whose errors `shorten` handles. It costs one more call, 0.1 µs."""
 
     @functools.wraps(function)
     def entry_point(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -208,6 +208,6 @@ class VersionWarning(UserWarning):
 
 
 def name_for_errors(module: object, name: object) -> str:
-    """Show a name that a message asks for: it is text of a stranger's, so short and printable only."""
+    """Show a name that a message asks for: it is a stranger's text, so it is shortened and made printable."""
     text = f"{module}.{name}"[:SHOWN]
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""What the owner of a service wants to know: told to the logger ``canning``, and counted."""
+"""Events that the owner of a service wants to know: logged to the logger ``canning``, and counted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 from typing import Final
 
 LOG: Final = logging.getLogger("canning")
-"""Where events go, as information; nothing is shown unless the application asks for it."""
+"""The logger of events, at level INFO; nothing is shown unless the application enables it."""
 COUNTS: Final = {"uncompressed": 0}
-"""How often something happened in this process; `transport.stats` shows it."""
+"""The number of events of each kind in this process; `transport.stats` shows it."""
 
 
 def note(event: str, text: str, *details: object) -> None:
-    """Count an event, and tell it; `text` holds no payload."""
+    """Count and log an event; `text` holds no payload."""
     COUNTS[event] += 1
     LOG.info(text, *details)

@@ -1,4 +1,4 @@
-"""The frames of a message in one blob or one file, by the functions that users call."""
+"""The frames of a message in one blob or one file: the functions that users call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Path = str | os.PathLike[str]
 
 
 def _evolved(function: Callable[..., object], options: SerializerOptions | WithoutTrust) -> Serializer:
-    """Give the serializer with these options; raises `TypeError` for one that the function does not have."""
+    """Return the serializer with these options; raises `TypeError` for one that the function lacks."""
     if not options:
         return default_serializer
     if not options.keys() <= SerializerOptions.__annotations__.keys():
@@ -38,7 +38,7 @@ def _evolved(function: Callable[..., object], options: SerializerOptions | Witho
 
 
 def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> list[Frame]:
-    """Serialize an object, and read it again where somebody wants to know that it can be read."""
+    """Serialize an object, and read it again if `readable_as` asks for a check."""
     frames = serializer.serialize_object(obj)
     if readable_as is not None:
         check_choices(readable_as=readable_as)
@@ -284,7 +284,7 @@ def _load(
             return _read(memory, path, g, trust, serializer)
         try:
             memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
-        except ValueError:  # nothing can be mapped of an empty file
+        except ValueError:  # an empty file cannot be mapped
             memory = b""
     if watched:
         with watching(on_progress, progress, "mapping") as report:
@@ -294,9 +294,9 @@ def _load(
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """Open a file for reading, and none that could keep us waiting or never ends.
+    """Open a file for reading, unless it could block or never end.
 
-    Raises `DeserializationError` for a pipe or a device, `OSError` for what cannot be opened.
+    Raises `DeserializationError` for a pipe or a device, `OSError` for a file that cannot be opened.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
@@ -309,7 +309,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def check_binary(file: object, way: str) -> None:
-    """Insist on a binary file that is open; raises `TypeError` for anything else."""
+    """Check for an open binary file; raises `TypeError` for anything else."""
     if isinstance(file, io.TextIOBase):
         raise TypeError(f"this file is open as text: open it with mode '{way[0]}b'")
     if not callable(getattr(file, way, None)):
@@ -337,7 +337,7 @@ def _read_watched(file: IO[bytes], on_progress: OnProgress | None, progress: boo
         report(0, total)
         while done < total:
             got = file.readinto(view[done : done + STEP])  # type: ignore[attr-defined]
-            if not got:  # somebody has cut the file
+            if not got:  # the file was truncated
                 break
             done += got
             report(done, total)

@@ -1,4 +1,4 @@
-"""One lock for all tables, which neither interrupts nor forks leave locked."""
+"""One lock for all tables, which neither an interrupt nor a fork leaves locked."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _NOT_TAKEN: Final = ("cannot release un-acquired lock",)
-"""What an `RLock` says that a thread lets go of without having it."""
+"""The error text of an `RLock` that a thread releases without holding it."""
 
 
 class Lock:
     """Let one thread at a time change something.
 
-    A signal handler, or a finalizer, of the thread that is in there may come in too, and an exception may cut
-    a change anywhere: so what is guarded must be whole at any moment, if not the newest. Of the threads a
-    child has only the one that forked, and a lock that another one held then would stay locked there: the
-    child gets another one.
+    A signal handler or a finalizer of the thread inside may enter too, and an exception may interrupt a
+    change anywhere: so the guarded state must be consistent at any moment, if not the newest. A forked child
+    has only the thread that forked, and a lock held by another thread would stay locked there: so the child
+    gets a new lock.
 
     >>> lock = Lock()
     >>> lock.run(lambda: lock.inside), lock.inside
@@ -37,7 +37,7 @@ class Lock:
 
     @property
     def inside(self) -> bool:
-        """Tell whether this very thread is in there."""
+        """Tell whether this very thread is inside."""
         inside: bool = self._lock._is_owned()
         return inside
 
@@ -46,9 +46,9 @@ class Lock:
     @overload
     def run(self, change: Callable[[], T], *, wait: bool) -> T | None: ...
     def run(self, change: Callable[[], T], *, wait: bool = True) -> T | None:
-        """Call something in there, and return what it returns; without `wait`, only if no other thread is.
+        """Call a function inside, and return its result; without `wait`, only if no other thread is inside.
 
-        The lock is taken within the block that lets it go. ``with`` takes it before its block, and Python
+        The lock is taken within the block that releases it. ``with`` takes it before its block, and Python
         3.14 lets an interrupt in between: https://github.com/python/cpython/issues/148874.
         """
         lock, taken = self._lock, None
@@ -62,12 +62,12 @@ class Lock:
         except RuntimeError as error:
             if error.args != _NOT_TAKEN:
                 raise
-            interrupt = error.__context__ or error  # came while it waited for the lock
+            interrupt = error.__context__ or error  # raised while it waited for the lock
         raise interrupt
 
 
 _LOCKS: Final[weakref.WeakSet[Lock]] = weakref.WeakSet()
-"""All locks, and no longer than they live: the system's hooks stay for good."""
+"""All locks, only as long as they live: the system's hooks stay for good."""
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +81,7 @@ def _renew() -> None:
 
 
 class Guarded(Protocol):
-    """What has such a lock."""
+    """An object with such a lock."""
 
     @property
     def _lock(self) -> Lock: ...
@@ -91,7 +91,7 @@ G = TypeVar("G", bound=Guarded)
 
 
 def guarded(method: Callable[Concatenate[G, P], T]) -> Callable[Concatenate[G, P], T]:
-    """Have a method run in the lock of its object, ``_lock``.
+    """Make a method run inside the lock of its object, ``_lock``.
 
     >>> class Table:
     ...     def __init__(self):

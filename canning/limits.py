@@ -1,4 +1,4 @@
-"""What a reader lets a message ask for, where it reads plain data only."""
+"""The limits of a message for a reader of plain data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Limits:
         depth: marks and messages within messages that can be open at once, and nested tuples in a key.
         nodes: values that a header can push; a shared one counts each time.
         memo: values that a header can remember.
-        integer_bytes: bytes of one int; 1786 are the 4300 digits at which Python stops too.
+        integer_bytes: bytes of one int; 1786 are the 4300 digits of Python's own limit.
         frames: frames of one message.
         message_bytes: bytes of one message, all frames together.
         decoded_bytes: bytes of all decompressed frames together, also of messages within messages, each

@@ -1,4 +1,4 @@
-"""What the options of a `Serializer` may be."""
+"""The valid values of a `Serializer`'s options."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WithoutTrust(TypedDict, total=False):
 
 
 class SerializerOptions(WithoutTrust, total=False):
-    """The options of `Serializer`, as they are given for one call."""
+    """The options of `Serializer`, as given for one call."""
 
     trust: Trust
 
@@ -63,9 +63,9 @@ def unknown_option(
     known: Iterable[str] | None = None,
     given: Sequence[object] = (),
 ) -> TypeError:
-    """Give the error for options that a function does not have; it names those that are near.
+    """Make the error for options that a function does not have; it suggests similar ones.
 
-    `known` are those that it has, where its signature does not tell; `given` are options without a name.
+    `known` are the function's options, if its signature does not list them; `given` are positional options.
 
     >>> unknown_option(check_kinds, ["limit"])
     TypeError("check_kinds() has no option 'limit': did you mean 'limits'?")
@@ -75,7 +75,7 @@ def unknown_option(
             f"{function.__name__}() takes options by name, as timeout=10: which one is this "
             f"{type(given[0]).__name__}?"
         )
-    from difflib import get_close_matches  # 1 ms, for errors alone
+    from difflib import get_close_matches  # 1 ms, only for errors
 
     known = set(_options_of(function) if known is None else known)
     name = next((name for name in unknown if name not in known), next(iter(unknown)))
@@ -93,7 +93,7 @@ def _options_of(function: Callable[..., object]) -> set[str]:
 
 
 def check_choices(**options: str) -> None:
-    """Raise `ValueError` for a word that an option does not know.
+    """Raise `ValueError` for a word that an option does not allow.
 
     >>> check_choices(trust="nobody")
     Traceback (most recent call last):
@@ -107,7 +107,7 @@ def check_choices(**options: str) -> None:
 
 
 def check_kinds(registry: object, limits: object, codecs: object, buffer_threshold: int) -> None:
-    """Raise `TypeError` or `ValueError` for what would fail only when a message is made or read.
+    """Raise `TypeError` or `ValueError` for an option that would fail only when a message is made or read.
 
     >>> check_kinds(Registry(), Limits(), Codecs(), 0)
     Traceback (most recent call last):

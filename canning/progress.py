@@ -1,4 +1,4 @@
-"""Tell how far a transfer is: to a function, and to a bar in the terminal."""
+"""Report the progress of a transfer: to a function, and to a bar in the terminal."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 OnProgress = Callable[[int, int], object]
-"""Called with the bytes that are done and the bytes that there are; the last call has both alike."""
+"""Called with the bytes done and the total; in the last call both are equal."""
 
 
 @contextmanager
 def watching(on_progress: OnProgress | None, progress: bool, what: str) -> Iterator[OnProgress]:
-    """Give the function to report to: it calls `on_progress`, and with `progress` moves a bar.
+    """Return the function to report to: it calls `on_progress`, and with `progress` moves a bar.
 
     Args:
-        on_progress: who is to be told; what it raises goes through.
+        on_progress: the function to call; its errors are passed on.
         progress: show a bar of rich's on the standard error output.
-        what: stands before the bar.
+        what: the text before the bar.
 
     Raises:
-        ImportError: there is no rich for a bar; the error names the extra.
+        ImportError: rich is missing for a bar; the error names the extra.
 
     >>> with watching(lambda done, total: print(done, "of", total), False, "sending") as report:
     ...     report(1, 2)

@@ -1,7 +1,7 @@
-"""What lower modules call and upper ones give, so that imports go one way only.
+"""Functions of higher layers that lower layers call, so that imports go downwards only.
 
-A module below asks for a function by name when it needs it; the module above that has it says so with
-`provides`, and all of them are there as soon as `canning` is imported.
+A lower module asks for a function by name when it needs it; the higher module that has it registers it with
+`provides`, and all of them are registered as soon as `canning` is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PROVIDED: Final[dict[str, Callable[..., Any]]] = {}
 
 
 def provides(name: str) -> Callable[[F], F]:
-    """Give the decorated function to the modules below, under this name."""
+    """Provide the decorated function to lower modules, under this name."""
 
     def provide(function: F) -> F:
         _PROVIDED[name] = function
@@ -25,7 +25,7 @@ def provides(name: str) -> Callable[[F], F]:
 
 
 def provided(name: str) -> Callable[..., Any]:
-    """Give what a module above has provided under a name.
+    """Return the function that a higher module has provided under a name.
 
     >>> @provides("example")
     ... def double(number):

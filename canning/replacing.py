@@ -1,4 +1,4 @@
-"""Put a file into the place of another when it is whole, readable by nobody who could not read that."""
+"""Replace a file when the new one is complete, without giving it more readers than the old one had."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 from typing import IO, Final
 
 _SOME: Final = 40
-"""Characters of a file's name in that of its part: a name may have 255 bytes."""
+"""Characters of a file's name in the name of its part: a name may have 255 bytes."""
 
 
 @contextmanager
 def replacing(target: str) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which replaces `target` at the end, or never.
+    """Yield a file to write to, which replaces `target` at the end, or never.
 
-    A pipe or a device, which no file may replace, is written to.
+    A pipe or a device, which must not be replaced, is written to.
     """
     try:
         before = os.stat(target)
@@ -43,7 +43,7 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
 
 
 def resolved(path: str | os.PathLike[str]) -> str:
-    """Follow a link as a careful kernel would, and insist on a folder."""
+    """Follow a link as a careful kernel would, and check that its folder exists."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, "this folder does not exist: make it first", folder)
@@ -56,7 +56,7 @@ def resolved(path: str | os.PathLike[str]) -> str:
 
 
 def _take_over(handle: int, before: os.stat_result) -> None:
-    """Give a file the permissions of what it replaces, and the group that they are for."""
+    """Give a file the permissions of the file that it replaces, and the group that they are for."""
     mode = stat.S_IMODE(before.st_mode) & 0o777
     if not hasattr(os, "fchmod"):
         return
@@ -64,6 +64,6 @@ def _take_over(handle: int, before: os.stat_result) -> None:
     if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
         try:
             os.fchown(handle, before.st_uid, before.st_gid)
-        except OSError:  # it stays ours, and is for no other group
+        except OSError:  # it stays ours, without rights for another group
             mode &= ~0o070
     os.fchmod(handle, mode)

@@ -1,4 +1,4 @@
-"""The whole way: any object to a list of frames, and back."""
+"""The complete way of an object: to a list of frames, and back."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _LASTING: Final = frozenset((bool, bytes, int, str, type(None), Limits))
-"""Types of options that say all by themselves, and keep nothing alive: what they make is made once. An option
-given per call took 65 µs, and 0.7 when it was given before."""
+"""Types of options whose value is complete in itself and keeps no object alive: serializers with such options
+are made once. An option given per call took 65 µs, and 0.7 when it was given before."""
 _KEPT: Final = 16
-"""Serializers with other options that are kept."""
+"""Serializers with other options that are cached."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -381,7 +381,7 @@ def _reducers(table: Mapping[type, Callable[[Any], Any]] | None) -> dict[type, C
 
 
 def _says_all(name: str, value: object) -> bool:
-    """Tell whether an option means the same the next time: a name may lead to something else then."""
+    """Tell whether an option means the same the next time: a name may refer to something else then."""
     return type(value) is not str or name not in ("allow", "by_value", "codec", "key")
 
 

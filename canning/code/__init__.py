@@ -1,1 +1,1 @@
-"""Code that travels: modules and functions by value, names that moved, what stands for what is missing."""
+"""Code in messages: modules and functions by value, renamed code, stubs for missing code."""

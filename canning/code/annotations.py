@@ -1,8 +1,7 @@
-"""Annotations of functions and classes that go by value.
+"""Annotations of functions and classes that are sent by value.
 
-Since Python 3.14 they are kept as code that is run when somebody asks for them, which may fail forever, and
-which nothing else needs: https://peps.python.org/pep-0649/. What it gives here is sent, as earlier versions
-have it.
+Since Python 3.14 they are kept as code that runs on demand, may fail forever, and serves nothing else:
+https://peps.python.org/pep-0649/. Its values at the sender are sent, in the form of earlier versions.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import Any, Final
 from ..errors import is_of_signal
 
 STORED: Final = ("__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__")
-"""What a class keeps of its annotations, in all versions: the last three since 3.14."""
+"""Attributes of a class that hold its annotations, in all versions: the last three since 3.14."""
 
 
 def annotations_of(obj: object) -> dict[str, Any]:
-    """Give the annotations of a function, or a class its own: what has no value here as a text of it.
+    """Return the annotations of a function, or of a class without its bases; one without a value as its text.
 
     >>> def add(a: int): ...
     >>> add.__annotations__ = {"a": int}
@@ -30,7 +29,7 @@ def annotations_of(obj: object) -> dict[str, Any]:
         from annotationlib import Format, get_annotations
 
         for way in (Format.VALUE, Format.FORWARDREF, Format.STRING):
-            with contextlib.suppress(Exception):  # of an expression, which may be any
+            with contextlib.suppress(Exception):  # an expression may raise anything
                 return get_annotations(obj, format=way)
         return {}
     own = vars(obj) if isinstance(obj, type) else {"__annotations__": obj.__annotations__}
@@ -38,7 +37,7 @@ def annotations_of(obj: object) -> dict[str, Any]:
 
 
 def with_annotations(function: types.FunctionType) -> types.FunctionType:
-    """Give a function that can tell its annotations: itself, or a copy where it cannot."""
+    """Return a function whose annotations can be read: itself, or a copy without them."""
     try:
         function.__annotations__  # noqa: B018
     except Exception as error:
@@ -51,7 +50,7 @@ def with_annotations(function: types.FunctionType) -> types.FunctionType:
 
 
 def copy_of(function: types.FunctionType) -> types.FunctionType:
-    """Copy a function, but for its annotations."""
+    """Copy a function without its annotations."""
     copy = types.FunctionType(
         function.__code__,
         function.__globals__,

@@ -1,6 +1,6 @@
-"""Functions and classes taken apart, to travel by value.
+"""Pickle functions and classes by value.
 
-cloudpickle takes code apart; what stands here decides what it is asked for.
+cloudpickle does the splitting; this module decides which objects it handles.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from .stubs import StubType
 
 
 class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Pickle functions and classes by value where they must be, and the rest as the C pickler does.
+    """Pickle functions and classes by value if they must be, and all other objects as the C pickler does.
 
-    cloudpickle's own pickler asks Python for every instance in the graph, through a chain of maps: 10,000
-    dataclasses took it 1.3 µs each. This one looks only at functions and classes. With `interactive`
-    functions take no globals along: they run in what they find where they arrive.
+    cloudpickle's own pickler runs Python code for every instance in the graph, through a chain of maps:
+    10,000 dataclasses took it 1.3 µs each. This one handles only functions and classes. With `interactive`,
+    functions are sent without globals: they use those of the receiver.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         self._kinds: dict[type, Callable[..., Any] | None] = {types.FunctionType: type(self)._reduce_function}
         self._cells: dict[int, CellOf] = {}
-        self._bare: set[int] = set()  # functions that a class brings what they need
+        self._bare: set[int] = set()  # functions whose class writes their content
         self._whole: set[int] = set()  # and others, which were written with it
         self._interactive = interactive
         self.dispatch_table = table  # __init__ looks for it
@@ -66,7 +66,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: object) -> Any:
-        """Reduce functions and classes; leave all else to the table."""
+        """Reduce functions and classes; leave all other objects to the table."""
         kind = type(obj)
         try:
             reduce = self._kinds[kind]
@@ -77,7 +77,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _reduce_class(self, cls: Any) -> Any:
         if type(cls) in copyreg.dispatch_table and type(cls) is not StubType:
-            return NotImplemented  # which leads to what somebody has said there
+            return NotImplemented  # the table's or registered reducers then apply
         if cls in METACLASSES:
             return type, (METACLASSES[cls],)
         if type(cls) in METACLASSES and (reduced := reduce_nameless(cls)) is not None:
@@ -112,7 +112,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return calls.struct if struct else calls.empty_class, parts, state, None, None, calls.fill_class
 
     def _goes_by_value(self, function: types.FunctionType, *, whole: bool) -> bool:
-        """Tell whether a function goes by value; and, where not `whole`, was not written in whole before."""
+        """Tell whether a function is sent by value; unless `whole`, only if not written whole before."""
         if function in _BY_NAME or (not whole and id(function) in self._whole):
             return False
         if self._registry.goes_by_value(function):
@@ -123,7 +123,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return method is None or not self._leads_home(method.__self__)
 
     def _leads_home(self, code: Any) -> bool:
-        """Tell whether the name of a function or class leads to it where the message is read."""
+        """Tell whether the name of a function or class finds it where the message is read."""
         if vars(builtins).get(code.__name__) is code:
             return True
         if is_local(code):
@@ -141,7 +141,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return *self._head_of(function), self._state_of(function), None, None, calls.fill
 
     def _head_of(self, function: types.FunctionType) -> Any:
-        """Give the call that makes a function without what it needs."""
+        """Return the call that makes a function without its content."""
         code, cells = function.__code__, function.__closure__
         self._codes.append((code, function))
         closure: Any = cells and tuple([self._cells.setdefault(id(cell), CellOf(cell)) for cell in cells])
@@ -154,7 +154,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return calls.function_of, (home, *parts)
 
     def _state_of(self, function: types.FunctionType) -> Any:
-        """Give what it needs: attributes; defaults, closure, globals and the like."""
+        """Return its content: attributes; defaults, closure, globals and the like."""
         cells, theirs = function.__closure__, function.__globals__
         attributes, slots = cloudpickle.cloudpickle._function_getstate(with_annotations(function))
         contents = cells and [contents_of(cell) for cell in cells]
@@ -170,18 +170,18 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return attributes, slots
 
     def _module_globals(self, function: types.FunctionType, home: str | None) -> Namespace:
-        """Give what a function's globals start with on arrival: the same for functions that share theirs."""
+        """Return the initial globals of a function on arrival: functions that share globals get the same."""
         theirs = function.__globals__
         if id(theirs) not in self.globals_ref:
             self.globals_ref[id(theirs)] = {name: theirs[name] for name in OF_MODULE[:-1] if name in theirs}
         ours: Namespace = self.globals_ref[id(theirs)]
         if home is None and ours.get("__name__") == "__main__":
-            del ours["__name__"]  # by which a reader knows what may run in its own
+            del ours["__name__"]  # a reader runs functions of that name in its own
         return ours
 
 
 class FillOf:
-    """Stand for the call that gives a function of a class what it needs."""
+    """Represent the call that sets the content of a function of a class."""
 
     def __init__(self, function: types.FunctionType, state: object) -> None:
         self.call = function, state
@@ -191,7 +191,7 @@ class FillOf:
 
 
 class AheadOf:
-    """Stand for the call that gives a class attributes before its functions get what they need."""
+    """Represent the call that sets attributes of a class before its functions get their content."""
 
     def __init__(self, cls: type, attributes: dict[str, Any]) -> None:
         self.call = cls, attributes
@@ -201,9 +201,9 @@ class AheadOf:
 
 
 class CellOf:
-    """Stand for a cell of a closure while its contents are not looked at: they may hold the function.
+    """Represent a cell of a closure until its contents are pickled: they may hold the function.
 
-    Functions that share a cell share the one object of this class too, and so the cell on arrival.
+    Functions that share a cell share this object too, and so the cell on arrival.
     """
 
     def __init__(self, cell: types.CellType) -> None:
@@ -214,7 +214,7 @@ class CellOf:
 
 
 def contents_of(cell: types.CellType) -> tuple[Any, ...]:
-    """Give the contents of a cell as a tuple of one; of none where nothing is bound yet."""
+    """Return the contents of a cell as a tuple of one; an empty tuple if nothing is bound yet."""
     try:
         return (cell.cell_contents,)
     except ValueError:
@@ -228,13 +228,13 @@ _BY_NAME: Final = frozenset(
         cloudpickle.cloudpickle.subimport,
     )
 )
-"""What headers name to build code: cloudpickle takes 2 µs to find that each of them can be imported."""
+"""Names in headers that build code: cloudpickle takes 2 µs to find that each of them can be imported."""
 _OF_SINGLETONS: Final = {type(each): each for each in (None, ..., NotImplemented)}
 _BUILTIN_TYPES: Final = cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES
 
 
 class CannedCode(CannedObject):
-    """Stand for a function or class by the parts that it is made of."""
+    """Represent a function or class by its parts."""
 
     def __init__(self, obj: object) -> None:
         self.buffers = []
@@ -243,7 +243,7 @@ class CannedCode(CannedObject):
         self.reduced: Any = None if reduced is NotImplemented else reduced
 
     def get_object(self, g: Namespace | None = None) -> Any:
-        """Build the class; the class itself where it can be imported."""
+        """Build the class; the class itself if it can be imported."""
         if self.reduced is None:
             return self.code
         make, parts, state, *_, fill = self.reduced
@@ -258,13 +258,13 @@ class CannedCode(CannedObject):
 
 @provides("code")
 def can_again(kind: str, pickled: bytes) -> CannedCode:
-    """Make a canned function or class of what was pickled on its own, by the standard library's pickle."""
+    """Make a canned function or class from a separate pickle of the standard library's pickler."""
     return {"CannedClass": CannedClass, "CannedFunction": CannedFunction}[kind](pickle.loads(pickled))
 
 
 @own
 class CannedClass(CannedCode):
-    """Represent a class that travels by value."""
+    """Represent a class that is sent by value."""
 
 
 @own

@@ -1,6 +1,6 @@
-"""Objects of the standard library that go by value, where functions and classes do, and nobody else sends.
+"""Reduce objects of the standard library that no other module sends, and that are sent by value with code.
 
-What `typing` makes is asked for by its name as classes are, and sent whole where that leads nowhere.
+Objects made by `typing` are sent by name like classes, and in whole if no name finds them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Structure(ctypes.Structure):
 FIELD: Final = type(_Structure.field)
 _LITTLE: Final = sys.byteorder == "little"
 ARRAY_TYPE: Final = type(ctypes.c_int * 1)
-"""What ctypes makes an array's type of, which has a name that leads nowhere."""
+"""The metaclass of ctypes arrays, whose name does not find it."""
 METACLASSES: Final = {
     type(cls): cls
     for cls in (
@@ -40,16 +40,16 @@ METACLASSES: Final = {
         *(ctypes._Pointer, ctypes._CFuncPtr),  # type: ignore[attr-defined, unused-ignore]
     )
 }
-"""What ctypes makes its types of, which have names that lead nowhere, and a class of each."""
+"""Types made by ctypes, whose names do not find them, and the metaclass of each."""
 
 
 def reduce_array_type(cls: Any) -> Reduced:
-    """Reduce the type of a ctypes array to its item's and its length; one that has a name, to that."""
+    """Reduce the type of a ctypes array to its item's type and its length; one with a name, to that."""
     return (operator.mul, (cls._type_, cls._length_)) if is_nameless(cls) else cls.__qualname__
 
 
 def reduce_nameless(cls: Any) -> Reduced | None:
-    """Reduce a type that ctypes has made of another, and that no name leads to; None for all others."""
+    """Reduce a type that ctypes made from another one, and that no name finds; None for all others."""
     kind = METACLASSES.get(type(cls))
     if kind is ctypes.Array and is_nameless(cls):
         return operator.mul, (cls._type_, cls._length_)
@@ -65,7 +65,7 @@ def reduce_nameless(cls: Any) -> Reduced | None:
 
 
 def is_nameless(cls: Any) -> bool:
-    """Tell whether a type of ctypes arrays is what multiplying its item's type gives."""
+    """Tell whether a type of ctypes arrays is the product of its item's type and its length."""
     return cls is not ctypes.Array and cls is cls._type_ * cls._length_
 
 
@@ -97,14 +97,14 @@ def reduce_method_of_class(method: Any) -> Reduced:
 
 
 def own_attributes(wrapper: object) -> dict[str, Any] | None:
-    """List what a wrapper has besides what it takes over from its function; None for nothing."""
+    """List the attributes of a wrapper besides those copied from its function; None if there are none."""
     return {
         name: value for name, value in getattr(wrapper, "__dict__", {}).items() if name not in _TAKEN_OVER
     } or None
 
 
 def reduce_module(module: Any) -> Reduced:
-    """Reduce a module of any class: by its name where that leads to it."""
+    """Reduce a module of any class: by its name if that finds it."""
     name = module.__name__
     if type(module) is types.ModuleType or sys.modules.get(name) is module:
         reduced: Reduced = cloudpickle._module_reduce(module)
@@ -119,7 +119,7 @@ def reduce_dispatching(method: Any) -> Reduced:
 
 @provides("dispatching")
 def make_dispatching(function: Callable[..., Any], registry: dict[type, Callable[..., Any]]) -> Any:
-    """Make a method that dispatches to these."""
+    """Make a method that dispatches to these functions."""
     made: Any = functools.singledispatchmethod(function)
     for cls, implementation in registry.items():
         made.dispatcher.register(cls, implementation)
@@ -127,12 +127,12 @@ def make_dispatching(function: Callable[..., Any], registry: dict[type, Callable
 
 
 def reduce_weak(mapping: Any) -> Reduced:
-    """Reduce a weak dictionary, as `functools.singledispatch` has one, to what is in it now."""
+    """Reduce a weak dictionary, such as that of `functools.singledispatch`, to its current items."""
     return type(mapping), (dict(mapping.items()),)
 
 
 def reduce_forward_ref(ref: Any) -> Reduced:
-    """Reduce an annotation that is a text yet; it holds that text's code too."""
+    """Reduce an annotation that is still text; it holds that text's code too."""
     is_class = getattr(ref, "__forward_is_class__", False)
     return calls.forward_ref, (
         ref.__forward_arg__,
@@ -144,15 +144,15 @@ def reduce_forward_ref(ref: Any) -> Reduced:
 
 @provides("forward_ref")
 def make_forward_ref(text: str, is_argument: bool, module: object, is_class: bool) -> Any:
-    """Make an annotation of its text."""
+    """Make an annotation from its text."""
     return typing.ForwardRef(text, is_argument=is_argument, module=module, is_class=is_class)
 
 
-# -- what typing makes -----------------------------------------------------------------------------------
+# -- objects of typing -----------------------------------------------------------------------------------
 
 
 def reduce_typing(obj: Any) -> Reduced:
-    """Reduce a type variable, an alias or a new type: by its name where another process finds it by that."""
+    """Reduce a type variable, an alias or a new type: by its name if another process finds it by that."""
     module, name = obj.__module__, obj.__name__
     home = sys.modules.get(module)
     if (
@@ -187,7 +187,7 @@ def _parts_of(obj: Any) -> dict[str, Any]:
 
 @provides("typing_form")
 def make_typing(kind: str, same: str | None, module: str, name: str, parts: dict[str, Any]) -> Any:
-    """Make what `typing` made at the sender; what it cannot say in this version of Python is left out."""
+    """Make an object of `typing`; arguments that this version of Python does not support are dropped."""
     make = getattr(typing, kind, None)
     if make is None:
         raise ImportError(f"typing.{kind} (for {name}) is not in this version of Python", name="typing")
@@ -215,7 +215,7 @@ WITH_SUBCLASSES: Final[dict[type, Callable[[Any], Any]]] = {
     functools.partialmethod: reduce_partial_method,
     types.ModuleType: reduce_module,
 }
-"""What reduces instances of these types and of classes that are derived from them."""
+"""The reducers of instances of these types and of their subclasses."""
 BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
     functools.singledispatchmethod: reduce_dispatching,
     weakref.WeakKeyDictionary: reduce_weak,

@@ -1,9 +1,9 @@
-"""Classes that go by value: made empty, filled once, and left as they are by all messages that come later.
+"""Classes sent by value: made empty, filled once, and not changed by any later message.
 
-First come the class with its bases, its functions without what these need, and its constants: so instances
-that stand in the rest of it, in sets and dicts too, find the methods that they are made and hashed by. Then
-what the functions need, those that reading calls before the others, and the rest. Neither a metaclass nor an
-``__init_subclass__`` that came by value runs again: what they did is part of the state.
+First come the class with its bases, its functions without their content, and its constants: so instances
+in the rest of the class, also in sets and dicts, find the methods that make and hash them. Then comes the
+content of the functions, those that reading calls before the others, and then the rest. No metaclass and no
+``__init_subclass__`` that was sent by value runs again: their effects are part of the state.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .by_value_types import FIELD, own_attributes
 from .dataclass_source import Dataclass, add_made
 
 _LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
-"""Types whose instances can be part of no cycle."""
+"""Types whose instances cannot be part of a cycle."""
 _DATA: Final = frozenset((tuple, list, dict, set, frozenset))
 _INERT: Final = frozenset((types.ModuleType, types.BuiltinFunctionType))
 _CALLED_ON_READING: Final = frozenset(
@@ -40,23 +40,23 @@ _NOT_KEPT: Final = frozenset(
         *("_abc_impl", "_abc_registry", "_abc_cache", "_abc_negative_cache", "_abc_negative_cache_version"),
     )
 )
-"""What a class gets again when it is made, or asked."""
+"""Attributes of a class that are set again when it is made, or computed on demand."""
 _GIVEN: Final = ("__module__", "__slots__", "_pack_", "_align_", "_layout_", "_anonymous_")
-"""What it is made with; the fields of a structure come later, since they may point at it."""
+"""Attributes it is made with; the fields of a structure come later, since they may point to it."""
 _LOCK: Final = Lock()
 _RECEIVED: Final[weakref.WeakKeyDictionary[type, bool]] = weakref.WeakKeyDictionary()
 """The classes that came with messages, and whether they were filled."""
 _MAKING: Final = frozenset(("__new__", "__init__"))
-"""Where a metaclass has its part in a class: those of ctypes had it in the first up to Python 3.12, and
-have it in the second since: https://docs.python.org/3.13/whatsnew/3.13.html#ctypes."""
+"""Offset of a metaclass's own data in a class: that of ctypes was in the first part up to Python 3.12, and is
+in the second since: https://docs.python.org/3.13/whatsnew/3.13.html#ctypes."""
 _ORDINARY: Final = frozenset((type, abc.ABCMeta))
-"""Metaclasses that take a body as it is."""
+"""Metaclasses that take a body unchanged."""
 T = TypeVar("T")
 State = tuple[list[Any], dict[str, Any], list[type] | None, Dataclass | None]
 
 
 def body_of(cls: type) -> dict[str, Any]:
-    """List what the body of a class has left in it, in its order; descriptors of slots are made again.
+    """List the attributes from the body of a class, in its order; descriptors of slots are made again.
 
     >>> class Point:
     ...     __slots__ = ("x",)
@@ -65,7 +65,7 @@ def body_of(cls: type) -> dict[str, Any]:
     ['norm']
     """
     body = {
-        "".join(name): value  # no string that code has too: the pickle would depend on which are one
+        "".join(name): value  # a new string: the pickle must not depend on which strings code shares
         for name, value in list(vars(cls).items())
         if name not in _NOT_KEPT and not _is_made(cls, value)
     }
@@ -83,7 +83,7 @@ def _is_made(cls: type, value: Any) -> bool:
 
 
 def functions_of(value: Any) -> list[Any]:
-    """List the functions that an attribute of a class consists of, and nothing else; none for all others."""
+    """List the functions of an attribute that consists of functions alone; None for all others."""
     kind = type(value)
     if kind is types.FunctionType:
         return [value]
@@ -95,7 +95,7 @@ def functions_of(value: Any) -> list[Any]:
 
 
 def is_light(value: Any, depth: int = 4) -> bool:
-    """Tell whether a value can be part of no cycle: a number or text, or plain data of a few levels.
+    """Tell whether a value cannot be part of a cycle: a number or text, or plain data of a few levels.
 
     >>> is_light({"a": [1, 2]}), is_light([object()])
     (True, False)
@@ -109,10 +109,10 @@ def is_light(value: Any, depth: int = 4) -> bool:
 
 
 def order_of_filling(name: str, function: types.FunctionType) -> int:
-    """Tell when a function of a class gets what it needs.
+    """Return when a function of a class gets its content.
 
-    Instances may stand in what a function needs, in sets too, and be made and hashed when it is read: so
-    first come functions that need plain data only, and then those that Python calls to read.
+    The content of a function may hold instances, also in sets, which are made and hashed when it is read: so
+    functions that need only plain data come first, then those that Python calls during reading.
     """
     seen = [cell.cell_contents for cell in function.__closure__ or () if _is_bound(cell)]
     seen += [function.__globals__.get(each) for each in function.__code__.co_names]
@@ -130,7 +130,7 @@ def _is_bound(cell: types.CellType) -> bool:
 
 
 def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give what `make_class` takes, and the rest of a class's body."""
+    """Return the arguments of `make_class`, and the rest of a class's body."""
     given: dict[str, Any] = {name: body.pop(name) for name in _GIVEN if name in body}
     given["__qualname__"] = cls.__qualname__
     if isinstance(vars(cls).get("__dict__"), property):
@@ -140,7 +140,7 @@ def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dic
 
 
 def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give what a class gets first, with places for all else in their order; and all else."""
+    """Return the first attributes of a class, with placeholders for the others in order; and the others."""
     rest = {
         name: value
         for name, value in body.items()
@@ -152,13 +152,13 @@ def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def mark_of(cls: type) -> str:
-    """Give what tells a class from all others, in all processes that it comes to."""
+    """Return the mark that identifies a class in every process that it reaches."""
     mark: str = cloudpickle._get_or_create_tracker_id(cls)
     return mark
 
 
 def registered_with(cls: type) -> list[type] | None:
-    """List the classes that were registered with an abstract one; None for others."""
+    """List the classes registered with an abstract class; None for other classes."""
     if not isinstance(cls, abc.ABCMeta):
         return None
     return [other for ref in abc._get_dump(cls)[0] if (other := ref()) is not None]  # type: ignore[attr-defined]
@@ -173,14 +173,14 @@ def make_class(
     first: dict[str, Any],
     mark: str,
 ) -> Any:
-    """Make a class with the first part of its body, or give the one that came before and is the same."""
+    """Make a class with the first part of its body, or return the one that came before with the same mark."""
     if (known := class_of(mark)) is not None:
         return with_more(known, {name: value for name, value in first.items() if value is not None})
     if metaclass in _ORDINARY:
         made = without_hooks(bases, lambda: metaclass(name, bases, {**given, **first}))
         return track(mark, made)
     if "_pack_" in given and sys.version_info >= (3, 14):
-        # what was meant by it everywhere, and has to be said since:
+        # this was the meaning before, and must be stated since:
         # https://docs.python.org/3.14/library/ctypes.html#ctypes.Structure._layout_
         given.setdefault("_layout_", "ms")
     made = without_hooks(bases, lambda: _new_class(metaclass, name, bases, given))
@@ -189,18 +189,18 @@ def make_class(
 
 
 def class_of(mark: str) -> Any:
-    """Give the class that was sent, or came, with this mark; None where none is here."""
+    """Return the class that was sent, or received, with this mark; None if there is none."""
     return cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(mark)
 
 
 def track(mark: str, made: Any) -> Any:
-    """Remember a class that was just made; give the one that another thread has made meanwhile."""
+    """Remember a new class; return the one that another thread has made meanwhile, if any."""
     _RECEIVED[made] = False
     return cloudpickle._lookup_class_or_track(mark, made)
 
 
 def with_more(cls: Any, attributes: dict[str, Any]) -> Any:
-    """Give a class that came before what was added to it since; one that was made here stays as it is."""
+    """Add new attributes to a class that came before; one that was made here stays unchanged."""
     if cls in _RECEIVED:
         has = vars(cls)
         set_all(cls, {name: value for name, value in attributes.items() if name not in has})
@@ -208,22 +208,22 @@ def with_more(cls: Any, attributes: dict[str, Any]) -> Any:
 
 
 def is_filled(cls: type) -> bool:
-    """Tell whether a class is complete, as those that were here before a message came."""
+    """Tell whether a class is complete, like those that existed before a message came."""
     return _RECEIVED.get(cls, True)
 
 
 @provides("ahead")
 def place_ahead(cls: Any, attributes: dict[str, Any]) -> None:
-    """Give a class attributes by which its instances are made; one that is complete has its own."""
+    """Set the attributes of a class that its instances need; a complete class has them."""
     if not is_filled(cls):
         set_all(cls, attributes)
 
 
 @provides("fill_class")
 def fill_class(cls: Any, state: State) -> None:
-    """Give a class the rest of its body; one that was here before the message came, what is new in it.
+    """Set the rest of a class's body; for one that existed before the message, only new attributes.
 
-    What the functions of the class need was read, and so given to them, before this is called.
+    The content of the class's functions was read, and so set, before this is called.
     """
     _, rest, registered, dataclass = state
     if is_filled(cls):
@@ -239,7 +239,7 @@ def fill_class(cls: Any, state: State) -> None:
 
 
 def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[str, Any]) -> Any:
-    """Make an empty class, by the nearest metaclass that did not come by value and takes so little."""
+    """Make an empty class with the nearest metaclass that was not sent by value and accepts an empty body."""
     failure: Exception | None = None
     for each in metaclass.__mro__:
         if came_by_value(each) or _MAKING.isdisjoint(vars(each)):
@@ -250,7 +250,7 @@ def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[s
             made = each.__new__(metaclass, name, bases, dict(given))
             each.__init__(made, name, bases, dict(given))
             return made
-        except Exception as error:  # it asks for keywords, or for what is not there yet
+        except Exception as error:  # it needs keywords, or attributes that come later
             if is_of_signal(error):
                 raise
             failure = failure or error
@@ -258,16 +258,16 @@ def _new_class(metaclass: Any, name: str, bases: tuple[type, ...], given: dict[s
 
 
 def came_by_value(cls: Any) -> bool:
-    """Tell whether a class was sent by value, or came so."""
+    """Tell whether a class was sent or received by value."""
     return cls in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS
 
 
 def set_all(cls: Any, attributes: dict[str, Any]) -> None:
-    """Set attributes of a class, whatever its metaclass thinks of that."""
+    """Set attributes of a class, bypassing its metaclass."""
     for name, value in attributes.items():
         try:
             type.__setattr__(cls, name, value)
-        except TypeError:  # of a metaclass written in C
+        except TypeError:  # the metaclass is written in C
             setattr(cls, name, value)
 
 
@@ -286,11 +286,11 @@ def _silently(owners: dict[type, Any], make: Callable[[], T]) -> T:
     silent = [threading.get_ident()]
     try:
         for owner, hook in owners.items():
-            with contextlib.suppress(TypeError):  # of a class written in C
+            with contextlib.suppress(TypeError):  # the class is written in C
                 type.__setattr__(owner, "__init_subclass__", _quiet(hook, silent))
         return make()
     finally:
-        silent.clear()  # so that what an interrupt leaves in place does as the hook does
+        silent.clear()  # so that a stand-in left behind by an interrupt acts like the hook
         for owner, hook in owners.items():
             with contextlib.suppress(TypeError):
                 type.__setattr__(owner, "__init_subclass__", hook)
@@ -305,15 +305,15 @@ def _quiet(hook: Any, silent: list[int]) -> Any:
 
 
 def _tell_bases(cls: Any) -> None:
-    """Call the ``__init_subclass__`` of bases that did not come by value: they know nothing of the class.
+    """Call the ``__init_subclass__`` of bases that were not sent by value: they do not know the class yet.
 
-    What they have made of its body came with it; what they would make of what stands there now is left out.
+    Their effects on its body came with it; what the calls set now is dropped.
     """
     owners = [base for base in cls.__mro__[1:-1] if "__init_subclass__" in vars(base)]
     if all(map(came_by_value, owners)):
         return
     body = dict(vars(cls))
-    with contextlib.suppress(Exception):  # what they want of keywords no class remembers
+    with contextlib.suppress(Exception):  # they may need keywords, which no class remembers
         without_hooks(cls.__bases__, super(cls, cls).__init_subclass__, came_by_value)
     now = vars(cls)
     set_all(cls, {name: value for name, value in body.items() if now.get(name) is not value})

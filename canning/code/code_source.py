@@ -1,10 +1,10 @@
-"""Code objects that travel as source, which any version of Python can compile, not one minor version alone.
+"""Code objects sent as source, which any version of Python can compile, not one minor version alone.
 
-Only the code of a function becomes source; its globals, defaults and closure travel as ever. The source is
-cut out of the file, or the notebook's cell, in which the function stands; put into a function whose
-parameters are its free variables, and into a class where its private names need one; compiled, which is all
-that ever happens to what stands around it; and taken only if that gives the very code again. So an edited
-file, or a function that was made by `exec`, can lead to an error, and never to another function.
+Only the code of a function becomes source; its globals, defaults and closure are sent as usual. The source is
+cut out of the file, or the notebook's cell, of the function; put into a function whose parameters are its
+free variables, and into a class if its private names need one; compiled, while the code around it never
+runs; and used only if that gives exactly the same code. So an edited file, or a function made by `exec`,
+can lead to an error, but never to another function.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OUTER: Final = "__canning_outer__"
 _FUTURE: Final = "from __future__ import annotations\n"
 _ANNOTATIONS: Final = 0x1000000  # CO_FUTURE_ANNOTATIONS
 _ELSEWHERE: Final = inspect.CO_NESTED | getattr(inspect, "CO_METHOD", 0)
-"""Flags that say where code stands, the second since Python 3.14:
+"""Flags of the place of code, which do not change what it does; the second since Python 3.14:
 https://docs.python.org/3.14/library/inspect.html#inspect.CO_METHOD"""
 _PARTS: Final = (
     *("co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount"),
@@ -36,7 +36,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
-    """Reduce a code object to source; raises `SerializationError` where there is none that fits."""
+    """Reduce a code object to source; raises `SerializationError` if no source fits."""
     try:
         lines, _ = inspect.findsource(code)
         tree = _parse("".join(lines))
@@ -61,8 +61,8 @@ def reduce_code(code: types.CodeType) -> tuple[Any, ...]:
 
 @provides("source")
 def compile_code(text: str, way: tuple[str, ...], name: str) -> types.CodeType:
-    """Compile source that arrived, and give the code of the function in it; tracebacks show it."""
-    import hashlib  # 2 ms with OpenSSL, for source alone
+    """Compile source that arrived, and return the code of its function; tracebacks show the source."""
+    import hashlib  # 2 ms with OpenSSL, only for source
 
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     path = f"<received source {digest}>"
@@ -82,7 +82,7 @@ def _parse(text: str) -> ast.Module:
 
 
 def _candidates(tree: ast.Module, code: types.CodeType) -> Iterator[_Function]:
-    """Give the functions that start on the line on which the code says that it starts."""
+    """Return the functions that start on the code's first line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda):
             name, first = "<lambda>", node.lineno
@@ -95,7 +95,7 @@ def _candidates(tree: ast.Module, code: types.CodeType) -> Iterator[_Function]:
 
 
 def _imported(tree: ast.Module) -> set[str]:
-    """List what a module imports at its top: a call of an attribute of that compiles to other code."""
+    """List the top-level imports of a module: calls of an imported name's attributes compile differently."""
     names: set[str] = set()
     rest: list[Any] = list(tree.body)
     while rest:
@@ -114,9 +114,9 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[ast.Module, tuple[str, ...]]:
-    """Give a function with what must stand around it, on its own lines, and the names on the way to it.
+    """Return a function with the needed context, on its own lines, and the names that lead to it.
 
-    Which lines statements are on is no part of what code does, but has its part in how it is compiled.
+    Line numbers are not part of what code does, but they affect how it is compiled.
     """
     bare: Any = copy.deepcopy(node)
     _strip(bare)
@@ -140,7 +140,7 @@ def _wrap(node: _Function, code: types.CodeType, imported: list[str]) -> tuple[a
 
 
 def _of_named_tuple(code: types.CodeType) -> str | None:
-    """Give the source of ``__new__`` of a named tuple, which `collections` has evaluated and not kept."""
+    """Return the source of ``__new__`` of a named tuple, which `collections` evaluated and did not keep."""
     cls, *names = code.co_varnames[: code.co_argcount] or ("",)
     if cls != "_cls" or code.co_names != ("_tuple_new",):
         return None
@@ -148,15 +148,15 @@ def _of_named_tuple(code: types.CodeType) -> str | None:
 
 
 def _class_around(parts: list[str]) -> str | None:
-    """Give the class around a function, by its qualified name: a function says so behind its own."""
+    """Return the class around a function, from its qualified name."""
     for at in range(len(parts) - 2, -1, -1):
-        if parts[at][0] != "<" and parts[at + 1] != "<locals>":  # a comprehension is no class
+        if parts[at][0] != "<" and parts[at + 1] != "<locals>":  # a comprehension is not a class
             return parts[at]
     return None
 
 
 def _strip(node: _Function) -> None:
-    """Take away what is evaluated around a function, and is no part of its code."""
+    """Remove the parts around a function that are evaluated separately, and are not part of its code."""
     arguments = node.args
     arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
     arguments.kw_defaults = [default and ast.Constant(None) for default in arguments.kw_defaults]
@@ -170,7 +170,7 @@ def _strip(node: _Function) -> None:
 
 
 def _dig(code: types.CodeType, way: tuple[str, ...]) -> types.CodeType:
-    """Follow the names to a code object within others; raises `LookupError` where they lead nowhere."""
+    """Follow the names to a nested code object; raises `LookupError` if one is missing."""
     for name in way:
         within = [
             each for each in code.co_consts if isinstance(each, types.CodeType) and each.co_name == name
@@ -182,7 +182,7 @@ def _dig(code: types.CodeType, way: tuple[str, ...]) -> types.CodeType:
 
 
 def _same(one: types.CodeType, other: types.CodeType) -> bool:
-    """Tell whether two code objects do the same, wherever they stand."""
+    """Tell whether two code objects do the same, wherever they are."""
     if any(getattr(one, part) != getattr(other, part) for part in _PARTS):
         return False
     if (one.co_flags ^ other.co_flags) & ~_ELSEWHERE or len(one.co_consts) != len(other.co_consts):

@@ -1,8 +1,8 @@
-"""Dataclasses that travel as source: their methods are made again, since nobody keeps the source of these.
+"""Dataclasses sent as source: their methods are generated again, since their source is not kept.
 
-`dataclasses` writes ``__init__`` and its like as text, executes it, and forgets it. So a class goes without
-them, and without what `dataclasses` keeps in it, which differs between versions of Python. The receiver's own
-`dataclasses` adds all that to the class which came.
+`dataclasses` writes ``__init__`` and its like as text, executes it, and drops it. So a class is sent without
+them, and without the attributes of `dataclasses` in it, which differ between versions of Python. The
+receiver's own `dataclasses` adds all of them to the received class.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _OPTIONS: Final = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _FIELD: Final = ("default", "default_factory", "init", "repr", "hash", "compare", "metadata", "kw_only")
 _KEPT: Final = ("__dataclass_fields__", "__dataclass_params__")
 _MADE: Final = "__create_fn__.<locals>."
-"""How `dataclasses` calls the code of what it makes."""
+"""The file name in the code of functions that `dataclasses` made."""
 Fields = dict[str, tuple[bool, Any, dict[str, Any]]]
-"""Of each field of a class its own: whether it is an `InitVar`, its type, what `dataclasses.field` takes."""
+"""For each of the class's own fields: whether it is an `InitVar`, its type, arguments of its `field`."""
 
 
 Dataclass = tuple[dict[str, Any], Fields]
@@ -25,7 +25,7 @@ Dataclass = tuple[dict[str, Any], Fields]
 
 
 def without_made(cls: type, body: dict[str, Any]) -> Dataclass | None:
-    """Take what `dataclasses` has made out of the body of a class; None where it has made nothing."""
+    """Remove the attributes that `dataclasses` made from the body of a class; None if there are none."""
     if "__dataclass_params__" not in body:
         return None
     options = {option: getattr(body["__dataclass_params__"], option) for option in _OPTIONS}
@@ -51,10 +51,10 @@ def _fields_of(cls: type) -> Fields:
 
 
 def add_made(cls: Any, dataclass: Dataclass) -> None:
-    """Give a class what makes it a dataclass."""
+    """Make a class a dataclass again."""
     options, fields = dataclass
     own = dict(vars(cls))
-    # What a text says of InitVar or ClassVar is looked up in the module, which may not be here.
+    # A text with InitVar or ClassVar is looked up in the module, which may be missing here.
     init: Any = dataclasses.InitVar(object)
     cls.__annotations__ = {name: init if is_init else object for name, (is_init, _, _) in fields.items()}
     for name, (_, _, said) in fields.items():
@@ -70,9 +70,9 @@ def add_made(cls: Any, dataclass: Dataclass) -> None:
 
 
 def is_made(value: object) -> bool:
-    """Tell whether `dataclasses` has made a function, whose source nobody has."""
+    """Tell whether `dataclasses` made a function, which then has no source."""
     value = getattr(value, "__wrapped__", value) if type(value) is types.FunctionType else None
     if type(value) is not types.FunctionType:
         return False
-    # Python 3.13 adds a function to every dataclass that older ones do not have.
+    # Python 3.13 adds a function to every dataclass that older versions do not have.
     return value.__code__.co_qualname.startswith(_MADE) or value is getattr(dataclasses, "_replace", None)

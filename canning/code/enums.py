@@ -1,9 +1,9 @@
-"""Enums that go by value: their members as they are, whatever made them.
+"""Enums sent by value: their members are rebuilt unchanged, however they were made.
 
-cloudpickle makes an enum of the values of its members, before it has its methods. So it loses aliases, names
-for several flags, what an ``__init__`` or ``__new__`` gave a member, and members that are functions; and it
-fails where the class that is mixed in is made of something other than the value. Here a member is made by the
-``__new__`` of what is mixed in, gets the value that it has, and then its attributes.
+cloudpickle makes an enum from the values of its members, before it has its methods. So it loses aliases,
+names for several flags, attributes that an ``__init__`` or ``__new__`` set, and members that are functions;
+and it fails if the mixed-in class takes other arguments than the value. Here a member is made by the
+``__new__`` of the mixed-in class, gets its value, and then its attributes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .classes import (
 )
 
 _ENUMS_OWN: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
-"""Attributes of a member that the enum gives it."""
+"""Attributes of a member that the enum sets."""
 _FOUND_ANEW: Final = frozenset(
     (
         *("_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_"),
@@ -38,13 +38,13 @@ _FOUND_ANEW: Final = frozenset(
         ),
     )
 )
-"""What every enum finds for itself. What shows a value may be a dataclass's function, without source."""
+"""Attributes that every enum computes. One that shows the value may be a dataclass's, without source."""
 Members = dict[str, tuple[tuple[Any, ...], Any]]
-"""By the names of members and aliases: the arguments of what is mixed in, and the value."""
+"""By the names of members and aliases: the arguments of the mixed-in type, and the value."""
 
 
 def parts_of_enum(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give what `make_enum` takes, and the rest of an enum's body."""
+    """Return the arguments of `make_enum`, and the rest of an enum's body."""
     named = cls.__members__
     members: Members = {each: (_newargs(member), member._value_) for each, member in named.items()}
     own = {key: value for key, value in body.items() if key not in named and key not in _FOUND_ANEW}
@@ -55,7 +55,7 @@ def parts_of_enum(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict
 
 
 def attributes_of(cls: Any) -> dict[str, dict[str, Any]]:
-    """List the attributes that members have of their own."""
+    """List the members' own attributes."""
     attributes = {
         each: {key: value for key, value in vars(member).items() if key not in _ENUMS_OWN}
         for each, member in cls.__members__.items()
@@ -65,7 +65,7 @@ def attributes_of(cls: Any) -> dict[str, dict[str, Any]]:
 
 
 def _newargs(member: Any) -> tuple[Any, ...]:
-    """Give what the ``__new__`` of the type that is mixed in made a member of."""
+    """Return the arguments from which the ``__new__`` of the mixed-in type made a member."""
     kind = type(member)._member_type_
     if kind.__new__ is object.__new__:
         return ()
@@ -88,12 +88,12 @@ def make_enum(
     first: dict[str, Any],
     mark: str,
 ) -> Any:
-    """Make an enum with its members, which are still without attributes of their own."""
+    """Make an enum with its members, which have no attributes of their own yet."""
     if (known := class_of(mark)) is not None:
         return known
 
     def make_member(cls: Any, *parts: Any) -> Any:
-        args, value = parts if len(parts) == 2 else parts[0]  # where a tuple is mixed in
+        args, value = parts if len(parts) == 2 else parts[0]  # a mixed-in tuple
         member = cls._member_type_.__new__(cls, *args)
         member._value_ = value
         return member
@@ -115,7 +115,7 @@ def make_enum(
 
 @provides("fill_enum")
 def fill_enum(cls: Any, state: tuple[State, dict[str, dict[str, Any]]]) -> None:
-    """Give an enum that was just made the rest of its body, and its members their attributes."""
+    """Set the rest of a new enum's body, and the attributes of its members."""
     of_class, attributes = state
     if is_filled(cls):
         return

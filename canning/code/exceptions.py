@@ -1,7 +1,7 @@
 """Exceptions as they were raised: made without their ``__init__``, with cause, context, notes and traceback.
 
-Left to itself pickle calls the class again with ``args``, which are what went to ``Exception.__init__``, and
-seldom what its own takes: that fails, or builds a text of a text.
+By default pickle calls the class again with ``args``, which went to ``Exception.__init__`` and seldom fit the
+class's own: that fails, or formats a text twice.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ..provided import provides
 _HEAP_TYPE: Final = 1 << 9
 _BY_C: Final = (types.WrapperDescriptorType, types.BuiltinMethodType, types.MethodDescriptorType)
 _NOT_KEPT: Final = frozenset(("obj",))
-"""What Python attaches to an exception as it likes, and nobody would send."""
+"""Attributes that Python attaches to an exception, and that are not sent."""
 _FRAMES: Final = 200
-"""Steps of a traceback that go along, at either end."""
+"""Steps of a traceback that are sent from each end."""
 _SHOWN: Final = 200
 Step = tuple[str, str, int]
 """File, function and line of a step of a traceback."""
 
 
 def reduce_exception(error: BaseException, *, bare: bool) -> Any:
-    """Reduce an exception; a `bare` one goes without what it was raised from, but for a note of that."""
+    """Reduce an exception; a `bare` one is sent without its cause and context, but with a note of them."""
     cls = type(error)
     links = _links_of(error, bare=bare)
     if type(cls.__reduce__) not in _BY_C or cls.__reduce_ex__ is not object.__reduce_ex__:  # type: ignore[comparison-overlap, unused-ignore]
         return _with_links(error.__reduce_ex__(5), links)
     plain = type(cls.__init__) in _BY_C and type(cls.__new__) in _BY_C
-    if plain and links.keys() <= {"__notes__"}:  # these stand among its attributes
+    if plain and links.keys() <= {"__notes__"}:  # notes are among its attributes
         return error.__reduce_ex__(5)
     args = error.args
     if isinstance(error, BaseExceptionGroup) and args[:1] != (error.message,):
@@ -41,20 +41,20 @@ def reduce_exception(error: BaseException, *, bare: bool) -> Any:
     members = _members_of(error)
     for name in copyreg._slotnames(cls):  # type: ignore[attr-defined]
         with contextlib.suppress(AttributeError):
-            members[name] = object.__getattribute__(error, name)  # as if it had no `__getattr__`
+            members[name] = object.__getattribute__(error, name)  # bypasses its `__getattr__`
     return calls.exception, (cls, args), (state, members, links), None, None, calls.fill_exception
 
 
 def is_of_tblib(reducer: object) -> bool:
-    """Tell whether a function is what tblib has told `copyreg` about exceptions, as Dask asks it to.
+    """Tell whether a function is tblib's reducer of exceptions, which it registers with `copyreg` for Dask.
 
-    Its reader would need tblib too.
+    The reader would need tblib too.
     """
     return getattr(reducer, "__module__", None) == "tblib.pickling_support"
 
 
 def _links_of(error: BaseException, *, bare: bool) -> dict[str, Any]:
-    """List what ties an exception to others, and where it was raised."""
+    """List the links of an exception to others, and its traceback."""
     links: dict[str, Any] = {}
     for name in ("__cause__", "__context__"):
         other = getattr(error, name)
@@ -70,17 +70,17 @@ def _links_of(error: BaseException, *, bare: bool) -> dict[str, Any]:
 
 
 def _stand_in(error: BaseException) -> BaseException:
-    """Give an exception that says what another one was which cannot be sent."""
+    """Return an exception that describes another one which cannot be sent."""
     try:
         text = str(error)[:_SHOWN]
-    except Exception:  # of its own
+    except Exception:  # raised by its own code
         text = ""
     made = Exception(f"{type(error).__qualname__}: {text} (which could not be sent itself)")
     return made.with_traceback(error.__traceback__)
 
 
 def _members_of(error: BaseException) -> dict[str, Any]:
-    """List what an exception keeps in C, as far as there is any of it."""
+    """List the attributes that an exception keeps in C, if it has any."""
     members: dict[str, Any] = {}
     for base in type(error).__mro__:
         for name, kind in vars(base).items():
@@ -93,7 +93,7 @@ def _members_of(error: BaseException) -> dict[str, Any]:
 
 
 def _with_links(reduced: object, links: dict[str, Any]) -> Any:
-    """Add ties to what an exception's own ``__reduce__`` gave, where there is a place for them."""
+    """Add links to the result of an exception's own ``__reduce__``, if it has room for them."""
     if type(reduced) is not tuple or not links:
         return reduced
     make, args, state, items, pairs, setter = (*reduced, *[None] * 6)[:6]
@@ -104,20 +104,20 @@ def _with_links(reduced: object, links: dict[str, Any]) -> Any:
 
 @provides("exception")
 def make_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
-    """Make an exception of what it was made of in C, and call nothing of its own."""
+    """Make an exception from its C arguments, and call no method of its own."""
     base = cls
-    while base.__flags__ & _HEAP_TYPE:  # up to what decides how its memory is laid out
+    while base.__flags__ & _HEAP_TYPE:  # up to the class that decides the memory layout
         base = base.__base__
     made: BaseException = base.__new__(cls, *args)
-    with contextlib.suppress(TypeError, ValueError):  # it was made of something else
+    with contextlib.suppress(TypeError, ValueError):  # it was made from other arguments
         base.__init__(made, *args)
-    BaseException.__setattr__(made, "args", args)  # whatever a frozen dataclass thinks of that
+    BaseException.__setattr__(made, "args", args)  # a frozen dataclass would refuse
     return made
 
 
 @provides("fill_exception")
 def fill_exception(error: Any, state: tuple[Any, dict[str, Any], dict[str, Any]]) -> None:
-    """Give an exception its attributes, and the others that it came from."""
+    """Set the attributes of an exception, and its links to others."""
     own, members, links = state
     set_state: Any = error.__setstate__
     if type(set_state) is types.MethodType:
@@ -130,7 +130,7 @@ def fill_exception(error: Any, state: tuple[Any, dict[str, Any], dict[str, Any]]
     elif own is not None:
         set_state(own)
     for name, value in members.items():
-        with contextlib.suppress(AttributeError, TypeError):  # it may only be read
+        with contextlib.suppress(AttributeError, TypeError):  # it may be read-only
             BaseException.__setattr__(error, name, value)
     for name, value in links.items():
         made = make_traceback(value) if name == "__traceback__" else value
@@ -143,12 +143,12 @@ def fill_exception(error: Any, state: tuple[Any, dict[str, Any], dict[str, Any]]
 
 
 def reduce_traceback(traceback: types.TracebackType) -> Any:
-    """Reduce a traceback to the places that it leads through."""
+    """Reduce a traceback to its places."""
     return calls.traceback, (steps_of(traceback),)
 
 
 def steps_of(traceback: types.TracebackType | None) -> list[Step]:
-    """List the steps of a traceback, of a long one those at its ends."""
+    """List the steps of a traceback; of a long one, those at its ends."""
     steps: list[Step] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -158,12 +158,12 @@ def steps_of(traceback: types.TracebackType | None) -> list[Step]:
 
 
 class _Raised(Exception):
-    """What a frame raises so that there is one."""
+    """Raised in a frame, to get a traceback of it."""
 
 
 @provides("traceback")
 def make_traceback(steps: list[Step]) -> types.TracebackType | None:
-    """Make a traceback that shows the same places: the names and lines, and nothing of what stood there."""
+    """Make a traceback that shows the same places: the names and lines, and none of the variables."""
     made: types.TracebackType | None = None
     for file, name, line in reversed(steps):
         code = _RAISES.replace(co_filename=file, co_name=name, co_qualname=name, co_firstlineno=line)
@@ -172,7 +172,7 @@ def make_traceback(steps: list[Step]) -> types.TracebackType | None:
         except _Raised as error:
             within: Any = error.__traceback__
             frame = within.tb_next.tb_frame
-            made = types.TracebackType(made, frame, -1, line)  # of no instruction, which has no columns
+            made = types.TracebackType(made, frame, -1, line)  # no instruction, so no columns
     return made
 
 

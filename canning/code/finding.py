@@ -1,4 +1,4 @@
-"""How a reader under ``trust="code"`` finds what a header names: renamed, moved, or not at all."""
+"""Find the names in a header under ``trust="code"``: renamed, moved, or missing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .stubs import Stubs
 
 
 class Finder:
-    """Find what a header names.
+    """Find the names in a header.
 
     Attributes:
-        renames: new names for old ones, which count even where the old name leads somewhere.
-        stubs: makes what stands for names that lead nowhere; None where these are errors.
+        renames: new names for old ones, used even if the old name still exists.
+        stubs: makes stubs for missing names; None if these are errors.
         worlds: the modules that came with the message, by the marks of their names.
-        world: those that have none; None where no modules came.
+        world: those without a mark; None if no modules came.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Finder:
         self.world = next(iter(self.worlds.values()), None)  # an empty mark is the first
 
     def find(self, module: str, name: str, ordinary: Callable[[str, str], Any] = look_up) -> Any:
-        """Find a name, by `ordinary` where it was not renamed.
+        """Find a name, with `ordinary` if it was not renamed.
 
-        Raises `ImportError` and `AttributeError`, as the unpickler does, where it leads nowhere.
+        Raises `ImportError` and `AttributeError`, as the unpickler does, if it does not exist.
         """
         renamed = self.renames.find(module, name)
         if self.world is not None:
@@ -55,42 +55,42 @@ class Finder:
             return self.stubs.make(module, name)
 
     def look_up(self, module: str, name: str) -> Any:
-        """Find a name that is not ours, and stand nothing in its place."""
+        """Find a name that is not ours, without a stub."""
         return Finder(self.renames, worlds=self.worlds).find(module, name)
 
     def _alias(self, module: str) -> str:
-        """Give the name that a module has here."""
+        """Return the name of a module in this process."""
         own, mark = without_mark(module)
         world = self.worlds.get(mark, self.world)
         return module if world is None else world.alias(own)
 
     def close(self) -> None:
-        """Say that the message has been read."""
+        """Record that the message has been read."""
         if self.stubs is not None:
             self.stubs.closed = True
 
     def guard(self, module: str, name: str, found: object, buffers: object = ()) -> Any:
-        """Give what a name stands for, with care for calls that are given stubs."""
+        """Return the object of a name; calls that are given stubs are handled."""
         if self.world is not None and (module, name) == SUBIMPORT:
             found = self._import
         return found if self.stubs is None else self.stubs.guard((module, name), found, buffers)
 
     def _import(self, name: str) -> Any:
-        """Import a module that a function by value needs."""
+        """Import a module for a function sent by value."""
         return importlib.import_module(self._alias(name))
 
     @property
     def builtins(self) -> dict[str, Any] | None:
-        """What functions by value find in ``__builtins__``; None where that is nothing special."""
+        """The ``__builtins__`` of functions sent by value; None for the usual ones."""
         return None if self.world is None else self.world.builtins
 
     def receive(self, said: bytes, prefer: str) -> None:
-        """Take the modules in that came with the message."""
+        """Add the modules that came with the message."""
         self.worlds = RECEIVED.receive(unpack(said), prefer)
         self.world = next(iter(self.worlds.values()), None)
 
     def reader(self, file: Any, buffers: Any) -> pickle.Unpickler:
-        """Make an unpickler for what nothing of this package wrote."""
+        """Make an unpickler for pickles that this package did not write."""
         finder = self
 
         class PlainReader(pickle.Unpickler):
@@ -101,6 +101,6 @@ class Finder:
 
 
 def finder_of(renames: Renames, registered: Mapping[str, str], missing: str) -> Finder:
-    """Make a finder; `renames` count before those that are registered."""
+    """Make a finder; `renames` precede those that are registered."""
     renames = renames.over(registered) if registered else renames
     return Finder(renames, Stubs() if missing == "stub" else None)

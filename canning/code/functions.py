@@ -1,4 +1,4 @@
-"""What is asked of a function before it travels: whether others can import it, where its globals are from."""
+"""Questions about a function before it is sent: can others import it, and which module has its globals?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INTERACTIVE: Final = "__canning_interactive__"
 def interactive(function: F) -> F:
     """Mark a function to run as if it had been typed at the receiver.
 
-    It travels by value without its globals here: on arrival it sees only the namespace `g` of
+    It is sent by value without its globals: on arrival it sees only the namespace `g` of
     `deserialize_object`. The returned function is marked; the given one is not changed.
 
     >>> from canning import deserialize_object, serialize_object
@@ -38,13 +38,13 @@ def interactive(function: F) -> F:
     if not isinstance(function, types.FunctionType):
         return function
     marked = copy_of(function)
-    marked.__module__ = "__main__"  # as what is typed there, and so never by reference
+    marked.__module__ = "__main__"  # like code typed there, and so never sent by reference
     setattr(marked, INTERACTIVE, True)
     return marked  # type: ignore[return-value]
 
 
 def submodules_of(code: types.CodeType, seen: list[Any]) -> list[types.ModuleType]:
-    """List the modules that code, and what is defined in it, reaches as attributes of packages."""
+    """List the modules that code, and code defined in it, reaches as attributes of packages."""
     packages = [each for each in seen if isinstance(each, types.ModuleType)]
     if not packages:
         return []
@@ -77,7 +77,7 @@ _LOOKED_UP: Final = frozenset(("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
 
 def method_by_name(function: types.FunctionType) -> Any:
-    """Give the method of a class that a function's name leads to, and whose function it is; else None."""
+    """Return the method of a class that a function's name finds, if its function is this one; else None."""
     try:
         found: Any = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (AttributeError, KeyError, TypeError):
@@ -87,10 +87,10 @@ def method_by_name(function: types.FunctionType) -> Any:
 
 
 def home_of(function: types.FunctionType) -> str | None:
-    """Name the module whose globals a function has; None where they are of no module.
+    """Name the module that has a function's globals; None if no module has.
 
-    ``__main__`` stands for every namespace that calls itself so. Generated code has globals of no module, or
-    a copy of some module's, as attrs makes them.
+    ``__main__`` means every namespace of that name. Generated code has globals of no module, or a copy of
+    some module's, as in attrs.
     """
     theirs = function.__globals__
     name: Any = theirs.get("__name__")
@@ -103,7 +103,7 @@ _NOTHING: Final = types.ModuleType("nothing")
 
 
 def reduce_cached(cached: Any) -> Any:
-    """Reduce what `functools.lru_cache` made, by value where it must be; its cache stays behind."""
+    """Reduce a function of `functools.lru_cache`, by value if it must be; its cache is not sent."""
     if not is_local(cached):
         return cached.__reduce__()
     return calls.cached, (cached.__wrapped__, *cached.cache_parameters().values())
@@ -111,24 +111,24 @@ def reduce_cached(cached: Any) -> Any:
 
 @provides("cached")
 def make_cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Callable[..., Any]:
-    """Wrap a function with a cache again, which is empty."""
+    """Wrap a function with an empty cache again."""
     return functools.lru_cache(maxsize, typed)(function)
 
 
 def is_local(code: Any) -> bool:
     """Tell whether no other process can import a function or class.
 
-    It stands in ``__main__``, in a function, or is a lambda.
+    This holds in ``__main__``, in a function, and for a lambda.
     """
     return code.__module__ in _MAINS or "<" in code.__qualname__
 
 
 _MAINS: Final = frozenset(("__main__", "__mp_main__"))
-"""How a process calls its script; the second is multiprocessing's word for it."""
+"""The names of a process's script; the second is that of multiprocessing."""
 
 
 def is_found(code: Any) -> bool:
-    """Tell whether a function or class is what this process has under its name."""
+    """Tell whether this process has this very function or class under its name."""
     try:
         return operator.attrgetter(code.__qualname__)(sys.modules[code.__module__]) is code
     except (AttributeError, KeyError):
@@ -137,5 +137,5 @@ def is_found(code: Any) -> bool:
 
 @provides("function_of")
 def make_function_of(home: str, *parts: Any) -> types.FunctionType:
-    """Make a function that came by value in the module that it is of, which is imported."""
+    """Make a function sent by value in its module, which is imported."""
     return make_function(*parts, g=vars(importlib.import_module(home)))

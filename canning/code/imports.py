@@ -1,8 +1,8 @@
-"""Which modules code asks for, and where they are; nothing is imported to find out.
+"""Find the modules that code imports, and their places, without importing anything.
 
-What is asked for is read from code objects, as `import` statements at any depth leave them. A module is
-*local* where neither the standard library nor an installed distribution has it. That is decided by where its
-file is: what lies in ``site-packages`` is installed, and what a ``RECORD`` beside it lists, so an editable
+The names come from code objects, as `import` statements at any depth leave them. A module is *local* if
+neither the standard library nor an installed distribution has it. Its file decides that: files in
+``site-packages``, and files listed in a ``RECORD`` beside the module, are installed, so an editable
 installation is local.
 """
 
@@ -79,7 +79,7 @@ def _within(code: types.CodeType) -> Iterator[Import]:
 
 
 def _strings(code: types.CodeType) -> Iterator[Import]:
-    """Give what code may import by a string that stands in it."""
+    """Return the possible imports by strings in the code."""
     for constant in code.co_consts:
         found = _NAME.fullmatch(constant) if isinstance(constant, str) else None
         if found is not None:
@@ -87,9 +87,9 @@ def _strings(code: types.CodeType) -> Iterator[Import]:
 
 
 def names_of(asked: Import, package: str) -> Iterator[tuple[str, bool]]:
-    """Give the absolute names that an import may mean, and whether it needs them to be modules.
+    """Return the absolute names that an import may mean, and whether they must be modules.
 
-    `package` is that of the code which imports.
+    `package` is that of the importing code.
 
     >>> list(names_of(Import(1, "b", ("c",)), "a"))
     [('a.b', True), ('a.b.c', False)]
@@ -107,15 +107,15 @@ def names_of(asked: Import, package: str) -> Iterator[tuple[str, bool]]:
             yield f"{base}.{name}", False
 
 
-# -- where modules are -----------------------------------------------------------------------------------
+# -- places of modules -----------------------------------------------------------------------------------
 
 _SELF: Final = frozenset(("canning", "transport", "__main__", "__mp_main__"))
-"""What a receiver has, and what travels by other means."""
+"""Modules that the receiver has, or that are sent in another way."""
 Spec = importlib.machinery.ModuleSpec
 
 
 def find_spec(name: str, finders: Iterable[Any] | None = None) -> Spec | None:
-    """Find a module, and import nothing, not even the package that it is in."""
+    """Find a module without importing anything, not even its package."""
     module = sys.modules.get(name)
     known = getattr(module, "__spec__", None)
     if isinstance(known, Spec) and finders is None:
@@ -142,7 +142,7 @@ def _not_local() -> tuple[str, ...]:
 
 
 def is_local(name: str, spec: Spec | None) -> bool:
-    """Tell whether a module is neither of the standard library, nor installed, nor this package."""
+    """Tell whether a module is neither of the standard library, nor installed, nor of this package."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in _SELF or spec is None:
         return False
@@ -178,8 +178,8 @@ def without_mark(name: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def _recorded(folder: str) -> frozenset[str]:
-    """List the modules that pip has put into a folder, as with ``--target``: it says so beside them."""
-    from pathlib import Path  # 2 ms, for modules that are not installed alone
+    """List the modules that pip installed into a folder, as with ``--target``, from their metadata there."""
+    from pathlib import Path  # 2 ms, only for modules that are not installed
 
     found: set[str] = set()
     for record in Path(folder or "/").glob("*.dist-info/RECORD"):

@@ -1,7 +1,6 @@
-"""Modules that travel by value: which ones an object's code needs, and their source.
+"""Modules sent by value: those that an object's code needs, and their source.
 
-Only names that a header asks for, and imports in code, by statements and by strings, are followed: nothing is
-imported here.
+Only names in a header, and imports in code by statements and by strings, are followed: nothing is imported.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ _READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgu
 _CODE: Final = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
 _ALL: Final = re.compile(r"^__all__\s*\+?=([^\])]*)", re.MULTILINE)
 RESOURCES: Final = 64 * 2**20
-"""Bytes of data files that may travel with the packages of one message."""
+"""Bytes of data files that may be sent with the packages of one message."""
 Alias = Callable[[str], str]
 
 
 class Source(NamedTuple):
-    """A module on its way.
+    """A module to be sent.
 
     Attributes:
         name: its dotted name.
-        package: whether it has modules within.
+        package: whether it is a package.
         path: its file at the sender.
         text: its source; None for a namespace package, which has none.
         resources: the package's data files, path within the package and content.
@@ -48,8 +47,8 @@ class Source(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What tells one version of a module from another."""
-        import hashlib  # 2 ms, for modules that travel alone
+        """Identifies a version of a module."""
+        import hashlib  # 2 ms, only for modules that are sent
 
         total = hashlib.blake2b((self.text or "").encode("utf-8", "surrogatepass"), digest_size=16)
         for name, content in self.resources:
@@ -61,11 +60,11 @@ class Bundle(NamedTuple):
     """The modules of one message.
 
     Attributes:
-        sources: those that come along.
-        absent: why others, which its code asks for, do not: they are compiled.
-        missing: those that its code asks for and the sender does not have; `explain` shows them.
-        needed: those that the receiver must have, and which of the modules that come along imports each;
-            an empty string for code in the message itself.
+        sources: those that are sent.
+        absent: why others that its code imports are not sent: they are compiled.
+        missing: those that its code imports and the sender does not have; `explain` shows them.
+        needed: those that the receiver must have, and the sent module that imports each; an empty string
+                for code in the message itself.
     """
 
     sources: list[Source]
@@ -74,12 +73,12 @@ class Bundle(NamedTuple):
     needed: dict[str, str]
 
     def pack(self) -> bytes:
-        """Give what stands in the trailer of a message: a pickle of plain data."""
+        """Return the extension for the trailer of a message: a pickle of plain data."""
         return pickle.dumps(([tuple(source) for source in self.sources], self.absent), 5)
 
 
 def unpack(said: bytes) -> Bundle:
-    """Read what `Bundle.pack` gave, under ``trust="code"``."""
+    """Read the result of `Bundle.pack`, under ``trust="code"``."""
     try:
         sources, absent = pickle.loads(said)
         return Bundle([Source(*source) for source in sources], dict(absent), {}, {})
@@ -90,7 +89,7 @@ def unpack(said: bytes) -> Bundle:
 
 
 class Wanted:
-    """Know which modules are to travel by value: local ones, or those that are named and all within them."""
+    """Hold the modules to be sent by value: local ones, or named ones with all modules in them."""
 
     def __init__(self, modules: str | Iterable[types.ModuleType | str]) -> None:
         if isinstance(modules, str) and modules != LOCAL:
@@ -119,13 +118,13 @@ class Wanted:
         return repr(LOCAL if self.local else sorted(self.names))
 
     def also(self, names: Iterable[str]) -> Wanted:
-        """Want more modules."""
+        """Add modules."""
         wanted = Wanted(LOCAL if self.local else ())
         wanted.names = self.names | frozenset(names)
         return wanted
 
     def named(self, name: str) -> bool:
-        """Tell whether a module was named, or a package that it is in."""
+        """Tell whether a module, or a package around it, was named."""
         name, _ = without_mark(name)
         while name:
             if name in self.names:
@@ -134,7 +133,7 @@ class Wanted:
         return False
 
     def holds(self, name: str, spec: Spec | None) -> bool:
-        """Tell whether a module is to travel."""
+        """Tell whether a module is to be sent."""
         return (self.local and is_local(name, spec)) or (bool(self.names) and self.named(name))
 
 
@@ -148,7 +147,7 @@ def _module_name(module: types.ModuleType | str) -> str:
     )
 
 
-# -- what an object needs --------------------------------------------------------------------------------
+# -- modules that an object needs ------------------------------------------------------------------------
 
 
 def modules_for(
@@ -156,8 +155,8 @@ def modules_for(
 ) -> Bundle:
     """Collect the modules that a header names, that code in it imports, and that these import in turn.
 
-    With each code comes the function that it is of. Raises `SerializationError` for a module that was named
-    and has no source.
+    Each code object comes with its function. Raises `SerializationError` for a named module without
+    source.
     """
     collector = _Collector(wanted)
     for name in modules_asked(header, lambda name: bool(wanted) and wanted.holds(name, find_spec(name))):
@@ -170,13 +169,13 @@ def modules_for(
 
 
 def _alias_of(function: types.FunctionType) -> Alias:
-    """Give what changes the names that a function imports into those of modules here."""
+    """Return the function that maps the names a function imports to those of modules here."""
     importer = getattr(function, "__builtins__", {}).get("__import__")
-    return getattr(getattr(importer, "__self__", None), "alias", str)  # of modules that were received
+    return getattr(getattr(importer, "__self__", None), "alias", str)  # if the module was received
 
 
 def without_marks(sources: list[Source], header: bytes) -> list[Source]:
-    """Call modules that were received as they were called at first, where no two are then called the same."""
+    """Call received modules by their original names, unless two then had the same name."""
     marked = {without_mark(source.name)[0] for source in sources if "@" in source.name}
     sources = [each for each in sources if each.name not in marked or is_asked(each.name, header)]
     names = [without_mark(source.name)[0] for source in sources]
@@ -198,13 +197,13 @@ class _Collector:
         self.reads_resources = False
 
     def add(self, name: str, *, needed: bool, by: str = "") -> None:
-        """Ask for a module and the packages that it is in; `by` is the module that does."""
+        """Add a module and its packages; `by` is the module that imports it."""
         parts = name.split(".")
         self.todo += [(".".join(parts[:count]), needed, by) for count in range(1, len(parts))]
         self.todo.append((name, needed, by))
 
     def follow(self, imports: Iterable[Import], package: str, by: str = "", alias: Alias = str) -> None:
-        """Ask for what is imported, by names that `alias` changes into those here."""
+        """Add the imported modules, by names that `alias` maps to those here."""
         for asked in imports:
             for name, needed in names_of(asked, package):
                 self.reads_resources |= name in _READERS
@@ -215,7 +214,7 @@ class _Collector:
                     self.take_all(alias(name), getattr(self.sources.get(alias(name)), "text", None))
 
     def take_all(self, name: str, text: str | None) -> None:
-        """Ask for the modules that a package lists in ``__all__``, if somebody imports a star from it."""
+        """Add the modules in a package's ``__all__``, if a star is imported from it."""
         if text and name in self.starred:
             for each in re.findall(r"""["'](\w+)["']""", "".join(_ALL.findall(text))):
                 self.add(f"{name}.{each}", needed=False, by=name)
@@ -232,7 +231,7 @@ class _Collector:
     def _take(self, name: str, needed: bool, by: str) -> None:
         try:
             spec = find_spec(name)
-        except (ImportError, ValueError, AttributeError):  # what somebody's finder may raise
+        except (ImportError, ValueError, AttributeError):  # a finder may raise these
             spec = None
         if spec is None:
             if needed and name not in sys.modules and not name.startswith("_"):
@@ -254,12 +253,12 @@ class _Collector:
         self.sources[name] = Source(name, package, spec.origin or "", text)
         self.specs[name] = spec
         if text is not None:
-            alias = getattr(spec.loader, "alias", str)  # of a module that was received itself
+            alias = getattr(spec.loader, "alias", str)  # if the module was received
             self.follow(_imports_in(text, name), name if package else name.rpartition(".")[0], name, alias)
             self.take_all(name, text)
 
     def with_resources(self) -> list[Source]:
-        """Give the sources in the order of their names, with data files where any of them reads such."""
+        """Return the sources in the order of their names, with data files if any of them reads such."""
         room = RESOURCES
         found = []
         for name, source in sorted(self.sources.items()):
@@ -292,7 +291,7 @@ def _text_of(spec: Spec) -> str | None:
 
 
 class _Unhashed:
-    """Carry a spec past a cache, whose key it is no part of."""
+    """Pass a spec around a cache, without being part of its key."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -327,12 +326,12 @@ def _imports_in(text: str, name: str) -> tuple[Import, ...]:
 
 
 def _data_files(spec: Spec) -> Iterator[tuple[str, bytes]]:
-    """Give the files of a package that are no code, those in folders below it too."""
+    """Return the files of a package that are not code, those in its subfolders too."""
     reader = getattr(spec.loader, "resources", None)
-    if reader is not None:  # a module that was received itself
+    if reader is not None:  # the module was received
         yield from reader
         return
-    from pathlib import Path  # 2 ms, for packages that travel alone
+    from pathlib import Path  # 2 ms, only for packages that are sent
 
     for folder in map(Path, spec.submodule_search_locations or ()):
         for path in sorted(folder.rglob("*")):

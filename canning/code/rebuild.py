@@ -1,7 +1,7 @@
-"""Functions that came by value, made of their parts, and instances that cannot be asked for their state yet.
+"""Build functions sent by value, and set the state of instances that cannot be asked for it yet.
 
-Functions run in a namespace of the receiver's where there is one. An instance that answers for any name, and
-so for `__setstate__` too, does so before it has what it answers from.
+Functions run in the receiver's namespace if there is one. An instance with a general `__getattr__` would
+answer for `__setstate__` too, before it has the attributes for its answers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..provided import provides
 Namespace = dict[str, Any]
 
 _SHIPPED: Final = "__canning_shipped__"
-"""Where a namespace remembers which of its names came with functions, so that a newer one replaces
-them and what its user has put there stays."""
+"""Key under which a namespace remembers the names that came with functions, so that a newer function
+replaces them, and its user's own names stay."""
 OF_MODULE: Final = ("__package__", "__name__", "__path__", "__file__", "__builtins__")
-"""Globals that are the module's own."""
+"""Globals of the module itself."""
 
 
 @provides("function")
@@ -33,9 +33,9 @@ def make_function(
     g: Namespace | None = None,
     special: Namespace | None = None,
 ) -> types.FunctionType:
-    """Make a function that came by value, its globals `g`, or those of its own that came along.
+    """Make a function sent by value, with its globals `g`, or its own globals that came along.
 
-    `special` are builtins of its own, which a function finds in its globals when it is made, and keeps.
+    `special` is its own ``__builtins__``, which a function takes from its globals when it is made, and keeps.
     """
     namespace = module_globals if g is None else g
     if special is not None:
@@ -51,10 +51,10 @@ def make_function(
 
 @provides("fill")
 def fill_function(function: types.FunctionType, state: Any, g: Namespace | None = None) -> None:
-    """Give a function that was just made its attributes, closure and globals.
+    """Set the attributes, closure and globals of a new function.
 
-    In a namespace `g` a global that came along is put where `g` has none of that name, or has one
-    that came along earlier; what its user has put there stays, and the function sees that.
+    In a namespace `g`, a global that came along is stored if `g` has no such name, or one that came along
+    earlier; a name that its user has set stays, and the function sees it.
     """
     attributes, slots = state
     if attributes:
@@ -84,7 +84,7 @@ def _ship(shipped: Namespace, g: Namespace) -> None:
 
 
 def answers_for_all(cls: Any) -> bool:
-    """Tell whether pickle would ask the `__getattr__` of an empty instance for a way to set its state.
+    """Tell whether pickle would ask the `__getattr__` of an empty instance for `__setstate__`.
 
     >>> class Proxy:
     ...     def __getattr__(self, name):
@@ -101,7 +101,7 @@ def answers_for_all(cls: Any) -> bool:
 
 
 def reduce_answering(obj: Any) -> Any:
-    """Reduce such an instance as it does itself, with what sets its attributes and asks for nothing."""
+    """Reduce such an instance as it does itself, with a call that sets its attributes without a look-up."""
     reduced = obj.__reduce_ex__(5)
     make, args, given, items, pairs = (*reduced, None, None, None)[:5]
     return (make, args, given, items, pairs, calls.state) if type(given) is dict else reduced
@@ -109,7 +109,7 @@ def reduce_answering(obj: Any) -> Any:
 
 @provides("state")
 def set_state(obj: Any, given: dict[str, Any]) -> None:
-    """Give an instance its attributes; to what its class has meanwhile learned to do with them, or a stub."""
+    """Set the attributes of an instance; through `__setstate__` if its class has one by now, or is a stub."""
     own = getattr(type(obj), "__setstate__", None)
     if own is None:
         obj.__dict__.update(given)

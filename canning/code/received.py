@@ -1,10 +1,10 @@
-"""Modules that arrived with messages: imported from their source, under their own names where these are free.
+"""Modules that arrived with messages: imported from their source, under their own names if these are free.
 
-What arrives forms *worlds*: sets of modules of which no two have the same name. A message joins the first
-world whose modules are the same as its own, as far as they have names in common; so a class that is sent
-twice is one class, and two versions of a module do not meet. In the first world modules bear their own names.
-In any other ``shop.people`` is called ``shop@1f2e3d4c.people``, and its imports, by an ``__import__`` of its
-own, stay within its world.
+Received modules form *worlds*: sets of modules of which no two have the same name. A message joins the first
+world whose modules equal its own, for all names in common; so a class that is sent twice is one class, and
+two versions of a module do not mix. In the first world modules have their own names. In any other world
+``shop.people`` is called ``shop@1f2e3d4c.people``, and its imports, through an ``__import__`` of its own,
+stay within its world.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ReceivedModule:
         path: its file at the sender.
         digest: identifies its version.
         loaded: whether it has been imported.
-        hides: whether it hides a module of that name that is installed here.
+        hides: whether it hides an installed module of the same name.
     """
 
     name: str
@@ -47,12 +47,12 @@ class ReceivedModule:
 
 
 class World:
-    """A set of modules that were sent, and belong together.
+    """A set of received modules that belong together.
 
     Attributes:
-        mark: what follows an ``@`` in their names; empty where they bear their own.
+        mark: the text after ``@`` in their names; empty if they have their own names.
         sources: the modules by their names.
-        builtins: what their code finds in ``__builtins__``; None where that is nothing special.
+        builtins: the ``__builtins__`` of their code; None for the usual ones.
     """
 
     def __init__(self, mark: str) -> None:
@@ -64,11 +64,11 @@ class World:
             self.builtins = {**vars(builtins), "__import__": self._import}
 
     def takes(self, digests: Mapping[str, str]) -> bool:
-        """Tell whether modules fit to those that are here."""
+        """Tell whether modules fit those of this world."""
         return all(self.digests.get(name, digest) == digest for name, digest in digests.items())
 
     def alias(self, name: str) -> str:
-        """Give the name under which a module is imported here."""
+        """Return the name under which a module is imported here."""
         top, dot, rest = name.partition(".")
         known = name in self.sources or (top in self.sources and self.sources[top].text is not None)
         return f"{top}@{self.mark}{dot}{rest}" if self.mark and known else name
@@ -79,7 +79,7 @@ class World:
 
 
 class Loader:
-    """Import one module from the source that came."""
+    """Import one module from its received source."""
 
     def __init__(self, source: Source, world: World) -> None:
         self.source = source
@@ -102,19 +102,19 @@ class Loader:
         return compile(self.source.text or "", self.path, "exec", dont_inherit=True)
 
     def get_source(self, fullname: str | None = None) -> str:
-        """Give the source: tracebacks and `inspect.getsource` ask for it."""
+        """Return the source: tracebacks and `inspect.getsource` ask for it."""
         return self.source.text or ""
 
     def is_package(self, fullname: str | None = None) -> bool:
-        """Tell whether there are modules within."""
+        """Tell whether the module is a package."""
         return self.source.package
 
     def get_filename(self, fullname: str | None = None) -> str:
-        """Give the name that the module's file goes by."""
+        """Return the module's file name."""
         return self.path
 
     def get_data(self, path: str) -> bytes:
-        """Give a data file of the package, by its path below the package's; `pkgutil` asks for it."""
+        """Return a data file of the package, by its path below the package's; `pkgutil` asks for it."""
         within = posixpath.relpath(path.replace("\\", "/"), posixpath.dirname(self.path))
         for name, content in self.resources:
             if name == within:
@@ -122,7 +122,7 @@ class Loader:
         raise FileNotFoundError(path)
 
     def get_resource_reader(self, fullname: str) -> Resources | None:
-        """Give what `importlib.resources` reads the package's data files by."""
+        """Return the reader of the package's data files for `importlib.resources`."""
         return Resources(self.resources) if self.source.package else None
 
 
@@ -136,7 +136,7 @@ class Resources:
                 archive.writestr(name, content)
 
     def files(self) -> Any:
-        """Give the folder with the files."""
+        """Return the folder with the files."""
         return zipfile.Path(zipfile.ZipFile(self._file))
 
 
@@ -147,7 +147,7 @@ def _path_of(source: Source, world: World) -> str:
 
 
 class ReceivedModules:
-    """Keep what arrived, and find it for the import system when nobody else has a module of that name."""
+    """Keep received modules, and supply them to the import system if no other finder has the name."""
 
     def __init__(self) -> None:
         self._lock: Final = Lock()
@@ -156,10 +156,10 @@ class ReceivedModules:
 
     @guarded
     def receive(self, bundle: Bundle, prefer: str) -> dict[str, World]:
-        """Take the modules of a message in; return the worlds that they join, by the marks of their names.
+        """Add the modules of a message; return the worlds that they join, by the marks of their names.
 
-        Names have marks where a message brings several versions of a module. With ``prefer="own"`` modules
-        of which there is one of that name here are left out.
+        Names have marks if a message brings several versions of a module. With ``prefer="own"``, modules that
+        this process has under the same name are left out.
         """
         groups: dict[str, dict[str, Source]] = {}
         for source in bundle.sources:
@@ -179,7 +179,7 @@ class ReceivedModules:
             own = set()
         world = self._world_for(digests, own)
         for name, digest in digests.items():
-            world.digests.setdefault(name, digest)  # before its source, beside which it is looked for
+            world.digests.setdefault(name, digest)  # first: a source that is found needs it
             world.sources.setdefault(name, sources[name])
         return world
 
@@ -193,7 +193,7 @@ class ReceivedModules:
         return world
 
     def _has(self, name: str) -> bool:
-        """Tell whether this side has a module of a name without having received it."""
+        """Tell whether this process has a module of a name that was not received."""
         module = sys.modules.get(name)
         if module is not None:
             return not isinstance(getattr(getattr(module, "__spec__", None), "loader", None), Loader)
@@ -206,7 +206,7 @@ class ReceivedModules:
             return False
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> Spec | None:
-        """Find a module that arrived; the import system asks for it, after all others."""
+        """Find a received module; the import system asks for it last."""
         name, mark = without_mark(fullname)
         world = next((world for world in self._worlds if world.mark == mark), None)
         source = None if world is None else world.sources.get(name)
@@ -224,7 +224,7 @@ class ReceivedModules:
 
     @guarded
     def listed(self) -> list[ReceivedModule]:
-        """List the modules that have arrived and were not forgotten."""
+        """List the received modules that were not forgotten."""
         return [
             ReceivedModule(
                 name,
@@ -240,10 +240,10 @@ class ReceivedModules:
 
     @guarded
     def forget(self, name: str | None = None) -> None:
-        """Forget a module and the modules within it, in all versions; without a name, forget all.
+        """Forget a module and its submodules, in all versions; without a name, forget all.
 
-        Functions and classes that are in use stay as they are; the next import does not find them. Raises
-        `KeyError` if no such module has arrived.
+        Functions and classes in use stay unchanged; the next import does not find them. Raises `KeyError` if
+        no such module has arrived.
         """
         gone = 0
         for world in self._worlds:
@@ -266,6 +266,6 @@ class ReceivedModules:
 
 
 RECEIVED: Final = ReceivedModules()
-"""What this process has received: as `sys.modules`, there is one of it."""
+"""The modules that this process has received; like `sys.modules`, there is only one."""
 received_modules: Callable[[], list[ReceivedModule]] = RECEIVED.listed
 forget: Callable[..., None] = RECEIVED.forget

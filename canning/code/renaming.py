@@ -1,4 +1,4 @@
-"""Names that have moved: what a reader is told, what a registry knows, what is known of old releases."""
+"""Renamed modules and classes: by the reader's option, by a registry, and in known old releases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SKLEARN: Final = {
     "svm": ("classes:_classes", "base:_base"),
     "tree": ("tree:_classes",),
 }
-"""What scikit-learn 0.22 made private, by package: ``old:new``."""
+"""Names that scikit-learn 0.22 made private, by package: ``old:new``."""
 KNOWN_MOVES: Final[Mapping[str, str]] = {
     "__mp_main__": "__main__",  # how a process that multiprocessing has started calls the script
     "numpy.core": "numpy._core",  # numpy 2.0
@@ -67,11 +67,11 @@ KNOWN_MOVES: Final[Mapping[str, str]] = {
         if old != new
     },
 }
-"""Where names of well-known packages went. They count only where the old name leads nowhere."""
+"""New places of names in well-known packages. They are used only if the old name does not exist."""
 
 
 class Renames:
-    """Know new names for old ones; of the old names that a name is or stands within, the longest decides.
+    """Map old names to new ones; the longest old name that a name equals, or lies within, decides.
 
     >>> renames = Renames({"shop": "store", "shop.people.Person": "crm.Customer"})
     >>> renames.find("shop.goods", "Item"), renames.find("shop.people", "Person")
@@ -91,7 +91,7 @@ class Renames:
                 self._new[old] = new
 
     def over(self, others: Mapping[str, str]) -> Renames:
-        """Give renames that count before others."""
+        """Return renames that precede others."""
         return Renames(others, self._new)
 
     def __eq__(self, other: object) -> bool:
@@ -107,7 +107,7 @@ class Renames:
         return bool(self._new)
 
     def find(self, module: str, name: str) -> tuple[str, str] | None:
-        """Give the new module and name; None where these were not renamed."""
+        """Return the new module and name; None if neither was renamed."""
         dotted = f"{module}.{name}"
         old = dotted
         while old and old not in self._new:
@@ -115,15 +115,15 @@ class Renames:
         if not old:
             return None
         new = self._new[old]
-        if len(old) <= len(module):  # a package or module: what stands below it keeps its name
+        if len(old) <= len(module):  # a package or module: names below it stay
             return new + module[len(old) :], name
         return split_name(new + dotted[len(old) :], name.count(".") + 1)
 
 
 def find_moved(module: str, name: str) -> tuple[str, str] | None:
-    """Tell where a name of a well-known package is now.
+    """Return the new place of a name in a well-known package.
 
-    A module that came with a message may have a name of its own where it is read; that leads home again.
+    A module that came with a message may have another name here; this maps it back to its own.
     """
     top, at, rest = module.partition("@")
     if at:
@@ -132,7 +132,7 @@ def find_moved(module: str, name: str) -> tuple[str, str] | None:
 
 
 def split_name(dotted: str, parts: int) -> tuple[str, str]:
-    """Cut a dotted name into a module and a name of so many parts, or as many as it turns out to have."""
+    """Split a dotted name into a module and a name of `parts` parts, or of as many as it has."""
     cut = dotted.rsplit(".", parts)
     if len(cut) == parts + 1:
         wanted = cut[0], ".".join(cut[1:])
@@ -155,7 +155,7 @@ def leads_somewhere(module: str, name: str) -> bool:
     """Tell whether a name can be found; imports its module."""
     try:
         look_up(module, name)
-    except Exception as error:  # a module may raise anything when it is imported
+    except Exception as error:  # a module may raise anything on import
         if is_of_signal(error):
             raise
         return False
@@ -164,7 +164,7 @@ def leads_somewhere(module: str, name: str) -> bool:
 
 @provides("named")
 def look_up(module: str, name: str) -> Any:
-    """Import a module and give what it has under a dotted name."""
+    """Import a module and return its attribute of a dotted name."""
     return operator.attrgetter(name)(importlib.import_module(module))
 
 

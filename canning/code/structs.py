@@ -1,4 +1,4 @@
-"""msgspec's Structs that go by value: such a class is made whole by `msgspec.defstruct`, and never altered.
+"""msgspec's Structs sent by value: `msgspec.defstruct` makes such a class complete, and nothing changes it.
 
 cloudpickle makes an empty class and fills it, which leaves a Struct without fields.
 """
@@ -16,7 +16,7 @@ _OPTIONS: Final = (
     *("repr_omit_defaults", "array_like", "gc", "weakref", "dict", "cache_hash"),
 )
 _FIRST: Final = "__post_init__"
-"""What a Struct must have when it is made."""
+"""Attributes that a Struct must have when it is made."""
 
 
 def is_struct(cls: type) -> bool:
@@ -25,7 +25,7 @@ def is_struct(cls: type) -> bool:
 
 
 def parts_of_struct(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give what `make_struct` takes, and the rest of a Struct's body."""
+    """Return the arguments of `make_struct`, and the rest of a Struct's body."""
     options = {option: getattr(cls.__struct_config__, option) for option in _OPTIONS}
     fields = _fields_of(cls)
     options["kw_only"] = bool({field[0] for field in fields} - set(cls.__match_args__))
@@ -68,7 +68,7 @@ def make_struct(
     first: dict[str, Any],
     mark: str,
 ) -> Any:
-    """Make a Struct, or give the one that came before and is the same."""
+    """Make a Struct, or return the one that came before with the same mark."""
     if (known := class_of(mark)) is not None:
         return known
     import msgspec

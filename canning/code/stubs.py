@@ -1,9 +1,8 @@
-"""What stands for an object whose class is not here, and goes back to what it was when it is sent on.
+"""Stubs for objects whose class is missing; they become the original objects when they are sent on.
 
-The unpickler makes an object by a few steps: a name, a call or ``__new__``, a state, items. A `Stub` takes
-note of each, and `reduce_stub` gives them to the pickler again. A name that leads nowhere is a class of its
-own, a `StubType`; on the way out it is a call of `calls.named`, since no pickler writes a name that it
-cannot find.
+The unpickler makes an object in a few steps: a name, a call or ``__new__``, a state, items. A `Stub` records
+each, and `reduce_stub` returns them to the pickler. A missing name becomes a class of its own, a `StubType`;
+it is sent on as a call of `calls.named`, since no pickler writes a name that it cannot find.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _MISSING: Final = object()
 
 
 class StubType(type):
-    """Be the class of classes that are not here; what is missing may be a function as well."""
+    """The class of missing classes; the missing object may be a function as well."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Take note of a call that a message makes; code that makes one later is told what it misses."""
+        """Record a call in a message; code that calls the class later gets an error that names it."""
         stubs = cls.__dict__.get("_stubs")
         if stubs is None or stubs.closed:
             raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not here: this is a stub of it")
@@ -45,14 +44,14 @@ class StubType(type):
 
 
 class Stub(metaclass=StubType):
-    """Represent an object whose class, or the function that makes it, is not here.
+    """Represent an object whose class, or the function that makes it, is missing.
 
-    ``stub["name"]`` and ``stub.name`` give an attribute of its state, ``stub[0]`` an item of what it held
-    (where it held none, an argument that it was made with), ``stub[key]`` what a dictionary had under a key.
+    ``stub["name"]`` and ``stub.name`` return an attribute of its state, ``stub[0]`` an item of its contents
+    (if there are none, one of its arguments), ``stub[key]`` the value of a dictionary's key.
 
     Attributes:
-        class_name: the dotted name of what is missing.
-        args, kwargs: what the object was made with.
+        class_name: the dotted name of the missing class or function.
+        args, kwargs: the arguments of the call that made the object.
         state: the state that pickle sets afterwards, mostly a dict; None if there is none.
         contents: the items of a list, the pairs of a dict.
     """
@@ -65,7 +64,7 @@ class Stub(metaclass=StubType):
     _buffers: list[Any] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Take note of the arguments."""
+        """Record the arguments."""
         stub = object.__new__(cls)
         named = {sys.intern(name): value for name, value in kwargs.items()}
         stub.__dict__.update(_args=args, _kwargs=named)
@@ -78,17 +77,17 @@ class Stub(metaclass=StubType):
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """What the object was made with."""
+        """The arguments of the call that made the object."""
         return self._args
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments that it was made with."""
+        """The keyword arguments of that call."""
         return self._kwargs
 
     @property
     def state(self) -> Any:
-        """What was set on it; a dict where it had attributes, those in slots among them."""
+        """The state that was set; a dict if the object had attributes, those in slots included."""
         state, _ = _set_state(self)
         if state is _MISSING:
             return None
@@ -114,7 +113,7 @@ class Stub(metaclass=StubType):
         self.__dict__["_state"] = state
 
     def append(self, item: object) -> None:
-        """Take an item of a list."""
+        """Record an item of a list."""
         self.__dict__.setdefault("_items", []).append(item)
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -150,7 +149,7 @@ class Stub(metaclass=StubType):
         return f"Stub({self.class_name}{shown})"
 
     def __reduce_ex__(self, protocol: object) -> Any:
-        """Travel by other picklers as a message of its own, which is read with stubs again."""
+        """Let other picklers send the stub as a message of its own, which is read with stubs again."""
         return calls.stub, (provided("dumps")(self),)
 
 
@@ -159,28 +158,28 @@ def _reduce_class(cls: Any) -> Any:
 
 
 def class_name(cls: type) -> str:
-    """Give the dotted name of what a stub's class stands for."""
+    """Return the dotted name of the class that a stub's class represents."""
     return f"{cls.__module__}.{cls.__qualname__}".rstrip(".")
 
 
 def type_of(stub: object) -> StubType:
-    """Give the class of a stub, and the class itself where it is one."""
+    """Return the class of a stub; a stub class itself if it is given one."""
     cls: Any = stub if isinstance(stub, StubType) else type(stub)
     return cls  # type: ignore[no-any-return]
 
 
 def is_stub_class(obj: object) -> bool:
-    """Tell whether something stands for a class or function that is not here."""
+    """Tell whether an object represents a missing class or function."""
     return type(obj) is StubType and "_stubs" in vars(obj)
 
 
 def made_by_us(stub: Stub) -> bool:
-    """Tell whether a function of this package made what a stub stands for."""
+    """Tell whether a function of this package made the object that a stub represents."""
     return str(getattr(stub._maker, "__module__", "")).startswith("canning.")
 
 
 def versions_of(cls: Any) -> dict[str, str]:
-    """Give the version of the package that a name which leads nowhere is of, as its message told it."""
+    """Return the version of the package of a missing name, as its message states it."""
     top = cls.__module__.partition(".")[0]
     versions = cls._stubs.versions
     return {top: versions[top]} if top in versions else {}
@@ -190,8 +189,8 @@ class Stubs:
     """Make the stubs of one message.
 
     Attributes:
-        closed: whether the message has been read, so that a call is no longer its own.
-        versions: of the packages that the message names, as far as its writer knew.
+        closed: whether the message has been read, so that further calls are not its own.
+        versions: those of the packages that the message names, as far as its writer knew.
     """
 
     def __init__(self) -> None:
@@ -200,18 +199,18 @@ class Stubs:
         self._made: dict[tuple[str, str], StubType] = {}
 
     def make(self, module: str, name: str) -> StubType:
-        """Give what stands for a name, the same each time."""
+        """Return the stub of a name, the same each time."""
         made = self._made.get((module, name))
         if made is None:
-            copyreg.pickle(StubType, _reduce_class)  # for other picklers, which else look for the name
+            copyreg.pickle(StubType, _reduce_class)  # for other picklers, which would look for the name
             fields = {"__module__": module, "__qualname__": name, "_stubs": self}
             made = self._made[module, name] = StubType(name.rpartition(".")[2], (Stub,), fields)
         return made
 
     def guard(self, name: tuple[str, str], call: Any, buffers: Any = ()) -> Any:
-        """Give what makes a stub where a call that looks into classes is given one.
+        """Return a function that makes a stub if a call that inspects classes is given one.
 
-        `name` is what the message calls, `call` what that means here, `buffers` are those of the message.
+        `name` is the call in the message, `call` the function here, `buffers` are those of the message.
         """
         if name in _SETTERS:
             return _guarded_setter(call)
@@ -222,7 +221,7 @@ class Stubs:
             cls: Any = next(filter(is_stub_class, args), None)
             if name[1] == "getattr" and args and (cls is args[0] or isinstance(args[0], Stub)):
                 cls = self.make(args[0].__module__, f"{type_of(args[0]).__qualname__}.{args[1]}")
-                if is_stub_class(args[0]):  # what stands in a class has a name
+                if is_stub_class(args[0]):  # attributes of a class have names
                     return cls
             if cls is None:
                 try:
@@ -242,7 +241,7 @@ class Stubs:
         return make
 
     def _missing_in(self, name: tuple[str, str], args: tuple[Any, ...], error: Exception) -> Any:
-        """Give the stub of what a call misses; None where it failed for another reason."""
+        """Return the stub of the missing object that a call needs; None if it failed for another reason."""
         unknown = isinstance(error, DeserializationError) and error.__cause__ is None
         if name == (CALLS, "registered") and unknown:
             module, _, qualname = args[0].rpartition(".")
@@ -263,9 +262,9 @@ def _guarded_setter(setter: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _set_state(stub: Stub) -> tuple[Any, Any]:
-    """Give the state of a stub, and the function that set it, which may not be here either.
+    """Return the state of a stub, and the function that set it, which may be missing too.
 
-    Such a function was called with stub and state, as any other, but what it gave was dropped at once.
+    The function was called with stub and state, like any other, but its result was dropped at once.
     """
     call = vars(stub).get("_call")
     if call is not None and call[0]() is None:
@@ -274,7 +273,7 @@ def _set_state(stub: Stub) -> tuple[Any, Any]:
 
 
 def reduce_stub(stub: Stub, aside: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """Give the pickler the steps that made a stub; `aside` sets memory aside."""
+    """Return the steps that made a stub to the pickler; `aside` sets memory aside."""
     fields = vars(stub)
     args = stub._args
     state, setter = _set_state(stub)
@@ -313,5 +312,5 @@ _MAKERS: Final = frozenset(
         (CALLS, "registered"),
     )
 )
-"""Calls that look into a class, and so cannot be made where it is not here."""
+"""Calls that inspect a class, and so cannot be made if it is missing."""
 _SETTERS: Final = frozenset([(CALLS, "attributes")])

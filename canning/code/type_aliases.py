@@ -1,8 +1,8 @@
-"""Aliases of the `type` statement, which may be part of what they stand for.
+"""Aliases of the `type` statement, which may be part of their own value.
 
-Python asks for what such an alias stands for when somebody looks at it, and nothing else can make one whose
-value comes later: so an alias is made by such a statement, and its value follows. Its parameters are
-made by it too, and marked, so that the value finds them.
+Python evaluates such an alias on demand, and nothing else can make one whose value comes later: so a `type`
+statement makes the alias, and its value follows. The statement makes its parameters too, and they are
+marked, so that the value finds them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .. import calls
 from ..provided import provides
 
 Parameter = tuple[str, str, str, int, bool, bool]
-"""Stars before its name; its name, its mark; how many constraints it has, whether a bound and a default."""
+"""Stars before its name; its name, its mark; the number of its constraints, whether a bound and a default."""
 _STARS: Final = {"TypeVar": "", "TypeVarTuple": "*", "ParamSpec": "**"}
 _PARTS: Final = "__canning_parts__"
 
 
 def is_of_statement(alias: Any) -> bool:
-    """Tell whether an alias may be of a `type` statement, whose parameters have no variance of their own."""
+    """Tell whether an alias may be of a `type` statement, whose parameters declare no variance."""
     variables = [each for each in alias.__type_params__ if type(each) is typing.TypeVar]
     return all(each.__infer_variance__ for each in variables)  # type: ignore[attr-defined, unused-ignore]
 
 
 def reduce_alias(alias: Any, module: str, same: str | None) -> tuple[Any, ...]:
-    """Reduce an alias to the statement that makes it, and to what it stands for."""
+    """Reduce an alias to the statement that makes it, and to its value."""
     room: list[Any] = []
     parts = [alias.__value__]
     parameters = [_described(each, parts) for each in alias.__type_params__]
@@ -51,7 +51,7 @@ def _described(parameter: Any, parts: list[Any]) -> Parameter:
 
 @provides("alias")
 def make_alias(name: str, module: str, same: str | None, parameters: list[Parameter], room: list[Any]) -> Any:
-    """Make an alias that finds in `room` what it stands for, once that is there."""
+    """Make an alias that finds its value in `room`, once it is there."""
     if sys.version_info < (3, 12):
         raise ImportError(f"the alias {name} is of a statement that came with Python 3.12", name="typing")
     known = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(same)
@@ -81,6 +81,6 @@ def make_alias(name: str, module: str, same: str | None, parameters: list[Parame
 
 @provides("fill_alias")
 def fill_alias(alias: Any, state: tuple[list[Any], list[Any]]) -> None:
-    """Put down what an alias stands for, and what bounds its parameters."""
+    """Store the value of an alias, and the bounds of its parameters."""
     room, parts = state
     room[:] = parts

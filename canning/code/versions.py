@@ -1,4 +1,4 @@
-"""What the writer's environment means for a reader, before anything of a message runs."""
+"""Compare the writer's environment with the reader's, before anything of a message runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STAMP: Final = bytes(_HERE)
 _KNOWN: Final = (
     frozenset(("numpy", "canning", "transport", "__main__", "__mp_main__")) | sys.stdlib_module_names
 )
-"""What the stamp tells anyhow, or nobody has versions of."""
+"""Modules whose version is in the stamp, or that have no version."""
 _MACHINE: Final = NARROW | BIG_ENDIAN
 _LINES: Final = 64
 _RELEASE: Final = re.compile(r"\d+(?:\.\d+)?")
@@ -31,7 +31,7 @@ _RELEASE: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
 def note_class(cls: type, noted: dict[str, str]) -> None:
-    """Note the version of the package that a class is of, by the package's name, if it has one."""
+    """Record the version of a class's package, by the package's name, if it has one."""
     module: Any = cls.__module__  # a property of some metaclasses
     top = module.partition(".")[0] if isinstance(module, str) else ""
     if top not in noted and top not in _KNOWN:
@@ -41,7 +41,7 @@ def note_class(cls: type, noted: dict[str, str]) -> None:
 
 
 def versions_in(body: bytes, noted: Mapping[str, str]) -> bytes:
-    r"""Say which of the packages noted a header names, with their versions: a line for each.
+    r"""List the recorded packages that a header names, with their versions: a line for each.
 
     >>> versions_in(b"\x80\x05\x8c\x08shop.one\x94\x8c\x04Item\x94\x93\x94.", {"shop": "1.2", "other": "3"})
     b'shop 1.2'
@@ -56,7 +56,7 @@ def _names(body: bytes, top: str) -> bool:
 
 
 def version_of(top: str) -> str | None:
-    """Tell the version of a package by the name that it is imported by; None where it has none."""
+    """Return the version of a package by its import name; None if it has none."""
     module = sys.modules.get(top)
     version = None if module is None else vars(module).get("__version__")
     if isinstance(version, str) and version:
@@ -67,7 +67,7 @@ def version_of(top: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _installed_version(top: str) -> str | None:
-    from importlib import metadata  # takes as long to import as a third of this package
+    from importlib import metadata  # its import takes as long as a third of this package's
 
     try:
         return metadata.version(PROVIDERS.get(top, top))
@@ -79,11 +79,11 @@ def _installed_version(top: str) -> str | None:
 
 
 def check_versions(trailer: Trailer, on_mismatch: str) -> None:
-    """Compare the environment of a message that holds code, or objects of packages, with what is here.
+    """Compare the environment of a message that holds code, or objects of packages, with this one.
 
     Code of another minor version of Python does not run: it raises `VersionMismatch`. Other versions of numpy
-    and of the packages, another byte order or word size may do, and are warned of. That is ``"auto"``; with
-    ``"error"`` and ``"warn"`` both come to the same, and ``"ignore"`` looks at nothing.
+    and of the packages, another byte order or word size may work, and raise a warning. That is ``"auto"``;
+    ``"error"`` and ``"warn"`` treat both cases alike, and ``"ignore"`` compares nothing.
     """
     if on_mismatch == "ignore":
         return
@@ -112,7 +112,7 @@ def _tell(text: str, how: str) -> None:
 
 
 def differences(trailer: Trailer, *, python: bool = False) -> Iterator[str]:
-    """Say in what the writer's environment differs from this one: ``"numpy 1.26; here is 2.4.6"``."""
+    """Describe how the writer's environment differs from this one: ``"numpy 1.26; here is 2.4.6"``."""
     major, minor, numpy_major, numpy_minor = trailer.stamp[:4]
     if python and major and (major, minor) != _HERE[:2]:
         yield f"Python {major}.{minor}; here is {_HERE[0]}.{_HERE[1]}"
@@ -126,12 +126,12 @@ def differences(trailer: Trailer, *, python: bool = False) -> Iterator[str]:
 
 
 def say_whence(error: DeserializationError, head: object) -> DeserializationError:
-    """Add to the error of a message that could not be read in what its writer's environment differs."""
+    """Add the differences of the writer's environment to the error of a message that could not be read."""
     if type(error) is not DeserializationError or error.__cause__ is None:
         return error
     try:
         trailer = parse(flat(head))
-    except DeserializationError:  # which is what the error says
+    except DeserializationError:  # the error already says so
         return error
     others = [] if trailer is None else list(differences(trailer, python=True))
     return DeserializationError(f"{error}; it was written with {', '.join(others)}") if others else error
@@ -145,7 +145,7 @@ def _other_packages(said: bytes) -> Iterator[str]:
 
 
 def packages(said: bytes) -> list[tuple[str, str]]:
-    """Read what `versions_in` gave: names and versions, shortened where they are long.
+    """Read the result of `versions_in`: names and versions, shortened if they are long.
 
     >>> packages(b"shop 1.2")
     [('shop', '1.2')]
@@ -155,7 +155,7 @@ def packages(said: bytes) -> list[tuple[str, str]]:
 
 
 def _release(version: str) -> str:
-    """Cut a version down to what may matter: major and minor."""
+    """Shorten a version to the parts that may matter: major and minor."""
     found = _RELEASE.match(version)
     return found[0] if found else version
 
@@ -206,4 +206,4 @@ PROVIDERS: Final = {
         )
     },
 }
-"""What pip calls the packages that provide well-known modules."""
+"""pip's names of the packages that provide well-known modules."""

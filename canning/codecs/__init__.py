@@ -1,1 +1,1 @@
-"""What may stand on the wire instead of a frame: the interface, compression, what pays on a link."""
+"""Codecs for frames: the interface, compression, and the choice of a codec for a link."""

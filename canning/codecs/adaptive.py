@@ -1,4 +1,4 @@
-"""Compress where that is faster than to send what there is: by samples, and the speed of the link."""
+"""Compress a frame if that is faster than sending it unchanged, judged by samples and the link's speed."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from .coding import Codec
 from .compression import WORTH, Lz4, Zstd
 
 _SOONEST: Final = 0.0005
-"""Seconds on the link below which frames go as they are: to look at them would take over 2 % of that."""
+"""Seconds on the link below which frames are not compressed: sampling them would take over 2 % of that."""
 _SHARE: Final = 0.01
-"""Part of the time that a message takes which may be spent on looking, twice."""
+"""Part of a message's time that sampling may take, twice."""
 _GLANCE: Final = (8192, 64 * 1024)
-"""Bytes that are looked at first, at two places: as many as the first codec may read at 150 MB/s."""
+"""Bytes of the first sample, from two places: as many as the first codec may read at 150 MB/s."""
 _LOOK: Final = (16 * 1024, 512 * 1024)
-"""Bytes that are looked at then, at eight places, by each codec."""
+"""Bytes of the second sample, from eight places, for each codec."""
 _GLANCED: Final = 150e6
 _GAIN: Final = 0.97
-"""Part of the time of sending as it is to which a codec must bring it; samples are not exact."""
+"""Part of the uncompressed time to which a codec must reduce it; samples are not exact."""
 _UNITS: Final = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _RATE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*", re.IGNORECASE)
 
 
 _clock: Final = time.perf_counter if sys.platform == "win32" else time.thread_time
-"""What a sample takes is asked of the processor: another program at work would make it look slow. On Windows
-that clock ticks 64 times a second."""
+"""Samples are timed by the processor's clock: with the wall clock another program at work would make a codec
+look slow. On Windows that clock ticks 64 times a second."""
 
 
 class Tried(NamedTuple):
-    """What compressing some pieces has shown: seconds for a byte at both ends, and what is left of one."""
+    """The result of compressing some pieces: seconds for a byte at both ends, and the compressed part."""
 
     seconds: float
     ratio: float
 
 
 class Adaptive:
-    """Choose for each frame the codec, or none, with which it arrives soonest over a link of a given speed.
+    """Choose the codec, or none, with which each frame arrives soonest over a link of a given speed.
 
     It compresses samples from two places of a frame first. If they shrink, it tries more samples with every
     codec, and estimates the time to compress, to send the smaller frame, and to decompress; it assumes that
-    the reader's machine is as fast as this one. So incompressible data costs next to nothing. Readers need
+    the reader's machine is as fast as this one. So incompressible data costs almost nothing. Readers need
     only the codecs.
 
     Args:
         link: speed of the link: ``"1Gbit/s"``, ``"120 MB/s"``, or bytes a second.
-        codecs: what to choose from; by default lz4 and zstd at level 1.
+        codecs: the candidates; by default lz4 and zstd at level 1.
 
     >>> Adaptive("1Gbit/s")
     Adaptive(link='125 MB/s', codecs=['lz4', 'zstd'])
@@ -61,14 +61,14 @@ class Adaptive:
         self.link: float = link_speed(link)
         self.codecs: tuple[Codec, ...] = tuple(codecs)
         for codec in self.codecs:
-            try_codec(codec, bytes(_GLANCE[0]), 1)  # imports what it needs, which is not to be timed
+            try_codec(codec, bytes(_GLANCE[0]), 1)  # imports the codec's library, which must not be timed
 
     def __repr__(self) -> str:
         codecs = [codec.id for codec in self.codecs]
         return f"Adaptive(link='{self.link / 1e6:g} MB/s', codecs={codecs})"
 
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
-        """Give the codec with which a frame arrives soonest; None if it should not be compressed."""
+        """Return the codec with which a frame arrives soonest; None if it should not be compressed."""
         whole = buffer.nbytes / self.link
         if whole < _SOONEST or not self.codecs:
             return None
@@ -111,7 +111,7 @@ def link_speed(link: str | float) -> float:
 
 
 def sample_of(buffer: memoryview, places: int, size: int, itemsize: int) -> bytes:
-    """Join `size` bytes of a buffer, from places spread over it, each of whole items."""
+    """Join `size` bytes of a buffer, from places spread over it, in whole items."""
     size //= places
     size -= size % itemsize
     step = max(buffer.nbytes - size, 0) // places
@@ -120,7 +120,7 @@ def sample_of(buffer: memoryview, places: int, size: int, itemsize: int) -> byte
 
 
 def try_codec(codec: Codec, sample: bytes, itemsize: int) -> Tried:
-    """Compress a sample and decompress it again, and tell how that went."""
+    """Compress a sample and decompress it again; return the result."""
     start = _clock()
     made = codec.encode(memoryview(sample), itemsize=itemsize)
     if made is None:

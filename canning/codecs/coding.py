@@ -1,8 +1,8 @@
-"""What may stand on the wire instead of a frame, and gives the frame's memory back: a codec.
+"""Codecs: each replaces the memory of a frame by other bytes for sending, and restores it.
 
-A codec turns the memory of one frame into other bytes, or leaves it as it is. Which frames it has turned,
-and how long each was, stands in the trailer: the extension `CODECS`. So a reader knows the codec and the
-length of every frame before it decodes the first, and a codec is told how much it may give and no more.
+A codec encodes the memory of one frame, or leaves it unchanged. The extension `CODECS` of the trailer
+lists the encoded frames and their decoded lengths. So a reader knows the codec and the length of every
+frame before it decodes the first, and a codec is told the exact length that it may return.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WHERE: Final = {
     "arena": "it lies in shared memory of the sender's host: read it with "
     "transport.recv(..., shared_memory=True), or Serializer(codec=transport.SharedMemory())",
 }
-"""What to do about a codec that is known to exist and is not registered here."""
+"""The advice for a codec that is known to exist and is not registered here."""
 
 
 @runtime_checkable
@@ -30,7 +30,7 @@ class Codec(Protocol):
     """Encode the memory of frames for the wire, and decode it.
 
     Attributes:
-        id: the name under which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
+        id: the name by which readers find the codec: up to 32 of ``a-z 0-9 . _ + -``.
 
     If `decode` returns memory that exists already, set ``shares = True``. If the codec's library is not safe
     with input from strangers, set ``code_only = True``: readers under ``trust="data"`` then do not use it.
@@ -39,7 +39,7 @@ class Codec(Protocol):
     id: str
 
     def encode(self, buffer: memoryview, *, itemsize: int) -> Frame | None:
-        """Give the bytes to send instead of a flat buffer; None sends the buffer itself.
+        """Return the bytes to send instead of a flat buffer; None sends the buffer itself.
 
         `itemsize` is that of the buffer's array, or 1 if it is not the memory of an array. Do not change the
         bytes until the message has been sent.
@@ -47,7 +47,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, frame: memoryview, length: int, *, writable: bool) -> Any:
-        """Give the decoded memory of a frame: exactly `length` bytes, with the buffer protocol.
+        """Return the decoded memory of a frame: exactly `length` bytes, with the buffer protocol.
 
         `frame` can hold anything: check it, and never allocate more than `length`. With `writable`, return
         memory that the reader can change. Raises `DeserializationError`.
@@ -60,12 +60,12 @@ class Chooser(Protocol):
     """Choose a codec for each frame, as `canning.Adaptive` does."""
 
     def choose(self, buffer: memoryview, *, itemsize: int) -> Codec | None:
-        """Give the codec for a flat buffer; None sends it uncompressed."""
+        """Return the codec for a flat buffer; None sends it uncompressed."""
         ...
 
 
 class Codecs:
-    """Know codecs by id, and those of `beside` too, now and later.
+    """Hold codecs by id, and those of `beside` too, now and later.
 
     >>> Codecs().find("rot13")
     Traceback (most recent call last):
@@ -80,9 +80,9 @@ class Codecs:
             self.register(codec)
 
     def register(self, codec: Codec) -> None:
-        """Let messages be read that this codec has encoded.
+        """Register a codec, so that messages encoded with it can be read.
 
-        Raises `TypeError` if it is not a codec, `ValueError` if its id does not fit or is taken.
+        Raises `TypeError` if it is not a codec, `ValueError` if its id is invalid or taken.
 
         >>> import numpy as np
         >>> from canning import Lz4, Serializer
@@ -103,7 +103,7 @@ class Codecs:
         del self._by_id[codec.id]
 
     def find(self, name: str) -> Codec:
-        """Give the codec of an id; raises `DeserializationError` that says where to get it."""
+        """Return the codec of an id; raises `DeserializationError` that says where to get it."""
         found = self._by_id.get(name)
         if found is None and self._beside is not None:
             return self._beside.find(name)
@@ -115,7 +115,7 @@ class Codecs:
         return found
 
     def __reduce__(self) -> Any:
-        """Travel with the codecs that were registered; the default ones by name."""
+        """Pickle with the registered codecs; the default ones by name."""
         if self is default_codecs:
             return "default_codecs"
         return Codecs, (list(self._by_id.values()), self._beside)
@@ -124,12 +124,12 @@ class Codecs:
         return name in self._by_id or (self._beside is not None and name in self._beside)
 
     def __iter__(self) -> Iterator[str]:
-        """Give the ids of all, in the order of the alphabet."""
+        """List all ids, in alphabetical order."""
         return iter(sorted({*self._by_id, *(self._beside or ())}))
 
 
 def check_codec(codec: object) -> Codec:
-    """Insist on a codec; raises `TypeError` for anything else, `ValueError` for an id that does not fit."""
+    """Check a codec; raises `TypeError` for anything else, `ValueError` for an invalid id."""
     if isinstance(codec, type):
         raise TypeError(f"{codec.__name__} is a class: make a codec of it")
     if not isinstance(codec, Codec):
@@ -141,9 +141,9 @@ def check_codec(codec: object) -> Codec:
 
 
 def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Chooser | None:
-    """Give the codec that is meant; raises as `check_codec`, and `ValueError` for an unknown name.
+    """Return the codec of an option; raises as `check_codec`, and `ValueError` for an unknown name.
 
-    Raises `ImportError` where its package is not installed, not at the first large payload.
+    Raises `ImportError` at once if its package is not installed, not at the first large payload.
     """
     if isinstance(codec, str):
         if codec not in codecs:
@@ -160,13 +160,13 @@ def codec_of(codec: Codec | Chooser | str | None, codecs: Codecs) -> Codec | Cho
 
 
 default_codecs: Final = Codecs([Lz4(), Zstd(), Blosc2()])
-"""What `canning.register_codec` fills, and readers look codecs up in."""
+"""The codecs that `canning.register_codec` adds to, and that readers look up."""
 
 _SKIPPED: Final = "a frame of %d bytes goes uncompressed, since that would gain nothing"
 
 
 def _choose_of(codec: Codec | Chooser) -> Any:
-    """Give the method of what chooses, None for a codec; to ask for a protocol takes 20 µs."""
+    """Return the method of an object that chooses a codec, None for a codec; a protocol check takes 20 µs."""
     return getattr(codec, "choose", None)
 
 
@@ -174,7 +174,7 @@ def _choose_of(codec: Codec | Chooser) -> Any:
 
 
 def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[Any], bytes]:
-    """Send frames through a codec; return what goes on the wire, and the content of the extension."""
+    """Encode frames; return the frames to send, and the content of the extension."""
     sent: list[Any] = []
     said = []
     choose = _choose_of(codec)
@@ -199,15 +199,15 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
 def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: Codecs) -> list[Codec]:
     mine: dict[str, Any] = {}
     if own is not None and _choose_of(own) is None:
-        mine[own.id] = own  # type: ignore[union-attr] # it is no chooser
+        mine[own.id] = own  # type: ignore[union-attr] # not a chooser
     return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
 
 
 def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, others: Codecs) -> int:
-    """Count the bytes of new memory that decoding a stranger's message takes; none by a codec that `shares`.
+    """Count the new memory that decoding a stranger's message takes; none for a codec that `shares`.
 
-    Raises `DeserializationError` where a codec is not safe with what a stranger has written, or its package
-    is not here: nothing is imported for a message.
+    Raises `DeserializationError` if a codec is not safe with a stranger's input, or its package is not
+    imported: nothing is imported for a message.
     """
     codecs = _codecs_of(encoded, own, others)
     for codec in dict.fromkeys(codecs):
@@ -220,7 +220,7 @@ def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, 
 
 
 _PACKAGES: Final = {"zstd": "zstandard"}
-"""What pip calls the library of a codec, if that is not its id."""
+"""pip's name of a codec's library, if it differs from the id."""
 
 
 def _check_safe(codec: Any) -> None:
@@ -239,9 +239,9 @@ def _check_safe(codec: Any) -> None:
 
 @cache
 def load_safe_codecs() -> None:
-    """Import the packages of the codecs that strangers' messages may use, as far as they are installed.
+    """Import the packages of the codecs that strangers' messages may use, if they are installed.
 
-    Readers of ``trust="data"`` do so when they are made: 2 ms, once, whatever messages say.
+    Readers with ``trust="data"`` call this when they are made: 2 ms, once, independent of any message.
     """
     for codec in (Lz4(), Zstd()):
         with suppress(ImportError):
@@ -256,7 +256,7 @@ def decode(
     *,
     writable: bool,
 ) -> list[Any]:
-    """Undo what the codecs have done; `own` is asked before `others`.
+    """Decode frames; `own` is asked before `others`.
 
     Every codec is looked up before the first frame is decoded. Raises `DeserializationError`.
     """

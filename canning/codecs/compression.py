@@ -4,11 +4,11 @@ An encoded frame is
 
     itemsize (1 byte) | log2 of the block size (1) | a length (4) for each block | the blocks
 
-all little-endian. The blocks are those of the frame's memory, each of the block size but the last. The
-highest bit of a length says that the block stands as it is, since it does not compress. With an itemsize
-above 1 the bytes of a block were shuffled before they were compressed: first byte 0 of all its items, then
-byte 1, and so on; bytes behind the last whole item stay at the end. Numbers compress better so: 1,000,000
-64-bit integers below 1,000 to 0.20 of their size by lz4, and to 0.39 without, at six times the speed.
+all little-endian. The blocks are those of the frame's memory, each of the block size except the last. The
+highest bit of a length says that the block is stored uncompressed, since it does not shrink. With an itemsize
+above 1 the bytes of a block were shuffled before compression: first byte 0 of all its items, then byte 1,
+and so on; bytes after the last whole item stay at the end. Numbers compress better that way: 1,000,000 64-bit
+integers below 1,000 to 0.20 of their size with lz4, and to 0.39 without, at six times the speed.
 https://www.blosc.org/posts/new-bitshuffle-filter/ has more on shuffling.
 """
 
@@ -27,15 +27,15 @@ from ..errors import DeserializationError, shortened
 from ..memory.buffers import ByteArray, aligned_empty, flat
 
 BLOCK: Final = 20
-"""Log2 of the bytes of a block: 1 MiB, which stays in a cache on its way through shuffling."""
+"""Log2 of the bytes of a block: 1 MiB, which stays in the cache while it is shuffled."""
 WORTH: Final = 0.97
-"""Part of its size to which a frame must shrink to go compressed."""
+"""Part of its size to which a frame must shrink to be sent compressed."""
 SMALL: Final = 4096
-"""Bytes below which frames go as they are."""
+"""Bytes below which frames are not compressed."""
 _HEAD: Final = struct.Struct("<BB")
 _RAW: Final = 1 << 31
 _WIDEST: Final = 32
-"""Bytes of the largest items that are shuffled; larger ones are records, each with a pattern of its own."""
+"""Bytes of the largest items that are shuffled; larger ones are records, each with its own pattern."""
 _LOG2: Final = range(12, 25)
 _OF_PYTHON: Final = sys.version_info >= (3, 14)
 """Whether zstd is in the standard library: https://peps.python.org/pep-0784/."""
@@ -46,8 +46,8 @@ class BlockCodec(ABC):
 
     Attributes:
         id: the codec's name on the wire, and in `Serializer(codec=...)`.
-        module: the module that it needs.
-        shuffles: whether bytes are shuffled here; else `compress` sees to that.
+        module: the module that it imports.
+        shuffles: whether bytes are shuffled here; otherwise `compress` does it.
         code_only: whether only trusted messages are decoded.
     """
 
@@ -71,10 +71,10 @@ class BlockCodec(ABC):
 
     @abstractmethod
     def decompress(self, data: memoryview, size: int) -> Any:
-        """Give back the `size` bytes of a block, and never more; raises anything for what is damaged."""
+        """Return the `size` bytes of a block, and never more; damaged blocks may raise any error."""
 
     def encode(self, buffer: memoryview, *, itemsize: int) -> bytes | None:
-        """Compress a frame; None where that saves less than 3 % of it."""
+        """Compress a frame; None if that saves less than 3 % of it."""
         if buffer.nbytes < SMALL:
             return None
         width = itemsize if 1 < itemsize <= _WIDEST else 1
@@ -91,7 +91,7 @@ class BlockCodec(ABC):
         return b"".join((_HEAD.pack(width, BLOCK), table, *blocks))
 
     def decode(self, frame: memoryview, length: int, *, writable: bool) -> memoryview:
-        """Give the memory of a frame back; raises `DeserializationError` where it is not `length` bytes."""
+        """Return the memory of a frame; raises `DeserializationError` if it is not `length` bytes."""
         width, log2, blocks = _parse(frame, length)
         room = aligned_empty(length)
         at = 0
@@ -124,15 +124,15 @@ class Lz4(BlockCodec):
         return self.load().compress(block, store_size=False)
 
     def decompress(self, data: memoryview, size: int) -> Any:
-        """Give back a block of at most `size` bytes."""
+        """Return a block of at most `size` bytes."""
         return self.load().decompress(data, uncompressed_size=size)
 
 
 class Zstd(BlockCodec):
     """Compress with zstd at a level from 1 (default) to 22.
 
-    It needs ``pip install zstandard`` before Python 3.14, which has zstd itself. Each reads what the
-    other has written.
+    It needs ``pip install zstandard`` before Python 3.14, which has zstd itself. Each reads the
+    other's frames.
     """
 
     id = "zstd"
@@ -150,7 +150,7 @@ class Zstd(BlockCodec):
         return zstd.ZstdCompressor(level=self.level).compress(block)
 
     def decompress(self, data: memoryview, size: int) -> Any:
-        """Give back a block, whose header must state exactly `size` bytes."""
+        """Return a block, whose header must state exactly `size` bytes."""
         zstd = self.load()
         if _OF_PYTHON:
             stated = zstd.get_frame_info(data).decompressed_size
@@ -188,7 +188,7 @@ class Blosc2(BlockCodec):
         return blosc2.compress2(block, typesize=itemsize, codec=codec, clevel=self.level, nthreads=1)
 
     def decompress(self, data: memoryview, size: int) -> Any:
-        """Give back a block, whose header must state exactly `size` bytes."""
+        """Return a block, whose header must state exactly `size` bytes."""
         blosc2 = self.load()
         block = bytes(data)
         stated, held, _ = blosc2.get_cbuffer_sizes(block)
@@ -205,7 +205,7 @@ def _level(level: int, low: int, high: int) -> int:
 
 
 def shuffled(block: memoryview, width: int) -> memoryview | ByteArray:
-    """Put first byte 0 of all items of `width` bytes, then byte 1, ...; what is behind the last item last.
+    """Put first byte 0 of all items of `width` bytes, then byte 1, ...; bytes after the last item come last.
 
     >>> bytes(shuffled(memoryview(b"abcABC12"), 3))
     b'aAbBcC12'
@@ -235,7 +235,7 @@ def _blocks(buffer: memoryview, size: int) -> Iterator[memoryview]:
 
 
 def _parse(frame: memoryview, length: int) -> tuple[int, int, list[tuple[memoryview, bool]]]:
-    """Read itemsize, log2 of the block size, and each block with whether it stands as it is."""
+    """Read itemsize, log2 of the block size, and each block with a flag for uncompressed ones."""
     frame = flat(frame)
     width, log2 = _HEAD.unpack_from(frame) if frame.nbytes >= _HEAD.size else (0, 0)
     count = -(-length >> log2) if log2 in _LOG2 else -1

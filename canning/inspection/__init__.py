@@ -1,1 +1,1 @@
-"""What a message holds, and what an object would become, as reports."""
+"""Reports on the content of a message, and on how an object would be sent."""

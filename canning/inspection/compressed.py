@@ -1,4 +1,4 @@
-"""Compressed data, told from its first bytes and unpacked as far as a budget allows."""
+"""Compressed data, recognized by its first bytes and unpacked within a budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOOLS: Final[dict[str, Callable[[], Any]]] = {
     "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_DICTIONARY),
 }
 _UNMARKED: Final = ("zlib", "lzma")
-"""What has no mark of its own: that something unpacks to the end is the proof."""
+"""Formats without a mark of their own: only data that unpacks to the end is proof."""
 CLOSED: Final = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!", "a rar archive"),
@@ -35,11 +35,11 @@ CLOSED: Final = (
     (b"\x1f\x9d", "compressed with compress"),
     (b"ZF", "compressed by an early joblib"),
 )
-"""What is not looked into, by its first bytes."""
+"""Formats that are not unpacked, by their first bytes."""
 
 
 def kind_of(data: memoryview) -> str | None:
-    """Tell by what a file is compressed, or seems to be: zlib and lzma have no mark of their own."""
+    """Return the probable compression of a file: zlib and lzma have no mark of their own."""
     head = bytes(data[:16])
     for magic, kind in ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz")):
         if head.startswith(magic):
@@ -52,7 +52,7 @@ def kind_of(data: memoryview) -> str | None:
 
 
 def _starts(kind: str, data: memoryview) -> bool:
-    """Tell whether anything is unpacked before the damage: a tool that is asked for all may give nothing."""
+    """Tell whether any bytes are unpacked before the damage: reading all at once may return none."""
     try:
         return bool(_TOOLS[kind]().decompress(data[:4096], 16))
     except (zlib.error, lzma.LZMAError, MemoryError):
@@ -60,7 +60,7 @@ def _starts(kind: str, data: memoryview) -> bool:
 
 
 def _is_usual(head: bytes) -> bool:
-    """Tell whether readers that guess the format take it for zlib, or lzma: by its dictionary."""
+    """Tell whether readers that guess the format take it for zlib, or for lzma by its dictionary size."""
     if head[:1] == b"\x78":
         return True
     dictionary = int.from_bytes(head[1:5], "little")
@@ -69,7 +69,7 @@ def _is_usual(head: bytes) -> bool:
 
 
 class Budget:
-    """Count down the bytes that may still be unpacked; `even` counts those of each format alike."""
+    """Count down the bytes that may still be unpacked; `even` weighs those of each format equally."""
 
     __slots__ = ("even", "left")
 
@@ -78,22 +78,22 @@ class Budget:
         self.even = even
 
     def take(self, kind: str, nbytes: int) -> None:
-        """Take what was unpacked."""
+        """Subtract unpacked bytes."""
         self.left -= nbytes * (1 if self.even else _COSTS.get(kind, 1))
 
 
 def expand(kind: str, data: memoryview, budget: Budget) -> tuple[bytearray | None, str | None]:
-    """Unpack as much as there is, and as the budget allows; say what is wrong where it ends early.
+    """Unpack as much as the data and the budget allow; describe the error if it ends early.
 
-    Gives None where nothing could be unpacked. What has no mark, and of which no stream is whole, has nothing
-    wrong with it: it is something else.
+    Returns None if nothing could be unpacked. Data without a mark and without a complete stream is not an
+    error: it has another format.
     """
     out = bytearray()
     rest: Any = data
     unusual = None
     whole = kind not in _UNMARKED
     try:
-        while len(rest):  # one stream may follow the other
+        while len(rest):  # streams may be concatenated
             if kind == "gzip":
                 unusual = unusual or _unusual(rest)
             tool = _TOOLS[kind]()
@@ -102,7 +102,7 @@ def expand(kind: str, data: memoryview, budget: Budget) -> tuple[bytearray | Non
                 return out, "it unpacks to more bytes than are looked at: expanded= allows for more"
             if not tool.eof:
                 return (out or None), "its compressed data breaks off" if whole else None
-            whole = whole or bool(out)  # zeros are a stream of lzma that holds nothing
+            whole = whole or bool(out)  # zeros are an empty stream of lzma
             if kind == "deflate":
                 return out, "bytes after its compressed data" if len(rest) else None
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError) as error:
@@ -115,7 +115,7 @@ def expand(kind: str, data: memoryview, budget: Budget) -> tuple[bytearray | Non
 
 
 def _unusual(data: Any) -> str | None:
-    """Say what a header of gzip has besides a name: other readers may find something else in it."""
+    """Describe the fields of a gzip header besides the name: other readers may interpret them differently."""
     head = bytes(data[: 10 + _NAME + 1])
     if len(head) > 3 and head[3] & ~8:
         return "a gzip header with extra fields"
@@ -123,8 +123,8 @@ def _unusual(data: Any) -> str | None:
 
 
 def _stream(kind: str, tool: Any, data: Any, out: bytearray, budget: Budget) -> Any:
-    """Unpack one stream; give what follows it, or None where the budget is used up."""
-    fed = 4096  # little at first: what follows a short stream is copied with it
+    """Unpack one stream; return the data after it, or None if the budget is used up."""
+    fed = 4096  # little at first: the data after a short stream is copied with it
     pending: Any = data[:fed]
     while True:
         piece = tool.decompress(pending, max(1, min(_STEP, budget.left + 1)))

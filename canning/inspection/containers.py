@@ -1,8 +1,8 @@
-"""What a file is, told by its content, and the pickles, messages and arrays that stand in it.
+"""The format of a file, recognized by its content, and the pickles, messages and arrays in it.
 
-A file is looked at as every reader would that might be given it: each format that its content allows is
-followed, and where more than one does, or where a format leaves room for two readings, that is a flaw. A
-file's name, and what an archive says of its members, are only what their writer says.
+A file is read as every reader would that might be given it: each format that its content allows is
+followed; if several formats fit, or a format allows two readings, that is an error. A file's name, and the
+names in an archive, are only claims of their writer.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from .room import Uneven
 
 _FREE: Final = 6 * 2**20
 _EACH: Final = 40
-"""Bytes that a file may unpack to, and those more for each of its bytes, all members and levels together."""
+"""Bytes that a file may unpack to, plus those for each of its bytes, over all members and levels."""
 _LEVELS: Final = 4
 _MEMBERS: Final = 100_000
 SUFFIXES: Final = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth", ".ckpt", ".npy", ".dill", ".canned")
-"""What the names of files end with that claim to be pickles, or to hold some."""
+"""Name endings of files that claim to be pickles, or to hold some."""
 _EXPORTED: Final = "a program of torch.export, whose expressions its loader evaluates"
 MODELS: Final = {
     "*/archive_format": _EXPORTED,
     "serialized_exported_program.json": _EXPORTED,
     "config.json": "the layers of a Keras model, which may hold code",
 }
-"""By the names of members, what loaders of models find that is not followed; ``*`` is any folder."""
+"""Members that model loaders read and that are not followed here, by name; ``*`` is any folder."""
 
 
 @dataclass(slots=True)
 class Piece:
-    """One thing that stands in a file.
+    """One message, pickle or other content of a file.
 
     Attributes:
-        name: where it stands, empty for the file itself.
-        kind: ``blob``, ``pickle``, ``array`` (nothing but memory), ``code`` (TorchScript), or ``none`` for
-            what cannot be read.
+        name: its place, empty for the file itself.
+        kind: ``blob``, ``pickle``, ``array`` (nothing but memory), ``code`` (TorchScript), or ``none`` if it
+                cannot be read.
         data: its content.
-        flaw: what is wrong with it.
-        sure: whether it is said to be what `kind` says, by its content or its name.
-        beside: whether the same bytes are something else, too.
+        flaw: the error in it.
+        sure: whether its content or its name says that it is of this kind.
+        beside: whether the same bytes fit another kind, too.
     """
 
     name: str
@@ -62,10 +62,10 @@ Reader = Callable[[memoryview, str, int], Iterator[Piece]]
 
 
 class Unpacker:
-    """Find what stands in a file.
+    """Find the messages, pickles and arrays in a file.
 
-    `expanded` is how many bytes may be unpacked (by default that grows with the file), `suffix` what the name
-    of the file ends with; `kinds` collects what the file is, outermost first.
+    `expanded` is the number of bytes that may be unpacked (by default it grows with the file), `suffix` the
+    ending of the file's name; `kinds` collects the formats, outermost first.
     """
 
     def __init__(self, nbytes: int, expanded: int | None = None, suffix: str = "") -> None:
@@ -76,7 +76,7 @@ class Unpacker:
         self.members = 0
 
     def pieces(self, data: memoryview, name: str = "", level: int = 0) -> Iterator[Piece]:
-        """Give all pieces of a file, or of a member of one."""
+        """Yield all pieces of a file, or of a member of one."""
         if level > _LEVELS:
             yield Piece(name, "none", data, f"archives within archives, more than {_LEVELS} deep")
             return
@@ -101,7 +101,7 @@ class Unpacker:
         yield Piece(name, "pickle", data, sure=sure, beside=bool(readings))
 
     def _readings(self, data: memoryview) -> Iterator[tuple[str, Reader]]:
-        """Give the formats that readers would take a file for, besides a pickle."""
+        """Return the formats that readers would recognize in a file, besides a pickle."""
         head = bytes(data[:8])
         if head.startswith(npys.MAGIC):
             yield "numpy file", self._arrays
@@ -113,7 +113,7 @@ class Unpacker:
             yield "tar archive", self._tar
 
     def _compressed(self, data: memoryview, name: str, level: int) -> Generator[Piece, None, bool]:
-        """Give what a file unpacks to, and say whether it does."""
+        """Yield the unpacked content of a file, and report whether it could be unpacked."""
         kind = kind_of(data)
         if kind is None:
             return False
@@ -129,7 +129,7 @@ class Unpacker:
         return True
 
     def _blob(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        """Give the blobs that stand one behind the other, as `load` reads them from one open file."""
+        """Yield the consecutive blobs, as `load` reads them from one open file."""
         while bytes(data[:8]) == BLOB:
             try:
                 end = end_of(data)
@@ -142,7 +142,7 @@ class Unpacker:
             raise Uneven("bytes after a blob")
 
     def _arrays(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        """Give the arrays that stand one behind the other, as `numpy.load` reads them from one file."""
+        """Yield the consecutive arrays, as `numpy.load` reads them from one file."""
         at = 0
         while at < len(data):
             if bytes(data[at : at + 6]) != npys.MAGIC:

@@ -1,4 +1,4 @@
-"""A pickle's opcodes, line by line, with what comes of each."""
+"""A pickle's opcodes, line by line, with the result of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOLD: Final = frozenset(
         *("BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "BINGET", "GET", "LONG_BINGET", "STOP"),
     )
 )
-"""Opcodes whose outcome is worth a word."""
+"""Opcodes whose result is shown."""
 _TEXT: Final = frozenset(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"))
 _INTS: Final = frozenset(
     ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINGET", "LONG_BINGET", "BINPUT")
@@ -29,7 +29,7 @@ _INTS: Final = frozenset(
 
 
 def disassemble(part: Part) -> Iterator[str]:
-    """Give a line for each opcode, up to a million: its offset, name, argument, and what comes of it."""
+    """Yield a line for each opcode, up to a million: its offset, name, argument, and result."""
     lines: list[str] = []
 
     def trace(machine: PickleMachine, at: int, code: int, argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""How each part of an object would go: the walk of `explain`."""
+"""How each part of an object would be sent: the walk of `explain`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..writing.diagnose import parts_of
 from ..writing.stream import DIRECT
 
 ROWS: Final = 300
-"""Parts that are looked at."""
+"""Parts that are examined."""
 _LOOKED_AT: Final = 10 * ROWS
 _WIDE: Final = 50
 PROBLEMS: Final = 20
@@ -43,12 +43,12 @@ class PartRow:
     """One part of an object.
 
     Attributes:
-        path: the way to it, as Python would write it.
-        kind: its type; of functions, classes and modules their name.
+        path: the path to it, as Python would write it.
+        kind: its type; the name of a function, class or module.
         how: ``header``; ``frame 1``; ``a copy`` in a frame; ``by value``; ``by reference``, so that the
             receiver must have it; ``module``, in a module that comes along; ``cannot go``.
         nbytes: bytes of its memory; None where it has none of its own.
-        copied: why its memory is copied; None where it is not.
+        copied: why its memory is copied; None if it is not.
     """
 
     path: str
@@ -58,17 +58,17 @@ class PartRow:
     copied: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data, for JSON."""
+        """Return plain data, for JSON."""
         return {key: getattr(self, key) for key in self.__slots__}
 
 
 class Walk:
-    """Look at an object's parts, the upper ones first.
+    """Examine an object's parts, the upper ones first.
 
     Attributes:
         rows: the parts.
         tree: the same as a tree.
-        codes: path and code of the functions that go by value.
+        codes: path and code of the functions that are sent by value.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Walk:
         self._problems = problems
         self._modules = modules
         self._inner: set[int] = set()
-        self._kept: list[tuple[str, Any]] = []  # so that no other object has an id of those
+        self._kept: list[tuple[str, Any]] = []  # keeps the objects, so that no other object gets their ids
 
     def run(self, obj: Any) -> None:
-        """Look at an object and all that is in it, up to `ROWS` parts."""
+        """Examine an object and everything in it, up to `ROWS` parts."""
         seen: set[int] = set()
         rest: deque[tuple[str, str, Any, Line | None]] = deque([("", "obj", obj, None)])
         looked_at = 0
@@ -99,7 +99,7 @@ class Walk:
             line = Line(step, describe(row))
             inner = CANNED in path or id(part) in self._inner
             if inner and row.how == "header" and row.nbytes is None and above is not None:
-                line = above  # how a registered type is made of numbers and tuples says nothing to its user
+                line = above  # the numbers and tuples inside a registered type mean nothing to its user
             else:
                 self.rows.append(row)
                 if above is None:
@@ -120,7 +120,7 @@ class Walk:
             self.tree.children.append(Line("…", "and more"))
 
     def _canned(self, part: Any) -> list[tuple[str, Any]]:
-        """Give what goes instead of an object of a registered type; nothing for any other."""
+        """Return the state of an object of a registered type; nothing for any other object."""
         try:
             canner = self._serializer.registry.find(type(part))
             if canner is not None and self._serializer.portable:
@@ -163,7 +163,7 @@ class Walk:
         try:
             by_value = serializer.registry.goes_by_value(code) or is_local(code)
             module = code.__module__
-        except Exception:  # of a metaclass
+        except Exception:  # raised by a metaclass
             return PartRow(path, name, "by value")
         if not by_value or serializer.pickler == "pickle":
             return PartRow(path, name, self._named(module))
@@ -200,18 +200,18 @@ class Walk:
 
 
 def _names_of(kind: str, part: Any) -> list[str]:
-    """Give the names of the columns of a table of Arrow."""
+    """Return the names of an Arrow table's columns."""
     return list(part.schema.names) if kind.startswith("pyarrow.") and hasattr(part, "schema") else []
 
 
 def enumerate_buffers(canned: CannedObject) -> Iterator[tuple[str, Any]]:
-    """Give the attributes and buffers of a canned object."""
+    """Return the attributes and buffers of a canned object."""
     yield from ((f".{name}", value) for name, value in vars(canned).items() if name != "buffers")
     yield from ((f".buffers[{number}]", buffer) for number, buffer in enumerate(canned.buffers))
 
 
 def kind_of(obj: Any, of: Any = None) -> str:
-    """Name the class of an object, or a class or function, whatever its metaclass does about that."""
+    """Name the class of an object, or a class or function, without calling its metaclass."""
     cls = type(obj) if of is None else of
     try:
         return str(dotted_name(cls))
@@ -220,7 +220,7 @@ def kind_of(obj: Any, of: Any = None) -> str:
 
 
 def some_parts(part: Any) -> Iterator[tuple[str, Any]]:
-    """Give the first parts of an object, each with its step; none where its own methods raise."""
+    """Return the first parts of an object, each with its step; none if its own methods raise."""
     try:
         for number, each in enumerate(parts_of(part)):
             if number >= _WIDE:
@@ -231,7 +231,7 @@ def some_parts(part: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _extent(obj: Any) -> tuple[int, int]:
-    """Tell where the memory of an object lies."""
+    """Return the place of an object's memory."""
     try:
         array = obj
         if not isinstance(obj, np.ndarray):
@@ -242,14 +242,14 @@ def _extent(obj: Any) -> tuple[int, int]:
 
 
 def describe(row: PartRow) -> str:
-    """Say what a row says in a line."""
+    """Format a row as one line."""
     size = "" if row.nbytes is None else f", {row.nbytes:,} bytes"
     why = f", copied: {row.copied}" if row.copied else ""
     return f"{row.kind}: {row.how}{size}{why}"
 
 
 def find_problems(obj: Any, serializer: Serializer) -> Iterator[tuple[str, str]]:
-    """Find all that cannot go: parts that fail while all of their parts do not."""
+    """Find all objects that cannot be sent: parts that fail although their own parts do not."""
     tries = _TRIES
     rest: deque[tuple[str, Any]] = deque([("obj", obj)])
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""An explanation as text, as something that rich renders, as HTML for notebooks."""
+"""An explanation as text, as an object for rich, as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROWS: Final = 200
 
 
 class Shown(Protocol):
-    """What is shown of an explanation."""
+    """The parts of an explanation that are shown."""
 
     parts: list[PartRow]
     problems: list[tuple[str, str]]
@@ -27,7 +27,7 @@ class Shown(Protocol):
 
 
 def headline(found: Shown) -> str:
-    """Say the most important thing in one line."""
+    """Summarize the most important result in one line."""
     if found.problems:
         return f"cannot be sent: {found.problems[0][0]}: {found.problems[0][1]}"
     total = sum(found.frames)
@@ -35,7 +35,7 @@ def headline(found: Shown) -> str:
 
 
 def words(found: Shown) -> list[str]:
-    """Give what else there is to say."""
+    """Return the further remarks."""
     said = [f"cannot go: {path}: {reason}" for path, reason in found.problems[1:]]
     if len(found.problems) >= PROBLEMS:
         said.append("and perhaps more: the search has ended here")
@@ -48,7 +48,7 @@ def words(found: Shown) -> list[str]:
 
 
 def tables(found: Shown) -> list[Table]:
-    """Give the tables that have rows."""
+    """Return the tables that have rows."""
     parts = [
         [
             row.path,
@@ -77,7 +77,7 @@ def as_text(found: Shown) -> str:
 
 
 def as_rich(found: Shown) -> Any:
-    """Render an explanation for rich, which must be there: it is in the extra ``cli``."""
+    """Render an explanation for rich, which must be installed: it is in the extra ``cli``."""
     from rich.console import Group
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What would become of an object if it were sent: `explain`."""
+"""Show how an object would be sent: `explain`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Explanation:
         frames: bytes of each frame.
         needs: modules that the receiver must have, and what needs each: the path to it, or a module that
             comes along.
-        modules: what travels along as source.
-        absent: modules that code asks for and that cannot come along, and why.
+        modules: modules that are sent along as source.
+        absent: modules that code imports and that cannot be sent along, with the reasons.
         data: why a reader under ``trust="data"`` would refuse the message; empty if it would read it.
         portable: whether other languages can read the message, as ``portable=True`` has it written.
         report: the report of `inspect` on the message; None if there is no message.
@@ -53,7 +53,7 @@ class Explanation:
     tree: Line = field(default_factory=lambda: Line("obj", ""))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data, for JSON."""
+        """Return plain data, for JSON."""
         return {
             "parts": [part.to_dict() for part in self.parts],
             "problems": [{"path": path, "reason": reason} for path, reason in self.problems],
@@ -102,7 +102,7 @@ def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
         if not error.reason.startswith(TOO_DEEP):
             others = find_problems(obj, serializer)
             found.problems += [each for each in others if each[0] != found.problems[0][0]]
-    except (Exception, SystemExit) as error:  # an object that does not let itself be looked at
+    except (Exception, SystemExit) as error:  # an object that cannot be inspected
         found.problems = [("obj", f"{type(error).__name__} from its own pickling")]
     if found.problems:
         frames, found.frames = [], []
@@ -129,7 +129,7 @@ def _say_of_message(found: Explanation, frames: list[Any], serializer: Serialize
 
 
 def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:
-    """Tell the modules that come along, and those that the code needs which goes by value."""
+    """List the modules that are sent along, and those that code sent by value imports."""
     trailer = parse(flat(frames[0]))
     codes: list[Any] = []
     header = b""
@@ -146,7 +146,7 @@ def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Ser
 
 
 def _say_of_needs(found: Explanation, bundle: Bundle, walk: Walk) -> None:
-    """List what the receiver must have: what the header names, and what code imports."""
+    """List the code that the receiver must have: names in the header, and imports in code."""
     for each in found.report.globals if found.report is not None else ():
         if each.module not in found.modules and not _is_everywhere(each.module):
             path = each.path or _row_of(each.module, found)
@@ -160,7 +160,7 @@ def _say_of_needs(found: Explanation, bundle: Bundle, walk: Walk) -> None:
 
 
 def _row_of(module: str, found: Explanation) -> str:
-    """Find the way to what a function or class by value asks a module for."""
+    """Find the path to the name that a function or class sent by value uses from a module."""
     rows = (row for row in found.parts if row.how == "by reference")
     return next((row.path for row in rows if f"{row.kind}.".startswith(f"{module}.")), "obj")
 
@@ -178,6 +178,6 @@ def _is_everywhere(module: str) -> bool:
 def _how_local(module: str) -> str:
     try:
         local = is_local_module(module, find_spec(module))
-    except Exception:  # whatever somebody's finder raises
+    except Exception:  # a finder may raise anything
         local = False
     return ', which is local here: by_value="local" takes it along' if local else ""

@@ -1,4 +1,4 @@
-"""What names in pickles are for: the common ones by name, the rest by their package."""
+"""The purposes of names in pickles: well-known names by themselves, others by their package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MODULES: Final = _words(
     websockets win32api win32com winreg wsgiref xmlrpc zipapp zipfile zipimport zmq
     """
 )
-"""Modules all of whose names act: on files, processes, the network, or what they are handed."""
+"""Modules whose names are all dangerous: they use files, processes, the network, or call their arguments."""
 _WITHIN: Final = {
     module: _words(names)
     for module, names in {
@@ -69,7 +69,7 @@ _WITHIN: Final = {
         "tensorflow": "load_model load_library load_op_library read_file write_file py_function",
     }.items()
 }
-"""Names that act in packages most of whose names do not; modules within them count, too."""
+"""Dangerous names in packages whose other names are mostly harmless; submodules count, too."""
 _NAMES: Final = _words(
     """
     Popen __base__ __bases__ __builtins__ __closure__ __code__ __delattr__ __dict__ __func__ __getattr__
@@ -84,13 +84,13 @@ _NAMES: Final = _words(
     system unsafe_load vars
     """
 )
-"""Names that act in any module, or as an attribute of anything."""
+"""Names that are dangerous in any module, or as an attribute of anything."""
 _INERT: Final = _words(
     """
     collections datetime decimal fractions joblib.numpy_pickle numpy pathlib torch._utils uuid
     """
 )
-"""Modules whose known names only make what they say, and call nothing that they are handed."""
+"""Modules whose known names only make an object of their type, and do not call their arguments."""
 _HARMLESS: Final = {
     **{
         ("builtins", name): f"a {name}"
@@ -151,7 +151,7 @@ _NUMPY: Final = ("numpy.core.", "numpy._core.")
 
 
 def _acts_within(module: str, parts: list[str]) -> bool:
-    """Tell whether a name acts, by the table of packages most of whose names do not."""
+    """Tell whether a name is dangerous, by the table of packages whose names are mostly harmless."""
     packages = module.split(".")
     for count in range(1, len(packages) + 1):
         names = _WITHIN.get(".".join(packages[:count]), frozenset())
@@ -161,7 +161,7 @@ def _acts_within(module: str, parts: list[str]) -> bool:
 
 
 def is_inert(module: str, name: str) -> bool:
-    """Tell whether a name only makes what it says, whatever it is called with.
+    """Tell whether a name only makes an object of its type, whatever its arguments are.
 
     >>> is_inert("datetime", "date"), is_inert("functools", "partial")
     (True, False)
@@ -172,7 +172,7 @@ def is_inert(module: str, name: str) -> bool:
 
 
 def purpose_of(module: str, name: str) -> tuple[str, bool]:
-    """Say what a name is for, and whether it is known to be dangerous.
+    """Describe the purpose of a name; also return whether it is known to be dangerous.
 
     >>> purpose_of("os", "system")
     ('dangerous: os.system', True)

@@ -1,4 +1,4 @@
-"""Where the memory of a message is: its frames, what overlaps in them, what is in them twice."""
+"""The memory of a message: its frames, overlaps, and duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..wire.trailer import Entry, Trailer
 _WORTH: Final = 1024
 """Bytes from which memory is compared with other memory."""
 _BUFFERS: Final = 1 << 32
-"""Numbers up to which a buffer may be; no two of them are alike by their hash."""
+"""Highest number of a buffer; no two numbers have the same hash."""
 _USERS: Final = 20
 """Paths that are kept for one buffer."""
 
@@ -26,10 +26,10 @@ class FrameRow:
     Attributes:
         number: of the frame in its message.
         nbytes: its length.
-        at: its offset in the file, where it stands in one.
+        at: its offset in the file, if it is in one.
         what: ``header``, ``memory``, or ``a part of joined memory``.
-        used_by: paths of what lies in it.
-        part: which message of the source it belongs to.
+        used_by: paths of the objects in it.
+        part: the message of the source that it belongs to.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Same:
     """Memory that overlaps, or that is in a message more than once.
 
     Attributes:
-        paths: what looks at it.
+        paths: the objects that use it.
         nbytes: bytes in common, or of one copy.
     """
 
@@ -54,7 +54,7 @@ class Same:
 
 
 class Memory:
-    """Know the buffers of one message. `frames` are flat, frame 0 first; `users` are paths by buffer."""
+    """Hold the buffers of one message. `frames` are flat, frame 0 first; `users` are paths by buffer."""
 
     def __init__(
         self, trailer: Trailer | None, frames: list[memoryview], users: dict[int, list[str]]
@@ -67,7 +67,7 @@ class Memory:
         self.entries: list[Entry] = list(table or [(n, 1, 0, frames[n].nbytes) for n in rest])
 
     def where(self, number: int) -> str:
-        """Say where a buffer is."""
+        """Return the place of a buffer."""
         if not 0 <= number < len(self.entries):
             return f"in buffer {number}, which there is not"
         first, count, offset, length = self.entries[number]
@@ -82,17 +82,17 @@ class Memory:
         return f"{size} in frame {first}{part}"
 
     def has(self, number: int) -> bool:
-        """Tell whether there is a buffer of that number."""
+        """Tell whether a buffer has this number."""
         return 0 <= number < len(self.entries)
 
     def size(self, source: int | bytes | Blob) -> int:
-        """Count the bytes of what `content` gives, and some for the trouble."""
+        """Count the bytes that `content` returns, and some for the overhead."""
         if type(source) is not int:
             return 64 + (size_of(source) or 0)
         return 64 + (self.entries[source][3] if 0 <= source < len(self.entries) else 0)
 
     def content(self, source: int | bytes | Blob) -> memoryview | None:
-        """Give the memory of a buffer, by its number, or bytes themselves; None where it is not here."""
+        """Return the memory of a buffer by its number, or bytes themselves; None if it is missing."""
         if type(source) is bytes:
             return memoryview(source)
         if type(source) is Blob:
@@ -126,7 +126,7 @@ class Memory:
         return rows
 
     def shared(self) -> list[Same]:
-        """List what looks at the same memory."""
+        """List the objects that share memory."""
         by_place: dict[int, list[int]] = {}
         for number, (first, count, _, _) in enumerate(self.entries):
             if count == 1:
@@ -145,7 +145,7 @@ class Memory:
         return found
 
     def duplicates(self) -> list[Same]:
-        """List memory of 1 KiB and more that is in the message more than once, by its content."""
+        """List memory of 1 KiB and more that occurs more than once in the message, by its content."""
         by_size: dict[int, dict[tuple[int, int], list[int]]] = {}
         for number, (first, count, offset, length) in enumerate(self.entries):
             whole = length == self.frames[first].nbytes if 0 < first < len(self.frames) else False
@@ -169,7 +169,7 @@ class Memory:
 
 
 def users_of(machine: Any, paths: Any) -> dict[int, list[str]]:
-    """Find, for each buffer, what of the object is made of it."""
+    """For each buffer, find the parts of the object that are made from it."""
     users: dict[int, list[str]] = {}
     for node in machine.calls:
         sources = node.args[:_USERS]

@@ -1,4 +1,4 @@
-"""Files of numpy's own format, told from their headers: memory alone, or a pickle of objects."""
+"""Files of numpy's own format, recognized by their headers: bare memory, or a pickle of objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .room import Uneven
 MAGIC: Final = b"\x93NUMPY"
 _LENGTHS: Final = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}
 _LONGEST: Final = 10_000
-"""Bytes of a header up to which numpy reads it unasked."""
+"""Bytes up to which numpy reads a header by default."""
 _SCALAR: Final = re.compile(
     r"[<>|=]?(?:(?P<one>b1|\?)|(?P<number>[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32))"
     r"|(?P<text>U\d{1,9})|(?P<bytes>[SaV]\d{1,9})|(?P<time>[mM]8(?:\[[\da-zA-Z/]{1,20}\])?))"
@@ -21,14 +21,14 @@ _OBJECT: Final = re.compile(r"[<>|=]?O\d*")
 
 
 class Npy(NamedTuple):
-    """One array in a file: where its content starts, and where it ends; None where that is a pickle."""
+    """One array in a file: the start of its content, and its end; None if the content is a pickle."""
 
     start: int
     end: int | None
 
 
 def array_at(data: memoryview, at: int) -> Npy:
-    """Read the header of the array that starts at a byte; raises `Uneven` where its content is not clear."""
+    """Read the header of the array at an offset; raises `Uneven` if its content is ambiguous."""
     width = _LENGTHS.get(bytes(data[at + 6 : at + 8]))
     if width is None:
         raise Uneven("a numpy file of an unknown version")
@@ -49,7 +49,7 @@ def array_at(data: memoryview, at: int) -> Npy:
 def _parsed(header: bytes, encoding: str) -> dict[str, Any]:
     try:
         said = ast.literal_eval(header.decode(encoding).strip(" \n"))
-    except Exception:  # whatever a stranger's text leads the parser to
+    except Exception:  # a stranger's text may make the parser raise anything
         raise Uneven("a numpy file with an invalid header") from None
     if type(said) is not dict or set(said) != {"descr", "fortran_order", "shape"}:
         raise Uneven("a numpy file with an invalid header")
@@ -60,7 +60,7 @@ def _parsed(header: bytes, encoding: str) -> dict[str, Any]:
 
 
 def _item_size(descr: Any) -> int | None:
-    """Count the bytes of an item; None where items are, or hold, objects."""
+    """Count the bytes of an item; None if items are, or hold, objects."""
     if type(descr) is str:
         found = _SCALAR.fullmatch(descr)
         if found is None and _OBJECT.fullmatch(descr) is None:

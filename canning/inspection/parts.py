@@ -1,4 +1,4 @@
-"""The messages and pickles of a source, each followed, judged, and laid open when somebody asks."""
+"""The messages and pickles of a source, each followed and judged, and described on demand."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ EXTENSIONS: Final[dict[int, str]] = {
     CODECS: "frames that a codec has encoded, and which one",
     TREE: "what it holds, as JSON",
 }
-"""What the extensions of the trailer are, by tag."""
+"""The extensions of the trailer, by tag."""
 _PICKLES: Final = 10_000
-"""Pickles behind each other in one file that are looked at."""
+"""Consecutive pickles in one file that are examined."""
 _BRINGS: Final = 'modules come along, whose code runs where the message is read with trust="code"'
 _MORE: Final = "more pickles than are looked at"
 _WITHIN: Final = 1000
-"""Messages within one message that are looked at, and frames of one of them."""
+"""Messages inside one message that are examined, and frames of one of them."""
 
 
 class Part:
     """One message, or one pickle.
 
     Attributes:
-        name: which of the source's parts it is.
+        name: its place in the source.
         kind: ``canning message`` or ``pickle``.
-        machine: what followed it.
+        machine: the machine that followed it.
         frames: its frames; a pickle alone is one.
-        trailer: what its trailer says, where it has one that is in order.
-        offsets: of its frames in the file, where it stands in one.
-        verdict, reasons, notes: what is to say about it.
+        trailer: its trailer, if it has a valid one.
+        offsets: those of its frames in the file, if it is in one.
+        verdict, reasons, notes: the result.
     """
 
     def __init__(
@@ -92,16 +92,16 @@ class Part:
             self.notes.append(f"it breaks: {machine.broken}")
 
     def say(self, text: str) -> str:
-        """Put the name of the part in front of a text."""
+        """Prefix a text with the name of the part."""
         return f"{self.name}: {text}" if self.name else text
 
     def names(self) -> list[Named]:
-        """List what it asks for by name."""
+        """List the names that it asks for."""
         return list(self.machine.names.values())
 
     @cached_property
     def paths(self) -> Paths:
-        """The ways to the parts of its object."""
+        """The paths to the parts of its object."""
         return Paths(self.machine.root, self._steps)
 
     @cached_property
@@ -111,7 +111,7 @@ class Part:
 
     @property
     def tree(self) -> Line:
-        """The skeleton of its object; of a stream that breaks off, what is on the stack."""
+        """The outline of its object; of a truncated stream, the values on the stack."""
         machine = self.machine
         if machine.stopped:
             line = outline(machine.root, self.memory.where)
@@ -132,12 +132,12 @@ class Part:
 
     @cached_property
     def shared(self) -> list[Same]:
-        """Memory that several arrays look at."""
+        """Memory that several arrays share."""
         return self.memory.shared()
 
     @cached_property
     def duplicates(self) -> list[Same]:
-        """Memory that is in the message more than once."""
+        """Memory that occurs more than once in the message."""
         return self.memory.duplicates()
 
     @property
@@ -159,7 +159,7 @@ class Part:
 
 
 def _stamp(trailer: Trailer) -> Iterator[str]:
-    """Say what the trailer says besides the frames."""
+    """Describe the trailer, apart from the frames."""
     major, minor, numpy_major, numpy_minor, version = trailer.stamp
     call = "a call, " if trailer.flags & CALL else ""
     call += "portable, " if trailer.flags & PORTABLE else ""
@@ -181,9 +181,9 @@ def parts_of_frames(
     room: Room | None = None,
     said: str | None = None,
 ) -> list[Part]:
-    """Follow a message, or a chain of them, and the messages within.
+    """Follow a message, or a chain of them, and the messages inside.
 
-    `said` is what the reader of plain data said of what these stand in, empty where it took that.
+    `said` is the reader's complaint about the message around these, empty if it accepted it.
     """
     room = Room(sum(map(len, frames))) if room is None else room
     parts: list[Part] = []
@@ -216,7 +216,7 @@ def parts_of_frames(
 
 
 def _within(part: Part, level: int, room: Room) -> list[Part]:
-    """Follow the messages that a message holds, as long as they are no larger than what arrived."""
+    """Follow the messages inside a message, as long as they are no larger than the input."""
     seen: set[tuple[Any, ...]] = set()
     found: list[Part] = []
     memory = Memory(part.trailer, part.frames, {})
@@ -241,7 +241,7 @@ def _within(part: Part, level: int, room: Room) -> list[Part]:
 
 
 def _said(part: Part, size: int, room: Room) -> str | None:
-    """Give what the reader said of a message, which has read those within, too; None: ask it about these."""
+    """Return the reader's result for a message, which covers those inside; None: it must read them itself."""
     if part.verdict == CLEAN:
         return ""
     room.read -= size
@@ -269,13 +269,13 @@ def parts_of_blob(piece: Piece, room: Room) -> list[Part]:
 
 
 def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
-    """Follow one pickle after the other; none if something else is there."""
+    """Follow consecutive pickles; none if anything else follows."""
     parts: list[Part] = []
     data, at = piece.data, 0
     try:
         message = parse(data) is not None
     except DeserializationError:
-        # A blob that ends with its header also looks like a damaged header as a whole, which no reader takes.
+        # A blob that ends with its header looks like a damaged header as a whole, which no reader accepts.
         message = not piece.beside
     if message:
         parts = parts_of_frames([data], piece.name, room=room)
@@ -301,7 +301,7 @@ def parts_of_pickle(piece: Piece, room: Room) -> list[Part]:
 
 
 def _behind(piece: Piece, machine: PickleMachine, room: Room) -> list[Part]:
-    """Follow what a second `load` from the open file of a message would read: what comes after its pickle."""
+    """Follow the data after a pickle, which a second `load` from the open file of a message would read."""
     found: list[Part] = []
     while machine.stopped and room.left:
         machine = follow(piece.data, machine.at, room)
@@ -315,7 +315,7 @@ def _behind(piece: Piece, machine: PickleMachine, room: Room) -> list[Part]:
 
 
 def _tells(machine: PickleMachine, room: Room) -> bool:
-    """Tell whether a stream that breaks asks for what could be imported before it does."""
+    """Tell whether a damaged stream asks for an importable name before the damage."""
     return any(
         all(word.isidentifier() for word in named.module.split("."))
         and (

@@ -1,4 +1,4 @@
-"""A report as text, as something that rich renders, as HTML for notebooks, as plain data for JSON."""
+"""A report as text, as an object for rich, as HTML for notebooks, as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROWS: Final = 200
 _WIDE: Final = 80
 _FIRST: Final = 14
 _LAST: Final = 22
-"""Characters of a line, and at least of the first and the last column."""
+"""Characters of a line, and minimum of the first and the last column."""
 _DEEP: Final = 60
 """Levels of the tree that are shown."""
 _COLOURS: Final = {"clean": "green", "needs code": "yellow", "unreadable": "magenta", "dangerous": "red"}
@@ -25,7 +25,7 @@ Table = tuple[str, list[str], list[list[str]]]
 
 
 class Shown(Protocol):
-    """What is shown of a report."""
+    """The parts of a report that are shown."""
 
     kind: str
     nbytes: int
@@ -56,7 +56,7 @@ class Shown(Protocol):
 
 
 def tables(report: Shown) -> list[Table]:
-    """Give the tables of a report that have rows."""
+    """Return the tables of a report that have rows."""
     frames = [
         [
             str(row.number),
@@ -104,12 +104,12 @@ def _list(words: list[str]) -> str:
 
 
 def headline(report: Shown) -> str:
-    """Say what the source is, and its verdict."""
+    """Return the kind of the source, and its verdict."""
     return f"{report.kind}, {report.nbytes:,} bytes: {report.verdict}"
 
 
 def _lines(tree: Line) -> Iterator[tuple[int, Line]]:
-    """Give the lines of a tree with their level, from top to bottom."""
+    """Yield the lines of a tree with their level, from top to bottom."""
     rest = [(0, tree)]
     while rest:
         level, line = rest.pop()
@@ -132,7 +132,7 @@ def as_text(report: Shown) -> str:
 
 
 def lines_of(rows: list[list[str]]) -> Iterator[str]:
-    """Lay a table out, its heads first, in 80 characters; no cell of the first column is broken."""
+    """Format a table, its header first, in 80 characters; no cell of the first column is broken."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = _WIDE - sum(width + 2 for width in widths[1:-1]) - 4 - min(widths[-1], _LAST)
     if 2 * len(widths) + sum(widths) > _WIDE and room < _FIRST:
@@ -152,7 +152,7 @@ def lines_of(rows: list[list[str]]) -> Iterator[str]:
 
 
 def _records(rows: list[list[str]]) -> Iterator[str]:
-    """Give each row a line of its own for its first cell, and the others below; no cell is broken."""
+    """Put the first cell of each row on a line of its own, and the others below; no cell is broken."""
     for row in rows:
         yield f"  {row[0]}"
         line = ""
@@ -166,7 +166,7 @@ def _records(rows: list[list[str]]) -> Iterator[str]:
 
 
 def as_rich(report: Shown) -> Any:
-    """Render a report for rich, which must be there: it is in the extra ``cli``."""
+    """Render a report for rich, which must be installed: it is in the extra ``cli``."""
     from rich.console import Group
     from rich.text import Text
 
@@ -179,7 +179,7 @@ def as_rich(report: Shown) -> Any:
 
 
 def _rich_trees(tree: Line) -> list[Any]:
-    """Make what rich draws of the lines of a tree: one tree for each line of level 0."""
+    """Make rich's trees from the lines of a tree: one for each line of level 0."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -194,7 +194,7 @@ def _rich_trees(tree: Line) -> list[Any]:
 
 
 def rich_tables(found: Iterable[Table]) -> Iterator[Any]:
-    """Give what rich prints of tables: the same lines as in plain text, since it would break names."""
+    """Return tables for rich: the same lines as in plain text, since rich would break names."""
     from rich.text import Text
 
     for title, heads, rows in found:
@@ -216,7 +216,7 @@ def as_html(report: Shown) -> str:
 
 
 def html_tables(found: Iterable[Table]) -> Iterator[str]:
-    """Render tables as HTML, each to be folded away; everything in them is escaped."""
+    """Render tables as collapsible HTML; everything in them is escaped."""
     for title, heads, rows in found:
         head = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
         yield f"<details open><summary>{html.escape(title)}</summary><table><tr>{head}</tr>"
@@ -227,7 +227,7 @@ def html_tables(found: Iterable[Table]) -> Iterator[str]:
 
 
 def scan_as_html(kind: str, verdict: str, reasons: tuple[str, ...]) -> str:
-    """Render what a scan says as HTML; everything in it is escaped."""
+    """Render the result of a scan as HTML; everything in it is escaped."""
     head = f'<b style="color: {_COLOURS[verdict]}">{html.escape(verdict)}</b>'
     shown = [*reasons[:_ROWS], *(["and more"] if len(reasons) > _ROWS else [])]
     return "".join([f"<div>{html.escape(kind)}: {head}", *_html_list(shown), "</div>"])
@@ -254,7 +254,7 @@ def _html_tree(tree: Line) -> Iterator[str]:
 
 
 def as_dict(report: Shown, *, opcodes: bool) -> dict[str, Any]:
-    """Give a report as plain data."""
+    """Return a report as plain data."""
     made: dict[str, Any] = {
         "kind": report.kind,
         "nbytes": report.nbytes,

@@ -1,4 +1,4 @@
-"""What a message, a pickle or a file holds, without running any of it."""
+"""Report the content of a message, a pickle or a file, without running any of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .room import Room
 from .verdicts import CLEAN, NEEDS_CODE, ORDER, UNREADABLE, worst
 
 UNKNOWN: Final = "no pickle"
-"""The kind of a file in which there is nothing to judge."""
+"""The kind of a file with nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Global:
 
     Attributes:
         module, name: the name, as the unpickler looks it up.
-        purpose: what it is for.
+        purpose: its purpose.
         dangerous: whether it is known to run code, or to reach outside of the process.
-        part: which pickle of the source asks.
+        part: the pickle of the source that asks for it.
         at: the offset in that pickle of the first opcode that asks.
         count: how often it asks.
-        use: what is done with it.
+        use: how the pickle uses it.
         path: the path in the object to it, or to what it makes; None if it is not part of the object.
     """
 
@@ -54,19 +54,19 @@ class Global:
     path: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data, for JSON."""
+        """Return plain data, for JSON."""
         return {key: getattr(self, key) for key in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan says; `str` and a notebook show it with one reason a line.
+    """The result of a scan; `str` and a notebook show it with one reason a line.
 
     Attributes:
         verdict: ``clean``, ``needs code``, ``unreadable`` or ``dangerous``, from best to worst.
         kind: what the source is.
         reasons: why it is not clean.
-        globals: what it asks for by name.
+        globals: the names that it asks for.
     """
 
     verdict: str
@@ -75,7 +75,7 @@ class ScanResult:
     globals: tuple[Global, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data, for JSON."""
+        """Return plain data, for JSON."""
         found = [each.to_dict() for each in self.globals]
         return {"verdict": self.verdict, "kind": self.kind, "reasons": list(self.reasons), "globals": found}
 
@@ -109,7 +109,7 @@ class Report:
 
     @cached_property
     def tree(self) -> Line:
-        """The skeleton of the object, or of all objects."""
+        """The outline of the object, or of all objects."""
         lines = [part.tree for part in self.parts]
         if len(lines) == 1:
             return lines[0]
@@ -122,7 +122,7 @@ class Report:
 
     @cached_property
     def globals(self) -> list[Global]:
-        """What is asked for by name, what is dangerous first."""
+        """The names that it asks for, dangerous ones first."""
         found = [_global_of(part, named) for part in self.parts for named in part.names()]
         return sorted(found, key=lambda each: not each.dangerous)
 
@@ -138,7 +138,7 @@ class Report:
 
     @property
     def savings(self) -> dict[str, int]:
-        """Bytes that could be saved, by what could save them."""
+        """Bytes that could be saved, by the measure that saves them."""
         total: dict[str, int] = {}
         for part in self.parts:
             for what, nbytes in part.savings.items():
@@ -146,14 +146,14 @@ class Report:
         return total
 
     def opcodes(self) -> Iterator[str]:
-        """Give a line for each opcode of each pickle: its offset, name, argument, and what comes of it."""
+        """Yield a line for each opcode of each pickle: its offset, name, argument, and result."""
         for part in self.parts:
             if len(self.parts) > 1:
                 yield f"-- {part.name}"
             yield from disassemble(part)
 
     def to_dict(self, *, opcodes: bool = False) -> dict[str, Any]:
-        """Give plain data, for JSON; with `opcodes`, their lines too."""
+        """Return plain data, for JSON; with `opcodes`, their lines too."""
         return rendering.as_dict(self, opcodes=opcodes)
 
     def __str__(self) -> str:
@@ -210,7 +210,7 @@ def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
 
 
 def _map_file(path: Path) -> memoryview:
-    """Map a stranger's file, which cannot make us wait; an empty one, a folder or a device is refused."""
+    """Map a stranger's file, unless opening it could block; an empty file, a folder or device is refused."""
     try:
         with open_regular(path) as file:
             return memoryview(mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ))

@@ -1,4 +1,4 @@
-"""How much of a source is looked at, however many pickles it holds, and why something of it is not."""
+"""Limits on how much of a source is examined, however many pickles it holds."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..pickles.paths import Steps
 from ..pickles.stacks import most_nodes
 
 _ALL_PICKLES: Final = 50_000
-"""Pickles of all files in an archive that are looked at: 50 µs and 4 KB each, or two bits compressed."""
+"""Pickles of all files in an archive that are examined: 50 µs and 4 KB each, or two bits compressed."""
 _FREE_PICKLES: Final = 1000
-"""Of those, how many are looked at whatever the size of the source; beyond, one for each 64 bytes of it."""
+"""How many of these are examined in any source; beyond, one for each 64 bytes of it."""
 _FREE_OPCODES: Final = 100_000
-"""Opcodes of a source that are looked at whatever its size, 1 µs each; beyond, one for each byte of it."""
+"""Opcodes that are examined in any source, 1 µs each; beyond, one for each byte of it."""
 _FREE_STEPS: Final = 10_000
-"""Containers, names and calls to which the way is looked for, 2 µs each; beyond, one for 16 bytes."""
+"""Containers, names and calls whose path is searched, 2 µs each; beyond, one for every 16 bytes."""
 _FREE_READ: Final = 1 << 16
-"""Bytes of messages within messages that are read by themselves, where what they stand in was refused."""
+"""Bytes of messages inside messages that are read separately, if the message around them was refused."""
 _LOOKUPS: Final = 300
-"""Modules that are looked for among those that are here, 0.2 ms each."""
+"""Modules that are looked for in this environment, 0.2 ms each."""
 
 
 class Uneven(Exception):
-    """Say why a file, or what stands in it, is not followed."""
+    """Raised with the reason why a file, or a part of it, is not followed."""
 
 
 def _is_here(module: str) -> bool:
@@ -41,16 +41,16 @@ def _is_here(module: str) -> bool:
 
 
 class Room:
-    """Hold what may still be looked at of one source, however many pickles it holds.
+    """Count down what may still be examined of one source, however many pickles it holds.
 
     Attributes:
-        opcodes: of all pickles together.
+        opcodes: opcodes of all pickles together.
         nodes: containers, names and calls of all pickles together.
-        steps: how far the ways to these are looked for.
-        pickles: of all files in an archive together.
+        steps: limit of the search for their paths.
+        pickles: pickles of all files in an archive together.
         within: bytes of messages within messages.
-        read: bytes of such that are read by themselves.
-        modules: whether a module is here that a broken pickle asks for, as far as that was looked for.
+        read: bytes of those that are read separately.
+        modules: whether this environment has a module that a broken pickle asks for, as far as searched.
     """
 
     __slots__ = ("modules", "nodes", "opcodes", "pickles", "read", "steps", "within")
@@ -65,7 +65,7 @@ class Room:
         self.modules: dict[str, bool] = {}
 
     def has(self, module: str) -> bool:
-        """Tell whether a module could be imported here; true of all where that was asked too often."""
+        """Tell whether a module could be imported here; True for all after too many searches."""
         found = self.modules.get(module)
         if found is None:
             if len(self.modules) >= _LOOKUPS:
@@ -75,12 +75,12 @@ class Room:
 
     @property
     def left(self) -> bool:
-        """Whether there is any."""
+        """Whether anything more may be examined."""
         return self.opcodes > 0 and self.nodes > 0 and self.pickles > 0
 
 
 def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
-    """Follow a pickle; where joblib's memory is jumped over, also as a reader would that knows of none."""
+    """Follow a pickle; if joblib's memory is skipped, also as a reader does that knows nothing of joblib."""
     room.pickles -= 1
     machine = _follow(data, start, room, wrappers=True)
     if machine.skipped:

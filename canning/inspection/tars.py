@@ -12,16 +12,16 @@ from .room import Uneven
 _BLOCK: Final = 512
 _MAGICS: Final = (b"ustar\x0000", b"ustar  \0")
 _LONG: Final = 65_536
-"""Bytes of a pax header or a long name that are looked at."""
+"""Bytes of a pax header or a long name that are read."""
 _HARMLESS: Final = frozenset(
     ("mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "path", "linkpath", "comment")
 )
-"""What a pax header may say: nothing of sizes, of sparse files or of another encoding."""
+"""Keys that a pax header may have: none for sizes, sparse files or another encoding."""
 _RECORD: Final = re.compile(rb"(\d{1,5}) ([^=]{1,40})=")
 
 
 def is_tar(data: memoryview) -> bool:
-    """Tell whether a file starts with a header of tar's; its checksum decides, as it does for `tarfile`."""
+    """Tell whether a file starts with a tar header; its checksum decides, as it does for `tarfile`."""
     return _header(data, 0) is not None
 
 
@@ -33,7 +33,7 @@ def _header(data: memoryview, at: int) -> tarfile.TarInfo | None:
 
 
 def members(data: memoryview) -> Iterator[tuple[str, memoryview]]:
-    """Give the files with their names; raises `Uneven` where readers may find others."""
+    """Return the files with their names; raises `Uneven` if readers may find others."""
     at = 0
     while True:
         block = bytes(data[at : at + _BLOCK])

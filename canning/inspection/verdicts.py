@@ -1,9 +1,9 @@
-"""Judge a pickle that was followed: may it be read as data, does it need code, or can it not be followed?
+"""Judge a pickle that was followed: can it be read as data, does it need code, or can it not be followed?
 
-It is *clean* where the reader of ``trust="data"`` takes it, or where it has opcodes of old protocols that
-this one does not know, and provably names, calls and asks for nothing. It is *dangerous* where it names what
-is known to act, and calls anything. What was not followed to its end is *unreadable*: worse than what needs
-code, since nobody can say what else it does.
+It is *clean* if the reader of ``trust="data"`` accepts it, or if it has opcodes of old protocols unknown to
+that reader, and provably names, calls and asks for nothing. It is *dangerous* if it names a function that is
+known to be dangerous, and calls anything. If it was not followed to its end, it is *unreadable*: worse than a
+pickle that needs code, since the rest of it is unknown.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ _SAFE: Final = frozenset(
         *((CALLS, name) for name in _CANNED),
     )
 )
-"""What may be called with any arguments: at worst it raises."""
+"""Functions that may be called with any arguments: at worst they raise."""
 _READ: Final = _SAFE.union(
     CLASSES,
     SINGLETONS,
     ((CALLS, name) for name in ("attributes", "items", "registered", "exception", "fill_exception")),
 )
-"""What the reader of plain data knows."""
+"""Names that the reader of plain data knows."""
 _INDIRECT: Final = frozenset(("patch", "method", "persistent", "extension", "state"))
-"""What may call something that it is not said to call: a state, by `__setstate__`, which a state may set."""
+"""Calls that may cause another one: a state, through `__setstate__`, which a state may set."""
 _ACTS: Final = {
     "persistent": "asks its reader for objects by persistent id, as torch.load and others give them",
     "extension": "asks for what copyreg has under an extension code",
@@ -80,10 +80,10 @@ _ACTS: Final = {
 
 
 class _Inert(Registry):
-    """Know what is registered, and call none of it."""
+    """Hold the registrations, and call none of them."""
 
     def by_name(self, name: str, *, imports: bool = False) -> Canner:
-        """Give a registration whose decoder does nothing, and import nothing for it."""
+        """Return a registration whose decoder does nothing, without importing anything for it."""
         if default_registry.brings(name):
             return Canner(name, _nothing, _nothing, data=True)
         found = default_registry.by_name(name, imports=False)
@@ -91,10 +91,10 @@ class _Inert(Registry):
 
 
 class _Anything(dt.tzinfo):
-    """Stand for what a decoder would make: a time zone, since times hold those and check that they do."""
+    """Replace the result of a decoder: a time zone, since times may hold one and check its type."""
 
     def utcoffset(self, moment: dt.datetime | None) -> None:
-        """Be none, so that times with it can be keys."""
+        """Return None, so that times with it can be keys."""
 
     dst = tzname = utcoffset
 
@@ -104,7 +104,7 @@ def _nothing(state: Any) -> _Anything:
 
 
 class _Blank:
-    """Stand for a codec: what a frame was encoded from is not needed, only how long it was."""
+    """Replace a codec: only the length of a decoded frame is needed, not its content."""
 
     def __init__(self, name: str) -> None:
         self.id = name
@@ -113,7 +113,7 @@ class _Blank:
         """Encode nothing."""
 
     def decode(self, frame: memoryview, length: int, *, writable: bool) -> Any:
-        """Give zeros, which take no memory until they are looked at."""
+        """Return zeros, which take no memory until they are read."""
         if self.id == "blosc2":
             raise DeserializationError("frames that went through blosc2, which runs the plugins they name")
         return np.zeros(length, np.uint8)
@@ -123,7 +123,7 @@ _CODECS: Final = Codecs([_Blank("lz4"), _Blank("zstd"), _Blank("blosc2")])
 
 
 def worst(verdicts: list[str]) -> str:
-    """Give the worst of verdicts; `UNREADABLE` for none."""
+    """Return the worst of verdicts; `UNREADABLE` for none."""
     return max(verdicts, key=ORDER.index, default=UNREADABLE)
 
 
@@ -132,8 +132,8 @@ def judge(
 ) -> Judgement:
     """Judge a message, or a pickle, which is a message of one frame.
 
-    `wire` says what is wrong with its trailer or frames, where something is. `said` is what the reader of
-    plain data complained of where it was given what this stands in, empty for nothing; None asks it here.
+    `wire` describes an error in its trailer or frames, if there is one. `said` is the complaint of the reader
+    of plain data about the message around this one, empty for none; None runs that reader here.
     """
     acts = set(machine.acts)
     wrong = [reason for reason in (wire, machine.broken, *machine.flaws) if reason][:_SHOWN]
@@ -157,25 +157,25 @@ def judge(
     if machine.legacy:
         named = ", ".join(name_for_errors(*key) for key in list(machine.names)[:_SHOWN])
         return NEEDS_CODE, [f"an old protocol of pickle, and it asks for {named or 'a buffer'}"]
-    if any(node.target == (CALLS, "message") for node in machine.calls):  # which are judged by themselves
+    if any(node.target == (CALLS, "message") for node in machine.calls):  # these are judged separately
         return NEEDS_CODE, [complaint or "messages within it"]
     return UNREADABLE, [complaint or "it can be read in two ways"]
 
 
 def _refusal(frames: list[Any]) -> str | None:
-    """Say why the reader of plain data refuses a message; None where it does not."""
+    """Return why the reader of plain data refuses a message; None if it does not."""
     reader = Serializer(trust="data", registry=_Inert(), limits=DEFAULT_LIMITS, codecs=_CODECS)
     try:
         reader.deserialize_object(frames)
     except CanningError as error:
         return str(error)
-    except Exception as error:  # the reader promises that there is none; a scan does not rely on it
+    except Exception as error:  # the reader promises no other error; a scan does not rely on it
         return f"the reader failed: {type(error).__name__}"
     return None
 
 
 def _is_dangerous(machine: PickleMachine, acts: set[str]) -> bool:
-    """Tell whether a name that is known to act is called, or handed to something that may call it."""
+    """Tell whether a dangerous name is called, or passed to a function that may call it."""
     if any(_runs_what_it_brings(node) for node in machine.calls):
         return True
     known = [named for key, named in machine.names.items() if purpose_of(*key)[1]]
@@ -186,20 +186,20 @@ def _is_dangerous(machine: PickleMachine, acts: set[str]) -> bool:
 
 
 def _runs_what_it_brings(node: Node) -> bool:
-    """Tell whether a function is called whose code comes with the pickle."""
+    """Tell whether a function is called whose code is in the pickle."""
     made = node.items[0] if node.items else None
     target = made.target if type(made) is Node else None
     return target is not None and (target == (CALLS, "function") or target[1] in BY_VALUE)
 
 
 def _not_called(reason: str) -> str:
-    """Say of a name that acts where it is called that it is only named."""
+    """Note for a dangerous name that it is only named, not called."""
     name = reason.removeprefix("dangerous: ")
     return reason if name == reason or " " in name else f"{name}: named, but not called"
 
 
 def _is_inert(target: tuple[str, str] | None) -> bool:
-    if target is None or target == ("collections", "defaultdict"):  # which calls what it is handed, later
+    if target is None or target == ("collections", "defaultdict"):  # it calls its argument later
         return False
     return target in _SAFE or is_inert(*target)
 
@@ -213,7 +213,7 @@ def _only_safe(machine: PickleMachine, acts: set[str]) -> bool:
 
 
 def _is_a_reason(key: tuple[str, str], purpose: str) -> bool:
-    """Tell what a reader of data would refuse from what it reads, and from what only goes with that."""
+    """Tell whether a name itself is a reason: not one that is read as data, or only accompanies another."""
     return key not in _READ and not purpose.startswith(("what belongs to", "part of code by value"))
 
 

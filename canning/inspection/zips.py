@@ -1,9 +1,9 @@
 """Zip archives in the one form in which every reader finds the same members with the same content.
 
-Readers of zip files disagree as soon as an archive says something twice: `zipfile` starts from the table of
-contents that it finds last, torch looks for records of 64 bits elsewhere and overlooks the case of names,
-others walk through the members' own headers. So an archive is followed only where members lie one behind the
-other from byte 0, the table right behind them, its end at the end, and both descriptions of a member agree.
+Readers of zip files disagree as soon as an archive states something twice: `zipfile` starts from the last
+table of contents, torch looks for 64-bit records elsewhere and ignores the case of names, others walk
+through the members' own headers. So an archive is followed only if its members are consecutive from byte 0,
+the table follows them and ends the file, and both descriptions of a member agree.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _ENTRY: Final = struct.Struct("<4s6H3I5H2I")
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
 _DESCRIPTORS: Final = (struct.Struct("<4s3I"), struct.Struct("<4sI2Q"))
 _TAIL: Final = 65_535 + _END.size
-"""Bytes at the end of a file among which readers look for the end of a table."""
+"""Bytes at the end of a file in which readers look for the end of a table."""
 _FULL: Final = 0xFFFF_FFFF
 _FLAGS: Final = 0b1000_0000_1110
-"""What a member may say of itself: how hard it was packed, a descriptor behind it, a name in UTF-8."""
+"""Flags that a member may have: the compression level, a descriptor behind it, a name in UTF-8."""
 _DESCRIBED: Final = 0b1000
 METHODS: Final = {0: None, 8: "deflate", 12: "bz2"}
 _EXTRAS: Final = frozenset((1, 0x000A, 0x4246, 0x5455, 0x7855, 0x7875, 0xCAFE))
-"""Extra fields that say nothing of names and content: times, owners, torch's padding, Java's mark."""
+"""Extra fields without effect on names and content: times, owners, torch's padding, Java's mark."""
 
 
 class Member(NamedTuple):
-    """One file of an archive: its name, where its bytes are, how they are packed, what they unpack to."""
+    """One file of an archive: its name, the place of its bytes, their compression, their unpacked size."""
 
     name: str
     start: int
@@ -44,12 +44,12 @@ class Member(NamedTuple):
 
 
 def is_zip(data: memoryview) -> bool:
-    """Tell whether any reader would take a file for an archive: by its start, or by its end."""
+    """Tell whether any reader would recognize an archive: by its start, or by its end."""
     return bytes(data[:4]) in (b"PK\3\4", b"PK\5\6") or b"PK\5\6" in bytes(data[-_TAIL:])
 
 
 def members(data: memoryview) -> Iterator[Member]:
-    """Give the members in their order; raises `Uneven` where readers may find others."""
+    """Return the members in their order; raises `Uneven` if readers may find others."""
     count, start, stop = _table(data)
     at, place = start, 0
     names: set[bytes] = set()
@@ -72,7 +72,7 @@ def members(data: memoryview) -> Iterator[Member]:
 
 
 def _table(data: memoryview) -> tuple[int, int, int]:
-    """Find the table of contents: how many entries, where it starts, where it ends."""
+    """Find the table of contents: the number of its entries, its start, its end."""
     stop = len(data) - _END.size
     if stop < 0 or bytes(data[stop : stop + 4]) != b"PK\5\6":
         raise Uneven("no table of contents at its end")
@@ -96,7 +96,7 @@ def _table(data: memoryview) -> tuple[int, int, int]:
 def _member(
     data: memoryview, entry: tuple[Any, ...], name: bytes, extra: bytes, place: int
 ) -> tuple[Member, int]:
-    """Check that a member is where it should be, and described in the same way twice; say where it ends."""
+    """Check that a member is in its place, with two equal descriptions; return the offset of its end."""
     _, _, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, _, offset = entry
     size, packed, offset = _long(extra, size, packed, offset)
     if entry[0] != b"PK\1\2" or disk or offset != place:
@@ -132,9 +132,9 @@ def _descriptor(data: memoryview, at: int, said: tuple[int, int, int]) -> int:
 
 
 def _long(extra: bytes, *short: int, again: bool = False) -> tuple[int, ...]:
-    """Read numbers that are too long for their fields from an extra field, which holds these alone.
+    """Read numbers that are too long for their fields from an extra field, which holds nothing else.
 
-    With `again`, it may hold the numbers of the fields once more, as older Pythons wrote files of numpy.
+    With `again`, it may repeat the numbers of the fields, as older Pythons did in numpy's files.
     """
     at, found = 0, None
     while at < len(extra):
@@ -154,7 +154,7 @@ def _long(extra: bytes, *short: int, again: bool = False) -> tuple[int, ...]:
 
 
 def by_headers(data: memoryview, most: int) -> Iterator[Member]:
-    """Give what may be members of an archive that is not followed, by their own headers: to warn of them."""
+    """Return possible members of an archive that is not followed, by their own headers, for a warning."""
     places = [found.start() for found in re.finditer(b"PK\3\4", data)][:most]
     for place, behind in zip(places, [*places[1:], len(data)], strict=False):
         if place + _LOCAL.size > len(data):

@@ -1,1 +1,1 @@
-"""Memory as flat views, strides, dtypes as plain data."""
+"""Views of memory as flat bytes, strides, dtypes as plain data."""

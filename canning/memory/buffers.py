@@ -1,4 +1,4 @@
-"""Memory as flat views: what a frame is made of, where it lies, who keeps it alive."""
+"""Memory as flat views: the bytes of a frame, their address, and the object that keeps them alive."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 Frame = bytes | bytearray | memoryview
-"""What `serialize_object` gives: any of these goes to a socket or a file as it is."""
+"""The frames that `serialize_object` returns: any of these goes to a socket or a file unchanged."""
 
 Body = bytes | io.BytesIO
-"""Frame 0 in the making. A long one grows in a file, whose end is where it is written to."""
+"""An unfinished frame 0. A long one grows in a file, whose position is at its end."""
 
 ALIGNMENT: Final = 64
-"""Bytes to which memory of our own is aligned: a cache line, and the widest vector register."""
+"""Alignment of memory allocated here: a cache line, and the widest vector register."""
 
 ByteArray = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 
@@ -24,12 +24,12 @@ _ARROW: Final = "pyarrow.lib"
 
 
 class _Span:
-    """A stretch of somebody's memory, offered to numpy by the array interface protocol.
+    """A range of another object's memory, offered to numpy through the array interface protocol.
 
     numpy keeps this object as the base of the array that it makes, and this object keeps `owner`.
     https://numpy.org/doc/stable/reference/arrays.interface.html
 
-    `base` is what `owner_of` finds: see `foreign`.
+    `base` is the owner that `owner_of` returns: see `foreign`.
     """
 
     __slots__ = ("__array_interface__", "base", "owner")
@@ -56,12 +56,12 @@ def flat(frame: Any) -> memoryview:
 
 
 def bytes_of(body: Body) -> bytes:
-    """Give frame 0 as far as it is made; no copy, unless it is written to while somebody holds that."""
+    """Return the unfinished frame 0; no copy, unless it is written to while the result is in use."""
     return body if isinstance(body, bytes) else body.getvalue()
 
 
 def longer(body: Body, pieces: Iterable[memoryview]) -> Body:
-    """Put memory behind frame 0 as far as it is made."""
+    """Append memory to the unfinished frame 0."""
     if isinstance(body, bytes):
         return b"".join((body, *pieces))
     body.writelines(pieces)
@@ -69,11 +69,11 @@ def longer(body: Body, pieces: Iterable[memoryview]) -> Body:
 
 
 def address(view: memoryview) -> int:
-    """Tell where in memory a flat view starts; 0 for an empty one."""
+    """Return the address of a flat view; 0 for an empty one."""
     if not view.nbytes:
         return 0
     if not view.readonly:
-        return ctypes.addressof(ctypes.c_char.from_buffer(view))  # 0.8 µs; numpy takes 4.2 to tell
+        return ctypes.addressof(ctypes.c_char.from_buffer(view))  # 0.8 µs; numpy takes 4.2
     where: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
     return where
 
@@ -81,7 +81,7 @@ def address(view: memoryview) -> int:
 def span(low: int, high: int, owner: object, *, readonly: bool, root: object = None) -> memoryview:
     """View the bytes from address `low` up to `high` of memory that `owner` keeps alive.
 
-    `root` is what `owner_of` finds.
+    `root` is the owner that `owner_of` returns.
     """
     interface = {"data": (low, readonly), "shape": (high - low,), "typestr": "|u1", "version": 3}
     return memoryview(np.asarray(_Span(interface, owner, root)))
@@ -97,8 +97,8 @@ def foreign(
 ) -> Any:
     """View memory of another library as an array, which `owner` keeps alive.
 
-    `root` tells which arrays may share memory, where libraries make an owner anew whenever they are
-    asked: the object behind all of them, or the address at which their memory starts.
+    `root` identifies the arrays that may share memory, for libraries that make a new owner at each
+    request: the object behind all of them, or the address where their memory starts.
     """
     interface = {"data": (address, False), "shape": shape, "typestr": typestr, "version": 3}
     if strides is not None:
@@ -107,12 +107,12 @@ def foreign(
 
 
 def owner_key(obj: object) -> int:
-    """Tell who owns the memory of an object by a number: two that differ share none."""
+    """Return a number for the owner of an object's memory: objects with different numbers share no memory."""
     base = getattr(obj, "base", None)
     if type(base) is _Span and type(base.base) is int:  # of Arrow's buffers: the address itself
         return base.base
     owner: Any = base if type(base).__module__ == _ARROW else owner_of(obj)
-    if type(owner).__module__ == _ARROW and hasattr(owner, "parent"):  # a buffer, made anew when asked for
+    if type(owner).__module__ == _ARROW and hasattr(owner, "parent"):  # a buffer, made anew at each request
         while owner.parent is not None:
             owner = owner.parent
         owner = owner.address
@@ -131,7 +131,7 @@ def aligned_empty(nbytes: int) -> ByteArray:
 
 
 def aligned_copy(*views: memoryview) -> memoryview:
-    """Copy flat views one behind the other into fresh aligned memory."""
+    """Copy flat views into fresh aligned memory, one after another."""
     room = aligned_empty(sum(view.nbytes for view in views))
     at = 0
     for view in views:
@@ -141,9 +141,9 @@ def aligned_copy(*views: memoryview) -> memoryview:
 
 
 def joined_already(views: list[memoryview]) -> memoryview | None:
-    """View flat views of one array, or of all of a bytes object, as one, where each begins behind the other.
+    """View adjacent flat views of one array, or of a whole bytes object, as one view.
 
-    None where they do not.
+    None if they are not adjacent.
     """
     owner = views[0].obj
     whole_bytes = type(owner) is bytes and sum(view.nbytes for view in views) == len(owner)
@@ -159,14 +159,14 @@ def joined_already(views: list[memoryview]) -> memoryview | None:
 
 
 def owner_of(obj: object) -> object:
-    """Follow the bases of an array, and the objects behind memoryviews, to who owns the memory."""
+    """Follow the bases of an array, and the objects behind memoryviews, to the owner of the memory."""
     while True:
         below: Any = None
         if isinstance(obj, np.ndarray):
             below = obj.base
         elif isinstance(obj, memoryview):
             below = obj.obj
-        elif hasattr(obj, "__array_interface__"):  # what numpy's stride tricks put between two arrays
+        elif hasattr(obj, "__array_interface__"):  # put between two arrays by numpy's stride tricks
             below = getattr(obj, "base", None)
         if below is None:
             return obj
@@ -174,10 +174,10 @@ def owner_of(obj: object) -> object:
 
 
 def to_write_to(array: Any) -> Any:
-    """Give a read-only array as one whose changes nobody else sees: memory that its owner lends, or a copy.
+    """Replace a read-only array by one whose changes nobody else sees: memory lent by its owner, or a copy.
 
-    An owner that can do so has `low`, the address where its memory starts, and `lend`, which gives all of it
-    to write to, the same each time, or None.
+    An owner that lends memory has `low`, the address where its memory starts, and `lend`, which returns all
+    of it as writable memory, the same each time, or None.
     """
     owner: Any = owner_of(array)
     memory = owner.lend() if hasattr(owner, "lend") else None
@@ -188,7 +188,7 @@ def to_write_to(array: Any) -> Any:
 
 
 def listed(frames: Iterable[Any]) -> list[Any]:
-    """Give the frames of a message as a list; raises `TypeError` for one blob in their place.
+    """Return the frames of a message as a list; raises `TypeError` for a blob.
 
     >>> listed(b"one blob")
     Traceback (most recent call last):

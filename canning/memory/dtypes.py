@@ -1,15 +1,15 @@
-"""Every dtype as plain data, and back: a closed grammar that no reader has to evaluate.
+"""Every dtype as plain data, and back: a closed grammar that needs no evaluation.
 
 A description is one of
 
-* ``"<f8"``: what `numpy.dtype.str` says, for all that numpy builds in and that has no parts;
+* ``"<f8"``: the value of `numpy.dtype.str`, for all dtypes built into numpy that have no parts;
 * ``("struct", itemsize, aligned, record, ((name, title, offset, description), ...))``;
 * ``("array", description, shape)``: a sub-array field;
 * ``("string", coerce, has_na, na_object)``: `numpy.dtypes.StringDType`;
 * ``("named", module, name)``: a dtype of another package, by its scalar type (``ml_dtypes.bfloat16``);
 * ``("metadata", description, {...})``;
 * ``("typed", description, module, name)``: a structured dtype whose scalars are of another class;
-* ``("parted", description, "<i8")``: a dtype that is not a structure, and has fields nevertheless.
+* ``("parted", description, "<i8")``: a dtype that has fields without being a structure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SIMPLE: Final = "?bhilqBHILQefdgFDG"
 BY_DTYPE: Final[dict[int, str]] = {id(np.dtype(c)): np.dtype(c).str for c in _SIMPLE}
 """Descriptions of numpy's own dtype instances, by identity: they live as long as numpy does.
 
-By identity, since a dtype with metadata is equal to the one without, and would be mistaken for it.
+By identity, since a dtype with metadata equals the one without.
 """
 BY_NAME: Final[dict[Description, np.dtype[Any]]] = {
     np.dtype(c).str: np.dtype(np.dtype(c).str) for c in _SIMPLE
@@ -34,7 +34,7 @@ BY_NAME: Final[dict[Description, np.dtype[Any]]] = {
 
 
 def describe(dtype: np.dtype[Any]) -> Description:
-    """Say as plain data what a dtype is.
+    """Describe a dtype as plain data.
 
     >>> describe(np.dtype([("x", "<f4"), ("y", "<i2", (2,))]))
     ('struct', 8, False, False, (('x', None, 0, '<f4'), ('y', None, 4, ('array', '<i2', (2,)))))
@@ -94,7 +94,7 @@ def _build_struct(itemsize: int, aligned: bool, record: bool, fields: Any) -> np
 
 
 def struct_of(itemsize: int, aligned: bool, record: bool, fields: Any) -> np.dtype[Any]:
-    """Make a structured dtype of its fields, each a name, a title or None, an offset, a dtype."""
+    """Make a structured dtype from its fields, each a name, a title or None, an offset, a dtype."""
     layout: dict[str, Any] = {
         "names": [name for name, _, _, _ in fields],
         "formats": [item for _, _, _, item in fields],
@@ -131,7 +131,7 @@ def _build_typed(description: Description, module: str, name: str) -> np.dtype[A
 
 
 def parted(structure: np.dtype[Any], code: str) -> np.dtype[Any]:
-    """Give numbers, text or times the fields of a structure.
+    """Add the fields of a structure to a dtype of numbers, text or times.
 
     >>> parted(np.dtype([("low", "<u2"), ("high", "<u2")]), "<u4")
     dtype((numpy.uint32, [('low', '<u2'), ('high', '<u2')]))

@@ -1,13 +1,13 @@
-"""How an array lies in memory, and which stretch of it has to travel.
+"""The layout of an array in memory, and the bytes of it that must be sent.
 
-An array of any strides lies within one *extent*, from its lowest byte to its highest. Three ways lead
-from there to buffers, and `plan` chooses (figures in ``docs/copies.md``):
+An array of any strides lies within one *extent*, from its lowest byte to its highest. There are three
+ways to send it, and `plan` chooses one (figures in ``docs/copies.md``):
 
-* **span**: the extent as it is, and the array's own strides over it. Nothing is copied on either side.
-  For all that is dense in any order of axes or direction (C, F, permuted, reversed), for broadcast and
-  sliding-window arrays, whose extent is smaller than their shape says, and for slices that use most of it.
+* **span**: the whole extent, and the array's own strides over it. Nothing is copied on either side.
+  For arrays that are dense in any order of axes or direction (C, F, permuted, reversed), for broadcast and
+  sliding-window arrays, whose extent is smaller than their shape, and for slices that use most of it.
 * **runs**: the contiguous stretches of a sparser slice, one view each; the reader joins them.
-* **gathered**: a compact copy, for sparse arrays whose runs are too short to be worth a frame each.
+* **gathered**: a compact copy, for sparse arrays with runs too short for a frame each.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from .buffers import flat, span
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 Key = tuple[int, tuple[int, ...], tuple[int, ...]]
-"""Where in memory the first element stands, the shape and the strides."""
+"""Address of the first element, the shape and the strides."""
 Layout = tuple[int, tuple[int, ...]]
-"""Where in the buffer the first element stands, in bytes, and the strides; None means C order from 0."""
+"""Offset of the first element in the buffer, in bytes, and the strides; None means C order from 0."""
 
 MOST: Final = 2 / 3
-"""A slice with runs of `RUN` bytes goes as a span when it uses this part of its extent: of 64 MB over TCP,
-the span took 74 ms then, runs of 16 KiB 137 ms, a compact copy 71 ms."""
+"""A slice with runs of `RUN` bytes is sent as a span if it uses this part of its extent: for 64 MB over TCP
+the span then took 74 ms, runs of 16 KiB 137 ms, a compact copy 71 ms."""
 HALF: Final = 0.5
-"""A slice with shorter runs (every other element, say) goes as a span from here: 64 MB took 117 ms, where
-a compact copy took 95 ms, and as much memory again."""
+"""A slice with shorter runs (every other element, say) is sent as a span from here: 64 MB took 117 ms,
+and a compact copy 95 ms, and as much memory again."""
 RUN: Final = 16 * 1024
-"""Bytes that a run must have to go as a frame of its own: 64 MB in runs of 16 KiB took 147 ms over TCP, in
-runs of 4 KiB 345 ms, as a compact copy 75 ms."""
+"""Bytes from which a run gets a frame of its own: 64 MB in runs of 16 KiB took 147 ms over TCP, in runs of
+4 KiB 345 ms, as a compact copy 75 ms."""
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """One buffer to be: an extent of memory, or the pieces that make it up.
+    """A future buffer: an extent of memory, or the pieces that make it up.
 
     Attributes:
         low, high: the extent's first address, and the one behind its last.
-        array: what keeps the memory alive.
+        array: keeps the memory alive.
         start: the address of the array's first element.
-        run: the bytes of each stretch that goes, if the extent does not go as it is; else 0.
+        run: the bytes of each run, if the runs are sent; 0 if the extent is.
     """
 
     low: int
@@ -57,11 +57,11 @@ class Block:
 
     @property
     def nbytes(self) -> int:
-        """The bytes that travel."""
+        """The number of bytes that are sent."""
         return distinct(self.array).nbytes if self.run else self.high - self.low
 
     def pieces(self) -> list[memoryview]:
-        """View the bytes that travel, or a compact copy of them, as pieces that the reader joins."""
+        """View the bytes that are sent, or a compact copy of them, as pieces that the reader joins."""
         if not self.run:
             return [span(self.low, self.high, self.array, readonly=not self.array.flags.writeable)]
         core = distinct(self.array)
@@ -69,18 +69,18 @@ class Block:
 
     @property
     def key(self) -> Key:
-        """Tell this array from all others in a way that lasts longer than the object itself."""
+        """A key for this array that stays valid after the object is gone."""
         return (self.start, self.array.shape, self.array.strides)
 
 
 def start_of(array: Array) -> int:
-    """Tell the address of an array's first element."""
+    """Return the address of an array's first element."""
     start: int = array.__array_interface__["data"][0]
     return start
 
 
 def extent(array: Array) -> tuple[int, int]:
-    """Tell the lowest address of an array, and the one behind its highest.
+    """Return the lowest address of an array, and the address after its highest.
 
     >>> low, high = extent(np.arange(10, dtype="i8")[::-3])
     >>> high - low
@@ -101,7 +101,7 @@ def _extent(array: Array, start: int) -> tuple[int, int]:
 
 
 def native(array: Array) -> Array:
-    """Give an array of numbers whose bytes are in this machine's order; the array itself where they are.
+    """Return an array of numbers in this machine's byte order; the array itself if it has that order.
 
     >>> native(np.array([1, 2], ">u2")).tobytes() == np.array([1, 2], "u2").tobytes()
     True
@@ -110,7 +110,7 @@ def native(array: Array) -> Array:
 
 
 def distinct(array: Array) -> Array:
-    """Cut broadcast axes down to one element: what is left is the memory that there is.
+    """Reduce broadcast axes to one element each: the result has each element of memory once.
 
     >>> distinct(np.broadcast_to(np.arange(3), (1000, 3))).shape
     (1, 3)
@@ -121,12 +121,12 @@ def distinct(array: Array) -> Array:
 
 
 def plan(array: Array, *, whole: Collection[Key] = ()) -> tuple[Block, Layout]:
-    """Choose how an array that is not in C order travels.
+    """Choose how an array that is not in C order is sent.
 
-    `array` has at least one element. If its key is among those of `whole`, its extent goes as it is, however
-    sparse: other arrays of the message lie in between and share its memory.
+    `array` has at least one element. If its key is in `whole`, its extent is sent, however sparse: other
+    arrays of the message lie inside it and share its memory.
 
-    Returns the block, and the layout that the array has in the block's buffer.
+    Returns the block, and the layout of the array in the block's buffer.
     """
     start = start_of(array)
     low, high = _extent(array, start)
@@ -143,7 +143,7 @@ def plan(array: Array, *, whole: Collection[Key] = ()) -> tuple[Block, Layout]:
 
 
 def _gathered(array: Array) -> memoryview:
-    """Copy an array compactly, its axes in the order in which they lie in memory."""
+    """Copy an array compactly, with its axes in the order of its memory."""
     if array.ndim > 1:
         array = array.transpose(_axes_by_stride(array))
     return dense_bytes(np.ascontiguousarray(array))
@@ -163,7 +163,7 @@ def dense_bytes(array: Array) -> memoryview:
 
 
 def _axes_by_stride(array: Array) -> list[int]:
-    """Order the axes from the widest step to the narrowest; equal ones keep their order."""
+    """Order the axes from the widest step to the narrowest; equal steps keep their order."""
     return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
 
 
@@ -176,7 +176,7 @@ def _dense_strides(array: Array) -> list[int]:
 
 
 def run_and_steps(array: Array) -> tuple[int, list[int]]:
-    """Tell how many bytes lie side by side, and the strides that lead from one such run to the others.
+    """Return the bytes of one contiguous run, and the strides from one run to the others.
 
     >>> run_and_steps(np.zeros((4, 6), "i2")[:, 1:3])
     (4, [12])
@@ -209,11 +209,11 @@ def _runs(array: Array, run: int) -> Iterator[memoryview]:
     ]
     for offsets in itertools.product(*steps):
         at = start + sum(offsets)
-        yield whole[at : at + run]  # 0.5 µs and 270 B; as a span of its own 3.8 µs and 1,040 B
+        yield whole[at : at + run]  # 0.5 µs and 270 B; a separate span takes 3.8 µs and 1,040 B
 
 
 def clusters(extents: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Group the extents that overlap, by their numbers; groups in the order of memory.
+    """Group overlapping extents by their numbers; the groups are in the order of memory.
 
     >>> clusters([(10, 20), (0, 5), (15, 30), (5, 6)])
     [[1], [3], [0, 2]]

@@ -1,1 +1,1 @@
-"""Follow a pickle without running it: a machine for its opcodes, what it makes, and that as a tree."""
+"""Follow a pickle without running it: a machine for its opcodes, the nodes it builds, and a tree of them."""

@@ -1,4 +1,4 @@
-"""The parts of a table by the names of its columns, in a pickle that is followed or in a canned state."""
+"""The parts of a table by the names of its columns, in a pickle or in a canned state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Final
 from .nodes import Node
 
 _SHOWN: Final = 3
-"""Columns of one block that are named."""
+"""Columns of one block that get a name."""
 _LOOKED_AT: Final = 100
-"""Nodes in which the names of columns are looked for."""
+"""Nodes that are searched for the names of columns."""
 
 _ARROW: Final = frozenset(("pyarrow.Table", "pyarrow.RecordBatch"))
 _ARROW_ARRAYS: Final = frozenset(("pyarrow.Array", "pyarrow.ChunkedArray"))
@@ -26,16 +26,16 @@ _ATTRIBUTES: Final = {
     "polars.DataFrame": (".to_arrow()",),
     "polars.Series": (".to_frame().to_arrow()",),
 }
-"""What a user calls each part of a state: an attribute, the object's items (""), or nothing of use (None)."""
+"""The user's step to each part of a state: an attribute, the object's items (""), or None for no part."""
 
 Part = tuple[str, Any]
 
 
 def columns_of(kind: object, state: object, names: Sequence[str] = ()) -> list[Part] | None:
-    """Give the parts of a table of pandas, pyarrow or polars, each with its step; None for anything else.
+    """Return the parts of a table of pandas, pyarrow or polars, each with its step; None for others.
 
-    `state` is what the registered type of that name sends: a tuple, or the node of one. `names` are those of
-    the columns, if somebody knows them: those of Arrow are in bytes that only Arrow reads.
+    `state` is the state that the registered type of that name sends: a tuple, or the node of one. `names`
+    are those of the columns, if known: Arrow's are in bytes that only Arrow can read.
 
     >>> columns_of("pandas.DataFrame", ([(0, 1, 1, "values")], "index", ["a", "b"]))
     [("['a']", 'values'), ('.index', 'index'), ('.columns', ['a', 'b'])]
@@ -57,7 +57,7 @@ def columns_of(kind: object, state: object, names: Sequence[str] = ()) -> list[P
 
 
 def attributes_of(kind: object, state: object) -> list[Part] | None:
-    """Give the parts of an object of xarray or polars, each with its step; None for anything else.
+    """Return the parts of an object of xarray or polars, each with its step; None for any other object.
 
     >>> attributes_of("xarray.Dataset", ({"t": "a variable"}, [], {}, {}, {"source": "file"}))
     [("['t']", 'a variable'), ('.encoding', {'source': 'file'})]
@@ -93,7 +93,7 @@ def _items(holder: object) -> list[Any]:
 
 
 def _block(block: list[Any], names: list[Any]) -> Part | None:
-    """Name the columns of a block: those of a range, where that is known."""
+    """Return a block with the step to it by column names, if its places are a range."""
     if len(block) < 4:
         return None
     places, values = block[:3], block[3]
@@ -110,7 +110,7 @@ def _block(block: list[Any], names: list[Any]) -> Part | None:
 
 
 def _names(columns: object) -> list[Any]:
-    """Give the names of columns where they are strings, or a range; an empty list where nobody knows."""
+    """Return the names of columns if they are strings, or a range; an empty list if they are unknown."""
     if type(columns) is not Node:
         try:
             names = list(columns)  # type: ignore[call-overload]

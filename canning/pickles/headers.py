@@ -1,6 +1,6 @@
-"""What stands in headers, byte by byte: what this package writes itself, and what it looks for in others.
+"""Byte sequences in headers: those that this package writes, and those that it looks for in any header.
 
-`machine` and `steps` follow a pickle opcode by opcode; here are the few sequences that need not be followed.
+`machine` and `steps` follow a pickle opcode by opcode; the few sequences here need no following.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from typing import Final
 
 from ..wire.names import CALLS
 
-# -- what is written ------------------------------------------------------------------------------------
+# -- written -------------------------------------------------------------------------------------------
 
 ARRAYS: Final = b"\x80\x05\x8c\x0dcanning.calls\x8c\x05array\x93\x940"
 NO_ARRAYS: Final = b"\x80\x05N\x940"
-"""What stands first in every header: memo entry 0, `calls.array` where the message has arrays. It is
-there before the pickler starts, which saves it the search for that name: 2.9 of 5.5 µs for one array."""
+"""The start of every header: memo entry 0, `calls.array` if the message has arrays. It is written before
+the pickler starts, which saves its search for that name: 2.9 of 5.5 µs for one array."""
 _FILL: Final = len(ARRAYS) - len(NO_ARRAYS) - 3
 FILLED: Final = NO_ARRAYS + bytes((0x8C, _FILL)) + b" " * _FILL + b"0"
-"""The same, as long as `ARRAYS`, by a text that is thrown away: which it is to be shows at the end."""
+"""The same length as `ARRAYS`, by a text that is dropped: the choice is made at the end."""
 PROTO: Final = 2
-"""Bytes of PROTO, with which each pickle starts."""
+"""Bytes of the PROTO at the start of each pickle."""
 
 CALL: Final = ARRAYS + b"h\0("
-"""What a header begins with that is one array; behind it stand the source of the array, and `array_rest`."""
+"""The start of a header that is one array; the array's source and `array_rest` follow."""
 OF_FRAME: Final = CALL + b"K\0"
 INLINE: Final = CALL + b"B"
-"""The same with the source: frame 1, or so many bytes, whose number follows as 4 bytes."""
+"""The same with the source: frame 1, or inline bytes, whose length follows as 4 bytes."""
 _RAW: Final = b"ccanning.calls\nraw\n"
 BYTES: Final = b"\x80\x05" + _RAW + b"K\0\x85R."
-"""The header of a message that is all of it `bytes`, in frame 1."""
+"""The header of a message that is one `bytes` object, in frame 1."""
 _FRAME: Final = 0x95
 _LARGE_BYTES: Final = b"B\x8e\x96"
-"""The opcodes of `bytes` and `bytearray` that are large; the others that announce something are of `str`."""
+"""The opcodes of large `bytes` and `bytearray` objects; other opcodes with a length are those of `str`."""
 _LENGTH: Final = struct.Struct("<Q")
 _SHORT_LENGTH: Final = struct.Struct("<I")
 
 
 @lru_cache(maxsize=256)
 def array_rest(shape: tuple[int, ...], dtype: str, strides: tuple[int, ...] | None) -> bytes:
-    """Give the opcodes behind the source of an array: its shape, dtype, layout, and the call."""
+    """Return the opcodes behind the source of an array: its shape, dtype, layout, and the call."""
     layout = b"" if strides is None else b"K\0" + _numbers(strides) + b"\x86"
     return _numbers(shape) + b"\x8c" + bytes([len(dtype)]) + dtype.encode() + layout + b"tR."
 
@@ -53,36 +53,36 @@ def _numbers(numbers: tuple[int, ...]) -> bytes:
 
 
 def call_raw(number: int, *, mutable: bool) -> bytes:
-    """Give the opcodes that stand for `bytes`, or a `bytearray`, by the number of a buffer."""
+    """Return the opcodes that make `bytes`, or a `bytearray`, from the number of a buffer."""
     return _RAW + b"J" + struct.pack("<i", number) + (b"\x88\x86R" if mutable else b"\x85R")
 
 
-# -- what is looked for ---------------------------------------------------------------------------------
+# -- looked for ----------------------------------------------------------------------------------------
 
 MAIN: Final = b"\x8c\x08__main__"
-"""How a header names the module ``__main__``."""
+"""The name of the module ``__main__`` in a header."""
 
 
 def names_marked(body: bytes, marked: frozenset[tuple[str, str]]) -> bool:
-    """Tell whether a header seems to name something that was marked to go by value."""
+    """Tell whether a header seems to name code that was marked to be sent by value."""
     return any(all(_short(part) in body for part in mark) for mark in marked)
 
 
 def _short(text: str) -> bytes:
-    """Give the opcode of a short string; of a long one, its text."""
+    """Return the opcode of a short string; for a long one, its text."""
     raw = text.encode("utf-8", "surrogatepass")
     return b"\x8c" + bytes([len(raw)]) + raw if len(raw) < 256 else raw
 
 
 def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
-    """List the modules that are here, are wanted, and that a header asks for.
+    """List the wanted modules that are here and that a header asks for.
 
-    A string with the name of a module is none: what data says must not decide which files are sent.
+    A string that equals the name of a module does not count: data must not decide which files are sent.
     """
     found = [name for name in list(sys.modules) if _stands_in(name, header) and wanted(name)]
     if all(is_asked(name, header) for name in found):
         return found
-    from .machine import PickleMachine  # few headers need it, and its import takes a while
+    from .machine import PickleMachine  # few headers need it, and the import is slow
 
     machine = PickleMachine(memoryview(header)).run()
     asked = {named.module for named in machine.names.values()}
@@ -91,7 +91,7 @@ def modules_asked(header: bytes, wanted: Callable[[str], bool]) -> list[str]:
 
 
 def is_asked(name: str, header: bytes) -> bool:
-    """Tell whether a name stands in a header as that of a module, the first time that it stands there."""
+    """Tell whether the first occurrence of a name in a header is as the name of a module."""
     raw = name.encode("utf-8", "surrogatepass")
     return re.search(re.escape(raw) + _ASKED, header, re.DOTALL) is not None
 
@@ -101,16 +101,16 @@ def _stands_in(name: str, header: bytes) -> bool:
 
 
 _ASKED: Final = rb"\x94(?:(?:\x8c.[^\x94]*\x94|h.|j....)\x93|\x85\x94R)"
-"""What follows the module of a global, and that of `subimport`."""
+"""The opcodes behind the module of a global, and behind that of `subimport`."""
 _IMPORTERS: Final = frozenset((("cloudpickle.cloudpickle", "subimport"), (CALLS, "function_of")))
 
 
 def announcement(chunk: bytes, size: int, first: bool) -> int:
-    """Tell how many bytes at the end of a chunk announce an object of `size` bytes: 5, 9, or 0 for none.
+    """Return how many bytes at the end of a chunk announce an object of `size` bytes: 5, 9, or 0 for none.
 
-    What follows the frame is an announcement: an opcode and the size. Less than 4 bytes come without
-    a frame around them, so that what is left then says it by its length. PROTO stands before the `first`
-    frame.
+    The bytes after the frame are an announcement: an opcode and the size. Fewer than 4 pending bytes are
+    written without a frame, so that the number of remaining bytes tells them apart. PROTO precedes the
+    `first` frame.
     """
     start = 2 if first else 0
     rest = len(chunk) - start
@@ -122,15 +122,15 @@ def announcement(chunk: bytes, size: int, first: bool) -> int:
 
 
 def announces_bytes(chunk: bytes, size: int) -> bool:
-    """Tell whether the last `size` bytes of a chunk announce `bytes` or a `bytearray`, and no text."""
+    """Tell whether the last `size` bytes of a chunk announce `bytes` or a `bytearray`, and not text."""
     return chunk[-size] in _LARGE_BYTES
 
 
 @lru_cache(maxsize=256)
 def name_within(top: bytes) -> re.Pattern[bytes]:
-    """Match what picklers write for the first name of a module: two strings, each memoized, STACK_GLOBAL.
+    """Match the first name of a module as picklers write it: two strings, each memoized, STACK_GLOBAL.
 
-    Or, of a name that leads nowhere, TUPLE2: two arguments of `calls.named`.
+    For a name that could not be found, match TUPLE2: two arguments of `calls.named`.
     """
     return re.compile(
         rb"\x8c." + re.escape(top) + rb"(?:\.[^\x94]*)?\x94(?:\x8c.[^\x94]*\x94|h.|j....)[\x93\x86]", re.S

@@ -1,9 +1,9 @@
-"""Follow a pickle's opcodes without running them: what the unpickler would build, name and call.
+"""Follow a pickle's opcodes without running them: find the objects, names and calls of the unpickler.
 
-Where `DataReader` refuses, this goes on: it takes every opcode of protocols 0 to 5, as CPython's C unpickler
-takes them (Modules/_pickle.c), puts a `Node` where an object would stand, and stops where that one would
-stop. `pickletools` is no help here: it looks at opcodes one by one, and knows neither what a name on the
-stack is, nor all that the unpickler forgives.
+`DataReader` refuses unknown opcodes; this machine takes every opcode of protocols 0 to 5, as CPython's C
+unpickler does (Modules/_pickle.c), builds a `Node` instead of an object, and stops where the unpickler would
+stop. `pickletools` cannot do this: it reads opcodes one by one, and knows neither the meaning of a name on
+the stack nor all the errors that the unpickler tolerates.
 
 Nothing is imported, called or copied; nothing recurses. Time and memory are linear in the stream.
 """
@@ -28,7 +28,7 @@ _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
 _SPLIT: Final = "a frame that ends within an opcode: of a file, the C unpickler drops what is left of it"
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
-"""Is told, after each opcode: the machine, where the opcode is, its code, its argument."""
+"""Called after each opcode with the machine, the opcode's offset, its code, its argument."""
 
 
 _TEXT: Final[dict[int, tuple[str, Step]]] = {
@@ -55,7 +55,7 @@ _TEXT: Final[dict[int, tuple[str, Step]]] = {
     0x50: ("line", steps.persistent),  # PERSID
     0x51: ("", steps.binary_persistent),  # BINPERSID
 }
-"""Opcodes that the reader of plain data does not know: most of them old, some that call."""
+"""Opcodes that the reader of plain data does not know: most of them old, some of them calls."""
 _PLAIN: Final[dict[int, tuple[str, Step]]] = {
     0x4E: ("", values.constant(None)),  # NONE
     0x88: ("", values.constant(True)),  # NEWTRUE
@@ -108,13 +108,13 @@ STEPS: Final[dict[int, tuple[str, Step, bool]]] = {
     **{code: (form, step, False) for code, (form, step) in _PLAIN.items()},
     **{code: (form, step, True) for code, (form, step) in _TEXT.items()},
 }
-"""For each opcode: the form of its argument, its step, whether the reader of plain data knows it not."""
+"""For each opcode: the form of its argument, its step, whether the reader of plain data does not know it."""
 
 
 class PickleMachine(Stacks):
-    """Follow one pickle from `start` in `data` to its STOP, or to where it breaks.
+    """Follow one pickle from `start` in `data` to its STOP, or to the first error.
 
-    `trace` is told of each opcode; `nodes` is how many containers, names and calls are followed.
+    `trace` is called for each opcode; `nodes` limits the containers, names and calls.
 
     >>> import pickle
     >>> machine = PickleMachine(memoryview(pickle.dumps(print))).run()
@@ -138,7 +138,7 @@ class PickleMachine(Stacks):
         self.trace = trace
 
     def run(self) -> Self:
-        """Follow the stream; what there is to say about it stands in the attributes then."""
+        """Follow the stream, and store the result in the attributes."""
         try:
             self._loop()
         except Break as error:
@@ -148,7 +148,7 @@ class PickleMachine(Stacks):
             self.broken = f"the stream breaks off at byte {self.at}"
         except UnicodeDecodeError:
             self.broken = f"byte {self.at}: text that is not in its encoding"
-        except Exception as error:  # a gap of ours, which shall not keep anybody from the rest of a report
+        except Exception as error:  # an error of ours, which must not prevent the rest of a report
             if is_of_signal(error):
                 raise
             self.broken = f"byte {self.at}: {type(error).__name__}"
@@ -172,7 +172,7 @@ class PickleMachine(Stacks):
                 left -= 1
                 if left < 0:
                     raise Limit(f"more than {self.limits.nodes} opcodes")
-                if trace is None:  # what long lists consist of, in place
+                if trace is None:  # the opcodes of long lists, inline
                     if code == 0x4B:  # BININT1
                         push(data[at + 1])
                         at += 2
@@ -256,7 +256,7 @@ class PickleMachine(Stacks):
         return self.data[start:end], end
 
     def _line(self, at: int) -> tuple[bytes, int]:
-        """Read up to a newline; as the unpickler does, drop the last letter where there is none."""
+        """Read up to a newline; without one, drop the last character, as the unpickler does."""
         step, start = 64, at
         while True:
             piece = bytes(self.data[at : at + step])

@@ -1,4 +1,4 @@
-"""What stands instead of objects while a pickle is followed without running it."""
+"""Nodes, which replace objects while a pickle is followed without running it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 SHORT: Final = 4096
-"""Bytes of a string up to which it is kept; of a longer one, its size and its digest."""
+"""Bytes up to which a string is kept; of a longer one, its size and its digest are kept."""
 LONG: Final = 32
-"""Bytes from which the same string, written out twice, is worth a word."""
+"""Bytes from which a string that is written out twice is reported."""
 
 MADE: Final = "(made by a call)"
-"""What stands for a part of a name that nobody knows before the stream is read."""
+"""The value of a part of a name that depends on the objects that the stream makes."""
 
 
 class Break(Exception):
-    """Say that the unpickler would stop here, and why."""
+    """Raised where the unpickler would stop, with the reason."""
 
 
 class Limit(Break):
-    """Say that a limit of this reader ends it, where the unpickler may go on."""
+    """Raised where a limit of this reader ends it, though the unpickler may go on."""
 
 
 class Blob(NamedTuple):
-    """A long string or bytes object: what it is, where its content starts, its bytes, and their digest."""
+    """A long string or bytes object: its type, the offset of its content, its length, and its digest."""
 
     kind: str
     at: int
@@ -42,18 +42,18 @@ Text = str | bytes | Blob
 
 
 class Node:
-    """One container, name, call, or whatever else is no scalar.
+    """One container, name, call, or any other object that is not a scalar.
 
     Attributes:
         kind: ``list``, ``tuple``, ``dict``, ``set``, ``frozenset``, ``bytearray``, ``name``, ``call``,
             ``new``, ``persistent``, ``extension``, ``buffer``.
         at: the offset of its opcode.
-        items: what it holds, a list of what may become more; keys and values in turns; of a call its target,
-            the tuple of its arguments, and maybe keywords.
-        more: what is appended to, or set in, what a call gave; `pairs` tells whether keys and values.
-        states: what BUILD sets.
-        value: a `Named` for a name, what stands for a persistent id, the number of a buffer.
-        depth: of containers within.
+        items: the items, in a list if more may follow; keys and values alternate; for a call its target,
+                the tuple of its arguments, and possibly keywords.
+        more: items appended to, or set in, the result of a call; `pairs` tells whether as keys and values.
+        states: the states that BUILD sets.
+        value: a `Named` for a name, a persistent id, the number of a buffer.
+        depth: the depth of nested containers.
     """
 
     __slots__ = ("at", "depth", "items", "kind", "more", "pairs", "states", "value")
@@ -70,13 +70,13 @@ class Node:
 
     @property
     def args(self) -> Sequence[Any]:
-        """The arguments of a call, as far as they are known; not to be changed."""
+        """The arguments of a call, as far as they are known; do not change them."""
         holder = self.items[1] if self.kind in ("call", "new") and self.items else None
         return (holder.items or ()) if type(holder) is Node and holder.kind == "tuple" else ()
 
     @property
     def target(self) -> tuple[str, str] | None:
-        """Module and name of what is called, where that is known."""
+        """Module and name of a call's target, if known."""
         if self.kind in ("call", "new") and self.items and type(self.items[0]) is Node:
             found = self.items[0]
             return (found.value.module, found.value.name) if found.kind == "name" else None
@@ -84,7 +84,7 @@ class Node:
 
 
 class Named:
-    """Something that a pickle asks for by name, and how often and for what."""
+    """A name that a pickle asks for, with its uses."""
 
     __slots__ = ("arguments", "at", "calls", "count", "module", "name", "node", "place")
 
@@ -104,21 +104,21 @@ class Named:
         return f"{self.module}.{self.name}"
 
     def called(self, node: Node, arguments: int) -> None:
-        """Note a call."""
+        """Record a call."""
         self.calls += 1
         if self.place is None:
             self.place, self.arguments = node, arguments
 
 
 def text(raw: memoryview, at: int) -> str | Blob:
-    """Decode a string, or keep what is to know about a long one."""
+    """Decode a string, or describe a long one."""
     if len(raw) <= SHORT:
         return str(raw, "utf-8", "surrogatepass")
     return blob("str", raw, at)
 
 
 def blob(kind: str, raw: memoryview, at: int) -> Blob:
-    """Keep what is to know about a long string or bytes object."""
+    """Describe a long string or bytes object."""
     return Blob(kind, at, len(raw), hashlib.blake2b(raw, digest_size=16).digest())
 
 

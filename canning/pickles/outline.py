@@ -1,4 +1,4 @@
-"""The skeleton of a pickle as a tree of lines: types, dtypes, shapes, sizes, and where memory is."""
+"""The outline of a pickle as a tree of lines: types, dtypes, shapes, sizes, and places of memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME_IN: Final = {
 _SCALARS: Final = (int, float, str, bytes, bool, type(None), Blob)
 
 Where = Callable[[int], str]
-"""Says where the buffer of a number is."""
+"""Returns the place of the buffer with a number."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Line:
 
     Attributes:
         label: the step from the line above, as Python would write it: ``['x']``, ``[0]``, ``.name``.
-        text: what stands there.
+        text: the text of the line.
         children: the lines below.
     """
 
@@ -48,7 +48,7 @@ class Line:
 
 
 def describe(node: object, where: Where) -> str:
-    """Say in a few words what a value is."""
+    """Describe a value in a few words."""
     if type(node) is not Node:
         return (
             f"{type(node).__name__} {shown_value(node)}"
@@ -140,7 +140,7 @@ def _describe_made(node: Node) -> str:
 
 
 def is_code(node: Node) -> bool:
-    """Tell whether a call makes a code object, as cloudpickle has it."""
+    """Tell whether a call makes a code object in cloudpickle's way."""
     if node.kind != "call" or len(node.args) < 16 or type(node.args[6]) not in (bytes, Blob):
         return False
     maker = node.items[0] if node.items else None
@@ -151,7 +151,7 @@ def is_code(node: Node) -> bool:
 
 
 def _plain(value: object) -> str:
-    """Write plain data as Python would, as far as it is short."""
+    """Format plain data as Python would, if it is short."""
     if type(value) is not Node:
         return (
             value if type(value) is str and value.isprintable() and len(value) < SHOWN else shown_value(value)

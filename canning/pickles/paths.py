@@ -1,4 +1,4 @@
-"""The parts of what a pickle would make, and the way from the object to each, as Python would write it."""
+"""The parts of the object that a pickle makes, and the path to each, as Python would write it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .nodes import Blob, Node
 SHOWN: Final = 40
 """Characters of a value that are shown."""
 _PATHS: Final = 100_000
-"""Containers, names and calls to which the way is known, those first that are near the root."""
+"""Containers, names and calls whose path is known, those near the root first."""
 _STEPS: Final = 40
 """Steps of a path that are shown."""
 CANNED: Final = ".<canned>"
-"""The step to what an object of a registered type is sent as."""
+"""The step to the state of an object of a registered type."""
 
 
 class Steps:
-    """Hold how many nodes the ways to which are noted may still be, of all pickles of a source together."""
+    """Count down the nodes whose paths may still be recorded, over all pickles of a source."""
 
     __slots__ = ("left",)
 
@@ -31,9 +31,9 @@ class Steps:
 
 
 class Paths:
-    """Know the way from the object to each node of a pickle; find it, from the root on, when it is asked for.
+    """Find the path from the object to each node of a pickle, searching from the root on demand.
 
-    `steps` is how far it goes.
+    `steps` limits the search.
     """
 
     def __init__(self, root: object, steps: Steps | None = None) -> None:
@@ -42,11 +42,11 @@ class Paths:
             self._above[id(root)] = (None, "")
         self._rest = deque([root] if type(root) is Node else [])
         self._states: set[int] = set()
-        self._within: set[int] = set()  # what is in a column, and has no name but the column's
+        self._within: set[int] = set()  # nodes inside a column, which have no name but the column's
         self._steps = Steps() if steps is None else steps
 
     def _find(self, wanted: Node) -> tuple[Node | None, str] | None:
-        """Give what stands above a node, and the step from there."""
+        """Return the parent of a node, and the step from there."""
         above, rest = self._above, self._rest
         while id(wanted) not in above and rest and self._steps.left > 0:
             node, before = rest.popleft(), len(above)
@@ -62,7 +62,7 @@ class Paths:
         return above.get(id(wanted))
 
     def of(self, node: Node | None) -> str | None:
-        """Give the path to a node; None where it is no part of the object.
+        """Return the path to a node; None if it is not part of the object.
 
         >>> from .machine import PickleMachine
         >>> import pickle
@@ -89,9 +89,9 @@ def _is_table(node: Node) -> bool:
 
 
 def parts_of(node: Node, seen: set[int] | None = None, *, steps: bool = False) -> Iterator[tuple[str, Any]]:
-    """Give the parts of a node with the step to each; with `steps`, for nodes only.
+    """Return the parts of a node with the step to each; with `steps`, for nodes only.
 
-    States that are in `seen` by their ids are left out, and the others added: many objects can have one.
+    States whose ids are in `seen` are skipped, and the others added: many objects can share one.
     """
     items = node.items or ()
     if node.kind in ("list", "tuple", "set", "frozenset"):
@@ -129,7 +129,7 @@ def _call(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _registered(node: Node, steps: bool) -> Iterator[tuple[str, Any]]:
-    """Give what an object of a registered type is made of: a table's columns by their names."""
+    """Return the parts of an object of a registered type: a table's columns by their names."""
     kind, state = node.args[:2]
     if steps:
         yield "", (node.items or [])[0]

@@ -1,4 +1,4 @@
-"""What opcodes work on while a pickle is followed: a stack with marks, a memo, and what was noticed."""
+"""The state of opcodes while a pickle is followed: a stack with marks, a memo, and the observations."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from ..wire.names import NAMED
 from .nodes import Break, Limit, Named, Node, Text
 
 _FREE: Final = 20_000
-"""Containers, calls and entries of the memo that are followed; beyond, one for three or four bytes."""
+"""Containers, calls and memo entries that are followed; beyond, one for every three or four bytes."""
 _NEW_NAME: Final = 4
-"""What a name that is new counts for: what is kept of it, and what is said of it."""
+"""The weight of a new name, which is stored and reported."""
 _CALL: Final = 2
-"""What a call counts for."""
+"""The weight of a call."""
 _NAMES: Final = 10_000
 _FLAWS: Final = 20
 DEEP: Final = 400
-"""Depth beyond which a stream is not taken for harmless: reading it may exhaust the C stack."""
+"""Depth beyond which a stream is not considered harmless: reading it may exhaust the C stack."""
 _DEEPER: Final = DEEP + 1
 
 
 def most_nodes(size: int) -> int:
-    """Say how many containers, names and calls are followed in so many bytes."""
+    """Return how many containers, names and calls are followed in a pickle of this many bytes."""
     return _FREE + size // 4
 
 
 class Stacks(abc.ABC):
-    """Hold what the opcodes work on: a stack with marks, a memo, and what was noticed.
+    """Hold the state of the opcodes: a stack with marks, a memo, and the observations.
 
     Attributes:
-        wrappers: whether memory that joblib writes into the stream is jumped over.
-        data, start, at: the stream, where in it the pickle starts, how far it was followed.
-        behind: where the argument of the opcode at hand ends.
-        edge: where the last frame ends.
-        stack, marks, memo: pickle's; the memo holds what was stored under each index.
-        names: what was asked for by name, by module and name.
-        acts: what the unpickler would do besides building plain data, a word for each, and where first.
-        calls: what is called, or made an instance of.
-        flaws: what is wrong with the stream, though the unpickler may go on.
-        doubtful: whether unpicklers may differ in what they make of it.
-        broken: why the unpickler would stop without an object; None where it would not.
-        limited: whether it was a limit of ours that ended it.
+        wrappers: whether memory that joblib writes into the stream is skipped.
+        data, start, at: the stream, the offset of the pickle in it, the current offset.
+        behind: the end of the current opcode's argument.
+        edge: the end of the last frame.
+        stack, marks, memo: pickle's; the memo holds the node under each index.
+        names: the names asked for, by module and name.
+        acts: the actions of the unpickler besides building plain data: first offset by name.
+        calls: the calls, and instances made.
+        flaws: the errors in the stream that the unpickler may tolerate.
+        doubtful: whether unpicklers may differ in their results.
+        broken: why the unpickler would stop without an object; None if it would not.
+        limited: whether a limit of ours ended it.
         legacy: whether the stream has opcodes that the reader of plain data does not know.
-        root: the node of the object, where the stream reaches STOP.
-        depth: how deep containers stand in containers.
+        root: the node of the object, if the stream reaches STOP.
+        depth: the depth of nested containers.
         texts: how often each long string or bytes object was written out.
-        opcodes: how many were followed, those of pickles within included.
-        nodes: containers, names and calls so far, dear ones more than once.
-        fetched, stored: indexes of the memo that were read; bytes of opcodes that stored, where not one.
+        opcodes: the number of opcodes followed, those of nested pickles included.
+        nodes: the weight of containers, names and calls so far.
+        fetched, stored: memo indexes that were read; bytes of opcodes that stored, if more than one.
     """
 
     def __init__(
@@ -96,23 +96,23 @@ class Stacks(abc.ABC):
 
     @property
     def fence(self) -> int:
-        """How much of the stack lies below the last mark."""
+        """The height of the stack below the last mark."""
         return self.marks[-1] if self.marks else 0
 
     def pop(self) -> Any:
-        """Take the uppermost value."""
+        """Pop the top value."""
         if len(self.stack) <= self.fence:
             raise Break("takes from an empty stack")
         return self.stack.pop()
 
     def top(self) -> Any:
-        """Look at the uppermost value."""
+        """Return the top value."""
         if len(self.stack) <= self.fence:
             raise Break("looks at an empty stack")
         return self.stack[-1]
 
     def items(self) -> list[Any]:
-        """Take what is above the last mark."""
+        """Pop the values above the last mark."""
         if not self.marks:
             raise Break("there is no mark")
         start = self.marks.pop()
@@ -121,7 +121,7 @@ class Stacks(abc.ABC):
         return items
 
     def new(self, kind: str, at: int, items: Any = None) -> Node:
-        """Push a node; `items` are a list where the unpickler may add to them."""
+        """Push a node; `items` are a list if the unpickler may add to them."""
         self.nodes += 1
         if self.nodes > self.most_nodes:
             raise Limit(f"more containers, names and calls than {self.most_nodes}")
@@ -132,7 +132,7 @@ class Stacks(abc.ABC):
         return node
 
     def sink(self, node: Node, items: Sequence[Any]) -> None:
-        """Note how deep a node has become that holds these items now."""
+        """Record the depth of a node that holds these items now."""
         depth = 1
         for item in items:
             if type(item) is Node and item.depth >= depth:
@@ -147,21 +147,21 @@ class Stacks(abc.ABC):
         return content
 
     def act(self, at: int, what: str) -> None:
-        """Note that the unpickler would do something here."""
+        """Record an action of the unpickler."""
         self.acts.setdefault(what, at)
 
     def flaw(self, at: int, what: str) -> None:
-        """Note what is wrong with the stream."""
+        """Record an error in the stream."""
         if len(self.flaws) < _FLAWS:
             self.flaws.append(f"byte {at}: {what}")
 
     def doubt(self, at: int, what: str) -> None:
-        """Note what unpicklers may take in more than one way: nobody can say that nothing comes of it."""
+        """Record an ambiguity: unpicklers may differ, so the result is not certain."""
         self.doubtful = True
         self.flaw(at, what)
 
     def call(self, kind: str, at: int, target: object, args: object, *keywords: Any) -> Node:
-        """Push what a call gives; `args` may be that of many calls, and is not copied."""
+        """Push the result of a call; `args` may be shared by many calls, and is not copied."""
         self.act(at, kind)
         self.nodes += _CALL - 1
         node = self.new(kind, at, (target, args, *keywords))
@@ -176,8 +176,8 @@ class Stacks(abc.ABC):
         return node
 
     def name(self, module: str, name: str, at: int) -> Node:
-        """Push what a name stands for."""
-        if self.protocol < 3:  # as the unpickler does with what Python 2 wrote
+        """Push the object of a name."""
+        if self.protocol < 3:  # as the unpickler does with pickles of Python 2
             module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         self.act(at, "name")
         found = self.names.get((module, name))

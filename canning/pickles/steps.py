@@ -1,7 +1,7 @@
-"""What opcodes do to the stacks of a `Stacks`, one function each: the stack itself, the memo, names, calls.
+"""The effect of each opcode on the stacks of a `Stacks`: the stack itself, the memo, names, calls.
 
-https://docs.python.org/3/library/pickletools.html describes the opcodes; where the C unpickler differs, it is
-followed.
+https://docs.python.org/3/library/pickletools.html describes the opcodes; where the C unpickler differs,
+this module follows the unpickler.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from .wrapped_arrays import skip_array
 
 _INDEX: Final = re.compile(rb"0|[1-9]\d{0,18}")
 _LARGEST: Final = 1 << 60
-"""Indexes of the memo from which some unpicklers give up, and others find many alike by their hash."""
+"""Memo indexes from which some unpicklers fail, and others find many with equal hashes."""
 _MADE: Final = frozenset(("call", "new", "persistent", "extension", "name"))
-"""What may turn out to be a string; of a name, since what has one can be given attributes that are."""
+"""Kinds that may turn out to be a string; a name may be one, since it can have attributes that are."""
 
 
 def proto(machine: Stacks, argument: Any, at: int) -> None:
-    """Note the protocol."""
+    """Record the protocol."""
     if argument[0] > 5:
         raise Break(f"protocol {argument[0]}, which does not exist")
     machine.protocol = argument[0]
 
 
 def frame(machine: Stacks, argument: Any, at: int) -> None:
-    """Note where a frame ends."""
+    """Record the end of a frame."""
     length = int.from_bytes(argument, "little")
     left = len(machine.data) - at - 9
     machine.edge = at + 9 + length
@@ -38,7 +38,7 @@ def frame(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def stop(machine: Stacks, argument: object, at: int) -> None:
-    """Take the object; what is left is a flaw."""
+    """Take the object; a remaining value is an error."""
     machine.root = machine.pop()
     machine.stopped = True
     if machine.stack or machine.marks:
@@ -55,7 +55,7 @@ def mark(machine: Stacks, argument: object, at: int) -> None:
 
 
 def pop(machine: Stacks, argument: object, at: int) -> None:
-    """Drop the uppermost value, or a mark."""
+    """Drop the top value, or a mark."""
     if machine.marks and len(machine.stack) == machine.marks[-1]:
         machine.marks.pop()
     else:
@@ -63,17 +63,17 @@ def pop(machine: Stacks, argument: object, at: int) -> None:
 
 
 def pop_mark(machine: Stacks, argument: object, at: int) -> None:
-    """Drop what stands above the mark."""
+    """Drop the values above the mark."""
     machine.items()
 
 
 def dup(machine: Stacks, argument: object, at: int) -> None:
-    """Push the uppermost value again."""
+    """Push the top value again."""
     values.push(machine, machine.top())
 
 
 def get(machine: Stacks, argument: object, at: int) -> None:
-    """Push what the memo holds under an index."""
+    """Push the memo entry of an index."""
     index = _index(machine, argument, at)
     if index not in machine.memo:
         raise Break("asks the memo for what is not in it")
@@ -82,7 +82,7 @@ def get(machine: Stacks, argument: object, at: int) -> None:
 
 
 def put(machine: Stacks, argument: Any, at: int) -> None:
-    """Store the uppermost value in the memo."""
+    """Store the top value in the memo."""
     size = 1 if argument is None else len(argument) + (2 if type(argument) is bytes else 1)
     index = len(machine.memo) if argument is None else _index(machine, argument, at)
     if index < 0:
@@ -121,12 +121,12 @@ def _names(argument: tuple[bytes, bytes]) -> tuple[str, str]:
 
 
 def global_(machine: Stacks, argument: Any, at: int) -> None:
-    """Push what is asked for by a name of two lines."""
+    """Push the object of a name in two lines."""
     machine.name(*_names(argument), at)
 
 
 def stack_global(machine: Stacks, argument: object, at: int) -> None:
-    """Push what is asked for by a name of two strings."""
+    """Push the object of a name in two strings."""
     name, module = machine.pop(), machine.pop()
     parts = [_name_part(machine, part, at) for part in (module, name)]
     if any(type(part) is not str for part in parts):
@@ -136,7 +136,7 @@ def stack_global(machine: Stacks, argument: object, at: int) -> None:
 
 
 def _name_part(machine: Stacks, part: object, at: int) -> Any:
-    """Give what can be said of a part of a name that is no short string."""
+    """Return the known content of a part of a name that is not a short string."""
     if type(part) is Blob:
         machine.doubt(at, f"a name of {part.nbytes} bytes")
         return f"({part.kind} of {part.nbytes} bytes)"
@@ -144,7 +144,7 @@ def _name_part(machine: Stacks, part: object, at: int) -> Any:
 
 
 def reduce(machine: Stacks, argument: object, at: int) -> None:
-    """Push what a call gives."""
+    """Push the result of a call."""
     args = machine.pop()
     machine.call("call", at, machine.pop(), args)
 
@@ -156,14 +156,14 @@ def new_object(machine: Stacks, argument: object, at: int) -> None:
 
 
 def new_object_ex(machine: Stacks, argument: object, at: int) -> None:
-    """Push an instance of a class, made with keywords."""
+    """Push an instance of a class, made with keyword arguments."""
     keywords, args = machine.pop(), machine.pop()
     machine.call("new", at, machine.pop(), args, keywords)
 
 
 def instance(machine: Stacks, argument: Any, at: int) -> None:
-    """Push an instance, by a name of two lines."""
-    target = machine.name(*_names(argument), at)  # which the unpickler in Python looks up first
+    """Push an instance of a class, named in two lines."""
+    target = machine.name(*_names(argument), at)  # the unpickler in Python looks it up first
     machine.stack.pop()
     args = machine.new("tuple", at, tuple(machine.items()))
     machine.stack.pop()
@@ -171,7 +171,7 @@ def instance(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def old_object(machine: Stacks, argument: object, at: int) -> None:
-    """Push an instance, by a class above the mark."""
+    """Push an instance of the class above the mark."""
     target, *rest = machine.items() or [None]
     if target is None:
         raise Break("an instance of nothing")
@@ -181,7 +181,7 @@ def old_object(machine: Stacks, argument: object, at: int) -> None:
 
 
 def build(machine: Stacks, argument: object, at: int) -> None:
-    """Give an object its state."""
+    """Set the state of an object."""
     state, obj = machine.pop(), machine.top()
     machine.act(at, "state")
     if type(obj) is Node:
@@ -194,22 +194,22 @@ def build(machine: Stacks, argument: object, at: int) -> None:
 
 
 def persistent(machine: Stacks, argument: bytes, at: int) -> None:
-    """Push what a persistent id of a line stands for."""
-    if not argument.isascii():  # so no zip archive of arrays is a pickle, though P is an opcode
+    """Push the object of a persistent id in a line."""
+    if not argument.isascii():  # so a zip archive of arrays is not taken for a pickle, though P is an opcode
         raise Break("a persistent id that is not ASCII")
     machine.act(at, "persistent")
     machine.new("persistent", at).value = argument[:SHORT].decode()
 
 
 def binary_persistent(machine: Stacks, argument: object, at: int) -> None:
-    """Push what a persistent id stands for."""
+    """Push the object of a persistent id on the stack."""
     value = machine.pop()
     machine.act(at, "persistent")
     machine.new("persistent", at, [value])
 
 
 def extension(machine: Stacks, argument: Any, at: int) -> None:
-    """Push what a number of `copyreg` stands for."""
+    """Push the object of a number of `copyreg`."""
     machine.act(at, "extension")
     machine.new("extension", at).value = int.from_bytes(argument, "little")
 
@@ -222,5 +222,5 @@ def next_buffer(machine: Stacks, argument: object, at: int) -> None:
 
 
 def readonly_buffer(machine: Stacks, argument: object, at: int) -> None:
-    """Look at the buffer that becomes read-only."""
+    """Check the buffer that becomes read-only."""
     machine.top()

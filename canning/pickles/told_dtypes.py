@@ -1,4 +1,4 @@
-"""Dtypes as the tree of a portable message has them: those that state their size and encoding."""
+"""Portable dtypes, for the tree of a portable message: their names state size and encoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLAIN: Final = re.compile(
     r"\|b1|\|[iu]1|[<>]([iu][248]|f[248]|c(8|16))|\|[SV]\d+|[<>]U\d+"
     r"|[<>][mM]8\[\d*(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]"
 )
-"""Not long doubles, which are another thing on each machine, nor times without a unit."""
+"""Not long doubles, which differ between machines, nor times without a unit."""
 NAMED: Final = {
     "bfloat16": 2,
     **dict.fromkeys(
@@ -35,7 +35,7 @@ _KINDS: Final = {
 
 
 def tell_dtype(description: Any) -> Any:
-    """Tell a dtype by its description in the pickle; None where it is not portable.
+    """Return the portable name of a dtype by its description in the pickle; None if there is none.
 
     >>> tell_dtype("<f8"), tell_dtype("<f16")
     ('<f8', None)
@@ -45,7 +45,7 @@ def tell_dtype(description: Any) -> Any:
     kind, *parts = description.items or (None,)
     if kind == "named" and parts[0] == "ml_dtypes" and parts[1] in NAMED:
         return parts[1]
-    if kind == "metadata":  # which says nothing of the memory
+    if kind == "metadata":  # it does not affect the memory
         return tell_dtype(parts[0])
     if kind == "array":
         item = tell_dtype(parts[0])
@@ -68,7 +68,7 @@ def _tell_struct(itemsize: int, aligned: bool, record: bool, fields: Node) -> An
 
 
 def native(code: str) -> str | None:
-    """Tell the dtype of a format of this machine's, as memoryviews have them; None where there is none.
+    """Return the dtype of a memoryview's native format; None if there is none.
 
     >>> native("b"), native("P")
     ('|i1', None)

@@ -1,8 +1,8 @@
-"""What a pickle says, as a tree of JSON: all that a portable message holds, for readers without an unpickler.
+"""The content of a portable message as a tree of JSON, for readers without an unpickler.
 
-The pickle is followed, not run, and what it would build is written down as ``docs/wire-format.md`` has it.
-So the two cannot say different things, and what no other language has is found here, with the way to it.
-Memory is not written out: JSON has the number of its buffer, or where in frame 0 it stands.
+The pickle is followed, not run, and its objects are written as ``docs/wire-format.md`` specifies. So the
+tree and the pickle cannot differ, and an object that no other language has is found here, with its path.
+Memory is not written out: JSON has the number of its buffer, or its place in frame 0.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .told_dtypes import native, tell_dtype
 from .values import DIGITS, Step, push
 
 SCHEMA: Final = 1
-"""Version of what the tree consists of."""
+"""Version of the tree's format."""
 _SAFE: Final = 2**53 - 1
-"""The largest int that a number of JavaScript is sure to hold."""
+"""The largest int that a JavaScript number holds exactly."""
 _LONG: Final = 1024
-"""Bytes of text from which the tree says where it stands in the pickle, in place of its own copy."""
+"""Bytes from which a text is given by its place in the pickle instead of a copy in the tree."""
 _DEEP: Final = 100
 _AS_IT_IS: Final = frozenset((str, bool, type(None)))
 _INSTEAD: Final = (
@@ -44,9 +44,9 @@ Told = dict[str, Any]
 
 
 def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
-    """Say as JSON what a pickle says; `own` tells whether a registered type is the user's.
+    """Convert a pickle to JSON; `own` tells whether a registered type is the user's.
 
-    Raises `SerializationError`, with the path, for what a portable message cannot hold.
+    Raises `SerializationError`, with the path, for an object that a portable message cannot hold.
 
     >>> import pickle
     >>> tree_of(pickle.dumps({"a": [1, 2.5, b"xyz"]}, 5), lambda name: False)
@@ -64,7 +64,7 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
     text = json.dumps(tree, ensure_ascii=False, check_circular=False, separators=(",", ":"))
     try:
         return text.encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates, which JSON can only escape
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can only escape
         return json.dumps(tree, check_circular=False, separators=(",", ":")).encode()
 
 
@@ -102,7 +102,7 @@ _HALVES: Final = re.compile("[\ud800-\udfff]")
 
 
 class _Reader(PickleMachine):
-    """Follow what this process has written, whatever its size; keep where bytes stand, and all text."""
+    """Follow a pickle of this process, whatever its size; keep the places of bytes, and all text."""
 
     STEPS = _STEPS
 
@@ -111,11 +111,11 @@ class _Reader(PickleMachine):
         self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
 
 
-# -- telling -------------------------------------------------------------------------------------------
+# -- converting ----------------------------------------------------------------------------------------
 
 
 class _Odd(Exception):
-    """Say what is not portable, and the node that it is, or is in."""
+    """Raised for an object that is not portable, with the node that it is, or is in."""
 
     def __init__(self, what: str, part: object = ...) -> None:
         super().__init__(what)
@@ -124,7 +124,7 @@ class _Odd(Exception):
         self.part = part
 
     def path(self, root: object) -> str:
-        """Give the way to it."""
+        """Return the path to it."""
         path = Paths(root).of(self.node) or "obj"
         if self.node is not None and self.part is not ...:
             path += next((step for step, part in parts_of(self.node) if part is self.part), "")
@@ -132,7 +132,7 @@ class _Odd(Exception):
 
 
 class _Teller:
-    """Tell one pickle that was followed."""
+    """Convert one pickle that was followed."""
 
     def __init__(self, machine: PickleMachine, own: Callable[[str], bool]) -> None:
         self.data = machine.data
@@ -147,7 +147,7 @@ class _Teller:
         }
 
     def tell(self, value: Any) -> Any:
-        """Tell any value."""
+        """Convert any value."""
         kind = type(value)
         if kind in _AS_IT_IS:
             return value
@@ -161,7 +161,7 @@ class _Teller:
         return self.node(value)
 
     def node(self, node: Node) -> Any:
-        """Tell a container or a call: the first time as what it is, then by its number."""
+        """Convert a container or a call: the first time in full, then by its number."""
         if id(node) not in self.shared:
             try:
                 return self._natural(node)
@@ -208,7 +208,7 @@ class _Teller:
     # -- memory ----------------------------------------------------------------------------------------
 
     def source(self, source: Any) -> Told:
-        """Say where memory is."""
+        """Return the place of memory."""
         if type(source) is int:
             return {"buffer": source}
         if type(source) is not Blob:
@@ -216,11 +216,11 @@ class _Teller:
         return {"at": source.at, "length": source.nbytes}
 
     def content(self, blob: Any) -> bytes:
-        """Read bytes that stand in the pickle."""
+        """Read bytes in the pickle."""
         return bytes(self.data[blob.at : blob.at + blob.nbytes])
 
     def text(self, text: Any) -> str:
-        """Give text, of which a long one is read in the pickle."""
+        """Return text; a long one is read from the pickle."""
         return text if type(text) is str else str(self.content(text), "utf-8")
 
     def array(self, node: Node, source: Any, shape: Node, dtype: Any, *rest: Any) -> Told:
@@ -327,7 +327,7 @@ class _Teller:
     # -- registered types ------------------------------------------------------------------------------
 
     def registered(self, node: Node, name: str, state: Any, cls: object) -> Told | None:
-        """Tell an object of a type whose state is specified, or is the user's own affair."""
+        """Convert an object of a type whose state is specified, or is the user's own."""
         if cls is not None:
             return None
         if name == "zoneinfo.ZoneInfo":
@@ -362,7 +362,7 @@ _CALLS: Final[dict[tuple[str, str], Callable[..., Told | None]]] = {
     ("datetime", "timedelta"): _Teller.timedelta,
     ("datetime", "timezone"): _Teller.timezone,
 }
-"""What a portable message may call or make, beside containers and numbers: what tells each of it."""
+"""The names that a portable message may use, besides containers and numbers; their converters."""
 
 
 def _odd(node: Node) -> _Odd:
@@ -370,7 +370,7 @@ def _odd(node: Node) -> _Odd:
 
 
 def _is_plain_key(key: object) -> bool:
-    """Tell whether a key can be one of a JSON object: JavaScript moves those of digits to the front."""
+    """Tell whether a key can be one of a JSON object: JavaScript moves keys of digits to the front."""
     return type(key) is str and not key.startswith("$") and not key.isdigit()
 
 

@@ -1,4 +1,4 @@
-"""What the opcodes that push scalars, and make and fill containers, do to the stacks of a `Stacks`."""
+"""The opcodes that push scalars, and make and fill containers, as functions of a `Stacks`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LETTERS: Final = {
     b"\n": b"",
 }
 DIGITS: Final = 4300
-"""Digits at which Python stops too."""
+"""Python's own limit of digits."""
 _USUAL: Final = re.compile(
     rb"(0|-?[1-9]\d{,%d})L?|-?\d{1,400}(\.\d{,400})?([eE][+-]?\d{1,5})?|-?inf|nan" % (DIGITS - 1)
 )
@@ -35,7 +35,7 @@ _NUMBER: Final = re.compile(
     rb"|\.[0-9_]++([eE][+-]?+[0-9_]++)?+|inf(inity)?|nan)?+L?+\s*+(\0|$)",
     re.IGNORECASE,
 )
-"""What an unpickler may take for a number: of C's, a NUL ends it. Nothing is tried twice: lines are long."""
+"""The texts that an unpickler may accept as a number; C stops at a NUL. One pass only: lines are long."""
 
 
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
@@ -71,7 +71,7 @@ def float_(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def number(machine: Stacks, argument: bytes, at: int) -> None:
-    """Push the number that a line of INT, LONG or FLOAT says, or some number where it is hard to read."""
+    """Push the number in a line of INT, LONG or FLOAT, or some number if it is hard to read."""
     if argument in (b"00", b"01"):
         push(machine, argument == b"01")
     elif _USUAL.fullmatch(argument):
@@ -111,7 +111,7 @@ def bytearray_(machine: Stacks, argument: Any, at: int) -> None:
 
 
 def string(machine: Stacks, argument: Any, at: int) -> None:
-    """Decode a string of Python 2: latin-1, which leaves no byte out."""
+    """Decode a string of Python 2 as latin-1, which has a character for each byte."""
     raw = bytes(argument[:SHORT]) if len(argument) <= SHORT else None
     push(
         machine,
@@ -134,7 +134,7 @@ def quoted(machine: Stacks, argument: bytes, at: int) -> None:
 
 
 def _unescape(found: re.Match[bytes]) -> bytes:
-    """Give what an escape in a string of bytes stands for."""
+    """Return the byte of an escape sequence in a string."""
     escape = found[1]
     if escape[:1] == b"x":
         return bytes([int(escape[1:], 16)])
@@ -169,7 +169,7 @@ def nothing(machine: Stacks, argument: object, at: int) -> None:
 
 
 def marked(kind: str) -> Step:
-    """Make the step that pushes what stands above the mark, as a container."""
+    """Make the step that pushes the values above the mark as a container."""
 
     def step(machine: Stacks, argument: object, at: int) -> None:
         items = machine.items()
@@ -194,7 +194,7 @@ def tuple_of(count: int) -> Step:
 
 
 def _fill(machine: Stacks, items: list[Any], kinds: tuple[str, ...], at: int) -> None:
-    """Add to what is uppermost: to a container, or by a call of its methods."""
+    """Add items to the top value: to a container, or by a call of its methods."""
     if not items:
         return
     target = machine.top()
@@ -220,7 +220,7 @@ def append(machine: Stacks, argument: object, at: int) -> None:
 
 
 def appends(machine: Stacks, argument: object, at: int) -> None:
-    """Add what stands above the mark to a list."""
+    """Add the values above the mark to a list."""
     _fill(machine, machine.items(), ("list",), at)
 
 

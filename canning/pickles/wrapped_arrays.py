@@ -10,11 +10,11 @@ from .nodes import Break, Node
 from .stacks import Stacks
 
 _STATE: Final = 64
-"""Keys and values of a state that are looked at."""
+"""Keys and values of a state that are checked."""
 
 
 def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
-    """Note that the stream goes on behind the memory of an array, which starts at `at`."""
+    """Continue the stream behind the memory of an array, which starts at `at`."""
     state = state_of(wrapper)
     dtype = dtype_of(state.get("dtype"))
     shape = shape_of(state.get("shape"))
@@ -32,7 +32,7 @@ def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
 
 
 def _behind_pickle(machine: Stacks, at: int) -> int:
-    """Follow the pickle of an array of objects, which is one of its own."""
+    """Follow the separate pickle of an array of objects."""
     limits = replace(machine.limits, nodes=max(1, machine.limits.nodes - machine.opcodes))
     left = machine.most_nodes - machine.nodes
     within = type(machine)(machine.data, at, limits=limits, wrappers=False, nodes=left).run()
@@ -48,7 +48,7 @@ def _behind_pickle(machine: Stacks, at: int) -> int:
 
 
 def state_of(node: Node) -> dict[Any, Any]:
-    """Give the attributes that BUILD sets, as far as their names are known."""
+    """Return the attributes that BUILD sets, as far as their names are known."""
     state = node.states[-1] if node.states else None
     if type(state) is not Node or state.kind != "dict" or not state.items:
         return {}
@@ -60,7 +60,7 @@ def state_of(node: Node) -> dict[Any, Any]:
 
 
 def dtype_of(node: object) -> str | None:
-    """Tell the code of a dtype that was pickled by numpy: ``f8``, ``U5``; None for others."""
+    """Return the code of a dtype that numpy pickled: ``f8``, ``U5``; None for others."""
     if type(node) is not Node or node.target != ("numpy", "dtype"):
         return None
     code = node.args[0] if node.args else None
@@ -72,7 +72,7 @@ def dtype_of(node: object) -> str | None:
 
 
 def shape_of(node: object) -> tuple[int, ...] | None:
-    """Tell a shape; None for what is none."""
+    """Return a shape; None if the node is not one."""
     if type(node) is not Node or node.kind != "tuple" or len(node.items or ()) > 64:
         return None
     shape = tuple(node.items or ())

@@ -1,4 +1,4 @@
-"""What a reader allows of a message by a stranger: limits, and classes by exact name."""
+"""The limits and the classes that a reader allows in a stranger's message."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..wire.names import CALLS, PURPOSES
 from .registry import dotted_name
 
 _COMBINATIONS: Final = 1024
-"""Members of one enum, with those combinations of its flags that were ever made."""
+"""Members of one enum, with the combinations of its flags made so far."""
 _HOOKS: Final = (
     *("_missing_", "_iter_member_by_value_", "_iter_member_by_def_", "_numeric_repr_"),
     *("__setattr__", "__getattribute__", "__getattr__", "__eq__", "__hash__"),
 )
-"""What flags may define, and Python would call to combine them."""
+"""Methods that flags may define, and that Python would call to combine them."""
 MESSAGES: Final = 16
-"""Messages that may stand one within another."""
+"""Messages that may be nested in one another."""
 
 
 _SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
@@ -36,12 +36,12 @@ NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of pro
 
 
 def refuse(what: str) -> DeserializationError:
-    """Make the error for something that a stranger's message may not hold."""
+    """Make the error for an object that a stranger's message may not hold."""
     return DeserializationError(f"this message needs {what}: {_CODE}")
 
 
 def describe_name(module: str, name: str) -> str:
-    """Say what a name stands for as far as that is known without an import."""
+    """Describe the object of a name, as far as that is known without an import."""
     if (module, name) in _SKELETONS:
         return f"{name_for_errors(module, name)} ({_CLASS})"
     if module == CALLS and name in PURPOSES:
@@ -52,7 +52,7 @@ def describe_name(module: str, name: str) -> str:
 
 
 def refuse_name(module: str, name: str) -> DeserializationError:
-    """Make the error for a name that this reader does not know; say the safe way out first.
+    """Make the error for a name that this reader does not know; it names the safe way out first.
 
     >>> print(refuse_name("collections", "ChainMap"))
     this message needs collections.ChainMap (a class): register it with data=True ...
@@ -78,7 +78,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
 
 
 def names_of(allow: Iterable[type | str] | type | str) -> frozenset[type | str]:
-    """Give what the option ``allow`` names, of which one may stand alone; raises `TypeError` for others."""
+    """List the classes of the option ``allow``, which may be a single one; raises `TypeError` otherwise."""
     if isinstance(allow, str | type):
         return frozenset((allow,))
     if not isinstance(allow, Iterable):
@@ -90,8 +90,8 @@ class Allowed:
     """Know the classes that a reader lets a message make, and make their instances field by field.
 
     Dataclasses, attrs classes, named tuples and enums, given as classes or by dotted name; a name is looked
-    up among the modules that are imported already, and imports nothing. No method of the class is called:
-    not ``__init__``, not ``__new__``, not ``__setstate__``.
+    up among the imported modules, and nothing is imported. No method of the class is called: not
+    ``__init__``, not ``__new__``, not ``__setstate__``.
 
     >>> import collections
     >>> Point = collections.namedtuple("Point", "x y")
@@ -110,11 +110,11 @@ class Allowed:
                 raise TypeError(f"allow= takes classes and dotted names, not {type(cls).__name__}")
 
     def has(self, cls: type) -> bool:
-        """Tell whether a class is one of these, as far as messages have asked for it."""
+        """Tell whether a class is allowed and a message has asked for it."""
         return cls in self._names.values()
 
     def find(self, module: str, name: str) -> type | None:
-        """Give the class that goes by this name, where it is allowed."""
+        """Return the class of this name, if it is allowed."""
         dotted = f"{module}.{name}"
         if dotted not in self._names:
             return None
@@ -133,7 +133,7 @@ class Allowed:
 
 
 def _find_named(dotted: str) -> type | None:
-    """Find the class of a name among what is imported; None where its module may be imported later.
+    """Find the class of a name among the imported modules; None if its module may be imported later.
 
     Raises `ValueError` for a name that matches nothing, now or later.
     """
@@ -189,22 +189,22 @@ _CALLED: Final[dict[str | None, tuple[str, ...]]] = {
     "fields": _ALWAYS,
     "namedtuple": (*_ALWAYS, "__iter__", "__len__", "__getitem__", "__contains__"),
 }
-"""Methods that Python calls unasked, and code that takes an object for a tuple."""
+"""Methods that Python calls implicitly, or code that treats an instance as a tuple."""
 
 
 def _own_bases(cls: type) -> list[type]:
-    """List the classes of which a class is made that are nobody else's."""
+    """List the bases of a class that are not of `builtins` or `typing`."""
     return [base for base in cls.__mro__ if base.__module__ not in ("builtins", "typing")]
 
 
 def _runs_code(cls: type, name: str) -> bool:
-    """Tell whether the class has something of its own that is called when an attribute is set."""
+    """Tell whether setting an attribute of this name runs the code of a descriptor."""
     found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     return hasattr(type(found), "__set__") and not isinstance(found, types.MemberDescriptorType)
 
 
 def kind_of(cls: type) -> str | None:
-    """Tell which kind of class of plain fields a class is."""
+    """Return the kind of a class of plain fields."""
     if issubclass(cls, enum.Enum):
         return "enum"
     if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
@@ -223,7 +223,7 @@ def field_names(cls: type) -> list[str]:
 
 
 def _may_be_missing(cls: type) -> set[str]:
-    """List the fields that stay what the class says unless somebody sets them."""
+    """List the fields that keep the class's value unless they are set."""
     if hasattr(cls, "__attrs_attrs__"):
         return set()
     return {
@@ -234,7 +234,7 @@ def _may_be_missing(cls: type) -> set[str]:
 
 
 def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
-    """Make an instance as NEWOBJ asks for it: a named tuple whole, others with no field set yet."""
+    """Make an instance as NEWOBJ asks for it: a named tuple with its values, others with no field set yet."""
     if kind_of(cls) == "namedtuple":
         if len(values) != len(cls._fields):  # type: ignore[attr-defined]
             raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
@@ -245,10 +245,10 @@ def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
 
 
 class Fields:
-    """Know the fields of a dataclass or attrs class, and set those of instances that were just made.
+    """Hold the fields of a dataclass or attrs class, and set those of new instances.
 
     Attributes:
-        names: of the fields.
+        names: the names of the fields.
     """
 
     __slots__ = ("_known", "_missing", "names")
@@ -261,7 +261,7 @@ class Fields:
     def set(self, obj: object, state: object) -> None:
         """Set the fields, and nothing that is not a field."""
         names, known = self.names, self._known
-        if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form for slots
+        if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form of classes with slots
             state = state[1]
         if type(state) is list or type(state) is tuple:
             if len(state) != len(names):
@@ -281,7 +281,7 @@ class Fields:
 
 
 def enum_member(cls: type, value: object) -> Any:
-    """Find the member of an enum that has a value, or a combination of flags; call nothing of the enum's."""
+    """Find the member of an enum by its value, or a combination of flags; call no method of the enum's."""
     for member in cls.__members__.values():  # type: ignore[attr-defined]
         known = member._value_
         if type(known) is type(value) and _is_comparable(value) and known == value:
@@ -292,7 +292,7 @@ def enum_member(cls: type, value: object) -> Any:
 
 
 def _is_comparable(value: Any) -> bool:
-    """Tell whether comparing a value calls nothing but Python's own, and takes no long time."""
+    """Tell whether comparing a value calls only Python's own code, and is fast."""
     rest, left = [value], _PARTS
     while rest and left:
         part = rest.pop()
@@ -306,12 +306,12 @@ def _is_comparable(value: Any) -> bool:
 
 
 _PARTS: Final = 1000
-"""Parts of the value of an enum's member at most."""
+"""Parts of the value of an enum member, at most."""
 _STANDARD: Final = frozenset(("builtins", "datetime", "decimal", "fractions", "uuid", "numpy"))
 
 
 def _combined(cls: type[enum.Flag], value: int) -> Any:
-    """Give a combination of flags, which Python then keeps for as long as the class: no more than some."""
+    """Make a combination of flags, which Python keeps as long as the class; their number is limited."""
     known = cls._value2member_map_
     if value in known:
         return known[value]

@@ -1,4 +1,4 @@
-"""Arrays and all that numpy makes: canned, and built again over the memory that arrived."""
+"""Arrays and other numpy objects: can them, and build them again over the memory that arrived."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
 class CannedArray(CannedObject):
     """Represent an array: its shape, dtype and layout, and its memory in `buffers`.
 
-    In a header it is called with the number of the array's buffer in the message, or, for small arrays, with
+    A header calls it with the number of the array's buffer in the message, or, for small arrays, with
     the bytes themselves: ``CannedArray(0, (2048,), "<f8")``. Several buffers are joined.
 
     Attributes:
         shape: a tuple of ints.
-        dtype: the description that `canning.memory.dtypes` gives, which is plain data.
+        dtype: its description by `canning.memory.dtypes`, which is plain data.
         layout: None for C order, else ``(offset, strides)`` in bytes.
         readonly: whether the array was read-only at the sender.
     """
@@ -58,7 +58,7 @@ def make_array(
     layout: Layout | None = None,
     readonly: bool = False,
 ) -> Array:
-    """View memory as an array; the result is aligned always, by a copy where it must be.
+    """View memory as an array; memory that is not aligned is copied first.
 
     >>> make_array(bytearray(16), (2,), "<f8")
     array([0., 0.])
@@ -71,7 +71,7 @@ def view_array(
     memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Layout | None, readonly: bool
 ) -> Array:
     """View memory as an array of a dtype, as `make_array` does."""
-    if layout is not None and not dtype.itemsize:  # strides of nothing do not tell the order
+    if layout is not None and not dtype.itemsize:  # strides of zero bytes do not show the order
         array: Array = np.ndarray(shape, dtype, order="F")
         array.flags.writeable = not readonly
         return array
@@ -87,23 +87,23 @@ def view_array(
 
 
 def _compact(array: Array) -> Array:
-    """Copy an array, and of a broadcast one no more than there is: its shape may say anything."""
+    """Copy an array; of a broadcast one, only its distinct elements, since its shape may be huge."""
     core = distinct(array).copy(order="K")
     return core if core.shape == array.shape else np.broadcast_to(core, array.shape)
 
 
 def _in_order(array: Array, axes: tuple[int, ...]) -> Array:
-    """Turn the axes of an array, which stand from the widest stride to the narrowest, to where they were."""
+    """Restore the axes of an array, which are sorted from the widest stride to the narrowest."""
     return array.transpose(np.argsort(axes))
 
 
 @own
 class CannedObjects(CannedParts):
-    """Stand for an array of Python objects; its elements follow as a list, and may hold the array itself."""
+    """Represent an array of Python objects; its elements follow as a list, and may hold the array itself."""
 
     @staticmethod
     def make(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
-        """Make the array, empty; `axes` from the widest stride to the narrowest, None for C order."""
+        """Make the empty array; `axes` from the widest stride to the narrowest, None for C order."""
         if axes is None:
             return np.empty(shape, object)
         return _in_order(np.empty([shape[axis] for axis in axes], object), axes)
@@ -116,7 +116,7 @@ class CannedObjects(CannedParts):
 
 
 def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
-    """Put the elements of an object array in, in the order in which they lie in memory."""
+    """Put the elements into an object array, in the order of its memory."""
     items, readonly = state
     if isinstance(array, CannedObjects):
         array.attributes = {"items": items, "readonly": readonly}
@@ -131,11 +131,11 @@ def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
 
 @own
 class CannedStructures(CannedParts):
-    """Stand for an array of structures that hold objects; its fields follow, each as an array."""
+    """Represent an array of structures that hold objects; its fields follow, each as an array."""
 
     @staticmethod
     def make(dtype: Description, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Array:
-        """Make the array with zeros and None in it; `axes` as for `CannedObjects`."""
+        """Make the array, filled with zeros and None; `axes` as for `CannedObjects`."""
         if axes is None:
             return np.zeros(shape, build(dtype))
         return _in_order(np.zeros([shape[axis] for axis in axes], build(dtype)), axes)
@@ -161,7 +161,7 @@ def fill_structures(array: Any, state: tuple[list[Array], bool]) -> None:
 
 @own
 class CannedStrings(CannedParts):
-    """Stand for an array of variable-width strings, whose memory is numpy's own: they travel as a list."""
+    """Represent an array of variable-width strings, whose memory is numpy's own: they are sent as a list."""
 
     @staticmethod
     def make(
@@ -171,7 +171,7 @@ class CannedStrings(CannedParts):
         axes: tuple[int, ...] | bool,
         readonly: bool,
     ) -> Array:
-        """Make the array of its strings; `axes` as in `CannedObjects`, False for C order, True for F."""
+        """Make the array from its strings; `axes` as in `CannedObjects`, False for C order, True for F."""
         if axes is True:
             axes = tuple(reversed(range(len(shape))))
         strings: Array = np.array(items, build(dtype))
@@ -186,7 +186,7 @@ class CannedStrings(CannedParts):
 
 @own
 class CannedSubclass(CannedParts):
-    """Stand for an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
+    """Represent an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
 
     @staticmethod
     def make(cls: type[Array], array: Array) -> Array:
@@ -196,7 +196,7 @@ class CannedSubclass(CannedParts):
 
 @own
 class CannedMasked(CannedParts):
-    """Stand for a masked array: its data, its mask, its fill value."""
+    """Represent a masked array: its data, its mask, its fill value."""
 
     @staticmethod
     def make(cls: type[Any], data: Array, mask: Array | None, fill_value: object, hard: bool) -> Any:
@@ -213,11 +213,11 @@ class CannedMasked(CannedParts):
 
 @own
 class CannedScalar(CannedParts):
-    """Stand for one numpy scalar: its dtype and its bytes, or its text."""
+    """Represent one numpy scalar: its dtype and its bytes, or its text."""
 
     @staticmethod
     def make(dtype: Description, value: bytes | str) -> Any:
-        """Make the scalar; dtypes "S" and "U" stand for `numpy.bytes_` and `numpy.str_`."""
+        """Make the scalar; dtypes "S" and "U" mean `numpy.bytes_` and `numpy.str_`."""
         if dtype == "S":
             return np.bytes_(value)
         if dtype == "U":
@@ -227,13 +227,13 @@ class CannedScalar(CannedParts):
 
 @own
 class CannedDtype(CannedParts):
-    """Stand for a dtype."""
+    """Represent a dtype."""
 
     make = staticmethod(build)
 
 
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
-    """Build an `array.array`; raises `ValueError` where its items have another size here."""
+    """Build an `array.array`; raises `ValueError` if its items have another size here."""
     array = stdarray.array(typecode)
     if array.itemsize != itemsize:
         raise ValueError(

@@ -1,15 +1,15 @@
-"""One account of what reading a stranger's message takes: time and memory, in proportion to what arrived.
+"""An account of the time and memory that reading a stranger's message takes, in proportion to its size.
 
-**The law**, for whatever arrives: reading takes at most 0.2 s and 2 s for each MB, and at most 16 MB, 100
-times the headers, and 3 times the frames as they are decoded. Nothing stays when the message is gone.
+**The law**: reading any message takes at most 0.2 s and 2 s for each MB, and at most 16 MB, 100 times the
+headers, and 3 times the decoded frames. Nothing is kept when the message is gone.
 
-A few bytes can ask for much: a header can name the same memory, the same argument, the same message again and
-again, and messages may stand within messages. Whatever takes more than its own bytes are good for is put
-on the account before it is done: in nanoseconds, at two to ten times what it took where it was measured, and
-in bytes. No clock is asked, so that what is refused is refused everywhere. A message, all messages within
-it, and all objects that stand in it one behind the other, have one account.
+A few bytes can ask for much: a header can name the same memory, the same argument, the same message again
+and again, and messages may be nested. Work that takes more than its own bytes pay for is charged to the
+account before it is done: in nanoseconds, at two to ten times the measured time, and in bytes. No clock is
+used, so that a message is refused on every machine or on none. A message, all messages inside it, and all
+objects chained in it share one account.
 
-The opcodes themselves are not on the account of time: of any of them a megabyte is read within the law.
+The opcodes themselves are not charged for time: a megabyte of any of them is read within the law.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from ..errors import DeserializationError
 from ..limits import Limits
 
 _FREE_TIME: Final = 100_000_000
-"""Nanoseconds that a message may take whatever its size; as much again is left to what is not counted."""
+"""Nanoseconds that any message may take; the same amount again is left to work that is not counted."""
 _TIME: Final = 1000
 """Nanoseconds for each byte that arrived, or that was decoded."""
 _FREE_MEMORY: Final = 12 << 20
-"""Bytes that a message may take whatever its size."""
+"""Bytes that any message may take."""
 _HEADER: Final = 65
 """Bytes for each byte of a header; the numbers and texts of a header take up to 35 more."""
 _FRAMES: Final = 2
 """Bytes for each byte of a frame, besides the frame itself."""
 _WITHIN: Final = 16
-"""How often all of a message may be read again as messages within it: of each within another, 16 deep."""
+"""How often all of a message may be read again as messages inside it, each in another, 16 deep."""
 _FREE_WITHIN: Final = 1 << 20
 _MESSAGE: Final = 256
-"""Bytes that a message within counts at least, for the trouble."""
+"""Bytes that a message inside counts at least, for the overhead."""
 
 
 class Work:
-    """Hold the account of one message and all messages within it.
+    """Hold the account of one message and all messages inside it.
 
-    Each method raises `DeserializationError` where there is more to do than what arrived is good for.
+    Each method raises `DeserializationError` if there is more to do than the arrived bytes pay for.
 
     Attributes:
-        time: nanoseconds that are left.
-        memory: bytes that are left.
+        time: nanoseconds left.
+        memory: bytes left.
 
     >>> work = Work(Limits())
     >>> work.enter(100, 1000, 1000, 0)
@@ -68,9 +68,9 @@ class Work:
     def enter(self, header: int, arrived: int, size: int, level: int) -> None:
         """Begin with a message, or with the next object of one.
 
-        `header` are the bytes of its header, `arrived` those of all its frames, `size` the same with what
-        was compressed decoded; `level` is how deep within others it stands. What stands within another has
-        arrived with that one, and brings nothing but what is decoded of it.
+        `header` is the number of bytes of its header, `arrived` that of all its frames, `size` the same after
+        decoding; `level` is its depth inside others. A message inside another arrived with that one, and adds
+        only its decoded bytes.
         """
         if level:
             self._within += size - 2 * arrived - _MESSAGE
@@ -86,7 +86,7 @@ class Work:
         self.memory += _HEADER * header + _FRAMES * (size - header)
 
     def decode(self, nbytes: int) -> None:
-        """Count what compressed frames come to."""
+        """Count the decoded bytes of compressed frames."""
         self._decoded -= nbytes
         if self._decoded < 0:
             raise DeserializationError(
@@ -102,7 +102,7 @@ class Work:
             self.refuse()
 
     def refuse(self) -> None:
-        """Say that there is nothing left."""
+        """Raise the error of an exhausted account."""
         what = "time" if self.time < 0 else "memory"
         raise DeserializationError(f"the message takes more {what} than what arrived is good for")
 
@@ -124,13 +124,13 @@ _ACCOUNT: Final[ContextVar[Work | None]] = ContextVar("canning account", default
 
 
 def charge(items: int, memory: int | None = None) -> None:
-    """Count work of a decoder beyond going through its state, in items of 50 ns, and in bytes that are made.
+    """Count work of a decoder beyond visiting its state, in items of 50 ns, and in bytes of new memory.
 
     Without `memory` each item is a byte.
 
-    Decoders call it before they do more than that: before they make a thing for each item of a list, parse a
-    text, or copy an array. Raises `DeserializationError` where that is more than what arrived is good for.
-    Does nothing where no stranger's message is read.
+    Decoders call it before they do more than that: before they make an object for each item of a list,
+    parse a text, or copy an array. Raises `DeserializationError` if that is more than the arrived bytes pay
+    for. Does nothing unless a stranger's message is being read.
 
     >>> charge(10**12)
     """
@@ -140,7 +140,7 @@ def charge(items: int, memory: int | None = None) -> None:
 
 
 def is_counted() -> bool:
-    """Tell whether a decoder is called with state of a stranger's message.
+    """Tell whether a decoder is called with the state of a stranger's message.
 
     >>> is_counted()
     False

@@ -19,11 +19,11 @@ Namespace = dict[str, Any]
 
 
 class CannedObject(abc.ABC):
-    """Represent an object on its way: its description, and its memory in `buffers`.
+    """Represent an object in transit: its description, and its memory in `buffers`.
 
-    Your subclass keeps the description in attributes that can be pickled, sets `buffers` to the memory that
-    travels uncopied (anything with the buffer protocol), and builds the object again in `get_object`, when
-    `buffers` holds the memory that arrived. See `canning.register`.
+    Your subclass keeps the description in picklable attributes, sets `buffers` to the memory that is sent
+    uncopied (anything with the buffer protocol), and rebuilds the object in `get_object`, when `buffers`
+    holds the memory that arrived. See `canning.register`.
 
     >>> class CannedLabel(CannedObject):
     ...     def __init__(self, label):
@@ -32,7 +32,7 @@ class CannedObject(abc.ABC):
     ...         return Label(str(self.buffers[0], "utf-8"), self.language)
 
     Attributes:
-        buffers: the buffer providers; None instead of each that has not been put there yet.
+        buffers: objects with the buffer protocol; None for each that is not set yet.
     """
 
     buffers: list[Any]
@@ -46,7 +46,7 @@ class CannedObject(abc.ABC):
 
 
 def uncan(obj: object, g: Namespace | None = None) -> Any:
-    """Undo `can`: build the object of a canned one; return anything else as it is.
+    """Undo `can`: build the object of a canned one; return any other object unchanged.
 
     >>> uncan(CannedBytes(b"abc")), uncan(5)
     (b'abc', 5)
@@ -55,7 +55,7 @@ def uncan(obj: object, g: Namespace | None = None) -> Any:
 
 
 def canned_in(obj: Any) -> Iterator[CannedObject]:
-    """Give the canned objects in lists, tuples and dicts, in their order."""
+    """Return the canned objects in lists, tuples and dicts, in their order."""
     if isinstance(obj, CannedObject):
         yield obj
     elif type(obj) in (list, tuple, dict):
@@ -64,7 +64,7 @@ def canned_in(obj: Any) -> Iterator[CannedObject]:
 
 
 def uncan_in(obj: Any, g: Namespace | None) -> Any:
-    """Undo `can` for what lists, tuples and dicts hold."""
+    """Undo `can` for the items of lists, tuples and dicts."""
     if type(obj) is dict:
         return {key: uncan_in(value, g) for key, value in obj.items()}
     if type(obj) in (list, tuple):
@@ -73,21 +73,21 @@ def uncan_in(obj: Any, g: Namespace | None) -> Any:
 
 
 OWN: Final[dict[str, type[CannedObject]]] = {}
-"""The classes of canned objects that this package has, by the names that they have in headers."""
+"""This package's classes of canned objects, by their names in headers."""
 C = TypeVar("C", bound=type[CannedObject])
 
 
 def own(cls: C) -> C:
-    """Let a class of this package stand in headers by its name alone, wherever its module is."""
+    """Let headers name a class of this package by its name alone, whatever its module is."""
     OWN[cls.__name__] = cls
     return cls
 
 
 class CannedParts(CannedObject):
-    """Stand for an object that a function makes of parts, some of which may be canned.
+    """Represent an object that a function makes from parts, some of which may be canned.
 
-    In a header the class is called with the parts; a reader that makes live objects at once calls
-    `make` in its place.
+    A header calls the class with the parts; a reader that makes live objects at once calls `make`
+    instead.
     """
 
     make: ClassVar[Callable[..., Any]]
@@ -98,7 +98,7 @@ class CannedParts(CannedObject):
 
     @property
     def buffers(self) -> list[Any]:
-        """The buffers of all canned parts, one behind the other."""
+        """The buffers of all canned parts, concatenated."""
         return [buffer for part in canned_in((self.parts, self.attributes)) for buffer in part.buffers]
 
     @buffers.setter
@@ -109,7 +109,7 @@ class CannedParts(CannedObject):
             part.buffers, rest = (rest[:count] + [None] * count)[:count], rest[count:]
 
     def get_object(self, g: Namespace | None = None) -> Any:
-        """Build the object of its parts."""
+        """Build the object from its parts."""
         obj = type(self).make(*uncan_in(self.parts, g))
         set_attributes(obj, uncan_in(self.attributes, g))
         return obj
@@ -119,7 +119,7 @@ class CannedParts(CannedObject):
 
 
 def set_attributes(obj: object, attributes: dict[str, Any]) -> None:
-    """Give an object that was just made the attributes which it had where it came from."""
+    """Set the attributes of a new object to those it had at the sender."""
     if isinstance(obj, CannedParts):
         obj.attributes = attributes
     elif attributes:
@@ -143,7 +143,7 @@ class CannedBytes(CannedObject):
 
 
 def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
-    """Make `bytes` of a buffer, a copy only where the buffer is not a whole `bytes` object already."""
+    """Make `bytes` from a buffer, without a copy if the buffer is a whole `bytes` object."""
     if mutable:
         return bytearray(buffer)
     view = flat(buffer)
@@ -177,12 +177,12 @@ def _ctypes_array(memory: Any, kind: Any, shape: tuple[int, ...]) -> Any:
 
 
 MARKS: Final = "<>"
-"""What a format that ctypes gives starts with."""
+"""The start of a format that ctypes gives."""
 
 
 @functools.cache
 def ctypes_formats() -> dict[str, Any]:
-    """Tell which type of ctypes has which of the formats that only ctypes gives a view."""
+    """Map the formats that only ctypes gives a view to its types."""
     kinds: tuple[Any, ...] = (
         *(ctypes.c_bool, ctypes.c_char, ctypes.c_wchar, ctypes.c_byte, ctypes.c_ubyte, ctypes.c_short),
         *(ctypes.c_ushort, ctypes.c_int, ctypes.c_uint, ctypes.c_longlong, ctypes.c_ulonglong),
@@ -197,7 +197,7 @@ class CannedPartial(CannedParts):
 
     @staticmethod
     def make(func: Any, args: tuple[Any, ...], keywords: Any, attributes: Any) -> functools.partial[Any]:
-        """Make the partial of its parts."""
+        """Make the partial from its parts."""
         partial = functools.partial(func, *args, **keywords)
         partial.__dict__.update(attributes)
         return partial
@@ -227,7 +227,7 @@ class PrePickled:
 
 @own
 class CannedMessage(CannedObject):
-    """Stand for an object by a message of its own, whose frames are `buffers`."""
+    """Represent an object by a message of its own, whose frames are `buffers`."""
 
     def __init__(self, *sources: Any) -> None:
         self.buffers = [None if isinstance(source, int) else source for source in sources]
@@ -239,11 +239,11 @@ class CannedMessage(CannedObject):
 
 @own
 class CannedRegistered(CannedParts):
-    """Stand for an object of a registered type: the name of the registration, and its state."""
+    """Represent an object of a registered type: the name of the registration, and its state."""
 
     @staticmethod
     def make(name: str, state: object, cls: type | None) -> Any:
-        """Build the object by the default registry."""
+        """Build the object with the default registry."""
         return provided("rebuild")(name, state, cls)
 
 
@@ -304,7 +304,7 @@ _STEP: Final = re.compile(r"""(?:^|\.)([^\W\d]\w*)|\[(-?\d+)\]|\[(?:'([^']*)'|"(
 
 
 def _steps(path: str) -> list[tuple[str, Any]]:
-    """Cut ``a.b[0]['k']`` into its steps."""
+    """Split ``a.b[0]['k']`` into its steps."""
     steps: list[tuple[str, Any]] = []
     at = 0
     while at < len(path) or not steps:
@@ -325,17 +325,17 @@ def _steps(path: str) -> list[tuple[str, Any]]:
 
 
 def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: Any) -> CannedObject:
-    """Make a canned object of any class, its buffers not yet in place; `cls` is a name for those of ours.
+    """Make a canned object of any class, its buffers not set yet; `cls` is a name for those of this package.
 
-    This is what stands in a header; a reader that makes live objects fills `buffers` and goes on to
-    `get_object` at once.
+    A header calls this function; a reader that makes live objects sets `buffers` and calls `get_object`
+    at once.
     """
     made: Any = OWN.get(cls) if isinstance(cls, str) else cls
     if not isinstance(made, type) or not issubclass(made, CannedObject):
         raise DeserializationError("a canned object of a class that is not a CannedObject")
     canned = made.__new__(made)
     canned.__dict__.update(state)
-    if sources:  # what is made of parts has its buffers in these
+    if sources:  # an object made from parts has its buffers in these
         canned.buffers = [None if isinstance(source, int) else source for source in sources]
     elif "buffers" not in dir(made):
         canned.buffers = []

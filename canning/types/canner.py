@@ -1,8 +1,8 @@
-"""One registration: who cans instances of a type, and who builds them again.
+"""One registration: how instances of a type are canned, and built again.
 
-Types that only wrap memory need no functions of their own: ``register("package.Type", like="dlpack")``. What
-an object shows of its memory (DLPack, the buffer protocol, the array interface) becomes a numpy array, which
-travels uncopied; the same is how the object is built again of the array that arrives.
+Types that only wrap memory need no functions of their own: ``register("package.Type", like="dlpack")``. The
+memory that an object exposes (DLPack, the buffer protocol, the array interface) becomes a numpy array, which
+is sent uncopied; the array that arrives is turned into the object through the same protocol.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Canner:
     """One registration.
 
     Attributes:
-        name: the type's dotted name, which stands in the messages.
-        can: makes of an object a `CannedObject`, or plain state for `uncan`; NotImplemented leaves the
-            object to pickle.
-        uncan: makes the object of that state; None where `can` gives a `CannedObject`.
-        data: whether `uncan` is safe to call with state that a stranger made up; or what is called in its
-            place with such state.
+        name: the type's dotted name, which messages use.
+        can: turns an object into a `CannedObject`, or plain state for `uncan`; NotImplemented leaves the
+                object to pickle.
+        uncan: makes the object from that state; None if `can` returns a `CannedObject`.
+        data: whether `uncan` is safe with state that a stranger made up; or the function that is called
+                instead with such state.
         wants_class: whether `uncan` has a parameter `cls`, and gets the class of the object.
         exact: whether instances of subclasses are left to pickle.
     """
@@ -83,4 +83,4 @@ LIKE: Final[dict[str, tuple[Callable[[Any], Array], Callable[[str], Callable[[Ar
     "buffer": (_of_buffer, _from_class),
     "array_interface": (_of_interface, _from_class),
 }
-"""By what is given for ``like=``: how to look at an object's memory, and how to make what builds it again."""
+"""By the value of ``like=``: how to view an object's memory, and the maker of its rebuilding function."""

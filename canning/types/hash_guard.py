@@ -1,12 +1,12 @@
-"""Keys of dicts and elements of sets from a stranger: what hashing, comparing and colliding may cost.
+"""Keys of dicts and elements of sets from a stranger: limit the cost of hashing, comparing and collisions.
 
-CPython finds a free slot by the hash alone, and the hash of a number is the number: who chooses the numbers
-can choose them so that each new one walks past most of the others. 86,000 of them, 600 kB, took 5 s, and a
-million would take many minutes. To look at every key beforehand takes longer than to put it in (0.8 µs), so
-keys go in a few at a time, and the time that it takes is watched. That alone refuses nothing, since a machine
-may be slow: where it took long, `judge` walks the way of all keys over a table of bytes, and counts.
+CPython finds a free slot by the hash alone, and the hash of a number is the number: a sender can choose
+numbers so that each new one probes most of the others. 86,000 of them, 600 kB, took 5 s, and a million would
+take many minutes. Checking every key beforehand takes longer than inserting it (0.8 µs), so keys are inserted
+a few at a time, and the time is measured. Time alone refuses nothing, since a machine may be slow: if it took
+long, `judge` follows the probes of all keys over a table of bytes, and counts.
 
-The way is that of ``Objects/dictobject.c`` and ``Objects/setobject.c``, the same from Python 3.11 to 3.14.
+The probes are those of ``Objects/dictobject.c`` and ``Objects/setobject.c``, equal from Python 3.11 to 3.14.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from .allowed import kind_of
 from .budget import Work
 
 _AT_ONCE: Final = 100
-"""Keys that go in between two looks at the clock."""
+"""Keys that are inserted between two readings of the clock."""
 _PATIENCE: Final = 0.05
 _PER_KEY: Final = 5e-6
-"""Seconds of this thread that keys may take, all and each of them, before they are judged; usual are 1e-7."""
+"""Seconds of this thread that all keys, and each of them, may take before they are judged; 1e-7 is usual."""
 _WORD: Final = (1 << 64) - 1
 _STEPS: Final = 128
-"""Slots of one table that a key may look at, on the average: numbers at random look at 2, multiples of powers
-of two at up to 42."""
+"""Slots of one table that a key may probe, on average: random numbers probe 2, multiples of powers of
+two up to 42."""
 _FREE: Final = 10_000
 _NEIGHBOURS: Final = 9
-"""Slots that a set looks at before it jumps; a dict looks at none."""
+"""Slots that a set probes in sequence before it jumps; a dict probes none."""
 
 
 class Watch:
-    """Put keys into one container, and see how long that takes."""
+    """Insert keys into one container, and measure the time."""
 
     __slots__ = ("spent",)
 
@@ -54,7 +54,7 @@ class Watch:
         self.spent = 0.0
 
     def put(self, container: Any, keys: list[Any], values: list[Any] | None) -> None:
-        """Put keys in; `values` for a dict, None for a set."""
+        """Insert keys; `values` for a dict, None for a set."""
         clock = time.thread_time
         pairs = iter(keys) if values is None else zip(keys, values, strict=True)
         for _ in range(0, len(keys), _AT_ONCE):
@@ -63,11 +63,11 @@ class Watch:
             self.spent += clock() - began
             if self.spent > _PATIENCE + _PER_KEY * len(container):
                 judge(map(hash, container), is_set=values is None)
-                self.spent = -self.spent  # so that the next time comes after as much again, and more
+                self.spent = -self.spent  # so that the next check comes after as much time again, and more
 
 
 def judge(hashes: Iterable[int], *, is_set: bool) -> None:
-    """Raise `DeserializationError` for keys with these hashes, where they were made to collide.
+    """Raise `DeserializationError` for keys with these hashes, if they were chosen to collide.
 
     >>> judge(range(10_000), is_set=False)
     """
@@ -85,7 +85,7 @@ def judge(hashes: Iterable[int], *, is_set: bool) -> None:
 
 
 def _fill(table: bytearray, hashes: list[int], *, is_set: bool) -> bool:
-    """Fill a table; tell whether that took no longer than it may."""
+    """Fill a table; tell whether that stayed within the limit."""
     mask, left = len(table) - 1, _FREE + _STEPS * len(hashes)
     for value in hashes:
         slot, perturb = value & mask, value & _WORD
@@ -104,7 +104,7 @@ def _fill(table: bytearray, hashes: list[int], *, is_set: bool) -> bool:
 
 
 _SAFE: Final = frozenset((str, bytes, bool, float, type(None)))
-"""Types whose hash a stranger cannot steer, or only for a few values."""
+"""Types whose hash a stranger cannot choose, or only for a few values."""
 _PRIME: Final = (1 << 61) - 1
 """Ints below this are their own hash."""
 _COLLISIONS: Final = 64
@@ -112,9 +112,9 @@ _COLLISIONS: Final = 64
 _TEXT: Final = frozenset((str, bytes))
 _COUNTS: Final = 400
 _COUNTED: Final = 150
-"""Bytes of counting the keys of one container by their hashes, and of each."""
+"""Bytes to count the keys of one container by their hashes, and for each key."""
 _MANY: Final = 5000
-"""Keys from which a container is watched: of fewer, that all lie in each other's way costs 20 ms at most."""
+"""Keys from which a container is watched: if all of fewer keys collide, that costs 20 ms at most."""
 _KEYS: Final = frozenset(
     (
         *(str, bytes, bool, float, type(None), int, complex, range, uuid.UUID, tuple, frozenset),
@@ -132,11 +132,11 @@ _ELSEWHERE: Final = frozenset(
         *(f"ipaddress.IPv{n}{kind}" for n in (4, 6) for kind in ("Address", "Network", "Interface")),
     )
 )
-"""Types of which the same is known, by name: their modules are imported where there are instances."""
+"""Types with the same property, by name: their modules are imported if there are instances."""
 
 
 class KeyGuard:
-    """Refuse keys whose hashing or comparing could take longer than they are; `work` is the account."""
+    """Refuse keys whose hashing or comparing could take longer than their size allows; `work` is charged."""
 
     def __init__(self, limits: Limits, work: Work) -> None:
         self.limits = limits
@@ -145,16 +145,16 @@ class KeyGuard:
         self.watches: dict[int, Watch] = {}
 
     def forget(self, container: object) -> None:
-        """Start counting anew for a container that was just made, maybe where another one was."""
+        """Start counting anew for a new container, which may have the identity of an old one."""
         if self.hashes:
             self.hashes.pop(id(container), None)
         if self.watches:
             self.watches.pop(id(container), None)
 
     def put(self, container: Any, keys: list[Any], values: list[Any] | None = None) -> None:
-        """Put keys that have passed `check` into a container, with their values into a dict.
+        """Insert keys that passed `check` into a container, with their values if it is a dict.
 
-        Raises `DeserializationError` where the keys were chosen so that this takes long.
+        Raises `DeserializationError` if the keys were chosen to make this slow.
         """
         if len(container) + len(keys) >= _MANY:
             self.watches.setdefault(id(container), Watch()).put(container, keys, values)
@@ -164,9 +164,9 @@ class KeyGuard:
             container.update(zip(keys, values, strict=True))
 
     def check(self, container: object, keys: list[Any]) -> None:
-        """Raise `DeserializationError` unless keys may go into a container.
+        """Raise `DeserializationError` unless keys may be inserted into a container.
 
-        Text is on the account by its letters: where it is there already, the two are compared to their end.
+        Text is charged by its letters: an equal text in the container is compared to its end.
         """
         if _TEXT.issuperset(map(type, keys)):
             self.work.time -= sum(map(len, keys))
@@ -192,13 +192,13 @@ class KeyGuard:
         count = counts[hashed] = counts.get(hashed, 0) + 1
         if count > _COLLISIONS:
             raise DeserializationError("keys that were made to collide")
-        self.work.spend(price * count, 0)  # it is compared with the others
+        self.work.spend(price * count, 0)  # each is compared with the others
 
 
 def weigh(key: Any, limits: Limits) -> int:
-    """Price hashing or comparing a key, in nanoseconds, shared parts each time; refuse what may be none.
+    """Price hashing or comparing a key, in nanoseconds, shared parts each time; refuse what cannot be a key.
 
-    Hashing a tuple goes into all that it holds, and remembers nothing.
+    Hashing a tuple visits all its items, and caches nothing.
     """
     weight, price, rest = 0, 0, [(key, 1)]
     while rest:
@@ -222,7 +222,7 @@ def weigh(key: Any, limits: Limits) -> int:
 
 
 def price_of(item: Any, kind: type[Any]) -> int:
-    """Price hashing or comparing one part of a key beyond the 200 nanoseconds of any, by its size."""
+    """Price hashing or comparing one part of a key by its size, beyond the 200 nanoseconds of any part."""
     if kind in _TEXT:
         return len(item)
     if kind is int:
@@ -241,7 +241,7 @@ def price_of(item: Any, kind: type[Any]) -> int:
 
 
 def may_be_key(kind: type) -> bool:
-    """Tell whether instances are hashed and compared by code that is known."""
+    """Tell whether instances are hashed and compared by known code."""
     if kind in _KEYS or issubclass(kind, _KEY_BASES) or _is_known_elsewhere(kind):
         return True
     if not issubclass(kind, enum.Enum) and not kind_of_tuple(kind):

@@ -1,4 +1,4 @@
-"""What a registry knows about code: which goes by value, and what is called otherwise here."""
+"""The marks of a registry: code that is sent by value, and renamed code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Marks:
 
     Attributes:
         renames: new names by the old.
-        marked: module and qualified name of functions and classes that go by value.
-        marked_modules: names of modules that do.
-        marks: whether there are any of both.
+        marked: module and qualified name of functions and classes that are sent by value.
+        marked_modules: names of modules that are sent by value.
+        marks: whether there are any of either.
         version: counts changes.
     """
 
@@ -104,7 +104,7 @@ class Marks:
         return obj
 
     def goes_by_value(self, code: object) -> bool:
-        """Tell whether a function or class was marked, or a class that it is defined in."""
+        """Tell whether a function or class, or a class around it, was marked."""
         if not self.marked:
             return False
         module, name = getattr(code, "__module__", ""), getattr(code, "__qualname__", "")
@@ -116,7 +116,7 @@ class Marks:
 
 
 def check_name(name: object) -> None:
-    """Raise `TypeError` or `ValueError` for what cannot be a dotted name."""
+    """Raise `TypeError` or `ValueError` for an object that cannot be a dotted name."""
     if not isinstance(name, str):
         raise TypeError(f"renames are dotted names, old to new, not {type(name).__name__}")
     if not all(name.split(".")):
@@ -134,12 +134,12 @@ def _mark_of(obj: object) -> tuple[str, str]:
 
 
 def module_name(module: types.ModuleType | str) -> str:
-    """Give the name of a module that is given as itself or by its name."""
+    """Return the name of a module, given as itself or by its name."""
     return module if isinstance(module, str) else module.__name__
 
 
 def _known(name: str) -> str:
-    """Insist on a module that is there, as far as its package tells; nothing is imported."""
+    """Raise an error unless a module exists, as far as its package tells; nothing is imported."""
     top = name.partition(".")[0]
     if top not in sys.modules and (not top or importlib.util.find_spec(top) is None):
         raise ValueError(f"by_value: there is no module {name!r}")

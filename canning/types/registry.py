@@ -1,4 +1,4 @@
-"""Who cans what: types, and names of types that nobody has imported yet."""
+"""The registrations of types, also by the names of types that are not imported yet."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ _NEVER_ASKED: Final = frozenset(
 class Registry(Marks):
     """Know how to send instances of each type.
 
-    A type is looked up by itself first, then by its bases in their order. You can give a
-    type by its dotted name, which imports nothing: the name is compared once somebody has imported its
-    module. Both a package's alias (``"pandas.DataFrame"``) and the class's own name
-    (``"pandas.core.frame.DataFrame"``) are found.
+    A type is looked up by itself first, then by its bases in their order. You can give a type by its dotted
+    name, which imports nothing: the name is compared once the module is imported. Both a package's alias
+    (``"pandas.DataFrame"``) and the class's own name (``"pandas.core.frame.DataFrame"``) are found.
 
     >>> registry = Registry()
     >>> registry.register(complex, can=lambda z: (z.real, z.imag), uncan=lambda parts: complex(*parts))
@@ -44,12 +43,12 @@ class Registry(Marks):
         super().__init__()
         self._by_name: dict[str, Canner] = {}
         self._by_type: dict[type, str] = {}
-        # Of what canning brings, what was asked for, by public name; None where it was unregistered.
+        # Canning's own types that were asked for, by public name; None if unregistered.
         self._ecosystem: dict[str, Canner | None] | None = None
         self.overrides_arrays: bool = False
 
     def __reduce__(self) -> str:
-        """Travel by name, which only the default registry has: functions registered here stay here."""
+        """Pickle by name, which only the default registry has: functions registered here stay here."""
         if self is not default_registry:
             raise SerializationError("a Registry of your own cannot be sent: make it where it is used")
         return "default_registry"
@@ -65,7 +64,7 @@ class Registry(Marks):
         data: bool | Callable[[Any], Any] = False,
         exact: bool = False,
     ) -> None:
-        """Say how to send instances of a type; replaces an earlier registration.
+        """Register how instances of a type are sent; replaces an earlier registration.
 
         Sender and receiver must both register the type, under the same name.
 
@@ -160,22 +159,22 @@ class Registry(Marks):
         return registered or self._shipped(name, SerializationError)
 
     def is_own(self, name: str) -> bool:
-        """Tell whether somebody registered a type of this name, as against what canning brings."""
+        """Tell whether a type of this name was registered by the user, and not by canning."""
         return name in self._by_name
 
     def specified(self, canner: Canner) -> Canner:
-        """Give the canner of the specified state of a type that canning brings, as portable messages have it.
+        """Return the canner of the specified state of a type of canning's own, for portable messages.
 
-        Where there is none, and for what somebody registered, it is the same canner.
+        If there is none, or the user registered the type, it is the usual canner.
         """
         known = None if self.is_own(canner.name) else self._shipped(f"{canner.name}/1", SerializationError)
         return known or canner
 
     def by_name(self, name: str, *, imports: bool = True) -> Canner:
-        """Give the registration that a message names; raises `DeserializationError` where there is none.
+        """Return the registration that a message names; raises `DeserializationError` if there is none.
 
-        Without `imports` a type that canning knows from the start is found only if its package has been
-        imported by somebody else.
+        Without `imports`, a type that canning knows from the start is found only if its package is imported
+        already.
         """
         canner = self._by_name.get(name)
         if canner is None and self._ecosystem:
@@ -190,7 +189,7 @@ class Registry(Marks):
         return canner
 
     def _shipped(self, name: str, error: Callable[[str], CanningError]) -> Canner | None:
-        """Give the canner that canning brings for a type, by any of the type's names."""
+        """Return canning's own canner for a type, by any of the type's names."""
         known = None if self._ecosystem is None else public_name(name)
         if known is None:
             return None
@@ -219,13 +218,13 @@ class Registry(Marks):
         return True
 
     def brings(self, name: str) -> bool:
-        """Tell whether a message of this type is read by a decoder that canning brings."""
+        """Tell whether a message of this type is read by a decoder of canning's own."""
         known = self._ecosystem is not None and public_name(name) == name and name not in self._by_name
         return known and (self._ecosystem or {}).get(name, ...) is not None
 
     @guarded
     def _resolve_names(self) -> None:
-        """Find the types behind dotted names whose modules have been imported meanwhile."""
+        """Find the types behind dotted names whose modules are imported by now."""
         for name in self._by_name.keys() - self._by_type.values():
             module, _, attribute = name.rpartition(".")
             known = getattr(sys.modules.get(module), "__dict__", {})
@@ -242,7 +241,7 @@ def _alike(name: str, like: str, can: object, uncan: Any) -> tuple[Callable[[Any
 
 
 def dotted_name(cls: type) -> str:
-    """Say the name by which a class calls itself, ``module.qualname``; builtins without their module.
+    """Return a class's own name, ``module.qualname``; builtins without their module.
 
     >>> import collections
     >>> dotted_name(collections.OrderedDict), dotted_name(int)
@@ -270,7 +269,7 @@ def _takes_class(function: Callable[..., Any]) -> bool:
 
 
 def canned_state(canner: Canner, obj: object) -> Any:
-    """Call a canner and check what it gives; raises `CannerError` where it raises, or that does not fit."""
+    """Call a canner and check its result; raises `CannerError` if it raises, or the result is not valid."""
     try:
         state = canner.can(obj)
     except (CanningError, MemoryError, RecursionError):
@@ -280,7 +279,7 @@ def canned_state(canner: Canner, obj: object) -> Any:
             raise
         raise CannerError(f"the canner of {canner.name} raised {type(error).__name__}") from error
     if state is NotImplemented or (type(state) is tuple and canner.uncan is not None):
-        return state  # what most give, without a look at the bases of its class: 4 of 30 µs for a small frame
+        return state  # the usual type, without a look at its bases: saves 4 of 30 µs for a small frame
     if isinstance(state, CannedObject):
         if not isinstance(state.buffers, list):
             raise CannerError(
@@ -321,7 +320,7 @@ def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:
     try:
         contiguous = memoryview(buffer).contiguous
     except (TypeError, ValueError):
-        try:  # dtypes that the buffer protocol has no code for, as datetime64
+        try:  # the buffer protocol has no code for some dtypes, such as datetime64
             contiguous = buffer.flags.forc
         except AttributeError:
             contiguous = None
@@ -339,7 +338,7 @@ def _default() -> Registry:
 
 
 default_registry: Final = _default()
-"""What `canning.register` fills and every `Serializer` uses that was not given its own."""
+"""The registry that `canning.register` fills, and that every `Serializer` without its own uses."""
 
 
 @provides("rebuild")
