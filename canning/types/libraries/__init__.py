@@ -1,1 +1,1 @@
-"""The types of other libraries and of the standard library, one small file each."""
+"""Types of other libraries and of the standard library, one small file each."""

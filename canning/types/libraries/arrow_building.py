@@ -1,7 +1,7 @@
-"""pyarrow: nodes, as `arrow_nodes` takes arrays apart into, put together again.
+"""pyarrow: rebuild arrays from the nodes of `arrow_nodes`.
 
-A *shape* is a type with what its arrays consist of: ``(type, shapes of the children, shape of the words)``.
-It is found once for each type, since to ask for its fields takes longer than to put an array together.
+A *shape* is a type with the parts of its arrays: ``(type, shapes of the children, shape of the words)``. It
+is computed once for each type, since reading its fields takes longer than rebuilding an array.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _py_buffer: Final[Any] = pa.py_buffer
 _TEXTS: Final = VIEWS | {
     *(_lib.Type_STRING, _lib.Type_BINARY, _lib.Type_LARGE_STRING, _lib.Type_LARGE_BINARY),
 }
-"""Types whose bytes, behind the first two buffers, may lie anywhere."""
+"""Types whose bytes, after the first two buffers, may be anywhere."""
 
 
 def shape_of(kind: object) -> Shape:
-    """Give the shape of a type.
+    """Return the shape of a type.
 
     >>> shape_of(pa.list_(pa.int8()))
     (ListType(list<item: int8>), ((DataType(int8), (), None),), None)
@@ -43,7 +43,7 @@ def shape_of(kind: object) -> Shape:
 
 
 def data_of(shape: Shape, node: Node) -> Any:
-    """Give what pyarrow's own unpickling makes an array of; nothing is checked."""
+    """Return the input of pyarrow's own unpickling of an array; nothing is checked."""
     kind, parts, words = shape
     length, nulls, offset, buffers, children, dictionary = node
     made: list[Any] = []
@@ -57,17 +57,17 @@ def data_of(shape: Shape, node: Node) -> Any:
 
 
 def array_of(shape: Shape, node: Node) -> Any:
-    """Put an array together, the way pyarrow unpickles one; nothing is checked."""
+    """Rebuild an array as pyarrow unpickles one; nothing is checked."""
     return restore(data_of(shape, node))
 
 
 def chunked_of(kind: object, nodes: list[Node], make: Callable[[Node], Any]) -> Any:
-    """Put a chunked array together, its chunks by `make`."""
+    """Rebuild a chunked array, its chunks with `make`."""
     return pa.chunked_array(list(map(make, nodes)), kind)
 
 
 def to_buffer(state: object) -> Any:
-    """Make an Arrow buffer of what a stranger sent, aligned to 8 bytes at least; None stays None."""
+    """Make an Arrow buffer of a stranger's memory, aligned to 8 bytes at least; None stays None."""
     if state is None:
         return None
     if type(state) is not np.ndarray and type(state) is not bytes:
@@ -95,22 +95,22 @@ _SHARED: Final[dict[int, int]] = {
     ),
     **dict.fromkeys((_lib.Type_BINARY, _lib.Type_LARGE_BINARY), 2),
 }
-"""By type, the number of the buffer in which nothing can be wrong.
+"""By type, the number of the buffer in which any value is valid.
 
-Bits are not among them: polars counts those of a column once, and writes as many elements as it counted.
+Bits are not included: polars counts those of a column once, and writes as many elements as it counted.
 """
 _UTF8: Final = frozenset((_lib.Type_STRING, _lib.Type_LARGE_STRING))
 _DEEPEST: Final = 64
 _STEP: Final = 1 << 16
-"""Bits that are looked at in one step: of each there is a byte then. A multiple of 8."""
+"""Bits that are checked in one step: each then takes a byte. A multiple of 8."""
 _ARRAY: Final = 200
-"""What one array costs, in items of 50 ns."""
+"""The cost of one array, in items of 50 ns."""
 _NOTHING: Final = _py_buffer(bytes(128))
-"""What stands for any buffer of an array without elements: offsets of 0, up to the eighth."""
+"""Used for any buffer of an array without elements: offsets of 0, up to the eighth."""
 
 
 _SECONDS: Final = 200_000 * 31_556_952
-"""Seconds from 1970 to the last year, either way, that polars can show; beyond it panics."""
+"""Seconds from 1970 to the last year, in either direction, that polars can show; beyond it panics."""
 _PER_SECOND: Final = {"s": 1, "ms": 1000, "us": 1_000_000}
 _FARTHEST: Final[dict[int, Callable[[Any], int]]] = {
     _lib.Type_DATE32: lambda kind: _SECONDS // 86400,
@@ -118,11 +118,11 @@ _FARTHEST: Final[dict[int, Callable[[Any], int]]] = {
     _lib.Type_TIMESTAMP: lambda kind: _SECONDS * _PER_SECOND.get(kind.unit, 1 << 60),
     _lib.Type_DURATION: lambda kind: (1 << 63) // 1_000_000 * _PER_SECOND.get(kind.unit, 1 << 60),
 }
-"""By type, the largest number that others take for a time."""
+"""By type, the largest number that other libraries accept as a time."""
 
 
 def checked_array_of(kind: object, node: Node, depth: int = 0) -> Any:
-    """Put together an array of a stranger's; raises where any of its numbers is wrong."""
+    """Rebuild a stranger's array; raises if any of its numbers is wrong."""
     if isinstance(kind, pa.BaseExtensionType):  # of those that `described` knows
         return pa.ExtensionArray.from_storage(kind, checked_array_of(kind.storage_type, node, depth))
     array = _built(kind, node, depth)
@@ -151,7 +151,7 @@ def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) 
     made = [
         to_buffer(state) if number == shared else _own_buffer(state) for number, state in enumerate(buffers)
     ]
-    if not length:  # Arrow allows that nothing is there, and looks at the first offset all the same
+    if not length:  # Arrow allows an empty buffer, but reads the first offset all the same
         made = [None if number == 0 else _NOTHING for number in range(len(made))]
     if kind.id == _lib.Type_DICTIONARY:
         need(len(made) == 2 and not children, "an invalid dictionary of Arrow")
@@ -188,7 +188,7 @@ def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) 
         keys = restore(parts[0].__reduce__()[1][0][5][0])
         need(parts[0].null_count == 0 and keys.null_count == 0, "a key that is missing")
     if not any(buffer is not None and buffer.size for buffer in made[1:]):
-        charge(length)  # which takes no memory yet
+        charge(length)  # it takes no memory yet
     if (
         kind.id in _UTF8 and made[0] is not None
     ):  # what is missing must be text, too: not all look at the bits
@@ -197,7 +197,7 @@ def _built(kind: pa.DataType, node: Node, depth: int, *, private: bool = False) 
 
 
 def _without_missing(buffers: list[Any], number: int, width: int, length: int, offset: int) -> Any:
-    """Copy values of a width once more, with zeros where any is missing, at which nobody else may look."""
+    """Copy values of a fixed width into private memory, with zeros for missing ones."""
     valid, values = buffers[0], buffers[number]
     end = offset + length
     need(values is not None and values.size >= end * width, "a buffer that is too short")

@@ -1,8 +1,8 @@
-"""pyarrow: arrays as trees of buffers, each trimmed to what the array covers.
+"""pyarrow: arrays as trees of buffers, each trimmed to the range that the array covers.
 
-A *node* is what Arrow's columnar format has for one array: ``(length, nulls, offset, buffers, children,
-dictionary)``. Its type stands beside it. Buffers are looked at where they lie; what a slice does not cover is
-left out, down to whole bytes of validity bits. https://arrow.apache.org/docs/format/Columnar.html
+A *node* has the parts of one array in Arrow's columnar format: ``(length, nulls, offset, buffers, children,
+dictionary)``. Its type is kept beside it. Buffers are viewed in place; bytes outside a slice are left
+out, down to whole bytes of validity bits. https://arrow.apache.org/docs/format/Columnar.html
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OFFSETS: Final[dict[int, int]] = {
     **dict.fromkeys((_lib.Type_STRING, _lib.Type_BINARY, _lib.Type_LIST, _lib.Type_MAP), 4),
     **dict.fromkeys((_lib.Type_LARGE_STRING, _lib.Type_LARGE_BINARY, _lib.Type_LARGE_LIST), 8),
 }
-"""Bytes of one offset of the types that have them."""
+"""Bytes of one offset of the types that have offsets."""
 _ONE_OFFSET: Final = {4: struct.Struct("=i").unpack_from, 8: struct.Struct("=q").unpack_from}
 _WIDTHS: Final[dict[int, int]] = {
     **dict.fromkeys((_lib.Type_INT8, _lib.Type_UINT8), 1),
@@ -35,13 +35,13 @@ _WIDTHS: Final[dict[int, int]] = {
     **dict.fromkeys((_lib.Type_INT32, _lib.Type_UINT32, _lib.Type_FLOAT, _lib.Type_DATE32), 4),
     **dict.fromkeys((_lib.Type_INT64, _lib.Type_UINT64, _lib.Type_DOUBLE, _lib.Type_TIMESTAMP), 8),
 }
-"""Bytes of a value of the types that most columns are of, so that these are not asked."""
+"""Bytes of a value of the most common types, which saves asking the type."""
 NESTED: Final = frozenset((_lib.Type_STRUCT, _lib.Type_FIXED_SIZE_LIST))
 VIEWS: Final = frozenset((_lib.Type_STRING_VIEW, _lib.Type_BINARY_VIEW))
 _INLINE: Final = 12
-"""Bytes of text that stand in a view itself."""
+"""Bytes of text that fit in a view itself."""
 _MUCH: Final = 256
-"""Bytes of text for each view, from which on a look at the views of a whole array pays."""
+"""Bytes of text for each view from which checking the views of a whole array pays."""
 _OTHERS: Final = NESTED | UNUSUAL | VIEWS | {_lib.Type_DICTIONARY, _lib.Type_NA}
 
 
@@ -51,13 +51,13 @@ def buffer_state(buffer: pa.Buffer) -> Any:
 
 
 def _part(buffer: pa.Buffer, low: int, high: int) -> Any:
-    """View the bytes from `low` up to `high` of a buffer, or copy them where they are few."""
+    """View the bytes from `low` up to `high` of a buffer, or copy them if they are few."""
     if not buffer.is_cpu:
         raise SerializationError("memory of a device: copy it to the CPU first, with copy_to")
     size = high - low
     if size < SMALL:
         return buffer.slice(low, size).to_pybytes()
-    if buffer.is_mutable:  # as most are: in 0.3 µs, where the way below takes 1
+    if buffer.is_mutable:  # most are: 0.3 µs, instead of 1 below
         return np.frombuffer(buffer, _BYTE, size, low)
     root = buffer
     while root.parent is not None:
@@ -66,7 +66,7 @@ def _part(buffer: pa.Buffer, low: int, high: int) -> Any:
 
 
 def node_of(array: object) -> Node:
-    """Take an array apart.
+    """Convert an array to a node.
 
     >>> node_of(pa.array([1, 2, 3])[1:])[:3]
     (2, 0, 1)
@@ -75,16 +75,16 @@ def node_of(array: object) -> Node:
 
 
 def nodes_of(batch: pa.RecordBatch) -> list[Node]:
-    """Take the columns of a batch apart: those of a struct, of which one call gives all there is to know."""
+    """Convert the columns of a batch to nodes: as those of a struct, whose parts one call returns."""
     if not batch.num_columns:
         return []
     return list(map(trimmed, batch.to_struct_array().__reduce__()[1][0][5]))
 
 
 def trimmed(data: Any, start: int = 0, length: int | None = None) -> Node:
-    """Take apart what `length` elements from `start` on cover, which counts behind the array's own offset.
+    """Convert `length` elements from `start` on, counted after the array's own offset, to a node.
 
-    `data` is what pyarrow pickles of an array; all of it is covered where no length is given.
+    `data` is pyarrow's own pickled form of an array; without a length, all of it is covered.
     """
     kind, all_of_it, nulls, own_offset, buffers, children, dictionary = data
     length = all_of_it if length is None else length
@@ -133,7 +133,7 @@ def trimmed(data: Any, start: int = 0, length: int | None = None) -> Node:
 def _with_offsets(
     item: int, length: int, nulls: int, offset: int, base: int, buffers: list[Any], children: list[Any]
 ) -> Node:
-    """Take apart lists or text, whose offsets have `item` bytes each, from element `base` on."""
+    """Convert lists or text, whose offsets have `item` bytes each, from element `base` on."""
     valid, bounds = buffers[:2]
     end = base + offset + length
     if not bounds.is_cpu:
@@ -156,14 +156,14 @@ def _with_offsets(
 
 
 def storage(kind: object) -> Any:
-    """Give the type in which an extension type is stored, and any other as it is."""
+    """Return the storage type of an extension type, and any other type unchanged."""
     while isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     return kind
 
 
 def _bits(kind: pa.DataType) -> int | None:
-    """Tell the bits of one value of a type of fixed width; None for all others."""
+    """Return the bits of one value of a type of fixed width; None for all others."""
     return None if kind.id in _OTHERS or kind.id in _OFFSETS else kind.bit_width
 
 
@@ -176,13 +176,13 @@ def _bits_of(buffer: pa.Buffer, width: int, base: int, end: int) -> Any:
 
 
 def _viewed(views: Array, texts: list[Any], offset: int, *, cut: bool) -> tuple[Any, list[Any]]:
-    """Leave out the text that no view looks at; the views, which say where it is, are then a copy."""
+    """Leave out the text that no view refers to; the views, which hold its offsets, are then a copy."""
     total = sum(text.size for text in texts)
     if total <= SMALL or not (cut or total > _MUCH * (views.size // 16)):
         return buffer_state(views), texts
     rows = np.frombuffer(views, "<i4").reshape(-1, 4).copy()
     rows[:offset] = 0
-    long = rows[:, 0] > _INLINE  # a shorter one stands in its view
+    long = rows[:, 0] > _INLINE  # shorter ones are in their view
     kept = []
     for number, text in enumerate(texts):
         which = np.flatnonzero(long & (rows[:, 2] == number))
@@ -198,7 +198,7 @@ def _viewed(views: Array, texts: list[Any], offset: int, *, cut: bool) -> tuple[
 
 
 def _shown(text: Any, starts: Array, sizes: Array) -> tuple[Any, Any]:
-    """Take out of text what views show, and say where in that they begin; a copy where they are far apart."""
+    """Extract the text of the views, and return their new offsets in it; a copy if they are far apart."""
     low, high = max(int(starts.min()), 0), min(int((starts + sizes).max()), text.size)
     if 2 * int(sizes.sum()) >= high - low:
         return starts - low, text.slice(low, max(high - low, 0))

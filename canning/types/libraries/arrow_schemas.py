@@ -1,12 +1,12 @@
-"""pyarrow: schemas and types as Arrow's own IPC message, those of the last messages remembered.
+"""pyarrow: schemas and types as Arrow's own IPC messages; those of the last messages are cached.
 
-A schema is a message of FlatBuffers, in which tables, text and vectors are found by offsets. Nothing keeps a
-stranger from naming one part many times: a schema of 200 KB named its one long text a thousand times, and
-took 200 MB. So `check_parts` goes first: Arrow's own writer puts down each part once.
+A schema is a message of FlatBuffers, in which offsets locate tables, text and vectors. A stranger can name
+one part many times: a schema of 200 KB named its one long text a thousand times, and took 200 MB. So
+`check_parts` goes first: Arrow's own writer writes each part once.
 https://arrow.apache.org/docs/format/Columnar.html
 
-A schema with an extension type runs code when it is read: that of the class which is registered under its
-name. So of the types that are known here the name and the parameters go beside a schema of plain types, as
+Reading a schema with an extension type runs code of the class registered under its name. So the names and
+parameters of the known extension types go beside a schema of plain types, as
 ``(text, {column: (name, parameters)})``, and are read by a constructor from a closed list.
 """
 
@@ -36,19 +36,19 @@ _WITH_PARTS: Final = {10: 1, 14: 4}
 
 
 def check_parts(text: bytes) -> None:
-    """Check that the parts of a schema, each as often as it is named, are no larger than the schema."""
+    """Check that the parts of a schema, counted as often as they are named, are no larger than the schema."""
     _Parts(text).check()
 
 
 class _Parts:
-    """Follow the offsets of one schema; `left` is what its parts may yet come to."""
+    """Follow the offsets of one schema; `left` is the size that its parts may still add."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.left = len(text)
 
     def check(self) -> None:
-        """Follow all that Arrow makes something of."""
+        """Follow all parts that Arrow reads."""
         start = 8 if self.text.startswith(_CONTINUES) else 4
         schema = self._table(self._slot(self._table(start), _HEADER))
         need(schema, "an invalid schema of Arrow")
@@ -77,7 +77,7 @@ class _Parts:
         return found
 
     def _slot(self, table: int, number: int) -> int:
-        """Tell where a slot of a table is, or 0 where it has none."""
+        """Return the offset of a slot of a table, or 0 if it has none."""
         named = table - _i32(self.text, table)[0]
         need(named >= 0, "an invalid schema of Arrow")
         at = 4 + 2 * number
@@ -90,7 +90,7 @@ class _Parts:
         return self._follow(at) if at else 0
 
     def _items(self, at: int, width: int) -> tuple[int, int]:
-        """Take a vector, or a text; tell where its items are, and how many."""
+        """Take a vector, or a text; return the offset of its items, and their number."""
         if not at:
             return 0, 0
         vector = self._follow(at)
@@ -109,11 +109,11 @@ class _Parts:
 
 
 _MOST: Final = 1 << 31
-"""Items of one tensor, at most, of which Arrow says its size in 32 bits."""
+"""Items of one tensor, at most; Arrow stores its size in 32 bits."""
 
 
 def described(kind: pa.DataType) -> tuple[Any, ...] | None:
-    """Give the name and the parameters of an extension type; None of one that is not known here."""
+    """Return the name and the parameters of an extension type; None if it is not known here."""
     name = kind.extension_name
     if name not in _MADE or type(kind) is not getattr(pa, _MADE[name][0], None):
         return None
@@ -126,7 +126,7 @@ def described(kind: pa.DataType) -> tuple[Any, ...] | None:
 
 
 def with_extensions(schema: pa.Schema, columns: Any) -> Any:
-    """Give a schema the extension types of some of its columns; raises for what a stranger made up."""
+    """Give some columns of a schema their extension types; raises if a stranger's are invalid."""
     need(type(columns) is dict, "extension types of no columns")
     for at, description in columns.items():
         need(type(at) is int and 0 <= at < len(schema), "an extension type of no column")
@@ -169,35 +169,35 @@ _MADE: Final[dict[str, tuple[str, Callable[[Any, Any], Any]]]] = {
     "arrow.opaque": ("OpaqueType", _opaque),
     "arrow.fixed_shape_tensor": ("FixedShapeTensorType", _tensor),
 }
-"""By name: the class, which older versions of pyarrow may not have, and what makes one of its storage."""
+"""By name: the class, which older versions of pyarrow may lack, and its constructor from the storage."""
 
 
 _LONG: Final = 16 * 1024
-"""Bytes of a schema from which on it is not remembered."""
+"""Bytes of a schema from which it is not cached."""
 _MANY: Final = 64
-"""Schemas that are remembered by their texts."""
+"""Schemas cached by their texts."""
 _EXTENSION: Final = b"ARROW:extension:name"
-"""What stands in a serialized schema wherever a type is an extension's."""
+"""Present in a serialized schema if any of its types is an extension type."""
 
 
 class Recent:
-    """Remember the texts of the last few schemas or types.
+    """Cache the texts of the last few schemas or types.
 
-    To compare two takes 0.1 µs, and 1.2 to serialize one, or to hash it, which would forget metadata.
+    Comparing two takes 0.1 µs; serializing one, or hashing it, which would ignore metadata, takes 1.2.
     """
 
     def __init__(self) -> None:
         self.pairs: tuple[tuple[Any, bytes], ...] = ()
 
     def find(self, described: Any) -> bytes | None:
-        """Give the text of a schema or a type; None where it is not among the last ones."""
+        """Return the text of a schema or a type; None if it is not among the last ones."""
         for known, text in self.pairs:
             if described.equals(known, check_metadata=True):
                 return text
         return None
 
     def keep(self, described: object, text: bytes) -> None:
-        """Remember one, unless it is long, or an extension type, which may mean another class by then."""
+        """Cache one, unless it is long, or an extension type, whose class may change."""
         if len(text) < _LONG and _EXTENSION not in text:
             self.pairs = ((described, text), *self.pairs[:3])
 
@@ -208,9 +208,9 @@ _known: Final[dict[bytes, tuple[Any, Any, tuple[Shape, ...]]]] = {}
 
 
 def text_of(schema: pa.Schema) -> Any:
-    """Serialize a schema; NotImplemented where it would not come back as it is.
+    """Serialize a schema; NotImplemented if it would not come back unchanged.
 
-    One that has extension types which Arrow itself defines gives what `described` makes of it.
+    One with extension types that Arrow itself defines returns the result of `described`.
     """
     known = _schemas.find(schema)
     if known is not None:
@@ -226,7 +226,7 @@ def text_of(schema: pa.Schema) -> Any:
 
 
 def _comes_back(text: object, schema: object) -> bool:
-    """Tell whether a schema is read as it was: Arrow's message has no dictionaries of dictionaries."""
+    """Tell whether a schema is read unchanged: Arrow's message has no dictionaries of dictionaries."""
     try:
         return bool(any_schema(text).equals(schema, check_metadata=True))
     except (pa.ArrowException, DeserializationError):
@@ -255,11 +255,11 @@ def text_of_type(kind: object) -> Any:
     return text
 
 
-# -- back ------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------------
 
 
 def checked_schema(text: Any) -> Any:
-    """Read a schema, as one of a stranger's: extension types that run code of theirs are refused."""
+    """Read a stranger's schema: extension types that run code of their own are refused."""
     if type(text) is tuple:
         text, columns = parts(text, bytes, dict)
         return with_extensions(checked_schema(text), columns)
@@ -280,14 +280,14 @@ def any_schema(text: object) -> Any:
 
 
 def checked_type(text: object) -> Any:
-    """Read a type, as one of a stranger's."""
+    """Read a stranger's type."""
     schema = checked_schema(text)
     need(len(schema) == 1, "an invalid type of Arrow")
     return schema.field(0).type
 
 
 def known_schema(text: object) -> tuple[Any, Any, tuple[Shape, ...]]:
-    """Read a schema; give it, the struct that has its columns, and their shapes."""
+    """Read a schema; return it, the struct that has its columns, and their shapes."""
     found = _known.get(text) if type(text) is bytes else None
     if found is None:
         schema = any_schema(text)
@@ -300,5 +300,5 @@ def known_schema(text: object) -> tuple[Any, Any, tuple[Shape, ...]]:
 
 
 def known_type(text: object) -> Shape:
-    """Read a type, and give its shape."""
+    """Read a type; return it and its shape."""
     return known_schema(text)[2][0]

@@ -1,7 +1,7 @@
-"""pyarrow: arrays whose parts do not lie side by side: unions, runs, and views of lists.
+"""pyarrow: arrays whose parts are not adjacent: unions, runs, and views of lists.
 
-A slice of one has the whole of its children, so that it is copied, compact, before it is sent. What arrives
-from a stranger is checked here, since Arrow's own check of these types came late.
+A slice of one has the whole of its children, so it is copied, compactly, before it is sent. A stranger's
+arrays are checked here, since Arrow's own check of these types came late.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STEP: Final = 1 << 16
 
 
 def compact(kind: pa.DataType, data: Any, start: int, length: int) -> Any:
-    """Copy what a slice covers; give the data of an array as it was where the slice is all of it.
+    """Copy the range of a slice; return the data of an array unchanged if the slice is all of it.
 
     >>> union = pa.UnionArray.from_sparse(pa.array([0] * 9, pa.int8()), [pa.array(range(9))])
     >>> compact(union.type, union[4:6].__reduce__()[1][0], 0, 2)[5][0][1]
@@ -39,7 +39,7 @@ def compact(kind: pa.DataType, data: Any, start: int, length: int) -> Any:
     array = _lib._restore_array((kind, *data[1:])).slice(start, length)
     if kind.id == _DENSE:
         return _compact_dense(kind, array)
-    with contextlib.suppress(pa.ArrowNotImplementedError):  # by an older Arrow: it goes whole
+    with contextlib.suppress(pa.ArrowNotImplementedError):  # an older Arrow cannot copy it: it is sent whole
         array = pa.concat_arrays([array, array[:0]])
     return array.__reduce__()[1][0]
 
@@ -59,9 +59,9 @@ def _compact_dense(kind: pa.DataType, array: Any) -> Any:
 
 
 def checked(kind: pa.DataType, length: int, offset: int, buffers: list[Any], parts: list[Any]) -> Any:
-    """Put together such an array of a stranger's, of parts that were checked."""
+    """Rebuild a stranger's array of such a type, from checked parts."""
     need(offset == 0, "an array of Arrow that begins somewhere within")
-    charge(length)  # which may take no memory yet
+    charge(length)  # it may take no memory yet
     _CHECKS[kind.id](kind, length, buffers, parts)
     data = [part.__reduce__()[1][0] for part in parts]
     return _lib._restore_array((kind, length, _NONE if kind.id in WIDTHS else 0, 0, buffers, data, None))
@@ -102,7 +102,7 @@ def _check_list_view(kind: pa.DataType, length: int, buffers: list[Any], parts: 
     need(len(buffers) == 3 and len(parts) == 1, "an invalid view of lists")
     starts, sizes = (_numbers(buffer, f"<i{WIDTHS[kind.id]}", length) for buffer in buffers[1:])
     items = np.int64(len(parts[0]))
-    for low in range(0, length, _STEP):  # of all at once there would be copies
+    for low in range(0, length, _STEP):  # all at once would take copies
         these, counts = starts[low : low + _STEP], sizes[low : low + _STEP]
         need((these >= 0).all() and (counts >= 0).all(), "a list that begins nowhere")
         need((counts <= items - these).all(), "a list beyond its items")

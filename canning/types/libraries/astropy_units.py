@@ -1,4 +1,4 @@
-"""astropy: Quantity and its like, as an array of numpy's and the name of a unit. Its own pickling copies."""
+"""astropy: Quantity and its subclasses, as an array of numpy's and the name of a unit. Its own pickling copies."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .checks import need, parts
 _SCALE: Final = re.compile(r"-?[\d.]{1,20}(e[+-]\d{1,3})?(?= |$)", re.ASCII)
 _LARGE: Final = re.compile(r"\d{5}")
 _LETTER: Final = 500
-"""What it costs to parse a letter of a unit, in items of 50 ns."""
+"""The cost of parsing a letter of a unit, in items of 50 ns."""
 
 
 @functools.lru_cache(maxsize=256)
 def _text_of(unit: Any) -> str | None:
-    """Give a unit's name; None where it is not found by it."""
+    """Return a unit's name; None if the name does not find it."""
     try:
         text: str = unit.to_string()
         return text if units.Unit(text) == unit else None
@@ -37,7 +37,7 @@ def _unit(text: str) -> Any:
 
 
 def _checked_unit(text: str) -> Any:
-    """Parse a unit of which nothing stays; astropy computes powers of ten in it, however large they are."""
+    """Parse a unit that is not cached; astropy computes powers of ten in it, however large they are."""
     scale = _SCALE.match(text)
     need(not _LARGE.search(text, scale.end() if scale else 0), "a unit to a power of five digits")
     charge(_LETTER * min(len(text), 1000), 1000)

@@ -1,4 +1,4 @@
-"""What decoders of plain data ask of state that a stranger made up."""
+"""Checks of decoders on state that a stranger made up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLLISIONS: Final = 64
 _ATTRIBUTE: Final = re.compile(r"(?:[A-Za-z]|_is_|_no_)\w{0,199}", re.ASCII)
 """Names of attributes: public ones, and the marks that training code sets on tensors (``_is_buffer``)."""
 _HOOK: Final = re.compile(r"__.*|_.*_", re.DOTALL)
-"""Names that protocols look for: those of Python and numpy, and Jupyter's and ctypes' (``_repr_html_``)."""
+"""Names that protocols look for: those of Python and numpy, of Jupyter and ctypes (``_repr_html_``)."""
 _DATA: Final = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray, np.ndarray))
 
 
@@ -36,7 +36,7 @@ def check(args: tuple[Any, ...], *kinds: type | tuple[type, ...], optional: int 
 
 
 def parts(state: object, *kinds: type | tuple[type, ...]) -> Any:
-    """Check that state is a tuple of as many parts, each exactly of its type; `object` stands for any.
+    """Check that state is a tuple of this many parts, each exactly of its type; `object` allows any.
 
     >>> parts((1, "a"), int, (str, bytes))
     (1, 'a')
@@ -50,7 +50,7 @@ def parts(state: object, *kinds: type | tuple[type, ...]) -> Any:
 
 
 def need(condition: object, what: str) -> None:
-    """Raise `DeserializationError`, which says what is wrong, unless the condition holds."""
+    """Raise `DeserializationError` with this text unless the condition holds."""
     if not condition:
         raise DeserializationError(what)
 
@@ -64,11 +64,11 @@ def one_dimensional(array: Any, kinds: str, length: int | None = None) -> Array:
 
 
 def own(array: Any, dtype: Any = None) -> Array:
-    """Copy numbers that a check is to look at, dense and in the order of this machine.
+    """Copy numbers for a check, dense and in the byte order of this machine.
 
-    Whatever is checked is copied first: another object of the message, or who sent it, may be able to write
-    to the memory that arrived, and what was found to be right would not stay so. The account has counted one
-    copy of all that a decoder is given.
+    Data is copied before it is checked: another object of the message, or its sender, may be able to write to
+    the memory that arrived, and change it after the check. The account has counted one copy of all data that
+    a decoder is given.
 
     >>> numbers = np.arange(3)
     >>> own(numbers).flags.owndata
@@ -81,7 +81,7 @@ def own(array: Any, dtype: Any = None) -> Array:
 def attribute_names(names: Any) -> None:
     """Check the names of attributes that an object is to have: none that a protocol looks for.
 
-    Whatever stands under ``__array_interface__`` numpy takes for an address, wherever it finds it.
+    numpy takes the value of ``__array_interface__`` for an address, on any object.
 
     >>> attribute_names({"unit": "m"})
     """
@@ -91,7 +91,7 @@ def attribute_names(names: Any) -> None:
 
 
 def attributes(obj: object, more: Any, *kinds: type) -> None:
-    """Give an object attributes of its own: plain data, or of these kinds, that hides nothing of its class.
+    """Set an object's own attributes: plain data, or of these kinds, none of which hides one of its class.
 
     >>> class Record: pass
     >>> attributes(Record(), {"__array_interface__": {}})
@@ -122,9 +122,9 @@ def _plain(value: Any, kinds: tuple[type, ...]) -> None:
 
 
 def label(name: object) -> Any:
-    """Check what is to name or to index something: whatever may be the key of a dict.
+    """Check a label or an index: any value that may be the key of a dict.
 
-    Labels are hashed, and a tuple that holds another twice, and so on, hashes forever.
+    Labels are hashed, and hashing a tuple that holds another twice, and so on, never ends.
     """
     if type(name) not in _PLAIN:
         charge(weigh(name, DEFAULT_LIMITS) // 50)
@@ -132,7 +132,7 @@ def label(name: object) -> Any:
 
 
 def labels(names: list[Any]) -> None:
-    """Check many labels, which must not have been chosen to collide in a table of them."""
+    """Check many labels, which must not be chosen to collide in a table of them."""
     counts: collections.Counter[int] = collections.Counter()
     for name in names:
         if type(label(name)) not in _SEEDED:
@@ -142,7 +142,7 @@ def labels(names: list[Any]) -> None:
 
 
 def _check_equal(names: list[Any]) -> None:
-    """Check that labels of one hash are one label again and again: of others a look-up takes forever."""
+    """Check that labels with one hash are equal: others would make each look-up slow."""
     kinds: dict[int, set[Any]] = {}
     for name in names:
         known = kinds.setdefault(hash(name), set())

@@ -1,7 +1,7 @@
 """geopandas: columns of geometries, as their coordinates in a few arrays.
 
-geopandas pickles each geometry as bytes of its own. Where all are of one kind, and none is empty or missing,
-they go as shapely's ragged arrays, in a third of that time; others are left to geopandas.
+geopandas pickles each geometry as separate bytes. If all are of one kind, and none is empty or missing, they
+are sent as shapely's ragged arrays, in a third of that time; others are left to geopandas.
 https://shapely.readthedocs.io/en/stable/reference/shapely.to_ragged_array.html
 """
 
@@ -20,7 +20,7 @@ _MISSING, _COLLECTION = -1, 7
 
 
 def _ragged(geometries: object) -> tuple[int, Any, tuple[Any, ...]] | None:
-    """Give coordinates and offsets of geometries; None where they would not say all of them."""
+    """Return coordinates and offsets of geometries; None if they would not describe all of them."""
     kinds = shapely.get_type_id(geometries)
     kind = int(kinds[0]) if len(kinds) else _MISSING
     if kind not in _KINDS - {_MISSING, _COLLECTION} or (kinds != kind).any():

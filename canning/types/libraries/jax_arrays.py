@@ -1,6 +1,6 @@
-"""jax: arrays of the CPU, by numpy's view of their memory; those of devices, and keys, are left to jax.
+"""jax: arrays of the CPU, by numpy's view of their memory; arrays of devices, and keys, are left to jax.
 
-Where memory is aligned to 64 bytes, as what came through an arena is, jax takes it as it lies.
+Memory aligned to 64 bytes, such as that of an arena, is used by jax without a copy.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..canner import Canner
 from .checks import need, parts
 
 _LARGE: Final = 64 * 1024
-"""Bytes from which an array is not copied where it need not be: 4 KB take 29 µs that way, and 17 as a copy;
-16 MB take 0.04 ms, and 1.8."""
+"""Bytes from which an array is not copied if possible: 4 KB take 29 µs that way, and 17 as a copy; 16 MB take
+0.04 ms, and 1.8."""
 
 
 def _can(array: Any) -> Any:

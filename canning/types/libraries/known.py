@@ -1,11 +1,11 @@
 """Types that canning knows from the start: those of other packages, and of the standard library.
 
-A name with a slash and a number is a type in portable messages: its state, of this version, is specified in
+A name with a slash and a number is a type in portable messages: this version of its state is specified in
 ``docs/states.md``.
 
-`LIBRARIES` says which module here knows which types; it is all that is imported before an object of one of
+`LIBRARIES` lists the modules here and their types; it is all that is imported before an object of one of
 them is sent or received. Each module has `CANNERS`, one for each type, and is short: read
-`canning/types/libraries/scipy_sparse.py` for an example. ``docs/types.md`` shows what becomes of each.
+`canning/types/libraries/scipy_sparse.py` for an example. ``docs/types.md`` shows how each is sent.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..canner import Canner
 
 
 class Library(NamedTuple):
-    """Say which types a module here knows.
+    """List the types that a module here knows.
 
     Attributes:
-        package: what must be imported before instances exist; empty for the standard library.
+        package: the package that is imported before instances exist; empty for the standard library.
         since: the oldest version that is known to work, and is tested.
-        types: by their public names, as they stand in messages, the names by which the classes call
-            themselves, where they differ, with a space between them.
+        types: by their public names, as in messages, followed by the classes' own names if they differ, with a
+                space between them.
     """
 
     package: str
@@ -239,11 +239,11 @@ LIBRARIES: Final[dict[str, Library]] = {
         "pyarrow", (17, 0), {f"pyarrow.{name}": f"pyarrow.lib.{name}" for name in _ARROW}
     ),
 }
-"""What is known, by the name of the module here that knows it."""
+"""The types known here, by the name of the module that knows them."""
 
 
 _DISTRIBUTIONS: Final = {"PIL": "pillow"}
-"""What is installed to get a package, where that has another name."""
+"""The name of the distribution of a package, if it differs."""
 
 
 def _index() -> dict[str, tuple[str, str]]:
@@ -259,7 +259,7 @@ _INDEX: Final = _index()
 
 
 def public_name(name: str) -> str | None:
-    """Give the name under which a type is known here; None where it is not."""
+    """Return the name under which a type is known here; None if it is not."""
     found = _INDEX.get(name)
     return None if found is None else found[1]
 
@@ -271,9 +271,9 @@ def is_imported(name: str) -> bool:
 
 
 def load_canner(name: str, error: Callable[[str], CanningError]) -> Canner:
-    """Give the canner of a type that is known here, by its public name, and import what it needs.
+    """Return the canner of a type that is known here, by its public name, and import the modules it needs.
 
-    Raises `error` where the package is not here, or too old.
+    Raises `error` if the package is missing, or too old.
     """
     module = _INDEX[name][0]
     library = LIBRARIES[module]

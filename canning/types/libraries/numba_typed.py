@@ -1,7 +1,7 @@
-"""numba: typed containers, which cannot be sent, and an error that says what can.
+"""numba: typed containers, which cannot be sent, and an error that names the alternative.
 
-Their memory is in reach of compiled code alone, numba does not pickle them, and to compile a look at one
-takes 0.3 s for each type of item, in every process.
+Only compiled code can reach their memory, numba does not pickle them, and compiling access to one takes 0.3 s
+for each type of item, in every process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """pandas: DataFrame, Series, and every Index.
 
-A frame goes block by block as it lies in memory: nothing is consolidated, and a slice sends the slice. Only
-pandas' own classes are taken apart here; a subclass (geopandas' GeoDataFrame) pickles by its own hooks, and
-its arrays and indexes come back to this package from there.
+A frame is sent block by block as it is in memory: nothing is consolidated, and a slice sends the slice. Only
+pandas' own classes are handled here; a subclass (geopandas' GeoDataFrame) pickles with its own hooks, which
+pass its arrays and indexes to this package.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .pandas_scalars import charge_frequency, freq_text, to_freq
 pd: Any = pandas  # whose inner ways its stubs do not know
 _block: Any = internals._unpickle_block
 
-# -- memory that is copied when one of its owners writes -------------------------------------------------
+# -- memory that is copied on write ----------------------------------------------------------------------
 
 
 def _can_shared(refs: object) -> None:
@@ -38,19 +38,19 @@ def _shared(state: object) -> Any:
 
 
 def _refs_of(block: Any) -> tuple[Any, ...]:
-    """List what notes the others that look at a block's memory, where there are any."""
+    """List the record of the other users of a block's memory, if there are any."""
     return (block.refs,) if block.refs.has_reference() else ()
 
 
 def _refs_of_index(index: Any) -> tuple[Any, ...]:
-    """List the same of an index where a column looks at its memory; indexes do not write."""
+    """List the same for an index, if a column uses its memory; indexes do not write."""
     refs = index._references
     owners = [] if refs is None else [owner() for owner in refs.referenced_blocks]
     return (refs,) if any(hasattr(owner, "mgr_locs") for owner in owners) else ()
 
 
 def _share(owner: Any, refs: Any) -> Any:
-    """Note in a block or an index who else looks at its memory."""
+    """Record in a block or an index who else uses its memory."""
     if refs is not None:
         need(type(refs) is internals.BlockValuesRefs, "invalid owners of memory")
         if isinstance(owner, pd.Index):
@@ -115,7 +115,7 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
 
 
 def checked_times(cls: type, array_cls: object) -> Callable[[Any], Any]:
-    """Give what makes an index of times of a stranger's values, zone, frequency and name."""
+    """Return the function that makes an index of times from a stranger's values, zone, frequency and name."""
     make = _times_as(cls, array_cls)
 
     def make_checked(state: object) -> Any:
@@ -123,7 +123,7 @@ def checked_times(cls: type, array_cls: object) -> Callable[[Any], Any]:
         if made.freq is not None:
             charge_frequency(made.freq, len(made))
             need(made._data._ndarray.strides[0], "times that take no memory")
-            made.copy().freq = made.freq  # raises where they do not
+            made.copy().freq = made.freq  # raises if they do not
         return made
 
     return make_checked
@@ -139,7 +139,7 @@ def _range(state: tuple[Any, ...]) -> Any:
 
 
 def checked_range(state: tuple[Any, ...]) -> Any:
-    """Make an index of a stranger's start, stop, step and name."""
+    """Make an index from a stranger's start, stop, step and name."""
     start, stop, step, name = parts(state, int, int, int, object)
     need(max(map(abs, state[:3])) < 1 << 63 and step, "a range out of range")
     need(abs(stop - start) // abs(step) < (1 << 63) - 1, "a range out of range")
@@ -178,7 +178,7 @@ def _checked_multi(state: tuple[Any, ...]) -> Any:
 
 
 def _more(obj: Any) -> tuple[Any, ...]:
-    """List what most objects do not have: attributes, and the promise that labels are unique."""
+    """List the uncommon parts of an object: attributes, and the promise that labels are unique."""
     unique = not obj.flags.allows_duplicate_labels
     return (dict(obj.attrs), unique) if obj._attrs or unique else ()
 
@@ -213,7 +213,7 @@ def _series(state: tuple[Any, ...]) -> Any:
 
 
 def make_series(values: object, index: pandas.Index, name: object, refs: object = None) -> Any:
-    """Make a series of its values, the way pandas unpickles one; `refs` notes who else looks at them."""
+    """Make a series from its values, as pandas unpickles one; `refs` records the other users of their memory."""
     block = _share(_block(values, slice(0, len(index)), 1), refs)
     manager = managers.SingleBlockManager(block, index)
     made = pd.Series._from_mgr(manager, axes=manager.axes)
@@ -242,7 +242,7 @@ def _can_frame(frame: Any) -> Any:
 
 
 def _place(block: Any, columns: int) -> tuple[Any, ...]:
-    """Say where the columns of a block are: the arguments of a range, or an array of numbers and two None."""
+    """Return the places of a block's columns: the arguments of a range, or an array of numbers and two None."""
     where = block.mgr_locs.indexer
     return where.indices(columns) if type(where) is slice else (where, None, None)
 
@@ -254,7 +254,7 @@ def _frame(state: tuple[Any, ...]) -> Any:
 
 
 def _where(start: object, stop: Any, step: object) -> Any:
-    """Give the place of a block as pandas takes it: a slice down to the first column ends nowhere."""
+    """Return the place of a block as pandas expects it: a slice down to the first column has no end."""
     return start if stop is None else slice(start, None if stop < 0 else stop, step)
 
 
@@ -287,7 +287,7 @@ def _checked_frame(state: tuple[Any, ...]) -> Any:
 
 
 def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:
-    """Check where the columns of a block are: a range within the frame, or an array of numbers."""
+    """Check the places of a block's columns: a range within the frame, or an array of numbers."""
     if stop is None:
         return one_dimensional(start, "i")
     need(
@@ -298,7 +298,7 @@ def _checked_place(start: Any, stop: Any, step: Any, columns: int) -> Any:
 
 
 def _check_cover(places: list[Any], columns: int) -> None:
-    """Check that each column is in one block, in no more time than there are blocks and numbers in them."""
+    """Check that each column is in one block, in time linear in the blocks and their numbers."""
     runs = [place for place in places if isinstance(place, range) and abs(place.step) == 1 and place]
     others = [
         np.asarray(place) for place in places if not (isinstance(place, range) and abs(place.step) == 1)
@@ -318,7 +318,7 @@ def _shapes(values: object, columns: int, rows: int) -> tuple[tuple[int, ...], .
 
 
 def make_frame(blocks: list[tuple[Any, ...]], index: object, columns: object) -> Any:
-    """Make a frame of its blocks, each with the places of its columns, the way pandas unpickles one."""
+    """Make a frame from its blocks, each with the places of its columns, as pandas unpickles one."""
     made = tuple([_share(_block(values, where, 2), *refs or (None,)) for values, where, *refs in blocks])
     manager = managers.BlockManager(made, [columns, index], verify_integrity=False)
     return pd.DataFrame._from_mgr(manager, axes=manager.axes)
