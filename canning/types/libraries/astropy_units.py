@@ -1,4 +1,4 @@
-"""astropy: Quantity and its subclasses, as an array of numpy's and the name of a unit. Its own pickling copies."""
+"""astropy: Quantity and its subclasses, as a numpy array and the name of a unit. Its own pickling copies."""
 
 from __future__ import annotations
 

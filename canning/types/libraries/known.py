@@ -25,8 +25,8 @@ class Library(NamedTuple):
     Attributes:
         package: the package that is imported before instances exist; empty for the standard library.
         since: the oldest version that is known to work, and is tested.
-        types: by their public names, as in messages, followed by the classes' own names if they differ, with a
-                space between them.
+        types: by their public names, as in messages, followed by the classes' own names if they differ, with
+                a space between them.
     """
 
     package: str

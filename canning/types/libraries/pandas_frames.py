@@ -213,7 +213,7 @@ def _series(state: tuple[Any, ...]) -> Any:
 
 
 def make_series(values: object, index: pandas.Index, name: object, refs: object = None) -> Any:
-    """Make a series from its values, as pandas unpickles one; `refs` records the other users of their memory."""
+    """Make a series from its values, as pandas unpickles one; `refs` records other users of their memory."""
     block = _share(_block(values, slice(0, len(index)), 1), refs)
     manager = managers.SingleBlockManager(block, index)
     made = pd.Series._from_mgr(manager, axes=manager.axes)
@@ -242,7 +242,7 @@ def _can_frame(frame: Any) -> Any:
 
 
 def _place(block: Any, columns: int) -> tuple[Any, ...]:
-    """Return the places of a block's columns: the arguments of a range, or an array of numbers and two None."""
+    """Return the places of a block's columns: the arguments of a range, or an array and two None."""
     where = block.mgr_locs.indexer
     return where.indices(columns) if type(where) is slice else (where, None, None)
 
