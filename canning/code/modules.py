@@ -64,7 +64,7 @@ class Bundle(NamedTuple):
         absent: why others that its code imports are not sent: they are compiled.
         missing: those that its code imports and the sender does not have; `explain` shows them.
         needed: those that the receiver must have, and the sent module that imports each; an empty string
-                for code in the message itself.
+            for code in the message itself.
     """
 
     sources: list[Source]

@@ -43,7 +43,7 @@ class Piece:
     Attributes:
         name: its place, empty for the file itself.
         kind: ``blob``, ``pickle``, ``array`` (nothing but memory), ``code`` (TorchScript), or ``none`` if it
-                cannot be read.
+            cannot be read.
         data: its content.
         flaw: the error in it.
         sure: whether its content or its name says that it is of this kind.

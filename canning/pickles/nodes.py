@@ -49,7 +49,7 @@ class Node:
             ``new``, ``persistent``, ``extension``, ``buffer``.
         at: the offset of its opcode.
         items: the items, in a list if more may follow; keys and values alternate; for a call its target,
-                the tuple of its arguments, and possibly keywords.
+            the tuple of its arguments, and possibly keywords.
         more: items appended to, or set in, the result of a call; `pairs` tells whether as keys and values.
         states: the states that BUILD sets.
         value: a `Named` for a name, a persistent id, the number of a buffer.

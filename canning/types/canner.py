@@ -25,10 +25,10 @@ class Canner:
     Attributes:
         name: the type's dotted name, which messages use.
         can: turns an object into a `CannedObject`, or plain state for `uncan`; NotImplemented leaves the
-                object to pickle.
+            object to pickle.
         uncan: makes the object from that state; None if `can` returns a `CannedObject`.
         data: whether `uncan` is safe with state that a stranger made up; or the function that is called
-                instead with such state.
+            instead with such state.
         wants_class: whether `uncan` has a parameter `cls`, and gets the class of the object.
         exact: whether instances of subclasses are left to pickle.
     """

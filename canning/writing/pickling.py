@@ -201,7 +201,7 @@ class Writer:
 
     Attributes:
         plain: whether the last header is short, needs nothing of this package, and left nothing for `clear`
-                to remove, as in most messages of a few numbers and texts.
+            to remove, as in most messages of a few numbers and texts.
     """
 
     def __init__(

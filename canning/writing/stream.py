@@ -31,7 +31,7 @@ class Sink:
         body: the header so far, with room for its first bytes, once there is more than one chunk.
         entries: the list that receives the large objects.
         names_main: whether a pickle seems to use a name in ``__main__``, where no other process will find it.
-                Each chunk is searched on arrival: searching a file would mean taking its memory out.
+            Each chunk is searched on arrival: searching a file would mean taking its memory out.
     """
 
     __slots__ = (

@@ -26,7 +26,7 @@ class Library(NamedTuple):
         package: the package that is imported before instances exist; empty for the standard library.
         since: the oldest version that is known to work, and is tested.
         types: by their public names, as in messages, followed by the classes' own names if they differ, with
-                a space between them.
+            a space between them.
     """
 
     package: str
