@@ -29,7 +29,7 @@ from canning.reading.options import Trust
 from ..checks import check_timeout
 from . import one_pickle as inband
 from .adapting import EngineError
-from .mpi_link import MPI, TRIED, Link, Request, pkl5
+from .mpi_link import KEPT, MPI, TRIED, Link, Request, pkl5
 from .mpi_parts import ENVELOPE, is_whole
 
 __all__ = ["TRIED", "Comm", "Request", "install", "installed", "uninstall"]
@@ -142,8 +142,12 @@ class Comm:
     ) -> Any:
         """Send an object and receive one."""
         request = self.isend(sendobj, dest, sendtag)
-        received = self.recv(None, source, recvtag, status)
-        request.wait()
+        try:
+            received = self.recv(None, source, recvtag, status)
+            request.wait()
+        except BaseException:
+            KEPT.append(request)
+            raise
         return received
 
     def probe(self, source: int = MPI.ANY_SOURCE, tag: int = MPI.ANY_TAG, status: Any = None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from canning import Codecs, DeserializationError, Serializer
+from canning.forking import Lock
 from canning.reading.reader import read_message
 from canning.writing.draft import Draft
 from canning.writing.messages import write
@@ -56,7 +56,7 @@ _ROOM: Final = _LENGTH + ENVELOPE
 _LATE: Final = "other ranks have not taken part"
 _LEFT: Final[list[Any]] = []
 """Requests whose memory MPI may still use, since a time limit was over before they were complete."""
-_LEAVING: Final = threading.Lock()
+_LEAVING: Final = Lock()
 
 
 class Link:
@@ -210,10 +210,14 @@ class Link:
         return self.read(self.envelope(self.parts, source, _COLLECTIVE, MPI.Status()), source)
 
     def exchange(self, posted: list[Steps], sources: Sequence[int]) -> list[Any]:
-        """Receive from ranks, and wait until the posted objects are received."""
-        received = [self.take(source) for source in sources]
-        for each in posted:
-            drive(each, self.wait)
+        """Receive from ranks, and wait until what was posted is received."""
+        try:
+            received = [self.take(source) for source in sources]
+            for each in posted:
+                drive(each, self.wait)
+        except BaseException:
+            KEPT.extend(posted)
+            raise
         return received
 
     # -- among all ---------------------------------------------------------------------------------
@@ -287,6 +291,10 @@ class Link:
         return found
 
 
+KEPT: Final[list[Any]] = []
+"""Objects on their way when a call for several failed: MPI may still read their memory."""
+
+
 def _laid_out(envelope: Any) -> bytearray:
     """Lay out an envelope for a collective call, in which all ranks send equally many bytes."""
     room = bytearray(_ROOM)
@@ -297,10 +305,13 @@ def _laid_out(envelope: Any) -> bytearray:
 
 def _leave(requests: Iterable[Any]) -> None:
     """Keep requests that are not complete, and none that were kept and are complete now."""
-    with _LEAVING:
+
+    def leave() -> None:
         each_once = {id(request): request for request in (*_LEFT, *requests)}
         # not Test, which would take the status away from who waits again
         _LEFT[:] = [request for request in each_once.values() if not request.Get_status()]
+
+    _LEAVING.run(leave)
 
 
 def _own(frames: list[Any]) -> list[Any]:
