@@ -58,7 +58,8 @@ slow: $(VENV)/.has-test
 .PHONY: torch
 torch: $(VENV)/.has-test
 	$(RUN) -m pip install --quiet torch==2.13.0 --editable '.[large]'
-	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py tests/test_golden.py $(ARGS)
+	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py tests/test_golden.py \
+	    tests/test_portable_tables.py $(ARGS)
 
 .PHONY: ray
 ray: $(VENV)/.has-test
