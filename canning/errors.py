@@ -124,10 +124,19 @@ _OWN: Final = frozenset(("canning", "transport"))
 _AROUND: Final = _OWN | {"cloudpickle", "pickle"}
 """Who is at work where this library is, so that their frames say no more than the error's text."""
 
+_IMPORTING: Final = _AROUND | {"importlib"}
+
 
 def _is_ours(error: Exception) -> bool:
     """Tell whether a statement of this library raised an error, and nobody else's code is in between."""
     return _has_our_frames_alone(error, _OWN) and _was_raised_by_a_statement(error)
+
+
+def was_raised_by_user(error: BaseException) -> bool:
+    """Tell whether a statement of code other than ours and Python's import raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    by = frames[-1].f_globals.get("__name__", "").partition(".")[0] if frames else ""
+    return by not in _IMPORTING and _was_raised_by_a_statement(error)
 
 
 def _has_our_frames_alone(error: BaseException, packages: frozenset[str]) -> bool:

@@ -677,3 +677,20 @@ def test_a_text_that_speaks_of_recursion_is_not_one_of_depth() -> None:
     with pytest.raises(SerializationError) as raised:
         serialize_object([_Recursive()])
     assert "nested too deeply" not in str(raised.value)
+
+
+class _Lost:
+    def __init__(self, kind: type[Exception]) -> None:
+        self.kind = kind
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise state["kind"]("card 4111")
+
+
+@pytest.mark.parametrize("kind", [AttributeError, ImportError])
+def test_what_a_class_says_while_it_is_read_is_not_repeated(kind: type[Exception]) -> None:
+    frames = serialize_object(_Lost(kind))
+    with pytest.raises(DeserializationError) as raised:
+        deserialize_object(frames)
+    assert "4111" not in str(raised.value)
+    assert kind.__name__ in str(raised.value)

@@ -113,9 +113,16 @@ async def pause(seconds: float) -> None:
 
 
 async def _poll(socket: zmq.asyncio.Socket, milliseconds: int, event: int) -> int:
+    import asyncio  # see `pause`
+
     untyped: Any = socket  # pyzmq declares this poll with the signature of its poller
     try:
         return int(await untyped.poll(milliseconds, event))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if socket.closed and task is not None and not task.cancelling():  # pyzmq cancels what waits for it
+            raise zmq.ZMQError(zmq.ENOTSOCK) from None
+        raise
     except zmq.Again:
         # pyzmq lets SNDTIMEO and RCVTIMEO end a poll as well; here only the deadline counts.
         return 0

@@ -11,29 +11,24 @@ import contextlib
 import datetime as dt
 import json
 import math
-import re
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import SerializationError, name_for_errors
-from ..limits import DEFAULT_LIMITS
 from ..wire.names import CALLS
-from .machine import STEPS, PickleMachine
+from .machine import PickleMachine
 from .nodes import Blob, Node
 from .outline import describe
 from .paths import Paths, parts_of
-from .stacks import Stacks
+from .placed import PlacingMachine
 from .told_dtypes import native, tell_dtype
-from .values import DIGITS, Step, push
+from .values import DIGITS
 
 SCHEMA: Final = 1
 """Version of the tree's format."""
 _SAFE: Final = 2**53 - 1
 """The largest int that a JavaScript number holds exactly."""
-_LONG: Final = 1024
-"""Bytes from which a text is given by its place in the pickle instead of a copy in the tree."""
 _DEEP: Final = 100
 _AS_IT_IS: Final = frozenset((str, bool, type(None)))
 _INSTEAD: Final = (
@@ -52,7 +47,7 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
     >>> tree_of(pickle.dumps({"a": [1, 2.5, b"xyz"]}, 5), lambda name: False)
     b'{"portable":1,"object":{"a":[1,2.5,{"$":"bytes","at":33,"length":3}]}}'
     """
-    machine = _Reader(memoryview(body)).run()
+    machine = PlacingMachine(memoryview(body)).run()
     if machine.broken is not None:
         raise SerializationError(f"its pickle cannot be followed ({machine.broken}): {_INSTEAD}", "obj")
     if machine.depth > _DEEP:
@@ -66,52 +61,6 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can only escape
         return json.dumps(tree, check_circular=False, separators=(",", ":")).encode()
-
-
-# -- following -----------------------------------------------------------------------------------------
-
-
-def _bytes(machine: Stacks, argument: Any, at: int) -> None:
-    push(machine, Blob("bytes", machine.behind - len(argument), len(argument), b""))
-
-
-def _bytearray(machine: Stacks, argument: Any, at: int) -> None:
-    machine.new("bytearray", at).value = Blob("bytes", machine.behind - len(argument), len(argument), b"")
-
-
-def _text(machine: Stacks, argument: Any, at: int) -> None:
-    text = str(argument, "utf-8", "surrogatepass")
-    if len(argument) < _LONG or _HALVES.search(text):
-        push(machine, text)
-    else:
-        push(machine, Blob("str", machine.behind - len(argument), len(argument), b""))
-
-
-_ANY: Final = 2**62
-_TAKES: Final[dict[Step, tuple[int, ...]]] = {
-    _bytes: (0x43, 0x42, 0x8E),  # SHORT_BINBYTES, BINBYTES, BINBYTES8
-    _bytearray: (0x96,),  # BYTEARRAY8
-    _text: (0x8C, 0x58, 0x8D),  # SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
-}
-_STEPS: Final = {
-    **STEPS,
-    **{code: (STEPS[code][0], step, STEPS[code][2]) for step, codes in _TAKES.items() for code in codes},
-}
-_HALVES: Final = re.compile("[\ud800-\udfff]")
-"""Halves of surrogate pairs."""
-
-
-class _Reader(PickleMachine):
-    """Follow a pickle of this process, whatever its size; keep the places of bytes, and all text."""
-
-    STEPS = _STEPS
-
-    def __init__(self, data: memoryview) -> None:
-        super().__init__(data, wrappers=False, nodes=_ANY)
-        self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
-
-
-# -- converting ----------------------------------------------------------------------------------------
 
 
 class _Odd(Exception):

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..code.versions import check_versions, packages, say_whence
-from ..errors import CanningError, DeserializationError, is_of_signal, text_of
+from ..errors import CanningError, DeserializationError, is_of_signal, text_of, was_raised_by_user
 from ..memory.buffers import flat, listed
 from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
@@ -227,7 +227,8 @@ def _blame(error: Exception) -> NoReturn:
         raise error
     if isinstance(error, RecursionError):
         raise DeserializationError("the message is nested too deeply to be read") from error
-    named = isinstance(error, ImportError | AttributeError)  # names what is missing, and no data
+    # These name the missing module or attribute, and hold no data, unless a class's own code raised them.
+    named = isinstance(error, ImportError | AttributeError) and not was_raised_by_user(error)
     what = f"{type(error).__name__}: {error}" if named else text_of(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"

@@ -384,3 +384,39 @@ def test_waits_that_are_over_leave_nothing_behind() -> None:
         await asyncio.wait_for(asyncio.gather(*waiting), 10)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["close", "destroy"])
+def test_a_loop_that_waits_ends_when_its_socket_is_closed(endpoint: Endpoint, end: str) -> None:
+    async def test() -> None:
+        async with sockets(endpoint("tcp")) as (here, there):
+            got = []
+
+            async def loop() -> None:
+                async for obj in transport.Receiver(there):
+                    got.append(obj)
+
+            task = asyncio.create_task(loop())
+            await transport.Sender(here).send(1)
+            while not got:
+                await let_others_run()
+            if end == "close":
+                there.close()
+            else:
+                there.context.destroy(linger=0)
+            await task
+            assert got == [1]
+
+    run(test())
+
+
+def test_a_loop_that_is_cancelled_is_cancelled(endpoint: Endpoint) -> None:
+    async def test() -> None:
+        async with sockets(endpoint("tcp")) as (_, there):
+            task = asyncio.ensure_future(transport.Receiver(there).recv())
+            await let_others_run()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(test())

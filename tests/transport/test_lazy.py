@@ -20,9 +20,14 @@ print("send" in vars(transport), "zmq" in sys.modules)
 """
 
 
+def output(script: str) -> str:
+    """Run a script in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def test_neither_zmq_nor_asyncio_is_imported_before_it_is_wanted() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "True True"]
+    assert output(SCRIPT).splitlines() == ["[]", "True True"]
 
 
 def test_names() -> None:
@@ -46,8 +51,7 @@ try:
 except AttributeError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
+    assert output(script).splitlines() == [
         "[True, True]",
         "transport.engines.multiprocessing",
         "module 'transport.engines' has no attribute 'nothing'",
@@ -62,8 +66,7 @@ def test_programs_without_asyncio_do_not_import_it() -> None:
         "one.bind('inproc://here'); other.connect('inproc://here')\n"
         "transport.send(one, {'a': 1}); print(transport.recv(other), 'asyncio' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "{'a': 1} False\n"
+    assert output(script) == "{'a': 1} False\n"
 
 
 def test_canning_imports_nothing_slow_that_few_need() -> None:
@@ -73,5 +76,4 @@ def test_canning_imports_nothing_slow_that_few_need() -> None:
         "import canning\n"
         "print({'pathlib', 'hashlib', 'hmac', 'difflib', 'numpy.typing'} & (set(sys.modules) - before))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    assert output(script) == "set()\n"

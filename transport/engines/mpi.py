@@ -29,8 +29,9 @@ from canning.reading.options import Trust
 from ..checks import check_timeout
 from . import one_pickle as inband
 from .adapting import EngineError
-from .mpi_link import KEPT, MPI, TRIED, Link, Request, pkl5
+from .mpi_link import KEPT, MPI, TRIED, Link, pkl5
 from .mpi_parts import ENVELOPE, is_whole
+from .mpi_requests import Request
 
 __all__ = ["TRIED", "Comm", "Request", "install", "installed", "uninstall"]
 

@@ -18,12 +18,23 @@ from canning.writing.messages import write
 
 from ..errors import TransportTimeout
 from ..outgoing import for_socket
-from ..pool import long_empty
 from ..shared import ForReaders, SharedArena, default_memory
 from ..shared.layout import SIZE
 from .adapting import check_layout
 from .arenas import new_arena
-from .mpi_parts import ENVELOPE, Steps, drive, pack, pieces, poll, unpack
+from .mpi_parts import (
+    ENVELOPE,
+    EQUAL,
+    Steps,
+    copied,
+    drive,
+    envelope_in,
+    laid_out,
+    pack,
+    pieces,
+    poll,
+    unpack,
+)
 
 TRIED: Final = "4.1.2"
 check_layout(
@@ -40,7 +51,7 @@ check_layout(
 from mpi4py import MPI  # noqa: E402 - only after the check of the layout
 from mpi4py.util import pkl5  # noqa: E402
 
-__all__ = ["MPI", "TRIED", "Link", "Request", "pkl5"]
+__all__ = ["KEPT", "LATE", "MPI", "TRIED", "Link", "pkl5"]
 
 _LARGE: Final = 256 * 1024
 """Bytes from which memory is shared between ranks of one host."""
@@ -50,10 +61,8 @@ _EXIT: Final = 30.0
 """Seconds for which an ending rank waits for the readers of its messages."""
 _COLLECTIVE: Final = 0
 """The tag of envelopes that collective calls send from rank to rank; large frames have other tags."""
-_LENGTH: Final = 2
-"""Bytes of the length before an envelope in collective calls, in which all ranks send equally many bytes."""
-_ROOM: Final = _LENGTH + ENVELOPE
-_LATE: Final = "other ranks have not taken part"
+LATE: Final = "other ranks have not taken part"
+"""The reason that time limits give."""
 _LEFT: Final[list[Any]] = []
 """Requests whose memory MPI may still use, since a time limit was over before they were complete."""
 _LEAVING: Final = Lock()
@@ -147,7 +156,7 @@ class Link:
 
     def copy(self, obj: Any) -> Any:
         """Give an object as another rank would read it."""
-        return self.load(_own(self.frames(obj, self.writer)))
+        return self.load(copied(self.frames(obj, self.writer)))
 
     # -- from rank to rank -------------------------------------------------------------------------
 
@@ -225,27 +234,27 @@ class Link:
     def to_all(self, frames: list[Any], root: int) -> list[Any]:
         """Send frames to all; return frames for the sender's own copy of the object."""
         envelope, outside = pack(frames, 0)
-        self.once("Bcast", _laid_out(envelope), root)
+        self.once("Bcast", laid_out(envelope), root)
         self._send_all(outside, root)
-        return _own(frames)
+        return copied(frames)
 
     def from_all(self, root: int) -> list[Any]:
         """Receive the frames that a rank sends to all."""
-        room = bytearray(_ROOM)
+        room = bytearray(EQUAL)
         self.once("Bcast", room, root)
         return self._frames_in(room, root)
 
     def all_to_all(self, frames: list[Any]) -> list[list[Any]]:
         """Send frames to all, and return the frames of every rank, including this one."""
         envelope, outside = pack(frames, 0)
-        rooms, found = bytearray(self.size * _ROOM), []
-        self.once("Allgather", _laid_out(envelope), rooms)
+        rooms, found = bytearray(self.size * EQUAL), []
+        self.once("Allgather", laid_out(envelope), rooms)
         for rank in range(self.size):
             if rank == self.rank:
                 self._send_all(outside, rank)
-                found.append(_own(frames))
+                found.append(copied(frames))
             else:
-                found.append(self._frames_in(memoryview(rooms)[rank * _ROOM : (rank + 1) * _ROOM], rank))
+                found.append(self._frames_in(memoryview(rooms)[rank * EQUAL : (rank + 1) * EQUAL], rank))
         return found
 
     def _send_all(self, frames: list[Any], root: int) -> None:
@@ -254,9 +263,7 @@ class Link:
             source.fill(frame, 0)
 
     def _frames_in(self, room: bytearray | memoryview, root: int) -> list[Any]:
-        length = int.from_bytes(room[:_LENGTH], "little")
-        envelope = bytes(room[_LENGTH : _LENGTH + length])
-        frames: list[Any] = drive(unpack(envelope, self._most, _FromAll(self, root)), self.wait)
+        frames: list[Any] = drive(unpack(envelope_in(room), self._most, _FromAll(self, root)), self.wait)
         return frames
 
     def once(self, name: str, *arguments: Any) -> None:
@@ -274,7 +281,7 @@ class Link:
         if self.timeout is None:
             MPI.Request.Waitall(requests, statuses)
             return statuses
-        self.until(lambda: MPI.Request.Testall(requests, statuses), _LATE, requests)
+        self.until(lambda: MPI.Request.Testall(requests, statuses), LATE, requests)
         return statuses
 
     def until(self, look: Callable[[], Any], lost: str, requests: Iterable[Any] = ()) -> Any:
@@ -295,14 +302,6 @@ KEPT: Final[list[Any]] = []
 """Objects on their way when a call for several failed: MPI may still read their memory."""
 
 
-def _laid_out(envelope: Any) -> bytearray:
-    """Lay out an envelope for a collective call, in which all ranks send equally many bytes."""
-    room = bytearray(_ROOM)
-    room[:_LENGTH] = len(envelope).to_bytes(_LENGTH, "little")
-    room[_LENGTH : _LENGTH + len(envelope)] = envelope
-    return room
-
-
 def _leave(requests: Iterable[Any]) -> None:
     """Keep requests that are not complete, and none that were kept and are complete now."""
 
@@ -312,17 +311,6 @@ def _leave(requests: Iterable[Any]) -> None:
         _LEFT[:] = [request for request in each_once.values() if not request.Get_status()]
 
     _LEAVING.run(leave)
-
-
-def _own(frames: list[Any]) -> list[Any]:
-    """Copy those frames that may be the object's own memory, which frame 0 never is."""
-    return [frames[0], *map(_copied, frames[1:])]
-
-
-def _copied(frame: Any) -> memoryview:
-    room = memoryview(long_empty(len(frame)))
-    room[:] = frame
-    return room
 
 
 def _sent(requests: list[Any], _kept: list[Any]) -> Steps:
@@ -363,91 +351,3 @@ class _FromAll:
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
         """Do nothing: MPI itself raises if ranks do not agree."""
-
-
-class Request:
-    """An object on its way, returned by `transport.engines.mpi.Comm`; keep it until it is complete."""
-
-    def __init__(self, link: Link, steps: Steps) -> None:
-        self._link = link
-        self._steps = steps
-        self._requests: list[Any] = next(steps)
-        self._done: tuple[Any, Any] | None = None
-        self._error: BaseException | None = None
-
-    def wait(self, status: Any = None) -> Any:
-        """Wait until it is complete; return the object that was received, None for one that was sent.
-
-        Raises:
-            DeserializationError: what came cannot be read; waiting again raises it again.
-            TransportTimeout: that takes too long; you can wait again.
-        """
-        while self._done is None:
-            self._go_on(self._link.wait)
-        return self._give(status)
-
-    def test(self, status: Any = None) -> tuple[bool, Any]:
-        """Return whether it is complete, and the result of `wait`."""
-        return (True, self._give(status)) if self._is_complete() else (False, None)
-
-    def _is_complete(self) -> bool:
-        while self._done is None and self._go_on(_tested):
-            pass
-        return self._done is not None
-
-    def _go_on(self, look: Callable[[list[Any]], list[Any] | None]) -> bool:
-        """Take the next step where all is there for it; after an error there is none, but the error."""
-        if self._error is not None:
-            raise self._error
-        try:
-            statuses = look(self._requests)
-        except MPI.Exception as error:
-            self._error = error
-            raise
-        if statuses is None:
-            return False
-        try:
-            self._requests = self._steps.send(statuses)
-        except StopIteration as end:
-            self._done = end.value
-        except BaseException as error:
-            self._error = error
-            raise
-        return True
-
-    def _give(self, status: Any) -> Any:
-        obj, (found, self._done) = None, (self._done, (None, None))
-        if found is not None:
-            obj, came = found
-            if status is not None and came is not None:
-                status.Set_source(came.Get_source())
-                status.Set_tag(came.Get_tag())
-                status.Set_elements(MPI.BYTE, came.Get_count(MPI.BYTE))
-        return obj
-
-    @staticmethod
-    def waitall(requests: Sequence[Request]) -> list[Any]:
-        """Wait for requests, and give what each gives; the time limit is that of the first.
-
-        An error of one is raised at once; the others can be waited for as before.
-        """
-        if requests:
-            parts = (part for each in requests for part in each._requests)  # those of the last step
-            requests[0]._link.until(lambda: _are_complete(requests), _LATE, parts)
-        return [each._give(None) for each in requests]
-
-    @staticmethod
-    def testall(requests: Sequence[Request]) -> tuple[bool, list[Any] | None]:
-        """Tell whether all requests are complete, and give what each gives."""
-        return (True, [each._give(None) for each in requests]) if _are_complete(requests) else (False, None)
-
-
-def _are_complete(requests: Sequence[Request]) -> bool:
-    complete = [each._is_complete() for each in requests]  # all of them make progress
-    return all(complete)
-
-
-def _tested(requests: list[Any]) -> list[Any] | None:
-    """Give the status of each request if all are complete."""
-    statuses = [MPI.Status() for _ in requests]
-    return statuses if MPI.Request.Testall(requests, statuses) else None

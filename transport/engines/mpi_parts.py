@@ -24,10 +24,13 @@ ENVELOPE: Final = 4000
 less than what MPICH and Open MPI send before a receiver asks for it."""
 LONGEST: Final = 1 << 30
 """Bytes of one MPI message, at most: before MPI 4 counts end at 2**31 - 1."""
+_LENGTH: Final = 2
+EQUAL: Final = _LENGTH + ENVELOPE
+"""Bytes that each rank sends in a collective call: a length, and room for the longest envelope."""
 _END: Final = struct.Struct("<QI4s")
 _MARK: Final = b"cMPI"
 _MAGIC: Final = -len(MAGIC)
-_ROOM: Final = ENVELOPE - _END.size
+_FRAMES_ROOM: Final = ENVELOPE - _END.size
 
 Steps = Generator[list[Any], list[Any], Any]
 """A generator that yields MPI requests to complete before it continues, is sent the status of each, and
@@ -53,7 +56,7 @@ def pack(frames: Sequence[Any], tag: int) -> tuple[Any, list[Any]]:
     """
     if len(frames) == 1 and len(frames[0]) <= ENVELOPE:
         return frames[0], []
-    inside, outside, room = [], [], _ROOM
+    inside, outside, room = [], [], _FRAMES_ROOM
     for frame in frames:
         if len(frame) <= room:
             inside.append(frame)
@@ -114,7 +117,7 @@ class _Places:
 
     def next(self, length: int) -> Any:
         """Return the next frame."""
-        if length <= _ROOM - self._at:
+        if length <= _FRAMES_ROOM - self._at:
             start, self._at = self._at, self._at + length
             if self._at > len(self._envelope):
                 raise DeserializationError("an envelope is shorter than the frames that it should hold")
@@ -165,3 +168,32 @@ def drive(steps: Steps, wait: Callable[[list[Any]], list[Any]]) -> Any:
             requests = steps.send(wait(requests))
     except StopIteration as end:
         return end.value
+
+
+def laid_out(envelope: Any) -> bytearray:
+    """Lay out an envelope for a collective call, in which all ranks send equally many bytes.
+
+    >>> len(laid_out(b"short")) == EQUAL, envelope_in(laid_out(b"short"))
+    (True, b'short')
+    """
+    room = bytearray(EQUAL)
+    room[:_LENGTH] = len(envelope).to_bytes(_LENGTH, "little")
+    room[_LENGTH : _LENGTH + len(envelope)] = envelope
+    return room
+
+
+def envelope_in(room: bytearray | memoryview) -> bytes:
+    """Return the envelope that a rank has laid out."""
+    length = int.from_bytes(room[:_LENGTH], "little")
+    return bytes(room[_LENGTH : _LENGTH + length])
+
+
+def copied(frames: list[Any]) -> list[Any]:
+    """Copy those frames that may be the object's own memory, which frame 0 never is."""
+    return [frames[0], *map(_copy, frames[1:])]
+
+
+def _copy(frame: Any) -> memoryview:
+    room = memoryview(long_empty(len(frame)))
+    room[:] = frame
+    return room
