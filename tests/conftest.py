@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
+import inspect
+import traceback
+import types
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +32,18 @@ collect_ignore_glob = ["engines/mpi_*.py"]  # programs for ranks, and importing 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(absent_codecs)  # a conftest's own hooks see only the tests of its folder
+    if "format_exception_only(*exception[:2])[-1]" in inspect.getsource(doctest):
+        doctest.traceback = _WITHOUT_NOTES  # type: ignore[attr-defined]
+
+
+def _without_notes(cls: type[BaseException], error: BaseException) -> list[str]:
+    """Format an exception as later doctests do: up to Python 3.11.3, doctest takes a note for the message."""
+    lines = traceback.format_exception_only(cls, error)
+    notes = sum(len(note.split("\n")) for note in getattr(error, "__notes__", ()))
+    return lines[: len(lines) - notes]
+
+
+_WITHOUT_NOTES = types.SimpleNamespace(**vars(traceback) | {"format_exception_only": _without_notes})
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -475,7 +475,7 @@ def children(obj: Any) -> list[tuple[str, Any]]:
     for cls in type(obj).__mro__:
         slots = cls.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(obj, slot) and slot not in ("__dict__", "__weakref__"):
+            if slot not in ("__dict__", "__weakref__") and hasattr(obj, slot):
                 attributes[slot] = getattr(obj, slot)
     hidden = [
         "_mask",

@@ -314,6 +314,20 @@ def test_items_of_a_machine_of_another_byte_order_keep_their_values(order: str, 
     assert (small.tolist(), small.readonly) == ([[-300, -299, -298], [-297, -296, -295]], True)
 
 
+@pytest.mark.skipif("Zd" not in stdarray.typecodes, reason="arrays have complex items from Python 3.15 on")
+@pytest.mark.parametrize("trust", ["code", "data"])
+@pytest.mark.parametrize("order", ["=", "S"], ids=["this order", "the other"])
+def test_the_parts_of_complex_items_keep_their_places(order: str, trust: Any) -> None:
+    class Written:
+        def __reduce__(self) -> Any:
+            return calls.stdlib_array, ("Zd", 16, memory)
+
+    memory = np.array([1.5, -2.5]).astype(np.dtype("f8").newbyteorder(order))
+    memory = memory.view(np.dtype("u8").newbyteorder(order))
+    array, _ = canning.deserialize_object(serialize_object(Written(), pickler="pickle"), trust=trust)
+    assert array == stdarray.array("Zd", [1.5 - 2.5j])
+
+
 def test_what_was_sent_can_grow_again_when_the_frames_are_gone() -> None:
     objects: list[Any] = [bytearray(80_000), bytearray(70_000), stdarray.array("d", bytes(8000))]
     frames = serialize_object(objects)

@@ -325,7 +325,8 @@ def check_stubs(stubs: Any) -> None:
     assert stubs["items"][1] is person
     assert stubs["table"][1] is person
     assert stubs["table"].owner is person
-    assert stubs["color"].args == (1,)
+    if sys.version_info >= (3, 11, 4):  # before, pickle names a member
+        assert stubs["color"].args == (1,)
     assert list(stubs["keys"].values()) == [1]
     assert stubs["pair"][1] == "y"
     assert stubs["keyword"].kwargs == {"q": 3}

@@ -8,6 +8,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from ..errors import SHOWN, DeserializationError, name_for_errors
@@ -323,7 +324,8 @@ def _combined(cls: type[enum.Flag], value: int) -> Any:
         raise DeserializationError(
             f"a combination of {dotted_name(cls)} that is new here, beyond {_COMBINATIONS}"
         )
-    try:
-        return cls(value)
-    except ValueError:
-        raise DeserializationError(f"{dotted_name(cls)} has no flags of the value in this message") from None
+    with suppress(ValueError):
+        made = cls(value)
+        if made._value_ == value:  # Python 3.11.2 drops bits that no flag has
+            return made
+    raise DeserializationError(f"{dotted_name(cls)} has no flags of the value in this message")

@@ -232,6 +232,15 @@ class CannedDtype(CannedParts):
     make = staticmethod(build)
 
 
+def words_of(typecode: str, itemsize: int) -> np.dtype[Any]:
+    """Give the unsigned ints that hold the items of an `array.array`: two for a complex number.
+
+    >>> words_of("d", 8), words_of("Zd", 16)
+    (dtype('uint64'), dtype('uint64'))
+    """
+    return np.dtype(f"u{itemsize // (1 + typecode.startswith('Z'))}")
+
+
 def make_stdlib_array(typecode: str, itemsize: int, memory: Any) -> stdarray.array[Any]:
     """Build an `array.array`; raises `ValueError` if its items have another size here."""
     array = stdarray.array(typecode)

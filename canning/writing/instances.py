@@ -8,6 +8,7 @@ The result is the same.
 from __future__ import annotations
 
 import copyreg
+import enum
 import operator
 import types
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from typing import Any, Final
 
 _NEW: Final[Callable[..., Any]] = copyreg.__newobj__  # type: ignore[attr-defined]
 _BY_THEMSELVES: Final[Callable[[Any], Any]] = operator.methodcaller("__reduce_ex__", 5)
+
+
+_OF_ENUMS: Final[tuple[Any, ...]] = (enum.Enum.__reduce_ex__, enum.Flag.__reduce_ex__)
+"""Up to Python 3.11.3 these name the member, by a call of ``getattr``; from 3.11.4 on they give its value."""
 
 
 class _Ordinary:
@@ -26,6 +31,8 @@ def reducer_of_instances(cls: type, known: set[type]) -> Callable[[Any], Any]:
 
     `known` are the classes that this message has met: before the next message their methods may change.
     """
+    if cls.__reduce_ex__ in _OF_ENUMS:
+        return _reduce_member
     if not is_ordinary(cls):
         return _BY_THEMSELVES
     args = (cls,)
@@ -46,6 +53,10 @@ def reducer_of_instances(cls: type, known: set[type]) -> Callable[[Any], Any]:
         return _NEW, args, attributes or None
 
     return reduce_ordinary
+
+
+def _reduce_member(member: enum.Enum) -> Any:
+    return type(member), (member._value_,)
 
 
 def is_ordinary(cls: type) -> bool:

@@ -26,6 +26,7 @@ from ..code.versions import note_class
 from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import dense_bytes
+from ..types.arrays import words_of
 from ..types.canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from ..types.canner import Canner
 from ..types.registry import canned_state
@@ -66,7 +67,7 @@ class Reducers(ArrayReducers):
         return calls.stdlib_array, (
             array.typecode,
             array.itemsize,
-            np.frombuffer(memoryview(array).cast("B"), f"u{array.itemsize}"),
+            np.frombuffer(memoryview(array).cast("B"), words_of(array.typecode, array.itemsize)),
         )
 
     def method(self, method: types.MethodType) -> Reduced:

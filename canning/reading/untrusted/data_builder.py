@@ -15,7 +15,14 @@ from ...limits import Limits
 from ...memory.buffers import flat
 from ...memory.layout import native
 from ...types.allowed import Allowed, refuse
-from ...types.arrays import CannedMasked, CannedObjects, CannedStrings, fill_objects, make_stdlib_array
+from ...types.arrays import (
+    CannedMasked,
+    CannedObjects,
+    CannedStrings,
+    fill_objects,
+    make_stdlib_array,
+    words_of,
+)
 from ...types.budget import Work
 from ...types.canned import make_bytes
 from ...types.libraries.checks import check
@@ -29,7 +36,7 @@ from .plain_exceptions import fill_raised, make_raised
 from .prices import ITEM, price_of_decoder, weigh
 from .sealing import Seals
 
-_TYPECODES: Final = frozenset("bBhHiIlLqQfd")
+_TYPECODES: Final = frozenset(stdarray.typecodes) - frozenset("uw")
 _FORMATS: Final = frozenset("bBhHiIlLqQnNfd?c")
 _MARK: Final = "<" if sys.byteorder == "little" else ">"
 _MASKABLE: Final = (np.ndarray, np.matrix, np.recarray)
@@ -232,7 +239,7 @@ class DataBuilder:
         typecode, itemsize, memory = args
         if typecode not in _TYPECODES or stdarray.array(typecode).itemsize != itemsize:
             raise DeserializationError("an array.array of items that this machine does not have")
-        if memory.dtype.newbyteorder("=") != f"u{itemsize}" or not memory.flags.c_contiguous:
+        if memory.dtype.newbyteorder("=") != words_of(typecode, itemsize) or not memory.flags.c_contiguous:
             raise DeserializationError("an array.array of something other than its bytes")
         self.work.copy(memory.nbytes if memory.dtype.isnative else 2 * memory.nbytes)
         return make_stdlib_array(typecode, itemsize, memory)
