@@ -22,7 +22,7 @@ ONE_HASH: Final = b"".join(
 )
 PAIRS: Final = b"".join(
     b"(" + b"".join(b"J" + struct.pack("<i", -1 - (number >> bit & 1)) for bit in range(14)) + b"tN"
-    for number in range(6000)
+    for number in range(12_000)
 )
 """Tuples of -1 and -2, which have one hash."""
 
