@@ -95,11 +95,14 @@ class Run:
             before = self.counters["received"]
             self.wait("the next message", lambda before=before: self.counters["received"] > before)  # type: ignore[misc]
 
-    def end(self, lease: float) -> None:
+    def quieten(self, lease: float) -> None:
         """Let the sender be quiet, and wait until all of the arena is free again."""
         self.counters["quiet"] = 1
         self.counters["used"] = -1
         self.wait("the arena's space back", lambda: self.counters["used"] == 0, lease + PATIENCE)
+
+    def end(self) -> None:
+        """Kill both sides, and see that nothing was wrong and nothing is left."""
         self.kill("sender")
         self.kill("receiver")
         if self.counters["partial"]:
@@ -126,6 +129,7 @@ def messages(options: argparse.Namespace, folder: str) -> None:
     while run.counters["received"] < options.count:
         run.progress(1)
     seconds = time.monotonic() - start
+    run.quieten(0)  # messages on their way as ordinary frames are the sender's memory too
     for side in SIDES:
         then, now = before[side], Usage.of(getattr(run, side))
         print(f"{side} after {warm:,}: {then}; at the end: {now}")
@@ -133,7 +137,7 @@ def messages(options: argparse.Namespace, folder: str) -> None:
             raise Failure(f"the memory of the {side} grew")
         if len(now.descriptors) > len(then.descriptors) or now.threads > then.threads:
             raise Failure(f"the {side} has more open: {sorted(now.descriptors)}")
-    run.end(0)
+    run.end()
     print(
         f"{options.count:,} messages of {options.size:,} bytes in {seconds:.1f} s, "
         f"{run.counters['copied']:,} through the arena, {run.counters['fallbacks']:,} as ordinary frames"
@@ -160,7 +164,8 @@ def kills(options: argparse.Namespace, folder: str) -> None:
         worst = max(worst, time.monotonic() - start)
         if (number + 1) % 50 == 0:
             print(f"{number + 1} kills, {run.counters['received']:,} messages", flush=True)
-    run.end(1.0)
+    run.quieten(1.0)
+    run.end()
     print(
         f"{options.count} kills, {run.counters['received']:,} messages received whole, none in part, "
         f"{run.counters['refused']} refused as their sender was gone; the longest pause was {worst:.2f} s"
