@@ -225,6 +225,8 @@ def timeouts() -> None:
     if RANK == 0:
         with pytest.raises(TransportTimeout):
             comm.bcast(1, root=1)
+    WORLD.Barrier()
+    if RANK == 0:
         print("timed out", flush=True)
     WORLD.Barrier()
     os._exit(0)  # nobody can end a collective call that others do not take part in

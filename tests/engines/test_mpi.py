@@ -70,7 +70,8 @@ def test_more_than_two_gigabytes() -> None:
 
 
 def test_time_limits_end_in_errors() -> None:
-    assert "timed out" in script("timeouts")
+    done = run("mpi4py", "-m", "tests.engines.mpi_script", "timeouts")
+    assert "timed out" in done.stdout, done.stderr[-3000:]  # the first rank that ends may end the others
 
 
 def ours() -> set[str]:

@@ -315,6 +315,7 @@ def frames() -> dict[str, Any]:
 
 def test_types_of_other_libraries(installed: None, worker: Any) -> None:
     from ..harness import assert_equal
+    from ..types_same import same_sparse
 
     given = frames()
     found = ray.get(worker.same.remote(given))
@@ -324,6 +325,8 @@ def test_types_of_other_libraries(installed: None, worker: Any) -> None:
             assert found[name].nbytes <= each.nbytes + 4096
         elif name == "xarray":
             assert found[name].identical(each)
+        elif name == "sparse":
+            same_sparse(each, found[name])
         else:
             assert_equal(each, found[name])
 
