@@ -211,6 +211,38 @@ def test_a_dotted_name_imports_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+STRANGER = """
+import pickle
+import sys
+import canning
+from canning import calls
+
+class Held:
+    def __reduce__(self):
+        return calls.registered, (sys.argv[1], (), None)
+
+try:
+    canning.deserialize_object([pickle.dumps(Held(), 5)], trust="data")
+except canning.DeserializationError as error:
+    assert "imports nothing" in str(error), error
+assert "pandas" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("name", ["pandas.Series", "pandas.core.series.Series", "pandas.RangeIndex/1"])
+def test_no_name_in_a_strangers_message_imports_a_package(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, name], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["pandas.Series:2", "pandas.Series/2"])
+def test_a_state_of_a_later_version_asks_for_an_update(name: str) -> None:
+    with pytest.raises(DeserializationError, match="a newer canning"):
+        canning.Serializer().registry.by_name(name)
+
+
 def test_a_dotted_name_does_not_make_a_lazy_package_import(
     registry: Registry, serializer: Serializer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,6 +25,8 @@ _NEVER_ASKED: Final = frozenset(
         *("frozenset", "NoneType", "type", "function"),
     )
 )
+_DOTTED: Final = re.compile(r"[^/:]+")
+"""Names that users register; those of canning's own states have a version behind a slash or a colon."""
 
 
 class Registry(Marks):
@@ -181,6 +184,8 @@ class Registry(Marks):
             canner = self._ecosystem.get(name)
         if canner is None and (imports or self._is_ready(name)):
             canner = self._shipped(name, DeserializationError)
+        if canner is None and not _DOTTED.fullmatch(name):
+            raise DeserializationError(f"this message holds a {name}, of a newer canning: update this one")
         if canner is None:
             raise DeserializationError(
                 f"this message holds a {name}, which the sender registered and this side did not: "
@@ -200,7 +205,7 @@ class Registry(Marks):
         return self._ecosystem[known]
 
     def _is_ready(self, name: str) -> bool:
-        if self._ecosystem is None or public_name(name) != name or is_imported(name):
+        if self._ecosystem is None or public_name(name) is None or is_imported(name):
             return True
         package = name.partition(".")[0]
         raise DeserializationError(
@@ -219,8 +224,10 @@ class Registry(Marks):
 
     def brings(self, name: str) -> bool:
         """Tell whether a message of this type is read by a decoder of canning's own."""
-        known = self._ecosystem is not None and public_name(name) == name and name not in self._by_name
-        return known and (self._ecosystem or {}).get(name, ...) is not None
+        if self._ecosystem is None or name in self._by_name:
+            return False
+        known = public_name(name)
+        return known is not None and self._ecosystem.get(known, ...) is not None
 
     @guarded
     def _resolve_names(self) -> None:
