@@ -59,7 +59,7 @@ slow: $(VENV)/.has-test
 torch: $(VENV)/.has-test
 	$(RUN) -m pip install --quiet torch==2.13.0 --editable '.[large]'
 	$(RUN) -m pytest tests/test_types.py tests/test_types_hostile.py tests/test_ecosystem.py tests/test_golden.py \
-	    tests/test_portable_tables.py $(ARGS)
+	    tests/test_portable_tables.py tests/test_states.py $(ARGS)
 
 .PHONY: ray
 ray: $(VENV)/.has-test

@@ -106,7 +106,7 @@ def astropy_rows() -> list[Hostile]:
         return Made("astropy.units.Quantity", (array, unit, more))
 
     def longitude(wrap: Any) -> Made:
-        return Made("astropy.coordinates.Longitude", (numbers, "deg", {"_wrap_angle": wrap}))
+        return Made("astropy.coordinates.Longitude", (numbers, "deg", {"wrap_angle": wrap}))
 
     return [
         *(
@@ -206,7 +206,7 @@ def xarray_rows() -> list[Hostile]:
 
     def adapter(dtype: Any, array: Any = None) -> Made:
         index = pd.Index([1, 2, 3]) if array is None else array
-        return Made("xarray.core.indexing.PandasIndexingAdapter", (index, dtype))
+        return Made("xarray.PandasIndexingAdapter", (index, dtype))
 
     def dataset(
         variables: Any, names: Any = (), indexes: Any = None, axes: Any = ("x",), **more: Any

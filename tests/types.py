@@ -27,7 +27,8 @@ INTRODUCTION: Final = """# Types that are known from the start
 canning knows these types from the start. It imports none of these packages before you do.
 `canning.unregister("pandas.DataFrame")` leaves a type to pickle, and your own registration takes precedence.
 Under `trust="data"`, the reader must have imported the package, since a stranger's message imports nothing.
-If a package is older than the table says, an error tells you.
+If a package is older than the table says, an error tells you. [states.md](states.md) says of which parts each
+type is made in a message.
 
 Subclasses of these types, such as a GeoDataFrame, are sent by their own pickling hooks, and the parts that
 those return are sent as in the table. Typed containers of numba cannot be sent, and an error says so; send

@@ -18,7 +18,7 @@ _ATTRIBUTES: Final = {
     "xarray.Variable": (None, ".data", ".attrs", ".encoding"),
     "xarray.IndexVariable": (None, ".data", ".attrs", ".encoding"),
     "xarray.indexes.PandasIndex": (".index",),
-    "xarray.core.indexing.PandasIndexingAdapter": (".array",),
+    "xarray.PandasIndexingAdapter": (".array",),
     "pandas.Index": (".values",),
     "xarray.DataArray": (".variable", ".coords", None, ".indexes"),
     "xarray.Dataset": ("", None, ".attrs", ".indexes", ".encoding"),

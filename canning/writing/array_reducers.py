@@ -17,6 +17,8 @@ Reduced = Any
 _MASKED_STATE: Final = frozenset(
     ["_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"]
 )
+_OF_MATRICES: Final = {"_getitem": False}
+"""What numpy notes in every matrix: it does so again where one is made."""
 
 
 def array_call() -> None:
@@ -222,7 +224,7 @@ class ArrayReducers:
             return array.__reduce_ex__(5)
         base = array.view(np.ndarray)
         attributes = {} if issubclass(cls, np.memmap) else dict(getattr(array, "__dict__", {}))
-        if not attributes:
+        if not attributes or attributes == _OF_MATRICES:
             return calls.subclass, (cls, base)
         return calls.subclass, (cls, base), attributes, None, None, calls.attributes
 
@@ -230,8 +232,10 @@ class ArrayReducers:
         mask = None if masked._mask is np.ma.nomask else masked._mask
         parts = (type(masked), masked._data, mask, masked._fill_value, masked._hardmask)
         attributes = {name: value for name, value in vars(masked).items() if name not in _MASKED_STATE}
-        if masked._optinfo:
+        if masked._optinfo and masked._optinfo != _OF_MATRICES:
             attributes["_optinfo"] = masked._optinfo
+        if not attributes or attributes == _OF_MATRICES:
+            return calls.masked, parts
         return calls.masked, parts, attributes, None, None, calls.attributes
 
     def scalar(self, scalar: Any) -> Reduced:

@@ -18,6 +18,9 @@ _SCALE: Final = re.compile(r"-?[\d.]{1,20}(e[+-]\d{1,3})?(?= |$)", re.ASCII)
 _LARGE: Final = re.compile(r"\d{5}")
 _LETTER: Final = 500
 """The cost of parsing a letter of a unit, in items of 50 ns."""
+_PUBLIC: Final = {"_wrap_angle": "wrap_angle"}
+"""How constructors call what astropy keeps in attributes of its own: states have none of these."""
+_OWN: Final = {name: own for own, name in _PUBLIC.items()}
 
 
 @functools.lru_cache(maxsize=256)
@@ -47,7 +50,7 @@ def _checked_unit(text: str) -> Any:
 def _can(quantity: Any) -> Any:
     unit = quantity._unit
     text = _text_of(unit)
-    more = {name: value for name, value in vars(quantity).items() if name != "_unit"}
+    more = {_PUBLIC.get(name, name): value for name, value in vars(quantity).items() if name != "_unit"}
     return quantity.view(np.ndarray), unit if text is None else text, more
 
 
@@ -56,7 +59,7 @@ def _as(cls: Any) -> Callable[[Any], Any]:
         array, unit, more = state
         made = array.view(cls)
         made._set_unit(_unit(unit) if type(unit) is str else unit)
-        vars(made).update(more)
+        vars(made).update((_OWN.get(name, name), value) for name, value in more.items())
         return made
 
     return make
@@ -66,7 +69,7 @@ def _checked_as(cls: Any) -> Callable[[Any], Any]:
     def make(state: object) -> Any:
         array, text, more = parts(state, np.ndarray, str, dict)
         need(array.dtype.kind in "fc", "a quantity of something other than numbers")
-        wrap = more.pop("_wrap_angle", None) if cls is coordinates.Longitude else None
+        wrap = more.pop("wrap_angle", None) if cls is coordinates.Longitude else None
         need(wrap is None or type(wrap) is coordinates.Angle, "an invalid angle at which others wrap")
         need(not more, "a quantity that knows more than its unit")
         unit = _checked_unit(text)

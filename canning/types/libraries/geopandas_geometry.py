@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import pyproj
 import shapely
 from geopandas.array import GeometryArray
 
@@ -42,13 +43,16 @@ def _ragged(geometries: object) -> tuple[int, Any, tuple[Any, ...]] | None:
 
 def _can(array: Any) -> Any:
     ragged = _ragged(array._data)
-    return NotImplemented if ragged is None else (*ragged, array._crs)
+    crs = array.crs
+    if ragged is None or type(crs) not in (pyproj.CRS, type(None)):
+        return NotImplemented
+    return *ragged, None if crs is None else crs.srs
 
 
 def _uncan(state: tuple[Any, ...]) -> Any:
     kind, coordinates, offsets, crs = state
     made = shapely.from_ragged_array(shapely.GeometryType(kind), coordinates, offsets or None)
-    return GeometryArray(made, crs=crs)
+    return GeometryArray(made, crs=None if crs is None else pyproj.CRS(crs))
 
 
 CANNERS: Final = (array_canner("geopandas.array.GeometryArray", _can, _uncan, data=False),)

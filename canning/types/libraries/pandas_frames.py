@@ -347,5 +347,5 @@ CANNERS: Final = (
     Canner("pandas.MultiIndex", _can_multi, _multi, data=_checked_multi, exact=True),
     Canner("pandas.Series", _can_series, _series, data=_checked_series, exact=True),
     Canner("pandas.DataFrame", _can_frame, _frame, data=_checked_frame, exact=True),
-    Canner("pandas._libs.internals.BlockValuesRefs", _can_shared, _shared, data=True, exact=True),
+    Canner("pandas.SharedMemory", _can_shared, _shared, data=True, exact=True),
 )

@@ -48,5 +48,5 @@ CANNERS: Final = (
     Canner("pytz.tzinfo.DstTzInfo", _can_zone, _zone, data=True),
     Canner("pytz.tzinfo.StaticTzInfo", _can_zone, _zone, data=True),
     Canner("pytz.UTC", _can_utc, _utc, data=True, exact=True),
-    Canner("pytz._FixedOffset", _can_fixed, _fixed, data=True, exact=True),
+    Canner("pytz.FixedOffset", _can_fixed, _fixed, data=True, exact=True),
 )
