@@ -6,12 +6,12 @@ import dis
 import functools
 import inspect
 import signal
+import sys
 import traceback
 import types
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
-E = TypeVar("E", bound=Exception)
 P = ParamSpec("P")
 T = TypeVar("T")
 SHOWN: Final = 120
@@ -71,19 +71,20 @@ class CanningError(Exception):
     """Base of every error that this package raises on purpose."""
 
 
-def shorten(error: E) -> E:
-    """Return an error for an entry point to raise: for one of ours, the traceback ends in the user's call.
+def shorten(error: Exception) -> None:
+    """Make the traceback of one of our errors end in the user's call; the entry point raises it again then.
 
-    The text of an error that this library raises on purpose is complete, so its frames, and those of
-    canning's errors that caused it, are left out. An error of a user's own code keeps them, and so does one
-    that looks like a bug of ours.
+    The text of an error that this library raises on purpose is complete, so its frames, those of canning's
+    errors that caused it, and the errors that were handled on the way are left out. An error of a user's own
+    code keeps all of them, and so does one that looks like a bug of ours.
 
     >>> def entry_point(secret):
     ...     try:
     ...         from canning import Key
     ...         Key(secret)
     ...     except Exception as error:
-    ...         raise shorten(error) from cause_of(error)
+    ...         shorten(error)
+    ...         raise error
     >>> try:
     ...     entry_point("no bytes")
     ... except TypeError as error:
@@ -91,20 +92,28 @@ def shorten(error: E) -> E:
     2
     """
     cause = error.__cause__
+    if cause is None and (isinstance(error, CanningError) or error.__suppress_context__):
+        handled = _handled_by_a_caller(error, sys._getframe(1))
+        error.__context__, error.__suppress_context__ = handled, handled is None
     while isinstance(error, CanningError) and isinstance(cause, CanningError):
         if _has_our_frames_alone(cause, _AROUND):
             cause.__traceback__ = None
         cause = cause.__cause__
-    if not (_has_our_frames_alone(error, _AROUND) if isinstance(error, CanningError) else _is_ours(error)):
-        trace = error.__traceback__
-        return error.with_traceback(trace and trace.tb_next)  # the entry point adds its frame again
-    return error.with_traceback(None)
+    ours = _has_our_frames_alone(error, _AROUND) if isinstance(error, CanningError) else _is_ours(error)
+    trace = error.__traceback__
+    error.__traceback__ = None if ours else trace and trace.tb_next  # the entry point adds its frame again
 
 
-def cause_of(error: BaseException) -> BaseException | None:
-    """Return the cause of an error for ``raise ... from``: the one that Python would show."""
-    of_ours = isinstance(error, CanningError) or error.__suppress_context__
-    return error.__cause__ if of_ours else error.__context__
+def _handled_by_a_caller(error: Exception, entry_point: types.FrameType) -> BaseException | None:
+    """Return the exception that a caller was handling when it called: its traceback begins there."""
+    callers = {frame for frame, _ in traceback.walk_stack(entry_point.f_back)}
+    context, seen = error.__context__, {error}
+    while context is not None and context not in seen:
+        if context.__traceback__ is not None and context.__traceback__.tb_frame in callers:
+            return context
+        seen.add(context)
+        context = context.__context__
+    return None
 
 
 def shortened(function: Callable[P, T]) -> Callable[P, T]:
@@ -115,7 +124,8 @@ def shortened(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     return entry_point
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Unpack
 
 from .arguments import check_bools, check_callable, check_namespace
-from .errors import DeserializationError, SerializationError, cause_of, shorten
+from .errors import DeserializationError, SerializationError, shorten
 from .memory.buffers import Frame
 from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
@@ -64,7 +64,8 @@ def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[Se
         serializer = _evolved(dumps, options)
         return _dumps(obj, readable_as, serializer)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @provides("dumps")
@@ -107,7 +108,8 @@ def loads(
         serializer = _evolved(loads, options)
         return _loads(blob, g, trust, serializer)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @provides("loads")
@@ -161,7 +163,8 @@ def dump(
         serializer = _evolved(dump, options)
         _dump(obj, path, readable_as, on_progress, progress, serializer)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @provides("dump")
@@ -256,7 +259,8 @@ def load(
         serializer = _evolved(load, options)
         return _load(path, g, mmap, trust, on_progress, progress, serializer)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @provides("load")

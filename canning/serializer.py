@@ -12,7 +12,7 @@ from .arguments import check_bools, check_call, check_callable, check_namespace
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
-from .errors import SerializationError, cause_of, shorten, shortened
+from .errors import SerializationError, shorten, shortened
 from .limits import DEFAULT_LIMITS, Limits
 from .memory.buffers import Frame, listed
 from .options import SerializerOptions, WithoutTrust, check_choices, check_kinds, unknown_option
@@ -221,7 +221,8 @@ class Serializer(Options, WriteOptions):
             how = self.evolve(**options) if options else self
             message = write(how, obj)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
         if type(message) is Draft:
             message = frames(message) if how.codec is None else how._frames(message)
         return message if how.key is None else sign(message, how.key)
@@ -270,7 +271,8 @@ class Serializer(Options, WriteOptions):
             frames = frames if type(frames) is list else listed(frames)
             obj, rest, _ = (read_verified if reader.key is None else read_message)(reader, frames, g)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
         return obj, rest
 
     # -- blobs and files ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import traceback
 import warnings
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import zmq.asyncio
 
 import canning
 import transport
-from canning.errors import cause_of, shorten
+from canning.errors import shorten
 from transport import security
 
 KEY = canning.new_key()
@@ -27,6 +28,16 @@ Call = Callable[[], Any]
 
 def socket() -> Any:
     return transport.fake_pair()[0]
+
+
+def closed() -> Any:
+    """Give a closed socket, which `send` knows."""
+    with zmq.Context() as context, context.socket(zmq.PAIR) as left, context.socket(zmq.PAIR) as right:
+        left.bind("inproc://closed")
+        right.connect("inproc://closed")
+        transport.send(left, 1)
+        transport.recv(right)
+    return left
 
 
 def arena(**options: Any) -> transport.SharedArena:
@@ -307,7 +318,8 @@ def _call(function: Call) -> Any:
     try:
         return function()
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 def test_an_error_from_within_a_callback_keeps_the_callback() -> None:
@@ -337,7 +349,8 @@ def test_what_an_error_comes_of_is_kept() -> None:
 
     with pytest.raises(ValueError, match="second") as caught:
         _call(user)
-    assert isinstance(caught.value.__cause__, KeyError)
+    assert isinstance(caught.value.__context__, KeyError)
+    assert not caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(
@@ -371,3 +384,40 @@ def test_engines_take_their_own_clients() -> None:
         transport.engines.multiprocessing.canned(writable="no"),  # type: ignore[arg-type]
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: canning.serialize_object(threading.Lock()),
+        lambda: canning.load("/none/such"),
+        lambda: canning.loads(b"junk"),
+        lambda: canning.Key("text"),  # type: ignore[arg-type]
+        lambda: canning.Serializer(key="no such file"),
+        lambda: transport.send({}, socket()),  # type: ignore[call-overload]
+        lambda: transport.recv(closed()),
+        lambda: transport.send(closed(), 1),
+    ],
+)
+def test_what_the_user_was_handling_stays_visible(call: Call) -> None:
+    """As with any call in Python; errors that the library handled on its way are left out."""
+    handled = KeyError("of the user")
+    try:
+        raise handled
+    except KeyError:
+        caught = _error_of(call)
+    shown = caught
+    while shown.__cause__ is not None:
+        shown = shown.__cause__
+    assert shown.__context__ is handled
+    assert not shown.__suppress_context__
+    alone = _error_of(call)
+    assert alone.__suppress_context__ or alone.__context__ is None
+
+
+def _error_of(call: Call) -> BaseException:
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("no error")

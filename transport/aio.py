@@ -17,7 +17,7 @@ import zmq
 import zmq.asyncio
 
 from canning.arguments import check_callable
-from canning.errors import cause_of, shorten
+from canning.errors import shorten
 from canning.options import unknown_option
 from canning.progress import OnProgress
 
@@ -73,7 +73,8 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
         kind = _asynchronous(socket, "send", obj)
         return await send_later(socket, kind, (obj, *more), Options(**options))
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @overload
@@ -156,7 +157,8 @@ async def recv(
         frames = await take_later(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 async def wait(tracker: Tracker, timeout: float | None = None) -> None:
@@ -240,7 +242,8 @@ class Channel(Conversation):
         except TimeoutError:
             raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
         return tracker
 
     async def recv(
@@ -263,7 +266,8 @@ class Channel(Conversation):
         except TimeoutError:
             raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     def __aiter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import zmq
 import zmq.asyncio
 
-from canning.errors import cause_of, shorten
+from canning.errors import shorten
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
@@ -106,7 +106,8 @@ class Channel(Conversation):
         except zmq.Again:
             raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
         return tracker
 
     def recv(
@@ -150,7 +151,8 @@ class Channel(Conversation):
         except zmq.Again:
             raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     def __iter__(self) -> Self:
         return self

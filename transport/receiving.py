@@ -10,7 +10,7 @@ import numpy.typing as npt
 import zmq
 
 from canning import Serializer
-from canning.errors import cause_of, shorten, shortened
+from canning.errors import shorten, shortened
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
@@ -230,14 +230,16 @@ class Receiver(Generic[Got]):
                 return self._recv_later(how, timeout)  # type: ignore[return-value]
             got: Got = unpack(take_now(self.socket, self._kind, how, timeout, 0), how)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
         return got
 
     async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
         try:
             return unpack(await take_later(self.socket, self._kind, how, timeout, 0), how)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     def __iter__(self) -> Iterator[Got]:
         if self._kind.asynchronous:

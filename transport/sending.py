@@ -10,7 +10,7 @@ import zmq
 
 from canning import Serializer, default_serializer
 from canning.arguments import check_bools, check_callable, check_whole
-from canning.errors import cause_of, shorten, shortened
+from canning.errors import shorten, shortened
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
@@ -271,13 +271,15 @@ class Sender(Generic[Sent]):
         try:
             return send_now(self.socket, self._kind, (obj, *more), how)  # type: ignore[return-value]
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     async def _send_later(self, objects: tuple[Any, ...], how: Options) -> Any:
         try:
             return await send_later(self.socket, self._kind, objects, how)
         except Exception as error:
-            raise shorten(error) from cause_of(error)
+            shorten(error)
+            raise error
 
     def __repr__(self) -> str:
         return f"<Sender on {self.socket!r}>"

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, Literal, Never, TypeVar, Unpack, overload
 
 import numpy.typing as npt
+import zmq
 
 from canning import Serializer
 from canning.arguments import check_callable
-from canning.errors import cause_of, shorten
+from canning.errors import shorten
 from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
@@ -116,11 +117,15 @@ def send(
             raise _not_blocking(socket, "send")
         if kind.simple and how is ORDINARY:  # most messages: 0.6 µs less
             parts, tracker = pack((obj, *more), (), None, None, COPY_BELOW, b"", socket)
-            push(socket, parts, 0)
+            try:
+                push(socket, parts, 0)
+            except zmq.ZMQError as error:
+                raise with_hint(error, socket) from None
             return tracker
         return send_now(socket, kind, (obj, *more), how)
     except Exception as error:
-        raise shorten(with_hint(error, socket)) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 @overload
@@ -283,7 +288,8 @@ def recv(
         frames = take_now(socket, kind, how, timeout, flags)
         return unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
     except Exception as error:
-        raise shorten(error) from cause_of(error)
+        shorten(error)
+        raise error
 
 
 def _not_blocking(socket: object, name: str) -> TypeError:
