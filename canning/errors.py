@@ -5,10 +5,12 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import itertools
 import signal
 import sys
 import traceback
 import types
+import warnings
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
@@ -145,13 +147,24 @@ def _is_ours(error: Exception) -> bool:
 def was_raised_by_user(error: BaseException) -> bool:
     """Tell whether a statement of code other than ours and Python's import raised an error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    by = frames[-1].f_globals.get("__name__", "").partition(".")[0] if frames else ""
+    by = _package(frames[-1]) if frames else ""
     return by not in _IMPORTING and _was_raised_by_a_statement(error)
 
 
 def _has_our_frames_alone(error: BaseException, packages: frozenset[str]) -> bool:
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return all(frame.f_globals.get("__name__", "").partition(".")[0] in packages for frame in frames)
+    return all(_package(frame) in packages for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _package(frame: types.FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn with the line of the user's call, however deep in this library the reason was found."""
+    frames = [frame for frame, _ in traceback.walk_stack(sys._getframe(1))]
+    inside = itertools.takewhile(lambda frame: _package(frame) in _OWN, frames)
+    warnings.warn(text, category, stacklevel=2 + len(list(inside)))
 
 
 class SerializationError(CanningError):

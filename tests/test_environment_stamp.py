@@ -48,8 +48,9 @@ def test_data_and_names_cross_versions() -> None:
 
 def test_another_numpy_is_worth_a_warning() -> None:
     frames = stamped(canning.serialize_object(lambda: 1), *sys.version_info[:2], 1, 20)
-    with pytest.warns(VersionWarning, match=r"numpy 1\.20; here is"):
+    with pytest.warns(VersionWarning, match=r"numpy 1\.20; here is") as told:
         assert canning.deserialize_object(frames)[0]() == 1
+    assert told[0].filename == __file__
     with pytest.raises(VersionMismatch, match=r"code, which may not work here: .* numpy 1\.20; here is"):
         canning.deserialize_object(frames, on_version_mismatch="error")
     with warnings.catch_warnings():

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import zmq
 
 from canning.arguments import check_path
-from canning.errors import shortened
-from canning.wire.keys import InsecureKeyWarning, read_file, write_secret
+from canning.errors import shortened, warn
+from canning.wire.keys import InsecureKeyWarning, read_file, write_new
 
 from .errors import TransportError
 
@@ -65,10 +64,9 @@ def new_certificate(path: str | os.PathLike[str]) -> Certificate:
     check_path("the file of a certificate", path)
     public, secret = zmq.curve_keypair()
     name = os.fspath(path)
-    with open(f"{name}.pub", "xb") as file:
-        file.write(b'curve\n    public-key = "%b"\n' % public)
+    write_new(f"{name}.pub", b'curve\n    public-key = "%b"\n' % public, 0o666)
     try:
-        write_secret(name, b'curve\n    public-key = "%b"\n    secret-key = "%b"\n' % (public, secret))
+        write_new(name, b'curve\n    public-key = "%b"\n    secret-key = "%b"\n' % (public, secret))
     except BaseException:
         os.unlink(f"{name}.pub")
         raise
@@ -94,7 +92,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     if b"public" not in keys:
         raise ValueError(f"{os.fspath(path)!r} is not a certificate: new_certificate makes one")
     if b"secret" in keys and exposed:
-        warnings.warn(f"the key file {os.fspath(path)!r} {exposed}", InsecureKeyWarning, stacklevel=3)
+        warn(f"the key file {os.fspath(path)!r} {exposed}", InsecureKeyWarning)
     return Certificate(keys[b"public"], keys.get(b"secret"))
 
 
@@ -111,11 +109,10 @@ def their_certificate(option: str, given: CertificateLike) -> Certificate:
     """Return the other side's certificate; warn if it has the secret key, which only that side may have."""
     certificate = certificate_of(given)
     if certificate.secret is not None and not isinstance(given, Certificate):
-        warnings.warn(
+        warn(
             f"{option}= names a file with a secret key, {os.fspath(given)!r}: anyone who has it can pose as "
             "the other side; keep it there, and pass its .pub file here",
             InsecureKeyWarning,
-            stacklevel=4,
         )
     return certificate
 

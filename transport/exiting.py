@@ -22,11 +22,10 @@ import os
 import sys
 import threading
 import time
-import warnings
 from typing import Final
 
 from canning.arguments import check_seconds
-from canning.errors import shortened
+from canning.errors import shortened, warn
 
 from .errors import TransportTimeout, UndeliveredWarning
 from .events import note
@@ -138,7 +137,7 @@ def _at_exit() -> None:
                 f"{PATIENCE:g} s: is the peer there? transport.drain() and Tracker.wait() wait longer"
             )
             note("undelivered", text, count=left[0])
-            warnings.warn(text, UndeliveredWarning, stacklevel=2)
+            warn(text, UndeliveredWarning)
 
 
 def _wait_while_moving() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
-from ..errors import DeserializationError, VersionMismatch, VersionWarning
+from ..errors import DeserializationError, VersionMismatch, VersionWarning, warn
 from ..memory.buffers import flat
 from ..pickles.headers import name_within
 from ..wire.trailer import BIG_ENDIAN, CODE, NARROW, NATIVE, VERSIONS, Trailer, parse
@@ -108,7 +107,7 @@ def check_versions(trailer: Trailer, on_mismatch: str) -> None:
 def _tell(text: str, how: str) -> None:
     if how == "error":
         raise VersionMismatch(text)
-    warnings.warn(text, VersionWarning, stacklevel=3)
+    warn(text, VersionWarning)
 
 
 def differences(trailer: Trailer, *, python: bool = False) -> Iterator[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 from ..arguments import check_path
-from ..errors import SerializationError, shortened
+from ..errors import SerializationError, shortened, warn
 
 SHORTEST: Final = 16
 """Bytes that a key must have."""
@@ -124,7 +123,7 @@ def new_key(path: str | os.PathLike[str] | None = None) -> bytes:
     """
     key = os.urandom(32)
     if path is not None:
-        write_secret(path, key)
+        write_new(path, key)
     return key
 
 
@@ -143,10 +142,10 @@ def load_key(path: str | os.PathLike[str]) -> Key:
         ) from None
 
 
-def write_secret(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a new file that only the user can read, completely or not at all."""
+def write_new(path: str | os.PathLike[str], content: bytes, mode: int = 0o600) -> None:
+    """Write a new file, completely or not at all; by default, only the user can read it."""
     check_path("the file of a key", path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with open(handle, "wb") as file:
             file.write(content)
@@ -159,7 +158,7 @@ def read_secret(path: str | os.PathLike[str]) -> bytes:
     """Read a file of up to `LONGEST` bytes (one more if it is longer), and warn if it is not private."""
     content, exposed = read_file(path)
     if exposed:
-        warnings.warn(f"{shown(path)} {exposed}", InsecureKeyWarning, stacklevel=2)
+        warn(f"{shown(path)} {exposed}", InsecureKeyWarning)
     return content
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
+import itertools
 import os
 import pickle
 import threading
@@ -18,6 +21,7 @@ import zmq.asyncio
 import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
+import canning
 import transport
 from canning import InsecureKeyWarning
 from tests.transport.helpers import Open
@@ -291,6 +295,48 @@ def test_a_half_made_certificate_is_taken_back(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         new_certificate(tmp_path / "server.key")
     assert [path.name for path in tmp_path.iterdir()] == ["server.key"]
+
+
+def test_a_certificate_is_written_completely_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "no space")
+
+    for number in (1, 2):  # the file of the public key, and the other
+        opened = itertools.count(1)
+
+        def open_one(handle: int, mode: str, number: int = number, opened: Any = opened) -> io.FileIO:
+            return (Full if next(opened) == number else io.FileIO)(handle, mode)
+
+        monkeypatch.setattr("canning.wire.keys.open", open_one, raising=False)
+        with pytest.raises(OSError, match="no space"):
+            new_certificate(tmp_path / "server.key")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_names_the_line_of_the_user(tmp_path: Path) -> None:
+    for name in ("alice", "server"):
+        new_certificate(tmp_path / name)
+        (tmp_path / name).chmod(0o644)
+    alice, server = tmp_path / "alice", tmp_path / "server"
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as client,
+        context.socket(zmq.PULL) as stranger,
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.simplefilter("always")
+        load_certificate(alice)
+        connect(client, "tcp://127.0.0.1:9", certificate=alice, server=server)
+        with serve(stranger, "tcp://127.0.0.1:*", certificate=server, clients=[alice]):
+            pass
+        canning.Serializer(key=alice)
+        canning.dumps(1, key=[alice, server])
+    assert {warning.filename for warning in told} == {__file__}
+    assert len({warning.lineno for warning in told}) == 5
+    assert len(told) == 1 + 3 + 3 + 1 + 2
 
 
 def test_a_secret_key_is_shown_nowhere(tmp_path: Path) -> None:

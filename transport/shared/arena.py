@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, SupportsIndex, TypeVar, overload
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from canning.arguments import check_number, check_seconds, check_whole
-from canning.errors import shortened
+from canning.errors import shortened, warn
 from canning.memory.buffers import Frame, address, span
 
 from ..errors import ArenaError, ArenaFull
@@ -95,10 +94,10 @@ class SharedArena:
         check_whole("threshold", threshold, "bytes", least=1)
         _check_linger(linger)
         if type(capacity) is int and capacity < PAGE:
-            warnings.warn(
+            warn(
                 f"capacity={capacity} is a number of bytes, less than the smallest arena has: write "
                 f"'{capacity}MiB' or '{capacity}GiB' if that is meant",
-                stacklevel=3,
+                UserWarning,
             )
         reason = unsupported()
         if reason:

@@ -13,8 +13,9 @@ import contextlib
 import os
 import sys
 import time
-import warnings
 from typing import Final
+
+from canning.errors import warn
 
 from ..errors import TransportTimeout, UndeliveredWarning
 from ..events import note
@@ -74,7 +75,7 @@ def leave(ledger: Ledger, linger: float) -> None:
         _LEDGERS.pop(ledger.token, None)
         ledger.close()
     if left and ledger.linger > 0:
-        _warn(left, "closed", linger, stacklevel=5)
+        _warn(left, "closed", linger)
 
 
 def _wait(ledgers: list[Ledger], seconds: float | None) -> int:
@@ -113,16 +114,16 @@ def _at_exit() -> None:
         with contextlib.suppress(KeyboardInterrupt):  # a user who cannot wait
             left = _wait([ledger], ledger.linger)
         if left:
-            _warn(left, "gone, as this process has ended", ledger.linger, stacklevel=2)
+            _warn(left, "gone, as this process has ended", ledger.linger)
 
 
-def _warn(count: int, what: str, seconds: float, stacklevel: int) -> None:
+def _warn(count: int, what: str, seconds: float) -> None:
     text = (
         f"{_told(count)} in shared memory, not opened by all receivers within {seconds:g} s, lost: the arena "
         f"is {what}; call its drain() before, give it more time (linger=), or send without arena="
     )
     note("unopened", text, count=count)
-    warnings.warn(text, UndeliveredWarning, stacklevel=stacklevel)
+    warn(text, UndeliveredWarning)
 
 
 def _told(count: int) -> str:
