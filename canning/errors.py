@@ -109,7 +109,8 @@ def shorten(error: Exception) -> None:
 def _handled_by_a_caller(error: Exception, entry_point: types.FrameType) -> BaseException | None:
     """Return the exception that a caller was handling when it called: its traceback begins there."""
     callers = {frame for frame, _ in traceback.walk_stack(entry_point.f_back)}
-    context, seen = error.__context__, {error}
+    seen: set[BaseException] = {error}
+    context = error.__context__
     while context is not None and context not in seen:
         if context.__traceback__ is not None and context.__traceback__.tb_frame in callers:
             return context
@@ -144,7 +145,22 @@ def _is_ours(error: Exception) -> bool:
     return _has_our_frames_alone(error, _OWN) and _was_raised_by_a_statement(error)
 
 
-def was_raised_by_user(error: BaseException) -> bool:
+def text_of_lookup(error: BaseException) -> str:
+    """Describe an error of an import or a look-up, with its text unless somebody's own code has written it.
+
+    Python's text names the missing module or attribute, and no data.
+
+    >>> try:
+    ...     import no_such_module
+    ... except ImportError as error:
+    ...     text_of_lookup(error)
+    "ModuleNotFoundError: No module named 'no_such_module'"
+    """
+    named = isinstance(error, ImportError | AttributeError) and not _was_raised_by_user(error)
+    return f"{type(error).__name__}: {error}" if named else text_of(error)
+
+
+def _was_raised_by_user(error: BaseException) -> bool:
     """Tell whether a statement of code other than ours and Python's import raised an error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     by = _package(frames[-1]) if frames else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from .arguments import check_whole
+from .errors import shortened
 
 _UNITS: Final = {
     "depth": "levels",
@@ -48,6 +49,7 @@ class Limits:
     decoded_bytes: int = 2**30
     key_weight: int = 1000
 
+    @shortened
     def __post_init__(self) -> None:
         for each in fields(self):
             check_whole(each.name, getattr(self, each.name), _UNITS.get(each.name, "values"), least=1)

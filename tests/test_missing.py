@@ -200,6 +200,7 @@ def test_a_module_that_a_module_here_needs(tmp_path: Any, monkeypatch: pytest.Mo
     ("source", "said"),
     [
         ("import sys; sys.no_such_name", "AttributeError: module 'sys' has no attribute 'no_such_name'"),
+        ("raise AttributeError('their secret')", "AttributeError;"),
         ("1 / 0", "ZeroDivisionError;"),
         ("def (:", "SyntaxError;"),
     ],
@@ -212,6 +213,22 @@ def test_a_module_whose_import_fails(
     with pytest.raises(
         MissingModule, match=f"fails_here.Name, and the import of its module fails here: {said}"
     ):
+        loads(b"\x80\x04]\x8c\x0afails_here\x8c\x04Name\x93a.")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("from sys import no_such_name", r"ImportError: cannot import name 'no_such_name' from 'sys' \(.*\)"),
+        ("raise ImportError('their secret')", "ImportError"),
+    ],
+)
+def test_a_module_that_cannot_import(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "fails_here.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingModule, match=f"whose import fails here: {said}$"):
         loads(b"\x80\x04]\x8c\x0afails_here\x8c\x04Name\x93a.")
 
 

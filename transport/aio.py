@@ -17,7 +17,7 @@ import zmq
 import zmq.asyncio
 
 from canning.arguments import check_callable
-from canning.errors import shorten
+from canning.errors import shorten, shortened
 from canning.options import unknown_option
 from canning.progress import OnProgress
 
@@ -213,6 +213,7 @@ class Channel(Conversation):
     [1, 2, 3]
     """
 
+    @shortened
     def __init__(self, socket: zmq.asyncio.Socket, **options: Unpack[ChannelOptions]) -> None:
         if not isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.Channel(...)")

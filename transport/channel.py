@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import zmq
 import zmq.asyncio
 
-from canning.errors import shorten
+from canning.errors import shorten, shortened
 
 from .checks import Prefix, check_timeout
 from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
@@ -68,6 +68,7 @@ class Channel(Conversation):
     >>> sender.join()
     """
 
+    @shortened
     def __init__(self, socket: Any, **options: Unpack[ChannelOptions]) -> None:
         if isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is an asyncio socket: use transport.aio.Channel(...)")

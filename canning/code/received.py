@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+from ..errors import shortened
 from ..forking import Lock, guarded
 from .imports import Spec, find_spec, without_mark
 from .modules import Bundle, Source
@@ -238,6 +239,7 @@ class ReceivedModules:
             for name, source in sorted(world.sources.items())
         ]
 
+    @shortened
     @guarded
     def forget(self, name: str | None = None) -> None:
         """Forget a module and its submodules, in all versions; without a name, forget all.

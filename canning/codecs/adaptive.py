@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ..arguments import check_number
 from ..errors import shortened
-from .coding import Codec
+from .coding import Codec, check_codec
 from .compression import WORTH, Lz4, Zstd
 
 _SOONEST: Final = 0.0005
@@ -59,7 +59,7 @@ class Adaptive:
     @shortened
     def __init__(self, link: str | float = "1Gbit/s", codecs: Sequence[Codec] = (Lz4(), Zstd())) -> None:
         self.link: float = link_speed(link)
-        self.codecs: tuple[Codec, ...] = tuple(codecs)
+        self.codecs: tuple[Codec, ...] = tuple(map(check_codec, codecs))
         for codec in self.codecs:
             try_codec(codec, bytes(_GLANCE[0]), 1)  # imports the codec's library, which must not be timed
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 
-from ..errors import CanningError, DeserializationError, is_of_signal
+from ..errors import CanningError, DeserializationError, is_of_signal, shortened
 from ..events import note
 from ..memory.buffers import Frame, flat
 from ..wire.encoded import ENTRY, ID, Encoded
@@ -73,12 +73,14 @@ class Codecs:
     canning.errors.DeserializationError: the message was encoded by 'rot13', a codec that is not ...
     """
 
+    @shortened
     def __init__(self, codecs: Iterable[Codec] = (), beside: Codecs | None = None) -> None:
         self._by_id: dict[str, Codec] = {}
         self._beside = beside
         for codec in codecs:
             self.register(codec)
 
+    @shortened
     def register(self, codec: Codec) -> None:
         """Register a codec, so that messages encoded with it can be read.
 
@@ -95,6 +97,7 @@ class Codecs:
         if self._by_id.setdefault(checked.id, checked) is not checked:
             raise ValueError(f"there is a codec {checked.id!r} already: unregister it first")
 
+    @shortened
     def unregister(self, codec: Codec) -> None:
         """Forget a codec; raises `ValueError` if it is not registered."""
         check_codec(codec)

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import DeserializationError, name_for_errors
+from ..arguments import check_whole
+from ..errors import DeserializationError, name_for_errors, shortened
 from ..files import open_regular
 from ..memory.buffers import flat
 from ..pickles.nodes import Named
@@ -166,6 +167,7 @@ class Report:
         return rendering.as_html(self)
 
 
+@shortened
 def inspect(source: Any, *, expanded: int | None = None) -> Report:
     """Show what frames, bytes or a file contain, without running any of it.
 
@@ -179,6 +181,8 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
     >>> report.verdict, [(each.name, each.path) for each in report.globals]
     ('needs code', [('print', "obj['f']")])
     """
+    if expanded is not None:
+        check_whole("expanded", expanded, "bytes")
     if isinstance(source, str | os.PathLike):
         try:
             return _inspect_file(_map_file(Path(source)), expanded, os.fspath(source))
@@ -191,6 +195,7 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
     return _inspect_file(flat(source), expanded, "")
 
 
+@shortened
 def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
     r"""Tell whether frames, bytes or a file can be read as data; `source` is as for `inspect`.
 

@@ -49,7 +49,12 @@ def flat(frame: Any) -> memoryview:
     >>> flat(bytearray(b"abc")).nbytes
     3
     """
-    view = memoryview(frame)
+    try:
+        view = memoryview(frame)
+    except TypeError:
+        raise TypeError(
+            f"bytes, or an object that gives its memory, is needed, not {type(frame).__name__}"
+        ) from None
     if view.format == "B" and view.ndim == 1 and view.c_contiguous:
         return view
     return view.cast("B")

@@ -21,6 +21,7 @@ from ..errors import (
     MissingModule,
     is_of_signal,
     name_for_errors,
+    text_of_lookup,
 )
 from ..memory.buffers import flat
 from ..pickles.machine import PickleMachine
@@ -89,9 +90,9 @@ def describe(module: str, name: str | None, reason: BaseException, path: str | N
     dotted = name_for_errors(module, name)
     if module not in sys.modules:
         text = f"{where}this message needs {dotted}, and the import of its module fails here: "
-        known = isinstance(reason, AttributeError)  # names the missing attribute, and no data
-        text += f"{type(reason).__name__}{f': {reason}' if known else ''}"
-        return MissingModule(f"{text}; {_STUB}", module, name, path, distribution_of(module))
+        return MissingModule(
+            f"{text}{text_of_lookup(reason)}; {_STUB}", module, name, path, distribution_of(module)
+        )
     text = f"{where}this message needs {dotted}, and the module {name_for_errors('', module)[1:]} "
     if module in ("__main__", "__mp_main__"):
         text += (
@@ -115,8 +116,8 @@ def _missing_module(
     gone = reason.name if isinstance(reason, ModuleNotFoundError) and reason.name else None
     asked = f" (for {name_for_errors(module, name)})" if name else ""
     if gone is None:
-        text = f"{where}this message needs the module {shown}{asked}, whose import fails here: {reason}"
-        return MissingModule(text, module, name, path, distribution_of(module))
+        text = f"{where}this message needs the module {shown}{asked}, whose import fails here: "
+        return MissingModule(text + text_of_lookup(reason), module, name, path, distribution_of(module))
     if not f"{module}.".startswith(f"{gone}."):
         asked = f", which {shown} imports"
         module, shown = gone, gone

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..code.versions import check_versions, packages, say_whence
-from ..errors import CanningError, DeserializationError, is_of_signal, text_of, was_raised_by_user
+from ..errors import CanningError, DeserializationError, is_of_signal, shortened, text_of_lookup
 from ..memory.buffers import flat, listed
 from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
@@ -227,9 +227,7 @@ def _blame(error: Exception) -> NoReturn:
         raise error
     if isinstance(error, RecursionError):
         raise DeserializationError("the message is nested too deeply to be read") from error
-    # These name the missing module or attribute, and hold no data, unless a class's own code raised them.
-    named = isinstance(error, ImportError | AttributeError) and not was_raised_by_user(error)
-    what = f"{type(error).__name__}: {error}" if named else text_of(error)
+    what = text_of_lookup(error)
     if isinstance(error, pickle.UnpicklingError) and "persistent" in str(error):
         what = "it holds persistent ids, which only readers of the program that wrote it know (torch.load?)"
     if any(frame.f_code.co_name == "__hash__" for frame, _ in traceback.walk_tb(error.__traceback__)):
@@ -240,6 +238,7 @@ def _blame(error: Exception) -> NoReturn:
     raise DeserializationError(f"the message cannot be read: {what}") from error
 
 
+@shortened
 def split(frames: Iterable[Any]) -> list[list[Any]]:
     """Split a chained message into the frames of its objects, and unpickle nothing.
 

@@ -7,6 +7,7 @@ import sys
 import types
 from typing import Final, TypeVar
 
+from ..errors import shortened
 from ..forking import Lock, guarded
 
 _HEAP_TYPE: Final = 1 << 9
@@ -37,6 +38,7 @@ class Marks:
         other.marked, other.marked_modules = self.marked, self.marked_modules
         other.marks = self.marks
 
+    @shortened
     @guarded
     def register_rename(self, old: str, new: str) -> None:
         """Read the module, class or function that messages call `old` as `new`.
@@ -56,6 +58,7 @@ class Marks:
         check_name(new)
         self.renames = {**self.renames, old: new}
 
+    @shortened
     @guarded
     def unregister_rename(self, old: str) -> None:
         """Forget a new name; raises `KeyError` if there is none."""
@@ -63,6 +66,7 @@ class Marks:
         del renames[old]
         self.renames = renames
 
+    @shortened
     @guarded
     def by_value(self, obj: T) -> T:
         """Mark a function, class or module to be sent by value; return it.
@@ -86,6 +90,7 @@ class Marks:
         self.version += 1
         return obj
 
+    @shortened
     @guarded
     def by_reference(self, obj: T) -> T:
         """Undo `by_value`; return the object.

@@ -11,7 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import CannerError, CanningError, DeserializationError, SerializationError, is_of_signal
+from ..errors import (
+    CannerError,
+    CanningError,
+    DeserializationError,
+    SerializationError,
+    is_of_signal,
+    shortened,
+)
 from ..forking import guarded
 from ..provided import provides
 from .canned import CannedObject
@@ -56,6 +63,7 @@ class Registry(Marks):
             raise SerializationError("a Registry of your own cannot be sent: make it where it is used")
         return "default_registry"
 
+    @shortened
     @guarded
     def register(
         self,
@@ -113,6 +121,7 @@ class Registry(Marks):
             self._by_type[type_or_name] = name
         self._changed()
 
+    @shortened
     @guarded
     def unregister(self, type_or_name: type | str) -> None:
         """Forget a registration; raises `KeyError` if there is none.
