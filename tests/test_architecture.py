@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickletools
 import re
 from pathlib import Path
 
@@ -120,3 +121,13 @@ def test_layers_import_those_below_them_alone() -> None:
         for other in imports_of(path) - {"canning"} if module != "canning" else ():
             if other.startswith("canning."):
                 assert rank[other.split(".")[1]] <= rank[module.split(".")[1]], (module, other)
+
+
+def test_four_files_know_opcodes() -> None:
+    names = "|".join(opcode.name for opcode in pickletools.opcodes)
+    written = re.compile(rf"^(?! *>>>).*(?:0x[0-9A-F]{{2}}\b.*# .*\b(?:{names})\b|\\x(?:94|8c))", re.M)
+    knowing = {path for path in (ROOT / "canning").rglob("*.py") if written.search(path.read_text())}
+    assert {name_of(path).removeprefix("canning.") for path in knowing} == {
+        *("pickles.machine", "pickles.headers"),
+        *("reading.untrusted.opcodes", "reading.untrusted.short_cuts"),
+    }

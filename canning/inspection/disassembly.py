@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickletools
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from ..pickles.machine import PickleMachine
+from ..pickles import steps, values
+from ..pickles.machine import STEPS, PickleMachine
 from ..pickles.outline import describe
 from ..pickles.paths import shown_value
+from ..pickles.values import Step
 
 if TYPE_CHECKING:
     from .parts import Part
@@ -17,14 +20,14 @@ _NAMES: Final = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes
 _LINES: Final = 1_000_000
 _TOLD: Final = frozenset(
     (
-        *("GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD", "PERSID"),
-        *("BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "BINGET", "GET", "LONG_BINGET", "STOP"),
+        *(steps.global_, steps.stack_global, steps.instance, steps.old_object, steps.reduce),
+        *(steps.new_object, steps.new_object_ex, steps.build, steps.persistent, steps.binary_persistent),
+        *(steps.extension, steps.next_buffer, steps.get, steps.stop),
     )
 )
-"""Opcodes whose result is shown."""
-_TEXT: Final = frozenset(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"))
-_INTS: Final = frozenset(
-    ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINGET", "LONG_BINGET", "BINPUT")
+"""Steps whose result is shown."""
+_NUMBERS: Final = frozenset(
+    (*(values.signed, values.unsigned), *(steps.get, steps.put, steps.extension, steps.proto, steps.frame))
 )
 
 
@@ -43,39 +46,31 @@ def disassemble(part: Part) -> Iterator[str]:
 
 
 def _line(machine: PickleMachine, part: Part, at: int, code: int, argument: Any) -> str:
-    name = _NAMES[code]
+    name, step = _NAMES[code], STEPS[code][1]
     text = f"{at:>8}  {'  ' * min(len(machine.marks), 20)}{name}"
-    shown = _argument(name, argument)
+    shown = "" if argument is None else _argument(step, argument)
     if shown:
         text += f" {shown}"
-    if name in _TOLD:
-        value = machine.root if name == "STOP" else machine.stack[-1]
+    if step in _TOLD:
+        value = machine.root if step is steps.stop else machine.stack[-1]
         text += f"  # {describe(value, part.memory.where)}"
-    elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-        text += f"  # memo {len(machine.memo) - 1}" if name == "MEMOIZE" else ""
+    elif step is steps.put and argument is None:  # MEMOIZE
+        text += f"  # memo {len(machine.memo) - 1}"
     return text
 
 
-def _argument(name: str, argument: Any) -> str:
-    if argument is None:
-        return ""
+def _argument(step: Step, argument: Any) -> str:
     if type(argument) is tuple:
         return " ".join(shown_value(word.decode("latin-1")) for word in argument)
     if type(argument) is bytes:
         return shown_value(argument.decode("latin-1"))
-    if name == "BINFLOAT" or name in _INTS or (len(argument) in (1, 2, 4, 8) and name in ("PROTO", "FRAME")):
-        return _number(name, argument)
+    if step is values.float_:
+        return repr(struct.unpack(">d", argument)[0])
+    if step in _NUMBERS:
+        if len(argument) > 25:
+            return f"an int of {len(argument)} bytes"
+        return str(int.from_bytes(argument, "little", signed=step is values.signed))
     if len(argument) > 4096:
         return f"{len(argument):,} bytes"
     raw = bytes(argument)
-    return shown_value(raw.decode("utf-8", "replace") if name in _TEXT else raw)
-
-
-def _number(name: str, argument: Any) -> str:
-    if name == "BINFLOAT":
-        import struct
-
-        return repr(struct.unpack(">d", argument)[0])
-    if len(argument) > 25:
-        return f"an int of {len(argument)} bytes"
-    return str(int.from_bytes(argument, "little", signed=name in ("BININT", "LONG1", "LONG4")))
+    return shown_value(raw.decode("utf-8", "replace") if step is values.unicode else raw)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..limits import DEFAULT_LIMITS
+from . import values
 from .machine import STEPS, PickleMachine
 from .nodes import Blob
 from .stacks import Stacks
@@ -33,14 +34,10 @@ def _text(machine: Stacks, argument: Any, at: int) -> None:
 
 
 _ANY: Final = 2**62
-_TAKES: Final[dict[Step, tuple[int, ...]]] = {
-    _bytes: (0x43, 0x42, 0x8E),  # SHORT_BINBYTES, BINBYTES, BINBYTES8
-    _bytearray: (0x96,),  # BYTEARRAY8
-    _text: (0x8C, 0x58, 0x8D),  # SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
-}
-_STEPS: Final = {
-    **STEPS,
-    **{code: (STEPS[code][0], step, STEPS[code][2]) for step, codes in _TAKES.items() for code in codes},
+_PLACING: Final[dict[Step, Step]] = {
+    values.bytes_: _bytes,
+    values.bytearray_: _bytearray,
+    values.unicode: _text,
 }
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 """Halves of surrogate pairs."""
@@ -49,7 +46,9 @@ _HALVES: Final = re.compile("[\ud800-\udfff]")
 class PlacingMachine(PickleMachine):
     """Follow a pickle of this process, whatever its size; keep the places of bytes, and all text."""
 
-    STEPS = _STEPS
+    STEPS: ClassVar = {
+        code: (form, _PLACING.get(step, step), legacy) for code, (form, step, legacy) in STEPS.items()
+    }
 
     def __init__(self, data: memoryview) -> None:
         super().__init__(data, wrappers=False, nodes=_ANY)
