@@ -18,6 +18,8 @@
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # For the newest Python, only some versions of a package have wheels.
 export PIP_PREFER_BINARY := 1
+# The tests start hundreds of processes, each of which would compile this package.
+export PYTHONDONTWRITEBYTECODE :=
 
 # PYTHON=NAME gets a separate environment, so two interpreters can be tested side by side. A pyenv shim that
 # is not selected only prints "command not found", so pyenv's own interpreters are tried too.
@@ -32,8 +34,8 @@ FOUND = $(or $(INTERPRETER),$(error canning needs Python 3.11 or later, and foun
 VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin/python
 
-# Coverage makes tests slower, so it is measured only in CI and in `make check`.
-COVERAGE = $(if $(CI),--cov --cov-report=term)
+# Coverage makes tests slower, so only `make check` measures it.
+COVERAGE =
 
 # The tests of one file stay in one process, since they share started processes. WORKERS= runs all in one.
 WORKERS = --numprocesses=auto --dist=loadfile

@@ -40,9 +40,9 @@ def test_codec(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suite", "row"),
     [
-        ("wire", "tcp-100B"),
-        ("many", "ipc-256x10KB"),
-        ("messages", "tcp-asyncio"),
+        pytest.param("wire", "tcp-100B", marks=pytest.mark.slow),
+        pytest.param("many", "ipc-256x10KB", marks=pytest.mark.slow),
+        pytest.param("messages", "tcp-asyncio", marks=pytest.mark.slow),
         ("messages", "ipc-blocking"),
     ],
 )
@@ -90,6 +90,7 @@ def test_unknown_row() -> None:
     assert "nothing is called 'no_such_row'" in ran.stderr
 
 
+@pytest.mark.slow
 def test_plots_and_tables_of_two_runs_in_one_folder(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
     for suite, row in (("codec", "int"), ("wire", "tcp-100B,tcp-10KB")):

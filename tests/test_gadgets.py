@@ -7,8 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,24 @@ pytestmark = pytest.mark.skipif(
 ROOT = Path(__file__).parent.parent
 NAMES = [gadget.name for gadget in GADGETS]
 Seen = dict[str, dict[str, Any]]
+Run = Callable[[str], Seen]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[functools.partial[Seen]]:
-    """Give what was seen of all attacks, run both ways at once."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Give what was seen of all attacks, run one way."""
 
-    def run(kind: str, folder: Path) -> Seen:
+    @functools.cache
+    def run(kind: str) -> Seen:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "PYTHONHASHSEED": "0"}
-        command = [sys.executable, "-m", "tests.gadgets.child", kind, str(folder)]
+        command = [sys.executable, "-m", "tests.gadgets.child", kind, str(tmp_path_factory.mktemp(kind))]
         done = subprocess.run(
             command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=300
         )
         assert done.returncode == 0, done.stderr.decode()
         return {seen["name"]: seen for seen in map(json.loads, done.stdout.splitlines())}
 
-    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("control", "offer")}  # not safe in threads
-    with ThreadPoolExecutor() as pool:
-        futures = {kind: pool.submit(run, kind, folder) for kind, folder in folders.items()}
-        yield functools.partial(lambda kind: futures[kind].result())
+    return run
 
 
 def test_the_collection_is_large_and_says_where_it_is_from() -> None:
@@ -50,9 +48,10 @@ def test_the_collection_is_large_and_says_where_it_is_from() -> None:
     assert all(gadget.known for gadget in GADGETS)
 
 
+@pytest.mark.slow  # it tests the collection
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("gadget", GADGETS, ids=NAMES)
-def test_it_works_on_pickle(gadget: Gadget, runs: Any) -> None:
+def test_it_works_on_pickle(gadget: Gadget, runs: Run) -> None:
     seen = runs("control")[gadget.name]
     if "needs" in seen:
         pytest.skip(f"works only with {seen['needs']}")
@@ -61,7 +60,7 @@ def test_it_works_on_pickle(gadget: Gadget, runs: Any) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("gadget", GADGETS, ids=NAMES)
-def test_it_does_nothing_to_what_reads_for_strangers(gadget: Gadget, runs: Any) -> None:
+def test_it_does_nothing_to_what_reads_for_strangers(gadget: Gadget, runs: Run) -> None:
     seen = runs("offer")[gadget.name]
     assert not seen["died"], "the process ended"
     assert seen["events"] == {}
@@ -83,13 +82,14 @@ def test_it_does_nothing_to_what_reads_for_strangers(gadget: Gadget, runs: Any) 
             assert outcome in expected, surface
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_most_were_seen_to_work(runs: Any) -> None:
+def test_most_were_seen_to_work(runs: Run) -> None:
     assert sum(seen.get("fired", False) for seen in runs("control").values()) >= 150
 
 
 @pytest.mark.timeout(300)
-def test_a_scan_looks_at_each(runs: Any) -> None:
+def test_a_scan_looks_at_each(runs: Run) -> None:
     if not hasattr(canning, "scan"):
         pytest.skip("this version has no scan")
     assert all("scan" in seen["outcome"] for seen in runs("offer").values())

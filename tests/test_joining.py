@@ -52,7 +52,7 @@ def test_lists(name: str, trust: str) -> None:
     assert rest == []
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.lists(objects(), min_size=4, max_size=8), st.sampled_from([100, 1000]))
 def test_any_object(obj: list[Any], threshold: int) -> None:
     serializer = default_serializer.evolve(buffer_threshold=threshold)

@@ -83,11 +83,3 @@ def test_methods_read_data_unless_the_call_says_otherwise(tmp_path: Path) -> Non
         serializer.loads(serializer.dumps(print))
     assert serializer.load(path, trust="code") is print
     assert serializer.loads(serializer.dumps(print), trust="code") is print
-
-
-def test_type_checkers_refuse_options_that_there_are_not() -> None:
-    api = pytest.importorskip("mypy.api")
-    root = Path(__file__).parent.parent
-    options = ["--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache")]
-    told, errors, code = api.run([*options, str(root / "tests/typing/options.py")])
-    assert (code, errors) == (0, ""), told
