@@ -5,7 +5,7 @@
 #   make slow                 the slow tests, which make test leaves out
 #   make torch                the tests of the types of torch, astropy, geopandas and jax; installs these
 #   make ray                  the tests of the adapter for Ray; installs Ray
-#   make check                the checks of CI: lint, types, tests with coverage, notebooks
+#   make check                lint, types, all tests with coverage, notebooks
 #   make fuzz                 broken messages    (ARGS="--seconds 60 --seed 1 --procs 2")
 #   make bench                the benchmarks
 #   make docs                 the documentation, as a site in site/: warnings are errors, links are checked

@@ -1,4 +1,4 @@
-"""Options that there are not, or that have no such value; and the types of results. `make types` checks it."""
+"""Options that there are not, or that have no such value; and the types of results: for `make types`."""
 
 from __future__ import annotations
 
