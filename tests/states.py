@@ -10,7 +10,7 @@ import itertools
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import numpy as np
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "states.md"
 _BLOCK: Final = re.compile(r"^```states\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_TOKEN: Final = re.compile(r'\s*(array\[[^\]]*\]|"[^"]*"|->|\.\.\.|[A-Za-z_][\w.]*|[()\[\]{},:?])')
+_TOKEN: Final = re.compile(r'\s*(array\[[^\]]*\]|"[^"]*"|->|\.\.\.|[A-Za-z_][\w./]*|[()\[\]{},:?])')
 
 # -- what headers hold -----------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Type:
 
     kind: str
     text: str = ""
-    parts: tuple[Type, ...] = ()
+    parts: tuple[Type, ...] = field(default=(), repr=False)
     fields: tuple[tuple[str, bool], ...] = ()
 
     def walk(self) -> Iterator[Type]:
@@ -143,7 +143,7 @@ class Parser:
             return Type("array", token[6:-1])
         if token.startswith('"'):
             return Type("text", token[1:-1])
-        assert re.fullmatch(r"[A-Za-z_][\w.]*", token), f"{token!r} is no type"
+        assert re.fullmatch(r"[A-Za-z_][\w./]*", token), f"{token!r} is no type"
         return Type("word", token)
 
     def fields(self, kind: str, end: str) -> Type:
@@ -305,4 +305,9 @@ def expected(kind: Type) -> Iterator[Type | tuple[Type, int, bool]]:
     for each in kind.walk():
         yield each
         for at, (_, missing) in enumerate(each.fields):
-            yield from ((each, at, there) for there in (True, False) if missing)
+            if missing:
+                yield each, at, True
+            if (
+                missing and each.kind == "tuple"
+            ):  # writers in other languages leave out of a dict what ours write
+                yield each, at, False

@@ -26,13 +26,15 @@ def _pandas() -> list[Any]:
     long = np.array([f"{number} " * 20 for number in range(600)], object)
     levels = pd.MultiIndex.from_arrays([["a", "b"], [1, 2]])
     plain = pd.Index([1, 2, 3])
+    spans, ranges = pd.to_timedelta([1, 2]), pd.interval_range(0, 2)
+    indexes = [pd.period_range("2024", periods=2), spans, ranges, pd.CategoricalIndex(["a", "b"])]
     return [
         [frame, frame["a"], pd.DataFrame({"b": frame["b"]})],
         [plain, pd.Series(plain, copy=False)],
+        *([index, pd.Series(index, copy=False)] for index in indexes),
         [days, pd.Series(days, copy=False), days[[0, 2, 1]]],
         pd.MultiIndex(levels=levels.levels, codes=levels.codes, sortorder=0),
-        *(pd.Series(0, index) for index in (levels, pd.to_timedelta([1, 2]), pd.interval_range(0, 2))),
-        pd.Series(0, pd.CategoricalIndex(["a", "b"])),
+        *(pd.Series(0, index) for index in (levels, *indexes[1:])),
         pd.Series(long, dtype=object),
         pd.array(long, pd.StringDtype("python")),
         pd.array(["a", None], pd.StringDtype("python", na_value=np.nan)),
@@ -43,6 +45,41 @@ def _pandas() -> list[Any]:
         pd.CategoricalDtype(),
         pd.StringDtype("pyarrow"),
     ]
+
+
+def _told() -> list[Any]:
+    """Make tables that are portable, with columns and indexes of all kinds."""
+    import pandas as pd
+    import pyarrow as pa
+
+    days = pd.date_range("2024", periods=2, name="days")
+    indexes = [
+        pd.Index([1.5, 2], name="x"),
+        pd.Index(pd.array([1, 2], "Int64"), name="x"),
+        pd.Index(pd.array([1.5, None], "Float64"), name="x"),
+        pd.Index(pd.array([1, 2], "UInt8"), name="x"),
+        pd.Index(pd.array([True, None], "boolean"), name="x"),
+        days,
+        days.tz_localize("Europe/Berlin"),
+        pd.Index(["a", None], dtype="string", name="x"),
+        pd.CategoricalIndex(["a", "b"], name="x"),
+        pd.Index([b"a", None], dtype=object, name="x"),
+        pd.RangeIndex(2, name="x"),
+    ]
+    series = [pd.Series(index) for index in indexes]
+    frame = pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False)
+    frame.attrs["unit"] = series[1].attrs["unit"] = "m"
+    one = series[0].set_flags(allows_duplicate_labels=False)
+    labels = [pd.Index([label], dtype=object) for label in (None, "a", 1, 1.5, True)]
+    frames = [pd.DataFrame([[1]], columns=label) for label in labels]
+    words = pa.table({"c": pa.array(["a"]).dictionary_encode()})
+    return [words, *indexes, *series, one, *(pd.Series([1, 2], index) for index in indexes), frame, *frames]
+
+
+def _polars() -> list[Any]:
+    import polars as pl
+
+    return [pl.DataFrame({"a": [1]})]
 
 
 def _pyarrow() -> list[Any]:
@@ -98,7 +135,8 @@ def _torch() -> list[Any]:
 
 MORE: Final[dict[str, Callable[[], list[Any]]]] = {
     "": lambda: [Either()],
-    "pandas": _pandas,
+    "pandas": lambda: [*_pandas(), *_told()],
+    "polars": _polars,
     "pyarrow": _pyarrow,
     "xarray": _xarray,
     "PIL": _pillow,

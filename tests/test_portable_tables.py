@@ -257,6 +257,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "rows alone in Arrow": (lambda: pa.table({"a": [1]}).select([]), "rows without columns"),
     "an Enum in a frame": (lambda: pl.DataFrame({"n": [1], "e": pl.Series(["b"], dtype=ENUM)}), "column 'e'"),
     "an Enum": (lambda: pl.Series("e", ["b", "a"], dtype=ENUM), "column 'e'.*cast it"),
+    "integers of 128 bits": (
+        lambda: pl.Series("n", [1], dtype=pl.Int128),
+        "'n'.*Int128.*make it numbers of 64",
+    ),
     "meta": (lambda: torch.zeros(2, device="meta"), "plain numbers"),
     "surrogates": (lambda: pd.Series(["\ud800"], dtype=object), "surrogates"),
 }

@@ -3,10 +3,10 @@
 /** An ArrayBuffer, or any view of one. */
 export type Memory = ArrayBuffer | SharedArrayBuffer | ArrayBufferView;
 
-/** What is refused: a damaged message, one that contradicts itself, or a wrong signature. */
+/** A refused message: it is damaged, contradicts itself, or has a wrong signature. */
 export class CanningError extends Error {}
 
-/** What cannot be read here: a codec, a version, a message that is not portable. */
+/** A message that may be valid but cannot be read here: unknown codec or version, or not portable. */
 export class UnsupportedError extends CanningError {}
 
 /** Where a buffer is: `count` frames from frame `first` on; with `first` 0, in the inline data. */
@@ -17,14 +17,14 @@ export interface Entry {
   readonly length: number;
 }
 
-/** What the trailer of frame 0 says, checked against the frames. */
+/** What the trailer of frame 0 says; it fits the frames. */
 export interface Message {
   readonly version: number;
   readonly flags: ReadonlySet<string>;
   readonly writer: { readonly python: readonly number[]; readonly numpy: readonly number[] };
   /** The frames of this message, frame 0 among them. */
   readonly frames: readonly Uint8Array[];
-  /** The frames behind this message: those of the next one in a chain. */
+  /** The frames that follow this message: those of the next one in a chain. */
   readonly rest: readonly Uint8Array[];
   readonly pickle: Uint8Array;
   readonly inline: Uint8Array;
@@ -41,19 +41,19 @@ export type Decompress = (block: Uint8Array, length: number) => Uint8Array | Pro
 /** Tell whether bytes are a blob, which `dump` and `dumps` write: all frames of a message in one. */
 export function isBlob(source: Memory): boolean;
 
-/** Cut a blob into its frames; they look at its memory. */
+/** Cut a blob into its frames, which are views of its memory. */
 export function framesOf(source: Memory): Uint8Array[];
 
-/** Read and check the trailer of frame 0, and what it says of the frames behind it. */
+/** Read and check the trailer of frame 0 and its statements about the other frames. Nothing is decoded. */
 export function parse(frames: Iterable<Memory>): Message;
 
-/** Give the memory of each buffer, none of it copied but what is joined of several frames. */
+/** Return the memory of each buffer of a parsed message; only buffers in several frames are copied. */
 export function buffersOf(message: Message): Uint8Array[];
 
-/** Undo the codecs of a parsed message; `codecs` adds functions by name. */
+/** Decode a parsed message. `codecs` adds functions `(block, length) => bytes`, by name, such as `zstd`. */
 export function decode(message: Message, codecs?: Record<string, Decompress>): Promise<Message>;
 
-/** Check the signature of a message by HMAC-SHA256, before anything else of it is read; of `all` frames in a chain. */
+/** Check the HMAC-SHA256 signature of a message before reading anything else; of a chain with `all`. */
 export function verify(frames: Iterable<Memory>, key: Memory, options?: { all?: boolean }): Promise<void>;
 
 // -- values
@@ -79,33 +79,37 @@ export class NDArray<Data extends TypedArray | unknown[] = TypedArray | unknown[
   readonly offset: number;
   /** The number of items. */
   get size(): number;
-  /** The bytes of an item; 0 for arrays of objects. */
+  /** The size of an item in bytes; 0 for arrays of objects. */
   get itemsize(): number;
   /** Whether items follow each other in C order, from the start of `data` to its end. */
   get contiguous(): boolean;
-  /** Give one item: a number, text, bytes; 64-bit integers are numbers where these hold them, else BigInt. */
+  /** Return one item as number, text or bytes; 64-bit integers are numbers if exact, else BigInt. */
   get(...indices: number[]): any;
   /** Go through all items in C order. */
   [Symbol.iterator](): Iterator<any>;
-  /** Give the items as arrays within arrays, as deep as the shape; an item for no dimensions. */
+  /** Return the items as nested arrays of the array's shape; a single item if there are no dimensions. */
   toNested(): any;
-  /** Give the same array in C order: itself if it is, else a copy. */
+  /** Return the array in C order: itself if it is in that order, else a copy. */
   toContiguous(): NDArray<Data>;
 }
 
-/** A value that JavaScript has no type for, by its `kind`, with the members that the format gives it. */
+/**
+ * A value with a `kind` and the members that the format defines for it: `date`, `datetime`, `time`,
+ * `timedelta`, `timezone`, `zoneinfo`, `decimal`, `fraction`, `uuid`, `range`, `complex`, `dtype`, `datetime64`,
+ * `timedelta64`, `masked`, `object`.
+ */
 export class Special {
   constructor(kind: string, members: Record<string, unknown>);
   readonly kind: string;
   readonly [member: string]: any;
   toString(): string;
-  /** The Date of a date, datetime or datetime64; what has no zone is taken to be in UTC. Null where there is none. */
+  /** The Date of a date, datetime or datetime64; without a zone, UTC is assumed. Null if there is none. */
   toDate(): Date | null;
   /** The milliseconds of a timedelta or timedelta64. */
   get milliseconds(): number;
 }
 
-/** A column of a table, or an index, whatever its `kind`. */
+/** A column of a table, or an index, whatever its `kind`: `get(row)`, `length`, and all rows in a loop. */
 export class Column implements Iterable<unknown> {
   constructor(fields: Record<string, unknown>, name?: unknown, index?: Column | null, type?: string);
   /** Of a column by itself: `"pandas.Series"`, `"pandas.Index"` or `"polars.Series"`. */
@@ -116,32 +120,32 @@ export class Column implements Iterable<unknown> {
   readonly name: unknown;
   readonly index: Column | null;
   readonly length: number;
-  /** The memory of all rows as a typed array, of a column of numbers or times; null for other kinds. */
+  /** The memory of all rows as a typed array, for a column of numbers or times; null for other kinds. */
   get data(): TypedArray | null;
-  /** The value of a row; null where it is missing. */
+  /** The value of a row; null if it is missing. */
   get(row: number): any;
   [Symbol.iterator](): Iterator<any>;
-  /** Give all values as an Array. */
+  /** Return all values as an Array. */
   toArray(): any[];
 }
 
 /** A table: its columns in order, their names, and the index of its rows, if it has one. */
 export class Table {
   constructor(type: string, fields: Record<string, unknown>);
-  /** Make a table of columns by name: typed arrays, or Arrays of text, of Dates, or of anything, null where it is missing. */
+  /** Make a table of columns by name: typed arrays, or Arrays of any values; null marks missing ones. */
   static of(columns: Record<string, TypedArray | NDArray | unknown[]>, type?: string): Table;
   /** `"pandas.DataFrame"`, `"polars.DataFrame"` or `"pyarrow.Table"`. */
   readonly type: string;
   readonly names: unknown[];
   readonly columns: Column[];
   index: Column | null;
-  /** What only the library of the type needs. */
+  /** Fields that only the library of the type needs. */
   readonly others: Record<string, unknown>;
   /** The number of rows. */
   get length(): number;
-  /** Give a column by its name. */
+  /** Return a column by its name. */
   column(name: unknown): Column | undefined;
-  /** Give a row as an object. */
+  /** Return a row as an object. */
   row(number: number): Record<string, any>;
 }
 
@@ -157,35 +161,35 @@ export interface ReadOptions {
   codecs?: Record<string, Decompress>;
 }
 
-/** Give the value of a parsed message whose codecs are undone. Arrays look at its memory. */
+/** Return the value of a parsed and decoded message. Arrays are views of its memory. */
 export function valueOf(message: Message): any;
 
-/** Read one message, a blob or its frames, that needs no codec and no key. Arrays look at its memory. */
+/** Read one message, a blob or its frames, that needs no codec and no key. Arrays are views of its memory. */
 export function readSync(source: Source): any;
 
-/** Read one message, a blob or its frames. */
+/** Read one message, a blob or its frames. With a `key` it must be signed; `codecs` is as for `decode`. */
 export function read(source: Source, options?: ReadOptions): Promise<any>;
 
-/** Read all messages of a chain, which `transport` sends and signs as a whole. */
+/** Read all messages of a chain, which `transport` sends under one signature. */
 export function readAll(source: Source, options?: ReadOptions): Promise<any[]>;
 
-/** Read what `transport.engines.jupyter.pack` put into a message of Jupyter: its content (a comm's data) and its buffers. */
+/** Read a Jupyter message of `transport.engines.jupyter.pack`: its content (a comm's data) and its buffers. */
 export function unpack(content: object, buffers: Memory[], options?: ReadOptions): Promise<any>;
 
 // -- writing
 
-/** Write a portable message: its frames, of which the memory of large arrays and bytes is not copied. */
+/** Write a portable message as frames; the memory of large arrays and bytes is not copied. */
 export function write(value: unknown): Uint8Array[];
 
-/** Put frames into a blob, as `canning.loads` reads it. */
+/** Put frames into a blob, which `canning.loads` can read. */
 export function toBlob(frames: Uint8Array[]): Uint8Array;
 
-/** Sign frames, of one message or of a chain, so that a reader with the same key takes them. */
+/** Sign the frames of a message or a chain, for readers with the same key; frame 0 is replaced. */
 export function sign(frames: Iterable<Memory>, key: Memory): Promise<Uint8Array[]>;
 
 /**
- * Make the content (a comm's data) and the buffers of a message of Jupyter, as `transport.engines.jupyter.unpack` reads them.
- * `content` is what else the message says; with a `key` it is signed.
+ * Make the content (a comm's data) and buffers of a Jupyter message, for `transport.engines.jupyter.unpack`.
+ * `content` is the other content of the message; with a `key` the message is signed.
  */
 export function pack(
   value: unknown,

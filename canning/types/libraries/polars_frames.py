@@ -51,7 +51,7 @@ def _state_of(frame: Any) -> Any:
     if lists:
         lists.append(frame.columns)
         frame = frame.drop([frame.columns[at] for at in listed])
-    if any(_is_beyond_arrow(kind) for kind in frame.dtypes):
+    if any(is_beyond_arrow(kind) for kind in frame.dtypes):
         return NotImplemented
     words = {at: _words_of(kind) for at, kind in enumerate(frame.dtypes) if _has_words(kind)}
     return _table_of(frame), words, *((lists,) if lists else ())
@@ -250,11 +250,11 @@ _LISTED: Final = tuple(_KINDS.values())
 """Types of columns that go as lists."""
 
 
-def _is_beyond_arrow(kind: object) -> bool:
+def is_beyond_arrow(kind: object) -> bool:
     """Tell whether polars cannot read columns of a type from Arrow, or hold what is in them."""
     if isinstance(kind, pl.Array) and 0 in kind.shape:
         return True
-    return kind in _LISTED or any(_is_beyond_arrow(inner) for inner in _inner(kind))
+    return kind in _LISTED or any(is_beyond_arrow(inner) for inner in _inner(kind))
 
 
 def _inner(kind: object) -> list[Any]:

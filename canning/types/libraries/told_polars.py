@@ -10,25 +10,27 @@ import pyarrow as pa
 from ...errors import SerializationError
 from ..canner import Canner
 from .checks import need
-from .polars_frames import checked_frame, checked_series
+from .polars_frames import checked_frame, checked_series, is_beyond_arrow
 from .told_arrow import can_table, make_column, make_table, tell_column
 from .told_columns import fields_of
 
 pl: Any = polars
 
 
-def _refuse_enum(name: str, dtype: Any) -> None:
-    """Refuse an Enum, which sorts by an order of its own: what arrived would sort by its text."""
-    if isinstance(dtype, pl.Enum):
+def _refuse(name: str, dtype: Any) -> None:
+    """Refuse types that Arrow does not have, and an Enum, which sorts by an order of its own."""
+    is_enum = isinstance(dtype, pl.Enum)
+    if is_enum or is_beyond_arrow(dtype):
+        way = "cast it to pl.String or pl.Categorical" if is_enum else "make it numbers of 64 bits, or text"
         raise SerializationError(
-            f"the column {name[:60]!r} of polars' type Enum is not portable: "
-            "cast it to pl.String or pl.Categorical, or send it without portable=True"
+            f"the column {name[:60]!r} of polars' type {dtype.base_type()} is not portable: "
+            f"{way}, or send it without portable=True"
         )
 
 
 def _can_frame(frame: Any) -> Any:
     for name, dtype in frame.schema.items():
-        _refuse_enum(name, dtype)
+        _refuse(name, dtype)
     return can_table(frame.to_arrow())
 
 
@@ -37,7 +39,7 @@ def _frame(state: object) -> Any:
 
 
 def _can_series(series: Any) -> Any:
-    _refuse_enum(series.name, series.dtype)
+    _refuse(series.name, series.dtype)
     return {"name": series.name, "values": tell_column(series.to_arrow())}
 
 
