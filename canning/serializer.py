@@ -60,12 +60,12 @@ class Serializer(Options, WriteOptions):
         allow: classes, or their dotted names, that a message may contain under ``trust="data"``:
             dataclasses, attrs classes, named tuples, enums. Their fields are set one by one. None by
             default.
-        limits: what a message may ask for under ``trust="data"``, a `Limits`.
+        limits: bounds on a message under ``trust="data"``, a `Limits`.
         renames: a dict from old names of modules, classes and functions to new ones, used even if the old
             name still exists. None by default.
         missing: ``"error"`` (default): reading fails with a `MissingModule` or `MissingClass` if this process
             lacks code that the message names. ``"stub"``: you get a `Stub`. Both under ``trust="code"``.
-        by_value: modules to send as source if code in the message needs them: ``"local"``, which is all that
+        by_value: modules to send as source if code in the message needs them: ``"local"`` for all that
             are not installed, or a list of modules and names. None by default. See ``docs/code.md``.
         prefer: which module to use if the reader has one of the same name: ``"own"`` (default) or ``"sent"``.
         by_value_as: how functions by value are sent: as ``"code"`` (default) or as ``"source"``.
@@ -230,10 +230,9 @@ class Serializer(Options, WriteOptions):
     def finish(self, messages: Iterable[Message], extensions: bytes = b"") -> list[Frame]:
         """Turn the results of `write` and `write_call` into frames, in order; with a key, sign them all.
 
-        One signature covers all objects, so that none of them can be left out or exchanged, as objects that
-        `serialize_object` signed one by one could. `extensions` go into the first header, which must be
-        signed to have some. In between the functions of `canning.writing.draft` may lay messages out for the
-        way that they will take.
+        One signature covers all objects, so none can be omitted or replaced; objects that `serialize_object`
+        signed one by one could be. `extensions` go into the first header, which must then be signed. Before
+        this call, the functions of `canning.writing.draft` can adapt messages to their transport.
         """
         chain: list[Frame] = []
         for message in messages:
@@ -248,7 +247,7 @@ class Serializer(Options, WriteOptions):
     def deserialize_object(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]
     ) -> tuple[Any, list[Any]]:
-        """Build the first object of a message, **running what it names, as pickle does**; give the rest too.
+        """Build the first object of a message, and return it with the rest: **as with pickle, code can run**.
 
         `frames` are bytes, bytearray, memoryview, `zmq.Frame` or anything else with the buffer
         protocol. Arrays are views of them, so a frame lives as long as its array does. `g` is the
@@ -257,8 +256,8 @@ class Serializer(Options, WriteOptions):
 
         With ``trust="code"``, the default here, the C unpickler reads the header: **the message's author can
         run any code.** ``trust="data"`` runs none of it, and is the default of `load` and `loads`. Raises
-        `DeserializationError` if the message is damaged or names something that is not here, and, with a key,
-        `AuthenticationError` if it is not signed with that key.
+        `DeserializationError` if the message is damaged or names code that this process lacks, and, with a
+        key, `AuthenticationError` if it is not signed with that key.
 
         >>> obj, rest = deserialize_object(serialize_object([1, 2]) + serialize_object("next"))
         >>> obj, len(rest)
@@ -360,9 +359,9 @@ class Serializer(Options, WriteOptions):
     def unpack_apply_message(
         self, frames: Sequence[Any], g: Namespace | None = None, **options: Unpack[SerializerOptions]
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        """Build the parts of a call, **running what the message names, as pickle does**: ``trust="code"``.
+        """Build the function and arguments of a call: **as with pickle, code can run** (``trust="code"``).
 
-        Returns function, arguments and keyword arguments. Reads as `deserialize_object` does. Raises
+        Returns function, arguments and keyword arguments. Options are those of `deserialize_object`. Raises
         `DeserializationError` for a message that is not one call.
 
         >>> unpack_apply_message(pack_apply_message(min, [[3, 4]]))

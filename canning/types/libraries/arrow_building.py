@@ -78,11 +78,10 @@ def to_buffer(state: object) -> Any:
     return buffer if buffer.address % 8 == 0 else _py_buffer(aligned_copy(memoryview(state)))
 
 
-# -- what a stranger sent --------------------------------------------------------------------------------
+# -- a stranger's arrays ---------------------------------------------------------------------------------
 #
-# Whatever Arrow, or a library that trusts Arrow, takes for right without a look is checked on a copy that
-# nobody else has: offsets, views, codes, bits of validity, text, times. Bare numbers and bytes stay where
-# they arrived.
+# Arrow, and libraries that trust Arrow, use some data unchecked: offsets, views, codes, bits of validity,
+# text, times. These are checked here, on private copies. Plain numbers and bytes are not copied.
 
 _SHARED: Final[dict[int, int]] = {
     **dict.fromkeys(

@@ -79,9 +79,9 @@ def own(array: Any, dtype: Any = None) -> Array:
 
 
 def attribute_names(names: Any) -> None:
-    """Check the names of attributes that an object is to have: none that a protocol looks for.
+    """Check the names of attributes for an object: none that a protocol looks for.
 
-    numpy takes the value of ``__array_interface__`` for an address, on any object.
+    numpy uses the value of ``__array_interface__`` as an address, on any object.
 
     >>> attribute_names({"unit": "m"})
     """
@@ -91,7 +91,7 @@ def attribute_names(names: Any) -> None:
 
 
 def attributes(obj: object, more: Any, *kinds: type) -> None:
-    """Set an object's own attributes: plain data, or of these kinds, none of which hides one of its class.
+    """Set attributes of an object: plain data, or values of these kinds; none may hide one of its class.
 
     >>> class Record: pass
     >>> attributes(Record(), {"__array_interface__": {}})
@@ -152,6 +152,6 @@ def _check_equal(names: list[Any]) -> None:
 
 
 def time_zone(zone: object) -> Any:
-    """Check a time zone, or that there is none."""
+    """Check a time zone; None is valid too."""
     need(zone is None or isinstance(zone, dt.tzinfo), "an invalid time zone")
     return zone

@@ -34,7 +34,7 @@ def _ragged(geometries: object) -> tuple[int, Any, tuple[Any, ...]] | None:
         return None
     _, coordinates, offsets = shapely.to_ragged_array(geometries, include_z=bool(deep[0]))
     parts = len(coordinates)
-    for each in offsets:  # from the innermost outwards: a part may be empty, or left out for that
+    for each in offsets:  # from the innermost outwards: a part may be empty, or omitted for that
         if each[-1] != parts or (np.diff(each) <= 0).any():
             return None
         parts = len(each) - 1

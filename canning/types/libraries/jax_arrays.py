@@ -1,6 +1,6 @@
-"""jax: arrays of the CPU, by numpy's view of their memory; arrays of devices, and keys, are left to jax.
+"""jax: arrays of the CPU, by numpy's view of their memory; arrays on devices, and keys, are left to jax.
 
-Memory aligned to 64 bytes, such as that of an arena, is used by jax without a copy.
+jax uses memory aligned to 64 bytes, such as that of an arena, without a copy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _can(array: Any) -> Any:
 def _uncan(state: object) -> Any:
     array, weak = parts(state, np.ndarray, bool)
     need(not array.dtype.hasobject, "an array of objects")
-    charge(6000, 3000)  # whatever its size
+    charge(6000, 3000)  # independent of its size
     made: Any = jax.device_put(array) if array.nbytes >= _LARGE else jax.numpy.asarray(array)
     if weak:
         made.aval = made.aval.update(weak_type=True)  # as jax unpickles one

@@ -1,4 +1,4 @@
-"""pandas: the arrays behind columns that numpy has no dtype for, and their dtypes."""
+"""pandas: arrays for columns that have no numpy dtype, and their dtypes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from .pandas_texts import (
     text,
 )
 
-pd: Any = pandas  # whose inner ways its stubs do not know
+pd: Any = pandas  # its stubs lack the internals used here
 
 
 def pack(values: Any) -> Any:
-    """Take the values of a block apart: numpy's own go as they are, objects and text as tagged tuples."""
+    """Return the state of a block's values: numpy arrays unchanged, objects and text as tagged tuples."""
     kind = type(values)
     if kind is np.ndarray:
         return _pack_objects(values) if values.dtype.hasobject else values
@@ -60,7 +60,7 @@ def _pack_objects(values: Any) -> Any:
 
 
 def unpack(state: object, *, checked: bool = False) -> Any:
-    """Put the values together again, or with `checked` those of a stranger."""
+    """Rebuild the values; with `checked`, from a stranger's state."""
     if type(state) is not tuple:
         return state
     if state[0] == "S":
@@ -75,7 +75,7 @@ def unpack(state: object, *, checked: bool = False) -> Any:
 
 
 def is_values(values: object) -> bool:
-    """Tell whether a stranger's values may become those of a column."""
+    """Tell whether a stranger's values can be those of a column."""
     if type(values) is not np.ndarray:
         return isinstance(values, pd.api.extensions.ExtensionArray)
     dtype = values.dtype
@@ -85,10 +85,10 @@ def is_values(values: object) -> bool:
 
 
 def _is_interface(item: object) -> bool:
-    """Tell whether numpy would take an object for an address.
+    """Tell whether numpy would read memory at an address that an object names.
 
-    pandas gives the element with the label ``__array_interface__`` where numpy asks a Series, or a row of a
-    frame, for the attribute. Only a dict that says what lies at the address is taken for one.
+    If numpy asks a Series, or a row of a frame, for the attribute ``__array_interface__``, pandas returns the
+    element with that label. numpy then uses a dict with an address and a dtype.
     """
     return isinstance(item, dict) and "typestr" in item
 
@@ -111,7 +111,7 @@ def _categorical(state: tuple[Any, ...]) -> Any:
 
 
 def checked_categorical(state: object) -> Any:
-    """Make a Categorical of a stranger's codes, of their categories, and whether these are in order."""
+    """Make a Categorical from a stranger's codes, categories, and flag whether these are ordered."""
     codes, categories, ordered = parts(state, object, object, bool)
     need(isinstance(categories, pd.Index), "invalid categories")
     codes = checked_codes(codes, categories)
@@ -125,10 +125,10 @@ def _checked_dtype(categories: Any, ordered: object) -> Any:
 
 
 def check_unique(labels: Any) -> None:
-    """Check that labels are there once each, and let pandas hash none of them.
+    """Check that no label is repeated, without letting pandas hash them.
 
-    Its hashes of numbers and of text are known: of numbers that were chosen for it 160 KB took 0.2 s, and ten
-    times as many would take a hundred times as long.
+    Its hashes of numbers and of text can be predicted: 160 KB of colliding numbers took 0.2 s, and ten times
+    as many would take a hundred times as long.
     """
     values: Any = getattr(labels, "_data", None)
     if hasattr(values, "_pa_array"):
@@ -158,14 +158,14 @@ def check_unique(labels: Any) -> None:
 
 
 def _check_unique_arrow(chunks: Any) -> None:
-    """Check that labels in Arrow's memory are there once each, by their order: Arrow's hashes are known."""
+    """Check by sorting that no label in Arrow's memory is repeated: Arrow's hashes can be predicted."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     charge(12 * len(chunks), 24 * len(chunks))
     try:
         last = pc.max(pc.rank(chunks, tiebreaker="dense")).as_py()
-    except pa.ArrowNotImplementedError:  # of a type without an order, as views of text
+    except pa.ArrowNotImplementedError:  # a type that cannot be sorted, such as views of text
         charge(12 * len(chunks), 300 * len(chunks))
         last = len(chunks.unique())
     need(last == len(chunks) or not len(chunks), _TWICE)
@@ -175,10 +175,10 @@ _TWICE: Final = "a label that is there twice"
 
 
 def checked_codes(codes: object, labels: Any) -> Any:
-    """Check the codes of labels, and copy them: nobody else may change what was found to be right."""
+    """Check the codes of labels on a private copy, which nobody can change after the check."""
     owned = own(one_dimensional(codes, "i"))
     need(not owned.size or (owned.min() >= -1 and owned.max() < len(labels)), "codes out of range")
-    if isinstance(labels, pd.RangeIndex):  # which pandas writes out when it looks for one
+    if isinstance(labels, pd.RangeIndex):  # pandas expands it when it searches
         charge(len(labels), 8 * len(labels))
     return owned
 
@@ -212,7 +212,7 @@ def _can_times(array: Any) -> Any:
 
 
 def times(cls: Any, values: Any, zone: object, freq: Any = None) -> Any:
-    """Make an array of points or spans of time of numpy's; `freq` belonged to it before pandas 3.1."""
+    """Make an array of times or durations from numpy's; `freq` belonged to it before pandas 3.1."""
     need(type(values) is np.ndarray and is_values(values), "invalid times")
     dtype = values.dtype
     need(dtype.kind == ("M" if cls is DatetimeArray else "m"), "times of another kind")
@@ -230,7 +230,7 @@ def _times_as(cls: Any) -> Any:
         freq = to_freq(text)
         charge_frequency(freq, values.size)
         made = times(cls, values, zone, freq)
-        cls._validate_frequency(made, freq)  # a stranger's times may not keep to it
+        cls._validate_frequency(made, freq)  # a stranger's times may not follow it
         return made
 
     return make
@@ -258,7 +258,7 @@ def _intervals(state: tuple[Any, ...]) -> Any:
     return IntervalArray.from_arrays(left, right, closed, copy=False)
 
 
-# -- numbers that may be missing, sparse ones ------------------------------------------------------------
+# -- masked numbers, sparse ones -------------------------------------------------------------------------
 
 
 def _can_masked(array: Any) -> Any:
@@ -302,7 +302,7 @@ def _sparse(state: object) -> Any:
     return pd.arrays.SparseArray._simple_new(values, index, pd.SparseDtype(values.dtype, fill))
 
 
-# -- Arrow's own, numpy's own ------------------------------------------------------------------------------
+# -- arrays of Arrow and of numpy ------------------------------------------------------------------------
 
 
 def _can_arrow(array: Any) -> Any:
@@ -330,12 +330,12 @@ def _numpy(state: tuple[Any, ...]) -> Any:
 
 
 def is_readonly(array: Any) -> bool:
-    """Tell whether pandas refuses to write to an array, as to what ``index.array`` gives since 3.1."""
+    """Tell whether pandas refuses to write to an array, as to ``index.array`` since 3.1."""
     return getattr(array, "_readonly", False)
 
 
 def array_canner(name: str, can: Any, uncan: Any, *, data: Any = True) -> Canner:
-    """Register an array. The state of one that is read-only is a list: it may share memory with an index."""
+    """Register an array. The state of a read-only one, which may share memory with an index, is a list."""
 
     def can_any(array: Any) -> Any:
         state = can(array)

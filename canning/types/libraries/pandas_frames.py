@@ -1,8 +1,8 @@
 """pandas: DataFrame, Series, and every Index.
 
-A frame is sent block by block as it is in memory: nothing is consolidated, and a slice sends the slice. Only
-pandas' own classes are handled here; a subclass (geopandas' GeoDataFrame) pickles with its own hooks, which
-pass its arrays and indexes to this package.
+A frame is sent block by block as it is in memory: no block is consolidated, and a slice sends only the slice.
+Only pandas' own classes are handled here; a subclass (geopandas' GeoDataFrame) pickles with its own hooks,
+which pass its arrays and indexes to this package.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .checks import attribute_names, label, labels, need, one_dimensional, parts
 from .pandas_arrays import check_unique, checked_codes, is_values, pack, times, unpack
 from .pandas_scalars import charge_frequency, freq_text, to_freq
 
-pd: Any = pandas  # whose inner ways its stubs do not know
+pd: Any = pandas  # its stubs lack the internals used here
 _block: Any = internals._unpickle_block
 
 # -- memory that is copied on write ----------------------------------------------------------------------
 
 
 def _can_shared(refs: object) -> None:
-    """Send only that views of some memory were recorded here: those that arrive are recorded anew."""
+    """Send only that views of some memory are recorded; the reader records its own views."""
 
 
 def _shared(state: object) -> Any:
@@ -38,12 +38,12 @@ def _shared(state: object) -> Any:
 
 
 def _refs_of(block: Any) -> tuple[Any, ...]:
-    """List the record of the other users of a block's memory, if there are any."""
+    """Return the record of the other users of a block's memory, if there are any."""
     return (block.refs,) if block.refs.has_reference() else ()
 
 
 def _refs_of_index(index: Any) -> tuple[Any, ...]:
-    """List the same for an index, if a column uses its memory; indexes do not write."""
+    """Return the same for an index, if a column uses its memory; indexes do not write."""
     refs = index._references
     owners = [] if refs is None else [owner() for owner in refs.referenced_blocks]
     return (refs,) if any(hasattr(owner, "mgr_locs") for owner in owners) else ()
@@ -107,7 +107,7 @@ def _times_as(cls: Any, array_cls: Any) -> Callable[[Any], Any]:
         freq = None if text is None else to_freq(text)
         need(values.ndim == 1, "an index of several axes")
         made = cls._simple_new(times(array_cls, values, zone, freq), name=label(name))
-        if freq is not None and made.freq is None:  # it belongs to the index since pandas 3.1
+        if freq is not None and made.freq is None:  # since pandas 3.1, it belongs to the index
             made._freq = freq
         return _share(made, *state[4:] or (None,))
 
@@ -123,7 +123,7 @@ def checked_times(cls: type, array_cls: object) -> Callable[[Any], Any]:
         if made.freq is not None:
             charge_frequency(made.freq, len(made))
             need(made._data._ndarray.strides[0], "times that take no memory")
-            made.copy().freq = made.freq  # raises if they do not
+            made.copy().freq = made.freq  # raises if they differ
         return made
 
     return make_checked
@@ -184,7 +184,7 @@ def _more(obj: Any) -> tuple[Any, ...]:
 
 
 def with_more(obj: Any, more: tuple[Any, ...]) -> Any:
-    """Give an object its attributes, and the promise that labels are unique, which pandas is not to check."""
+    """Give an object its attributes, and the promise that labels are unique, without pandas' check."""
     if more:
         obj._attrs = more[0]
         if more[1]:
@@ -193,7 +193,7 @@ def with_more(obj: Any, more: tuple[Any, ...]) -> Any:
 
 
 def check_more(more: tuple[Any, ...], *axes: Any) -> None:
-    """Check what a stranger says of an object besides, of whose axes labels may have to be unique."""
+    """Check a stranger's uncommon parts of an object; labels of its axes may have to be unique."""
     if more:
         attrs, unique = parts(more, dict, bool)
         for axis in axes if unique else ():
@@ -325,7 +325,7 @@ def make_frame(blocks: list[tuple[Any, ...]], index: object, columns: object) ->
 
 
 _EMPTY: Final = 64
-"""Blocks that a frame may have where they need not have any columns; one without columns keeps some."""
+"""Blocks that a frame may have besides one for each column; a frame without columns keeps some."""
 _PLAIN: Final = (*(pd.Index, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex),)
 _TIMES: Final = ((pd.DatetimeIndex, DatetimeArray), (pd.TimedeltaIndex, TimedeltaArray))
 CANNERS: Final = (

@@ -1,4 +1,4 @@
-"""pandas: scalars, dtypes by their names, and frequencies with what it takes to keep to one."""
+"""pandas: scalars, dtypes by their names, and frequencies, with the cost of checking times against one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..canner import Canner
 from .checks import need, parts, time_zone
 from .pandas_texts import text_dtype
 
-pd: Any = pandas  # whose inner ways its stubs do not know
+pd: Any = pandas  # its stubs lack the internals used here
 _SLOW: Final = {
     "B": 20_000,
     "bh": 30_000,
@@ -28,19 +28,19 @@ _SLOW: Final = {
     "RE": 35_000,
     "REQ": 350_000,
 }
-"""Nanoseconds that pandas takes to go from one time to the next, two to three times what was measured."""
+"""Nanoseconds in which pandas steps from one time to the next: two to three times the measured ones."""
 _STEP: Final = 7000
 """The same of all others: calendar months, quarters, years and halves of months."""
 _TICK: Final = 200
 _LETTER: Final = 300
-"""What a letter of a frequency costs, in items of 50 ns."""
+"""The cost of a letter of a frequency, in items of 50 ns."""
 _MULTIPLE: Final = 50
-"""Nanoseconds for each of the units that a step consists of."""
+"""Nanoseconds for each unit in a step."""
 
 
 @functools.lru_cache(maxsize=64)
 def freq_text(freq: Any) -> str | None:
-    """Give the text of a frequency; None where it says less than the frequency."""
+    """Return the text of a frequency; None if it does not describe all of it."""
     text: str = freq.freqstr
     try:
         return text if to_offset(text) == freq else None
@@ -49,14 +49,14 @@ def freq_text(freq: Any) -> str | None:
 
 
 def to_freq(text: str) -> Any:
-    """Make a frequency of its text."""
+    """Make a frequency from its text."""
     need(type(text) is str and len(text) <= 64, "an invalid frequency")
-    charge(_LETTER * len(text), 100 * len(text))  # it may be a sum of many, each with a fraction
+    charge(_LETTER * len(text), 100 * len(text))  # it may be a long sum of fractions
     return to_offset(text)
 
 
 def period_dtype(text: str) -> Any:
-    """Make the dtype of periods of a frequency, which pandas then does not keep for good."""
+    """Make the dtype of periods of a frequency, which pandas then does not cache forever."""
     freq = to_freq(text)
     kept: dict[Any, Any] = getattr(pd.PeriodDtype, "_cache_dtypes", {})
     known = freq in kept
@@ -67,9 +67,9 @@ def period_dtype(text: str) -> Any:
 
 
 def charge_frequency(freq: object, count: int) -> None:
-    """Count what pandas takes to see whether so many times keep to a frequency, from each to the next.
+    """Charge the time in which pandas checks that so many times follow a frequency, step by step.
 
-    Raises `DeserializationError` where that is more time than what arrived is good for.
+    Raises `DeserializationError` if that is more than the account allows for what arrived.
     """
     charge(_price(freq) * count // 50, 40 * count)
 
@@ -88,18 +88,18 @@ _NAMED: Final = (
     *(pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype, pd.BooleanDtype),
     *(pd.PeriodDtype, pd.IntervalDtype, pd.SparseDtype),
 )
-"""Dtypes of which a name may say all."""
+"""Dtypes that a name can describe completely."""
 _PERIOD: Final = re.compile(r"[Pp]eriod\[(.*)\]")
 _NUMBER: Final = r"[uU]?[iI]nt(?:8|16|32|64)|[fF]loat(?:16|32|64)|bool|complex(?:64|128)"
 _ZONE: Final = r"(?!dateutil)[\w+:-]{1,60}(?:/[\w+-]{1,60}){0,3}"
-"""The name of a time zone; behind ``dateutil/`` pandas takes any path for one."""
+"""The name of a time zone; after ``dateutil/``, pandas would open any path."""
 _TIME: Final = rf"(?:datetime64|timedelta64)\[(?:s|ms|us|ns)(?:, {_ZONE})?\]"
 _TEXT: Final = re.compile(
     rf"{_NUMBER}|boolean|interval(?:\[(?:{_NUMBER}|{_TIME})(?:, (?:right|left|both|neither))?\])?"
     rf"|Sparse\[(?:{_NUMBER}|{_TIME})(?:, [\w+.()-]{{1,60}})?\]",
     re.ASCII,
 )
-"""Names of dtypes: whatever else pandas parses is not for strangers."""
+"""Names of dtypes that strangers may use; pandas parses more."""
 
 
 def _can_dtype(dtype: Any) -> Any:
@@ -107,11 +107,11 @@ def _can_dtype(dtype: Any) -> Any:
         return dtype.storage.removesuffix("_numpy"), dtype.na_value is pd.NA
     if type(dtype) is pd.ArrowDtype:
         return (dtype.pyarrow_dtype,)
-    if type(dtype) is pd.DatetimeTZDtype:  # whose name leaves open of which package its zone is
+    if type(dtype) is pd.DatetimeTZDtype:  # its name does not say which package its zone comes from
         return dtype.unit, dtype.tz, None
     if type(dtype) not in _NAMED:
-        return NotImplemented  # the author of that class knows how to send it
-    # a period's own text is an alias of its frequency, which pandas 3 reads nowhere else
+        return NotImplemented  # its class sends it in its own way
+    # pandas 3 reads this alias of a frequency only in the text of a period
     text = f"period[{freq_text(dtype.freq)}]" if type(dtype) is pd.PeriodDtype else str(dtype)
     return text if _says_all(dtype, text) else NotImplemented
 

@@ -1,9 +1,8 @@
 """pandas: text, in Arrow's memory or as Python's own strings.
 
-Many strings of Python's own are joined, and go as bytes, in half the time of pickle and up to nine tenths:
-short ones in the header, with a character between them that stands in none, longer ones by pyarrow in frames,
-where it is imported already. Where the same few objects come again and again, pickle is faster, since it
-remembers them.
+Many Python strings are joined and sent as bytes, in 50 to 90 % of pickle's time: short ones in the header,
+with a separator that none of them contains, longer ones in frames, by pyarrow if it is imported already. If
+the same few objects are repeated, pickle is faster, since it remembers them.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ import pandas
 from ..budget import charge
 from .checks import need, one_dimensional, parts
 
-pd: Any = pandas  # whose inner ways its stubs do not know
+pd: Any = pandas  # its stubs lack the internals used here
 
 # -- many strings, joined --------------------------------------------------------------------------------
 
 _MANY: Final = 500
 _LOOKED_AT: Final = 64
 _LONG: Final = 48
-"""Mean length of strings from which on pyarrow joins them: shorter ones take several times as much memory as
-their letters, more than frames are good for under ``trust="data"``."""
+"""Mean length of strings from which pyarrow joins them: shorter ones take several times as much memory as
+their letters, more than the account allows for frames under ``trust="data"``."""
 _PIECE: Final = 60_000
 """Bytes of joined strings in one piece: those from 64 KiB on would be a frame."""
 _STRING: Final = 60
 _EACH: Final = 10
-"""Bytes of a string besides its letters, and of its place; what it costs, in items of 50 ns."""
+"""Bytes of a string besides its letters, and of its place; its cost, in items of 50 ns."""
 _BETWEEN: Final = ("\0", "\x1f", "\uf8ff", "\U0010ffff")
-"""What may stand between strings: the first that stands in none of them."""
+"""Separators: the first that no string contains is used."""
 Joined = tuple[Any, Any, Any]
-"""Pieces of UTF-8, the character between the strings, and which are missing; or offsets, UTF-8, and these."""
+"""Pieces of UTF-8, the separator, and a mask of missing strings; or offsets, UTF-8, and the mask."""
 
 
 def join(items: Any, missing: type) -> Joined | None:
-    r"""Join strings, and what is missing among them, all of one type; None where that does not pay.
+    r"""Join strings, and missing values of one type among them; None if that does not pay.
 
     >>> (memory,), between, empty = join(np.array([str(n) for n in range(1000)], object), type(None))
     >>> bytes(memory[:6]), between, empty
@@ -51,7 +50,7 @@ def join(items: Any, missing: type) -> Joined | None:
     if len(items) < _MANY:
         return None
     texts = items.tolist()
-    kinds = list(map(type, texts))  # "".join takes subclasses too, which are not to become plain strings
+    kinds = list(map(type, texts))  # "".join accepts subclasses, which must not become plain strings
     strings = kinds.count(str)
     some = [text for text in texts[:: len(texts) // _LOOKED_AT] if type(text) is str]
     if len(set(map(id, some))) <= _LOOKED_AT // 2 or strings + kinds.count(missing) < len(texts):
@@ -67,7 +66,7 @@ def join(items: Any, missing: type) -> Joined | None:
             if memory.size >= _LONG * len(items):
                 return offsets, memory, empty
         return _with_one_between(items, texts, empty)
-    except UnicodeError:  # half of a pair of surrogates is no text
+    except UnicodeError:  # half of a pair of surrogates is not text
         return None
 
 
@@ -85,7 +84,7 @@ def _with_one_between(items: Any, texts: list[Any], empty: object) -> Joined | N
 
 
 def _pieces(memory: bytes, between: bytes) -> list[bytes] | None:
-    """Cut joined strings between two of them; None where one is too long for a piece."""
+    """Cut joined strings at separators; None if one string is too long for a piece."""
     pieces, start = [], 0
     while len(memory) - start > _PIECE:
         end = memory.rfind(between, start, start + _PIECE)
@@ -105,11 +104,11 @@ def _offsets(items: Any) -> tuple[Any, Any]:
 
 
 def split(joined: Any, missing: object, *, checked: bool) -> Any:
-    """Make the array of strings again, with `checked` of what a stranger made up."""
+    """Rebuild the array of strings; with `checked`, from a stranger's state."""
     memory, between, empty = joined
     if type(between) is not str:
         return _split_by_offsets(memory, between, empty, missing, checked=checked)
-    pieces = memory if type(memory) is list else [memory.data]  # a frame, in the first messages
+    pieces = memory if type(memory) is list else [memory.data]  # the first messages had a frame here
     if checked:
         need(type(memory) is list and len(between) == 1, "invalid text")
         need(all(type(piece) is bytes for piece in pieces), "invalid text")
@@ -158,9 +157,7 @@ def _check_joined(offsets: Any, memory: Any, empty: object) -> None:
     need(one_dimensional(offsets, "i").dtype == np.dtype("<i8") and offsets.size, "invalid offsets")
     need(offsets[0] >= 0 and (offsets[1:] >= offsets[:-1]).all(), "offsets out of order")
     need(one_dimensional(memory, "u").dtype == np.uint8 and offsets[-1] <= memory.size, "too little text")
-    charge(
-        _EACH * offsets.size, (_STRING - 4) * offsets.size
-    )  # for strings of that length there is just enough
+    charge(_EACH * offsets.size, (_STRING - 4) * offsets.size)  # just enough for strings of that length
     need(empty is None or one_dimensional(empty, "b", len(offsets) - 1) is empty, "marks that do not fit")
 
 
@@ -169,18 +166,18 @@ def _check_joined(offsets: Any, memory: Any, empty: object) -> None:
 
 @functools.lru_cache(maxsize=8)
 def text_dtype(storage: str, missing: bool) -> Any:
-    """Give the dtype of text in memory of a kind, whose missing values are pandas' own or else NaN."""
+    """Return the dtype of text in a kind of memory, with NA or NaN for missing values."""
     need(storage in ("python", "pyarrow"), "invalid text")
     if "_na_value" in pd.StringDtype._metadata:
         return pd.StringDtype(storage, na_value=pd.NA if missing else np.nan)
-    if missing:  # pandas 2.2 has names for both
+    if missing:  # pandas 2.2 has a name for each
         return pd.StringDtype(storage)
     need(storage == "pyarrow", "text of Python's own with NaN, which pandas has from 2.3 on")
     return pd.StringDtype("pyarrow_numpy")
 
 
 def can_text(array: Any) -> Any:
-    """Take an array of Python's own strings apart."""
+    """Return the state of an array of Python strings."""
     items, missing = array._ndarray, array.dtype.na_value
     if items.ndim != 1:
         return NotImplemented
@@ -189,7 +186,7 @@ def can_text(array: Any) -> Any:
 
 
 def text(state: object, *, checked: bool = False) -> Any:
-    """Put one together."""
+    """Rebuild one."""
     items, missing = parts(state, (list, tuple), bool)
     dtype = text_dtype("python", missing)
     if type(items) is list:
@@ -204,11 +201,11 @@ checked_text: Final = partial(text, checked=True)
 
 
 _FEW, _SHORT = 32, 1024
-"""Texts, and bytes of them, that go as a list: names of columns and categories, in 1 µs in place of 6."""
+"""Texts, and their bytes, up to which they are sent as a list: names of columns take 1 µs then, not 6."""
 
 
 def can_arrow_text(array: Any) -> Any:
-    """Take an array of text in Arrow's memory apart."""
+    """Return the state of an array of text in Arrow's memory."""
     chunks = array._pa_array
     node_of, _, _, is_large = _arrow()
     if chunks.num_chunks != 1:
@@ -223,7 +220,7 @@ def can_arrow_text(array: Any) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _arrow() -> tuple[Any, Any, Any, Any]:
-    """Give what knows pyarrow, which pandas may do without; an import in its place takes 2 of 20 µs."""
+    """Return the functions that use pyarrow, which may be missing; an import takes 2 of 20 µs."""
     import pyarrow as pa
 
     from .arrow_building import array_of, checked_array_of
@@ -238,7 +235,7 @@ def _size_of(buffer: Any) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _few_texts(kind: object, items: tuple[str | None, ...]) -> Any:
-    """Make an array of a few texts, which cannot be changed; the next message often has the same."""
+    """Make an immutable array of a few texts; the next message often has the same ones."""
     import pyarrow as pa
 
     return pa.chunked_array([pa.array(items, kind)])
@@ -246,24 +243,24 @@ def _few_texts(kind: object, items: tuple[str | None, ...]) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _arrow_text_kind(name: str, missing: bool) -> tuple[Any, Any, Any]:
-    """Give the class of an array of text, what its constructor takes besides the text, and Arrow's type."""
+    """Return the class of an array of text, the constructor's other arguments, and Arrow's type."""
     import pyarrow as pa
 
     need(name in ("string", "large_string"), "invalid text")
     dtype = text_dtype("pyarrow", missing)
     cls = dtype.construct_array_type()
-    takes_dtype = "dtype" in inspect.signature(cls).parameters  # from pandas 3 on; before, the class says it
+    takes_dtype = "dtype" in inspect.signature(cls).parameters  # since pandas 3; before, the class decides
     kind = pa.string() if name == "string" else pa.large_string()
     return cls, {"dtype": dtype} if takes_dtype else {}, kind
 
 
 def arrow_text(state: Any, *, checked: bool = False) -> Any:
-    """Put one together."""
+    """Rebuild one."""
     nodes, name, missing = state
     cls, more, kind = _arrow_text_kind(name, missing)
     if len(nodes) == 1 and type(nodes[0]) is list:
         need(len(nodes[0]) <= _FEW, "more texts than go as a list")
-        few = _few_texts.__wrapped__ if checked else _few_texts  # nothing of a stranger's is kept
+        few = _few_texts.__wrapped__ if checked else _few_texts  # keep nothing from a stranger's message
         chunks = few(kind, tuple(nodes[0]))
     else:
         import pyarrow as pa
@@ -276,7 +273,7 @@ def arrow_text(state: Any, *, checked: bool = False) -> Any:
 
 
 def checked_arrow_text(state: object) -> Any:
-    """Put one of a stranger's together."""
+    """Rebuild one from a stranger's state."""
     nodes, *_ = parts(state, list, str, bool)
     if len(nodes) == 1 and type(nodes[0]) is list:
         need(all(type(item) in (str, type(None)) for item in nodes[0]), "invalid text")

@@ -1,8 +1,8 @@
-"""Pillow: images, by the memory that Pillow shows in Arrow's C data interface.
+"""Pillow: images, by the memory that Pillow exports through Arrow's C data interface.
 
-Its own pickling makes bytes of an image, and copies them once more. The memory of an image of more than one
-block (16 MiB), and of modes that cannot be read from it again, goes as bytes all the same. An image that
-arrives owns its memory, as every image does that can be drawn on.
+Its own pickling converts an image to bytes, and copies them once more. Images of more than one block (16
+MiB), and of modes that cannot be read from their memory, are sent as bytes here too. An image that arrives
+owns its memory, as every image does that you can draw on.
 https://arrow.apache.org/docs/format/CDataInterface.html
 """
 
@@ -41,7 +41,7 @@ _pointer.restype, _pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes
 
 
 class _ArrowArray(ctypes.Structure):
-    """The head of Arrow's structure of this name."""
+    """The first fields of Arrow's structure of this name."""
 
 
 _ArrowArray._fields_ = (
@@ -52,10 +52,10 @@ _ArrowArray._fields_ = (
 
 
 def _memory_of(image: Any, width: int) -> Any:
-    """View the memory of an image; None where it does not lie in one piece."""
+    """View the memory of an image; None if it is not one block."""
     try:
         _, capsule = image.__arrow_c_array__()
-    except (AttributeError, ValueError):  # an older Pillow, or several blocks
+    except (AttributeError, ValueError):  # Pillow is older, or there are several blocks
         return None
     node = _ArrowArray.from_address(_pointer(capsule, b"arrow_array"))
     while node.n_children:
@@ -108,7 +108,7 @@ def _checked(state: object) -> Any:
         kind, colours = parts(palette, str, bytes)
         need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "an invalid palette")
     width = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
-    charge(0, max(width * size[0] * size[1] - nbytes, 0))  # bits and pairs take more room in an image
+    charge(0, max(width * size[0] * size[1] - nbytes, 0))  # bits and pairs take more memory in an image
     if raw:
         found, width = _MEMORY.get(mode, ("", 0))
         need(
@@ -127,11 +127,11 @@ _BYTES: Final = {
     **dict.fromkeys(("RGB", "YCbCr", "LAB", "HSV"), 3),
     **dict.fromkeys(("RGBA", "RGBa", "RGBX", "CMYK", "I", "F"), 4),
 }
-"""By mode, bytes of a pixel where an image goes as bytes; of mode 1 eight stand in one."""
+"""By mode, bytes of a pixel in an image sent as bytes; mode 1 has eight pixels in one."""
 
 
 def _rows_fit(mode: str, size: Any, nbytes: int) -> bool:
-    """Tell whether bytes are as many as the pixels of a mode take, before there is room for these."""
+    """Tell whether the number of bytes fits the pixels of a mode, before memory is allocated for them."""
     if mode == "1":
         return bool((size[0] + 7) // 8 * size[1] == nbytes)
     return mode in _BYTES and bool(size[0] * size[1] * _BYTES[mode] == nbytes)

@@ -1,6 +1,6 @@
-"""pint: Quantity and Unit, the magnitude as it is and the unit by its names.
+"""pint: Quantity and Unit; the magnitude is sent unchanged, the unit by its names.
 
-A quantity arrives in the reader's application registry, which is how pint itself unpickles one.
+A quantity arrives in the reader's application registry, as if pint had unpickled it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..budget import charge, is_counted
 from ..canner import Canner
 from .checks import need, parts
 
-_pint: Any = pint  # whose types leave out what this calls
+_pint: Any = pint  # its types lack functions that are called here
 _NUMBERS: Final = (int, float, complex, decimal.Decimal, fractions.Fraction, np.ndarray, np.generic)
 _POWERS: Final = (int, float, decimal.Decimal, fractions.Fraction)
 _NAME: Final = 400, 200
 _PREFIXED: Final = 5000, 2000
-"""What it costs to look up a unit that the registry has, and to put one together: items of 50 ns, bytes."""
+"""The cost of looking up a unit that the registry has, and of making one: items of 50 ns, bytes."""
 
 
 def _can_unit(unit: Any) -> Any:
@@ -34,13 +34,13 @@ def _container(units: Any) -> Any:
     need(type(units) is tuple and len(units) < 100, "invalid units")
     for name, _ in [parts(unit, str, _POWERS) for unit in units]:
         charge(*(_NAME if name in registry._units else _PREFIXED))
-    known = _known.__wrapped__ if is_counted() else _known  # nothing stays of a stranger's message
+    known = _known.__wrapped__ if is_counted() else _known  # keep nothing from a stranger's message
     return known(registry, units)
 
 
 @functools.lru_cache(maxsize=64)
 def _known(registry: Any, units: Any) -> Any:
-    """Make the units anew; looking them up makes the registry know those that have a prefix."""
+    """Make the units again; looking them up adds those with a prefix to the registry."""
     for unit in units:
         name, _ = unit
         need(len(name) < 100 and name.isidentifier(), "an invalid unit")

@@ -1,7 +1,7 @@
-"""polars: DataFrame and Series, by Arrow's buffers, which polars hands out without a copy.
+"""polars: DataFrame and Series, by Arrow's buffers, which polars exports without a copy.
 
-Columns that pyarrow has no type for, of Python's objects or integers of 128 bits, go as lists. A LazyFrame is
-a plan, and polars' own pickling sends it, the frames in it too. Without pyarrow it sends all.
+Columns of Python's objects or integers of 128 bits, for which pyarrow has no type, are sent as lists. polars'
+own pickling sends a LazyFrame, with the frames in it, and without pyarrow all types.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from .checks import need, parts
 
 _COLUMN: Final = 2000
 _WORD: Final = 20
-"""What a column and one of its words cost, in items of 50 ns."""
+"""The cost of a column, and of one of its words, in items of 50 ns."""
 _WORD_SIZE: Final = 200
-"""Bytes of a word that is looked up: as Python's, as a value, and in the table of its categories."""
+"""Bytes of a word that is looked up: as a Python string, as a value, and in the table of its categories."""
 _CATEGORY: Final = 130
-"""Bytes of a word of categories without a name, beyond its own: in the table that polars makes of them."""
+"""Bytes of a word of unnamed categories, besides its letters, in the table that polars makes."""
 _PANIC: Final = "PanicException"
 _CODES: Final = ("UInt8", "UInt16", "UInt32")
 _OWN: Final = b"_PL_"
-"""How the metadata begins in which polars keeps the categories of a column."""
+"""The start of the metadata in which polars keeps the categories of a column."""
 
 
 def _table_of(frame: pl.DataFrame) -> Any:
-    """Look at a frame as a table of Arrow; text stays in views, as polars keeps it, and is not copied."""
+    """View a frame as an Arrow table; text stays in views, as in polars, and is not copied."""
     return frame.to_arrow(compat_level=pl.CompatLevel.newest())
 
 
 def _can_frame(frame: object) -> Any:
     try:
         return _state_of(frame)
-    except BaseException as error:  # a panic is no `Exception`; polars' own pickling may know better
+    except BaseException as error:  # a panic is not an `Exception`; polars' own pickling may work
         if type(error).__name__ == _PANIC:
             return NotImplemented
         raise
@@ -58,7 +58,7 @@ def _state_of(frame: Any) -> Any:
 
 
 def _has_words(kind: object) -> bool:
-    """Tell whether a column has categories that are not those of all columns without a name."""
+    """Tell whether a column has categories other than the unnamed ones, which all columns share."""
     if isinstance(kind, pl.Categorical) and hasattr(pl, "Categories"):
         return not kind.categories.is_global()
     return isinstance(kind, pl.Enum)
@@ -79,7 +79,7 @@ def _frame(state: tuple[Any, ...]) -> Any:
 
 
 def _renamed(table: Any) -> Any:
-    """Make a frame of a table; polars names a column without a name anew."""
+    """Make a frame of a table; polars would give an unnamed column a new name."""
     if not table.num_columns:
         return _only_rows(table.num_rows)
     made: Any = pl.from_arrow(table, rechunk=False)
@@ -89,7 +89,7 @@ def _renamed(table: Any) -> Any:
 
 
 def _only_rows(rows: int) -> Any:
-    """Make a frame that has rows, and no columns; the oldest versions of polars have no such frames."""
+    """Make a frame that has rows, and no columns; the oldest versions of polars lack such frames."""
     return pl.DataFrame({"": pl.repeat(None, rows, eager=True)}).drop("") if rows else pl.DataFrame()
 
 
@@ -104,7 +104,7 @@ def _with_lists(made: Any, *more: Any) -> Any:
 
 
 def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let a panic in polars, which is no `Exception`, be an error."""
+    """Turn a panic in polars, which is not an `Exception`, into an error."""
 
     def make_or_raise(state: object) -> Any:
         try:
@@ -119,7 +119,7 @@ def _without_panic(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @_without_panic
 def checked_frame(state: tuple[Any, ...]) -> Any:
-    """Make a frame; polars does not check what its metadata says, so that goes, and enums are looked up."""
+    """Make a frame without polars' metadata, which polars does not check; look up the words of enums."""
     import pyarrow as pa
 
     table, words, *lists = parts(state, pa.Table, dict, *[list] * (len(state) - 2))
@@ -155,7 +155,7 @@ def checked_frame(state: tuple[Any, ...]) -> Any:
 
 
 def _anew(data: Any) -> int:
-    """Count the bytes that polars makes anew of an array, as it does of types that it has not itself."""
+    """Count the bytes that polars allocates for an array of a type that it has to convert."""
     kind, length, _, offset, _, children, words = data
     each = _each(getattr(kind, "storage_type", kind))
     made: int = (length + offset) * each + (_CATEGORY * words[1] if words else 0)
@@ -177,7 +177,7 @@ def _each(kind: Any) -> int:
 
 
 def _without_words(table: Any, words: dict[Any, Any]) -> Any:
-    """Give a table with the codes of some columns instead of their words."""
+    """Return a table with codes instead of words in some columns."""
     import pyarrow as pa
 
     columns, names = table.columns, table.column_names
@@ -197,7 +197,7 @@ def _is_text(kind: object) -> bool:
 
 
 def _kind_of(described: object) -> Any:
-    """Make the type of a column with categories, of what describes these."""
+    """Make the type of a column with categories from their description."""
     if type(described) is list:
         need(all(type(word) is str for word in described), "categories that are not text")
         need(not any("\0" in word for word in described), "a category that polars cannot give to Arrow")
@@ -209,7 +209,7 @@ def _kind_of(described: object) -> Any:
 
 
 def _looked_up(column: Any, codes: Any, kind: Any, known: dict[Any, Any]) -> Any:
-    """Look codes up among words, which were cast once: codes of another order are no danger then."""
+    """Look up codes among words, which are cast once, so that the order of the codes is harmless."""
     made = []
     at = 0
     for chunk in column.chunks:
@@ -237,7 +237,7 @@ def _series(state: Any) -> Any:
 
 @_without_panic
 def checked_series(state: tuple[Any, ...]) -> Any:
-    """Make a series of a stranger's, as `checked_frame` does, of the same state and its name."""
+    """Make a series from a stranger's state, that of a frame and a name, as `checked_frame` does."""
     need(type(state) is tuple and len(state) in (3, 4) and type(state[-1]) is str, "an invalid series")
     need("\0" not in state[-1], "a name that polars cannot give to Arrow")
     frame = checked_frame(state[:-1])
@@ -247,11 +247,11 @@ def checked_series(state: tuple[Any, ...]) -> Any:
 
 _KINDS: Final = {name: getattr(pl, name) for name in ("Object", "Int128", "UInt128") if hasattr(pl, name)}
 _LISTED: Final = tuple(_KINDS.values())
-"""Types of columns that go as lists."""
+"""Types of columns that are sent as lists."""
 
 
 def is_beyond_arrow(kind: object) -> bool:
-    """Tell whether polars cannot read columns of a type from Arrow, or hold what is in them."""
+    """Tell whether polars cannot read columns of a type from Arrow, or cannot hold their values."""
     if isinstance(kind, pl.Array) and 0 in kind.shape:
         return True
     return kind in _LISTED or any(is_beyond_arrow(inner) for inner in _inner(kind))

@@ -1,6 +1,6 @@
 """pyarrow: Array, ChunkedArray, RecordBatch, Table, Scalar, Buffer, Schema, Field, DataType, Tensor.
 
-Schemas go as Arrow's own IPC message, arrays as `arrow_nodes` takes them apart.
+Schemas are sent as Arrow's own IPC messages, arrays as the nodes of `arrow_nodes`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _can_batch(batch: pa.RecordBatch) -> Any:
 
 
 def _can_table(table: pa.Table) -> Any:
-    batches = table.to_batches()  # as many as there are chunks
+    batches = table.to_batches()  # one for each chunk
     if len(batches) == 1:
         nodes = [[node] for node in nodes_of(batches[0])]
     else:
@@ -118,12 +118,12 @@ def _table(state: tuple[Any, ...]) -> Any:
 
 
 def _batch_of(struct: object, rows: int, columns: list[Any]) -> Any:
-    """Put columns together as the parts of a struct, which are a batch: in one call for all of them."""
+    """Make a batch of columns, as the parts of a struct: one call rebuilds all of them."""
     return pa.RecordBatch.from_struct_array(restore((struct, rows, 0, 0, [None], columns, None)))
 
 
 def _only_rows(schema: pa.Schema, rows: int) -> Any:
-    """Make a batch without columns, whose length none of them can tell."""
+    """Make a batch that has a length, and no columns."""
     need(0 <= rows < 1 << 48, "a batch of no possible length")
     charge(rows)
     nulls = pa.RecordBatch.from_arrays([pa.nulls(rows)], [""])
@@ -158,7 +158,7 @@ def _checked_parts(state: object) -> tuple[Any, int, list[Any]]:
     return schema, rows, nodes
 
 
-# -- what describes, and bare memory ---------------------------------------------------------------------
+# -- schemas, types and bare memory ----------------------------------------------------------------------
 
 
 def _can_schema(schema: object) -> Any:
@@ -199,7 +199,8 @@ def _tensor(state: object) -> Any:
 
 def _checked_tensor(state: object) -> Any:
     array, _ = parts(state, np.ndarray, tuple)
-    need(array.ndim and array.dtype.isnative, "a tensor that Arrow takes for another")  # or ends the process
+    # Arrow would end the process.
+    need(array.ndim and array.dtype.isnative, "a tensor that Arrow takes for another")
     return _tensor(state)
 
 

@@ -1,7 +1,7 @@
 """scipy.sparse: arrays and matrices in the formats that consist of numpy arrays.
 
-Their own pickling leaves nothing to wish for, and this does the same; it is here for readers under
-``trust="data"``. The formats ``lil`` and ``dok`` consist of lists and dicts, and are left to pickle.
+Their own pickling is as good; these canners exist for readers under ``trust="data"``. The formats ``lil`` and
+``dok`` consist of lists and dicts, and are left to pickle.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FIELDS: Final = {
 
 
 _CACHED: Final = frozenset(("_shape", "_has_canonical_format", "_has_sorted_indices"))
-"""What scipy notes besides, and finds out again."""
+"""Attributes that scipy caches and computes again."""
 
 
 def _can_as(cls: Any, form: str) -> Callable[[Any], Any]:
@@ -40,7 +40,7 @@ def _can_as(cls: Any, form: str) -> Callable[[Any], Any]:
     def can(matrix: Any) -> Any:
         more = vars(matrix)
         if not known.issuperset(more) or any(more.get(name) != value for name, value in _usual(cls).items()):
-            return NotImplemented  # whatever somebody has set
+            return NotImplemented  # any attribute that a user has set
         return {"shape": matrix.shape, **{name: more[name] for name in fields}}
 
     return can
@@ -48,7 +48,7 @@ def _can_as(cls: Any, form: str) -> Callable[[Any], Any]:
 
 @functools.cache
 def _usual(cls: Any) -> dict[str, Any]:
-    """Give the attributes that all have, and that say nothing of what a matrix holds."""
+    """Return the attributes that all instances have, which do not depend on the content."""
     own = {name for fields in _FIELDS.values() for name in fields} | _CACHED
     return {name: value for name, value in vars(cls((1, 1))).items() if name not in own}
 
@@ -64,7 +64,7 @@ def _as(cls: Any) -> Callable[[Any], Any]:
     return make
 
 
-# -- what a stranger sent: every number is looked at, on copies that nobody else can write to ------------
+# -- a stranger's state: every number is checked, on private copies --------------------------------------
 
 
 def _checked_as(cls: Any, form: str) -> Callable[[Any], Any]:
@@ -90,8 +90,8 @@ def _shape(shape: tuple[int, ...], form: str) -> Any:
 def _integers(array: Array, most: int, *, least: int = 0, longest: int = 0) -> Any:
     """Copy integers, and check that they are from `least` up to `most`.
 
-    They are as wide as scipy wants them, by these and the `longest` axis; wider ones than arrived are on the
-    account.
+    `most` and the `longest` axis decide on the width that scipy expects; the account is charged if that is
+    wider than the integers that arrived.
     """
     one_dimensional(array, "iu")
     need(not array.size or array.itemsize <= 8, "integers that are too wide")
@@ -106,7 +106,7 @@ def _integers(array: Array, most: int, *, least: int = 0, longest: int = 0) -> A
 
 
 def _compressed(data: Array, rows: int, columns: int, indices: Any, starts: Array) -> Any:
-    """Check rows of places: where each row starts, up to where the last one ends, and each place."""
+    """Check compressed rows: the start of each row, the end of the last, and each place."""
     one_dimensional(starts, "iu", rows + 1)
     one_dimensional(indices, "iu")
     longest = max(rows, columns)

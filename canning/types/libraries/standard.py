@@ -1,4 +1,4 @@
-"""The standard library: mapped memory, ctypes, and small types that pickle cannot send or a stranger may."""
+"""The standard library: mapped memory, ctypes, and small types that need code or that pickle cannot send."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _can_mmap(mapped: mmap.mmap) -> Any:
 
 
 def _mmap(state: object) -> mmap.mmap:
-    """Make an anonymous mapping with the same bytes: the file stays where it was."""
+    """Make an anonymous mapping with the same bytes, without the file."""
     memory, position = parts(state, np.ndarray, int)
     need(one_dimensional(memory, "u").dtype == np.uint8 and memory.size, "a mapping of no bytes")
     mapped = mmap.mmap(-1, memory.size)
@@ -41,7 +41,7 @@ def _can_bytes_io(file: io.BytesIO) -> Any:
 
 def _bytes_io(state: object) -> io.BytesIO:
     content, position = parts(state, bytes, int)
-    need(position <= len(content), "a place beyond the end of a file")  # a byte there fills all before it
+    need(position <= len(content), "a place beyond the end of a file")  # a write there would fill the gap
     file = io.BytesIO(content)
     file.seek(position)
     return file
@@ -54,9 +54,9 @@ _POINTERS: Final = frozenset("PzZOX")
 
 
 def _describe(cls: Any) -> Any:
-    """Describe a ctypes type: numbers by their code, arrays by their item, all else as the class itself.
+    """Describe a ctypes type: numbers by their code, arrays by their item, others by their class.
 
-    Raises `TypeError` for what holds pointers, which mean nothing elsewhere.
+    Raises `TypeError` for a type with pointers, which are not valid in another process.
     """
     if issubclass(cls, ctypes.Array):
         item = _describe(cls._type_)
@@ -66,7 +66,7 @@ def _describe(cls: Any) -> Any:
         raise TypeError
     if code in _POINTERS or any(_holds_pointers(field[1]) for field in getattr(cls, "_fields_", ())):
         raise TypeError
-    orders = ("", ">", "<")  # of bytes: this machine's first
+    orders = ("", ">", "<")  # byte orders; that of this machine first
     return next((order + code for order in orders if code and _SIMPLE.get(order + code) is cls), cls)
 
 
@@ -89,10 +89,10 @@ def _simple_types() -> dict[str, Any]:
 
 _SIMPLE: Final = _simple_types()
 _CLASS: Final = 1000, 2000
-"""What a class costs, in items of 50 ns, and in bytes."""
+"""The cost of a class, in items of 50 ns, and in bytes."""
 _TYPES: Final = 1024
 _KEPT: Final[set[tuple[Any, int]]] = set()
-"""Types of arrays that strangers' messages have made by ``item * length``: so many at most."""
+"""Types of arrays that strangers' messages made by ``item * length``, up to `_TYPES`."""
 _APART: Final = "Array"
 
 
@@ -112,9 +112,9 @@ def _class_of(description: object, depth: int = 0) -> Any:
 
 
 def _array_of(item: Any, length: int) -> Any:
-    """Give the type of an array; a stranger's many types are classes of their own, of which nothing stays.
+    """Return the type of an array; too many of a stranger's become classes that can be freed.
 
-    ctypes keeps an entry for each type that was made by ``item * length``, and in it the type of the items.
+    ctypes keeps every type that was made by ``item * length``, and the type of its items, forever.
     """
     if is_counted() and (item, length) not in _KEPT:
         charge(*_CLASS)
@@ -146,7 +146,7 @@ def _ctypes(state: object) -> Any:
 
 
 def _size_of(description: object) -> tuple[int, int]:
-    """Tell size and alignment before a class is made: those that are made are kept forever."""
+    """Return size and alignment before a class is made: ctypes keeps classes forever."""
     count = 1
     while type(description) is tuple:
         item, length = parts(description, object, int)
@@ -184,13 +184,13 @@ def _struct(state: tuple[Any, ...]) -> struct.Struct:
 def _checked_struct(state: object) -> struct.Struct:
     (code,) = parts(state, str)
     need(len(code) < 10_000, "a format of a Struct that is too long")
-    charge(40 * len(code))  # of each letter it keeps 32 bytes
+    charge(40 * len(code))  # it keeps 32 bytes for each letter
     return struct.Struct(code)
 
 
 @functools.lru_cache(maxsize=16)
 def _packer(code: str) -> struct.Struct:
-    """Make a Struct, or give one that there is."""
+    """Make a Struct; return the same one for a format used before."""
     return struct.Struct(code)
 
 

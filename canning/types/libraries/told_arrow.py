@@ -1,6 +1,7 @@
 """pyarrow in portable messages: tables of numbers, flags, text, times and categories, as columns.
 
-Numbers, times and text of one chunk, without missing values, go without a copy; numbers come without one.
+Numbers, times and text of one chunk without missing values are sent without a copy; numbers are also read
+without one.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _CODES: Final = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (
 
 
 def tell_column(values: Any) -> Column:
-    """Tell a column, an array in chunks or in one."""
+    """Describe a column, which is an array or a chunked array."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    if isinstance(array, pa.ChunkedArray):  # which older versions give
+    if isinstance(array, pa.ChunkedArray):  # older versions return one
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     kind = array.type
     if _kinds.is_string(kind) or _kinds.is_large_string(kind) or str(kind) == "string_view":
@@ -81,7 +82,7 @@ def _zone_of(text: str) -> dt.tzinfo:
 
 
 def make_column(column: Column) -> Any:
-    """Make the column that was told, of what a stranger says."""
+    """Make a column from a stranger's description."""
     make = _MAKERS.get(column.get("kind"))
     need(make is not None, "a column of a kind that Arrow does not have")
     return make(column)  # type: ignore[misc]
@@ -115,7 +116,7 @@ def _times_over(values: Any, zone: str | None) -> Any:
 
 
 def _over(kind: Any, mask: Any, *memory: Any) -> Any:
-    """Make an array as of any message: what others take for right unseen is copied, and then looked at."""
+    """Make an array as from any message: data that others use unchecked is copied, then checked."""
     length = len(memory[0]) - (kind == pa.large_string())
     valid = np.packbits(~mask, bitorder="little") if mask is not None and mask.any() else None
     return checked_array_of(kind, (length, -1, 0, (valid, *memory), (), None))
@@ -134,7 +135,7 @@ def _make_times(column: Column) -> Any:
 
 
 def make_text(column: Column) -> Any:
-    """Make text of what a stranger told."""
+    """Make a column of text from a stranger's description."""
     offsets, data, mask = text_parts(column)
     made = _over(pa.large_string(), mask, offsets, data)
     return made.cast(pa.string()) if column.get("dtype") == "string" else made
@@ -169,14 +170,14 @@ _MAKERS: Final[dict[Any, Any]] = {
 
 
 def can_table(table: Any) -> Any:
-    """Tell a table."""
+    """Describe a table."""
     if not table.num_columns and table.num_rows:
         raise SerializationError("a table of rows without columns is not portable")
     return {"names": list(table.column_names), "columns": [tell_column(column) for column in table.columns]}
 
 
 def make_table(state: object) -> Any:
-    """Make a table of what a stranger told."""
+    """Make a table from a stranger's description."""
     names, columns = fields_of(state, "names", "columns")
     told = columns_of(names, columns)
     need(all(type(name) is str for name, _ in told), "names that are not text")

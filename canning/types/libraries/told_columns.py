@@ -1,6 +1,7 @@
 """Columns of tables as every language can read them: a dict of arrays, by the kind of the column.
 
-``docs/wire-format.md`` has the kinds. Text is as in Arrow's large strings: UTF-8, and where each text starts.
+``docs/wire-format.md`` lists the kinds. Text has the form of Arrow's large strings: UTF-8, and the offset of
+each text.
 https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-layout
 """
 
@@ -19,11 +20,11 @@ from .checks import need, one_dimensional, own
 
 Column = dict[str, Any]
 _TEXT: Final = 10, 60
-"""What a text costs besides its letters, in items of 50 ns, and in bytes."""
+"""The cost of a text besides its letters, in items of 50 ns, and in bytes."""
 
 
 def text_column(texts: Iterable[Any]) -> Column:
-    """Tell texts; anything else is missing.
+    """Describe texts; any other object is a missing one.
 
     >>> {name: part.tolist() for name, part in text_column(["a", None, "bc"]).items() if name != "kind"}
     {'offsets': [0, 1, 1, 3], 'data': [97, 98, 99], 'mask': [False, True, False]}
@@ -41,7 +42,7 @@ def text_column(texts: Iterable[Any]) -> Column:
 
 
 def arrow_column(array: Any) -> Column:
-    """Tell an array of Arrow's large strings, without a copy of its text."""
+    """Describe an array of Arrow's large strings, without a copy of its text."""
     _, bounds, text = array.buffers()
     offsets = np.frombuffer(bounds, "<i8", len(array) + 1, array.offset * 8) if bounds else np.zeros(1, "<i8")
     low, high = int(offsets[0]), int(offsets[-1])
@@ -56,7 +57,7 @@ def _text(offsets: Array, data: Array, mask: Array | None) -> Column:
 
 
 def texts_of(column: Column, missing: object) -> Array:
-    """Give the texts of a column as an array of objects, with `missing` where there are none."""
+    """Return the texts of a column as an array of objects, with `missing` for missing ones."""
     offsets, data, mask = checked_text(column)
     charge(_TEXT[0] * offsets.size, _TEXT[1] * offsets.size)
     whole = data.tobytes()
@@ -68,7 +69,7 @@ def texts_of(column: Column, missing: object) -> Array:
 
 
 def checked_text(column: Column) -> tuple[Array, Array, Array | None]:
-    """Check where the texts of a column start, and what is missing; copy both."""
+    """Check the offsets and the mask of a column of text; copy both."""
     offsets, data, mask = text_parts(column)
     owned = own(offsets)
     need(owned[0] >= 0 and (owned[1:] >= owned[:-1]).all(), "offsets out of order")
@@ -77,7 +78,7 @@ def checked_text(column: Column) -> tuple[Array, Array, Array | None]:
 
 
 def text_parts(column: Column) -> tuple[Array, Array, Array | None]:
-    """Check of what arrays a column of text is made, and give them: only what is missing is a copy."""
+    """Check the arrays of a column of text, and return them; only the mask is a copy."""
     offsets, data = one_dimensional(column.get("offsets"), "i"), one_dimensional(column.get("data"), "u")
     need(offsets.itemsize == 8 and len(offsets), "invalid offsets")
     need(data.itemsize == 1, "invalid text")
@@ -85,26 +86,26 @@ def text_parts(column: Column) -> tuple[Array, Array, Array | None]:
 
 
 def mask_of(column: Column, length: int) -> Array | None:
-    """Check what is missing in a column, where anything is."""
+    """Check the mask of missing values, if a column has one; copy it."""
     mask = column.get("mask")
     return None if mask is None else own(one_dimensional(mask, "b", length))
 
 
 def values_of(column: Column, kinds: str) -> Array:
-    """Check the values of a column, in the order of bytes of this machine."""
+    """Check the values of a column; return them in the byte order of this machine."""
     values = one_dimensional(column.get("values"), kinds)
     return values if values.dtype.isnative else own(values)
 
 
 def fields_of(state: object, *names: str) -> Any:
-    """Give the fields of a state by name, None for those that are not there."""
+    """Return the fields of a state by name, None for missing ones."""
     if type(state) is not dict or any(type(name) is not str for name in state):
         raise DeserializationError("a state that is not made of fields")
     return [state.get(name) for name in names]
 
 
 def columns_of(names: object, columns: object) -> list[tuple[Any, Column]]:
-    """Check a table's names and columns, and give them in pairs."""
+    """Check a table's names and columns; return them in pairs."""
     need(type(names) is list and type(columns) is list and len(names) == len(columns), "invalid columns")
     need(all(type(column) is dict for column in columns), "invalid columns")  # type: ignore[attr-defined]
     charge(200 * len(columns), 1500 * len(columns))  # type: ignore[arg-type]

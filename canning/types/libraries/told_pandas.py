@@ -1,6 +1,6 @@
 """pandas in portable messages: DataFrame, Series and Index as columns that every language can read.
 
-Columns of numbers, times and flags are not copied. A table that came this way has a block for each column.
+Columns of numbers, times and flags are not copied. A table that arrives this way has a block for each column.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _refuse(what: str) -> SerializationError:
 
 
 def _tell(values: Any) -> Column:
-    """Tell the values of a column."""
+    """Describe the values of a column."""
     tell = _TELLERS.get(type(values))
     if tell is None:
         raise _refuse(f"a column of dtype {values.dtype}")
@@ -97,7 +97,7 @@ def _classes() -> dict[type, Any]:
     for storage, missing in (("python", False), ("pyarrow", True), ("pyarrow", False)):
         try:
             text.append(text_dtype(storage, missing).construct_array_type())
-        except Exception:  # of a version that does not have it, or without pyarrow
+        except Exception:  # this version lacks it, or pyarrow is missing
             continue
     return {
         np.ndarray: _tell_array,
@@ -113,7 +113,7 @@ _TELLERS: Final = _classes()
 
 
 def _make(column: Column) -> Any:
-    """Make the values of a column that was told."""
+    """Make the values of a column from its description."""
     make = _MAKERS.get(column.get("kind"))
     need(make is not None, "a column of an unknown kind")
     values = make(column)  # type: ignore[misc]
@@ -153,7 +153,7 @@ def _make_text(column: Column) -> Any:
     dtype = text_dtype(storage or "python", missing) if missing or kind == "str" else _DEFAULT
     cls = dtype.construct_array_type()
     if dtype.storage == "pyarrow":
-        from .told_arrow import make_text  # pandas may do without pyarrow
+        from .told_arrow import make_text  # pandas works without pyarrow
 
         return cls._from_sequence(make_text(column), dtype=dtype)
     return cls._from_sequence(texts_of(column, dtype.na_value), dtype=dtype)
@@ -270,7 +270,7 @@ def _can_frame(frame: Any) -> Any:
 
 
 def _tell_labels(index: Any) -> Column:
-    """Tell of an index of names what these do not tell."""
+    """Describe an index of names, apart from the names."""
     if isinstance(index, pd.RangeIndex):
         return {**_tell_index(index), "name": index.name}
     if type(index) is not pd.Index:
@@ -320,7 +320,7 @@ def _frame(state: object) -> Any:
 
 
 _IN_ROWS: Final = (np.ndarray, *_TIMES.values())
-"""What has two axes in a block, of which the first are its columns."""
+"""Arrays that have two axes in a block; the first is that of its columns."""
 
 CANNERS: Final = (
     Canner("pandas.DataFrame/1", _can_frame, _frame, data=True, exact=True),

@@ -18,7 +18,7 @@ pl: Any = polars
 
 
 def _refuse(name: str, dtype: Any) -> None:
-    """Refuse types that Arrow does not have, and an Enum, which sorts by an order of its own."""
+    """Refuse types that Arrow lacks, and an Enum, which defines its own order."""
     is_enum = isinstance(dtype, pl.Enum)
     if is_enum or is_beyond_arrow(dtype):
         way = "cast it to pl.String or pl.Categorical" if is_enum else "make it numbers of 64 bits, or text"

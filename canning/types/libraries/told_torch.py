@@ -1,4 +1,4 @@
-"""torch in portable messages: tensors as arrays, whose dtype says what the numbers are."""
+"""torch in portable messages: tensors as arrays, with the name of the dtype beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMPY: Final = {
     **{name: np.dtype(name).str for name in ("int8", "int16", "int32", "int64")},
     **{name: np.dtype(name).str for name in ("uint8", "uint16", "uint32", "uint64")},
 }
-"""Dtypes that numpy has too, by torch's names; the memory of others goes as unsigned numbers."""
+"""Dtypes that numpy has too, by torch's names; the memory of others is sent as unsigned numbers."""
 
 
 def _can(tensor: Any) -> Any:

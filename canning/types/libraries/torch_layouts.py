@@ -1,7 +1,7 @@
-"""torch: memory as an array and back, neither a copy; and tensors that are not strided.
+"""torch: convert tensors to arrays and back without a copy; and tensors that are not strided.
 
-Those that are sparse, quantized, or have no memory (meta) are each a tuple that begins with a word, and holds
-the tensors that it is made of.
+A tensor that is sparse, quantized, or has no memory (meta) is sent as a tuple: a word for its layout, and the
+tensors that it consists of.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..budget import charge
 from .checks import need, parts
 
 WIDTHS: Final = {1: "|u1", 2: "<i2", 4: "<i4", 8: "<i8", 16: "<c16"}
-"""Numbers of numpy's in whose place torch's stand, which may have no other likeness: bfloat16, float8."""
+"""By width, the dtype under which the memory of any tensor is sent: numpy lacks bfloat16 and float8."""
 DTYPES: Final = {
     str(kind).removeprefix("torch."): kind
     for kind in vars(torch).values()
@@ -47,7 +47,7 @@ def array_of(tensor: torch.Tensor) -> Any:
 
 
 def tensor_over(array: Array, kind: torch.dtype) -> Any:
-    """Make a tensor over an array's memory; tensors are writable always, which read-only memory is made."""
+    """Make a tensor over an array's memory, which is made writable: every tensor is."""
     if not array.size:
         return torch.empty(array.shape, dtype=kind)
     core = array
@@ -73,7 +73,7 @@ _QUANTIZED: Final = {torch.quint8: "|u1", torch.qint8: "|u1", torch.qint32: "<i4
 
 
 def can_layout(tensor: torch.Tensor) -> Any:
-    """Take such a tensor apart; NotImplemented leaves those of other layouts to torch."""
+    """Return the state of such a tensor; NotImplemented leaves other layouts to torch."""
     shape, grad = tuple(tensor.shape), tensor.requires_grad
     if tensor.device.type == "meta":
         if tensor.layout is not torch.strided:
@@ -104,12 +104,12 @@ def _can_quantized(tensor: torch.Tensor) -> Any:
 
 
 def make_layout(state: tuple[Any, ...], *, check: bool) -> Any:
-    """Put such a tensor together; with `check` one of a stranger's, and torch looks at every index."""
+    """Rebuild such a tensor; with `check`, the state is a stranger's, and torch checks every index."""
     word, *rest = state
     make = _MAKERS.get(word)
-    need(make is not None, "a tensor of no layout of torch's")
+    need(make is not None, "a tensor of a layout that torch does not have")
     assert make is not None
-    charge(14_000, 3000)  # whatever its size
+    charge(14_000, 3000)  # independent of its size
     return make(word, tuple(rest), check)
 
 
@@ -124,7 +124,7 @@ def _meta(word: str, state: object, check: bool) -> Any:
     shape, strides, kind, grad = parts(state, tuple, tuple, str, bool)
     _check_shape(shape)
     _check_shape(strides)
-    need(kind in DTYPES and len(shape) == len(strides), "a tensor of no dtype of torch's")
+    need(kind in DTYPES and len(shape) == len(strides), "a tensor of a dtype that torch does not have")
     need(not grad or _may_have_gradient(DTYPES[kind]), "a gradient of whole numbers")
     return torch.empty_strided(shape, strides, dtype=DTYPES[kind], device="meta", requires_grad=grad)
 
@@ -141,7 +141,7 @@ def _check_parts(shape: object, grad: object, *tensors: Any) -> None:
 
 
 def _own(indices: torch.Tensor) -> Any:
-    """Copy indices before they are looked at: other objects of the message may write to what arrived."""
+    """Copy indices before they are checked: other objects of the message can write to theirs."""
     need(indices.dtype in (torch.int32, torch.int64), "indices that are not integers")
     nbytes = indices.numel() * indices.element_size()
     charge(nbytes // 50, nbytes)
@@ -160,7 +160,7 @@ def _coo(word: str, state: object, check: bool) -> Any:
 
 
 def _check_order(indices: torch.Tensor) -> None:
-    """Check that places are in order, each there once."""
+    """Check that places are in order, and none is repeated."""
     before, after = indices[:, :-1], indices[:, 1:]
     larger = torch.zeros(before.shape[1], dtype=torch.bool)
     for row in range(len(indices) - 1, -1, -1):
@@ -169,14 +169,14 @@ def _check_order(indices: torch.Tensor) -> None:
 
 
 def _check_compressed(word: str, shape: Any, rows: Any, columns: Any, values: Any) -> None:
-    """Check where rows start, and each place, also where there are no values: torch checks less there."""
+    """Check the start of each row, and each place, even without values: torch checks less then."""
     block = values.shape[rows.dim() : rows.dim() + 2] if word in ("bsr", "bsc") else (1, 1)
     batch = rows.dim() - 1
     need(rows.dim() and rows.shape[-1] and len(shape) >= batch + 2 and 0 not in block, "invalid rows")
     need(rows.dtype is columns.dtype and rows.shape[:-1] == columns.shape[:-1], "indices that do not fit")
     lengths = [length // size for length, size in zip(shape[batch : batch + 2], block, strict=True)]
     down, across = lengths if word in ("csr", "bsr") else lengths[::-1]
-    need(rows.shape[-1] == down + 1, "rows that are not as many as the shape says")
+    need(rows.shape[-1] == down + 1, "more or fewer rows than the shape has")
     steps = rows[..., 1:] - rows[..., :-1]
     ends = bool((rows[..., 0] == 0).all() and (rows[..., -1] == columns.shape[-1]).all())
     need(ends and bool((steps >= 0).all() and (steps <= across).all()), "rows that do not follow each other")

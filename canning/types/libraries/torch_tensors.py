@@ -1,10 +1,10 @@
 """torch: tensors and parameters of the CPU, of any dtype, stride and layout, as arrays over their storage.
 
-What a tensor's elements cover is sent, not its whole storage, and tensors that share memory share it again;
-of memory that is read-only, which torch cannot look at, only those that cover the same storage do.
-torch's own pickling copies a storage into one bytes object. Modules are made of dicts of these, so that they
-need nothing of their own; a ``state_dict`` is read under ``trust="data"``. Tensors of other layouts are made
-of tensors: see `torch_layouts`.
+The memory that a tensor's elements cover is sent, not its whole storage, and tensors that share memory share
+it again; in read-only memory, which torch cannot use, only those that cover the same storage do. torch's own
+pickling copies a storage into one bytes object. Modules consist of dicts of tensors, so they need no code
+here; a ``state_dict`` is read under ``trust="data"``. `torch_layouts` sends tensors of other layouts as
+several strided ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .torch_layouts import DTYPES, WIDTHS, array_of, can_layout, make_layout, na
 
 
 def _plain(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor is its strided elements in memory of the CPU, and nothing else."""
+    """Tell whether a tensor consists of strided elements in memory of the CPU."""
     return bool(
         tensor.layout is torch.strided
         and tensor.device.type == "cpu"
@@ -36,7 +36,7 @@ def _plain(tensor: torch.Tensor) -> bool:
 
 
 def _shared_storage(tensor: torch.Tensor) -> Any:
-    """Give the storage that others look at, where a tensor covers all of it: it is to be one again."""
+    """Return the storage of a tensor that covers all of it, if others use it too, to share it again."""
     storage = tensor.untyped_storage()
     whole = tensor.is_contiguous() and 0 < tensor.nbytes == storage.nbytes()
     return storage if whole and _USERS(storage._cdata) > _OWN_USERS else None
@@ -84,12 +84,12 @@ def _tensor(state: tuple[Any, ...], *, check: bool = False) -> Any:
         array, name, *flags = state
     grad, conj, neg = flags
     need(all(type(flag) is bool for flag in flags), "an invalid tensor")
-    need(type(name) is str and name in DTYPES, "a tensor of no dtype of torch's")
+    need(type(name) is str and name in DTYPES, "a tensor of a dtype that torch does not have")
     kind = DTYPES[name]
     need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
     if storage is None:
         need(type(array) is np.ndarray, "an invalid tensor")
-        need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of no dtype of torch's")
+        need(array.dtype.str == WIDTHS[kind.itemsize], "a tensor of a dtype that torch does not have")
         tensor = tensor_over(array, kind)
     else:
         tensor = _over_storage(storage, shape, kind)
@@ -108,12 +108,12 @@ def _over_storage(storage: torch.UntypedStorage, shape: Any, kind: torch.dtype) 
     need(type(storage) is torch.UntypedStorage and lengths, "an invalid tensor")
     need(math.prod(shape) * kind.itemsize == storage.nbytes(), "a tensor that does not fit its storage")
     need(storage.data_ptr() % min(kind.itemsize, 8) == 0, "a tensor out of place")
-    made: Any = torch.empty(0, dtype=kind)  # torch's stubs leave this way of calling `set_` out
+    made: Any = torch.empty(0, dtype=kind)  # torch's stubs lack this signature of `set_`
     return made.set_(storage, 0, shape)
 
 
 def _with(state: object, check: bool) -> Any:
-    """Make a tensor with attributes of its own, as `torch.nn.Buffer` has; none may hide a method."""
+    """Make a tensor with attributes, such as those of `torch.nn.Buffer`; none may hide a method."""
     _, inner, more = parts(state, str, tuple, dict)
     need(inner and not (type(inner[0]) is str and inner[0] == "with"), "an invalid tensor")
     made = _tensor(inner, check=check)
@@ -132,7 +132,7 @@ def _attach(made: object, more: Any, check: bool) -> None:
 _checked_tensor: Final = functools.partial(_tensor, check=True)
 
 
-# -- what is made of a tensor ----------------------------------------------------------------------------
+# -- parameters and storages -----------------------------------------------------------------------------
 
 
 def _can_parameter(parameter: torch.nn.Parameter) -> Any:
@@ -153,7 +153,7 @@ _checked_parameter: Final = functools.partial(_parameter, check=True)
 
 
 _WIDEST: Final = 16
-"""Bytes of the widest number of torch's."""
+"""Bytes of torch's widest number."""
 
 
 def _can_storage(storage: torch.UntypedStorage) -> Any:
@@ -175,8 +175,8 @@ def _storage(state: object) -> Any:
 def send_from_host(registry: Registry = default_registry) -> None:
     """Let tensors of other devices be copied to the host and sent from there; they arrive on the CPU.
 
-    Without this, sending one is an error: a copy from a device takes its time, and waits for what the device
-    has yet to do. It holds for `registry`, which is by default the one that all use.
+    Without this, sending one is an error: a copy from a device is slow, and waits for the device to finish
+    its work. It applies to `registry`, by default the one that all serializers use.
 
     >>> send_from_host(default_registry.copy())
     """
@@ -197,7 +197,7 @@ def _on_host(can: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return can_on_host
 
 
-# -- what describes a tensor -----------------------------------------------------------------------------
+# -- dtypes, sizes and devices ---------------------------------------------------------------------------
 
 
 def _can_dtype(kind: torch.dtype) -> Any:
@@ -206,7 +206,7 @@ def _can_dtype(kind: torch.dtype) -> Any:
 
 def _dtype(state: object) -> Any:
     (name,) = parts(state, str)
-    found = vars(torch).get(name)  # ``getattr`` imports what is not there yet
+    found = vars(torch).get(name)  # ``getattr`` would import modules that are not imported yet
     need(isinstance(found, torch.dtype), "a dtype that torch does not have")
     return found
 

@@ -1,6 +1,6 @@
-"""xarray: Dataset, DataArray, DataTree, Variable, and the indexes that consist of one of pandas'.
+"""xarray: Dataset, DataArray, DataTree, Variable, and indexes that consist of a pandas index.
 
-What is lazily indexed stays so: it goes by xarray's own hooks, which open the file again at the receiver.
+Lazily indexed data stays so: xarray's own hooks send it, and open the file again at the receiver.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MultiAdapter: Any = indexing.PandasMultiIndexingAdapter
 _Extension: Any = extension_array.PandasExtensionArray
 _MEMORY: Final = (np.ndarray, _Adapter, _MultiAdapter, _Extension)
 _DEEP: Final = 100
-"""Nodes of a tree one below the other."""
+"""Levels of a tree, at most."""
 _NODE: Final = 14_000, 5000
-"""What a node costs, those on the way to it too: items of 50 ns, and bytes."""
+"""The cost of a node, or of one on the way to it, in items of 50 ns, and in bytes."""
 _LEVELS: Final = 5000
-"""What it costs to compare an index of several levels, in items of 50 ns."""
+"""The cost of comparing an index of several levels, in items of 50 ns."""
 
 # -- variables -------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ def _checked_variable_as(cls: type, kinds: tuple[Any, ...]) -> Callable[[Any], A
 
 def _check_attributes(attributes: Any) -> None:
     need(attributes is None or type(attributes) is dict, "invalid attributes")
-    attribute_names(map(label, attributes or ()))  # xarray finds them by ``getattr``
+    attribute_names(map(label, attributes or ()))  # xarray looks them up by ``getattr``
 
 
 def _dtype(dtype: object) -> Any:
@@ -124,7 +124,7 @@ def _multi_index(state: object) -> Any:
 
 
 def _check_indexes(variables: Any, found: Any) -> None:
-    """Check that each index is that of a coordinate, by which it is found, and as long as its axis."""
+    """Check that each index belongs to the coordinate of its name, and is as long as the axis."""
     need(type(found) is dict, "invalid indexes")
     for name, index in found.items():
         need(isinstance(index, indexes.PandasIndex) and name in variables, "an index of nothing")
@@ -138,7 +138,7 @@ def _check_indexes(variables: Any, found: Any) -> None:
 
 
 def _is_read(obj: Any, variables: Any) -> bool:
-    """Tell whether nothing is left to be read from a file: only then it may be forgotten."""
+    """Tell whether all data was read from the file: only then can the file be dropped."""
     return obj._close is None or all(type(variable._data) in _MEMORY for variable in variables)
 
 
@@ -177,7 +177,7 @@ def _can_set(dataset: xarray.Dataset) -> Any:
     if not _is_read(dataset, dataset._variables.values()):
         return NotImplemented
     names = [name for name in dataset._variables if name in dataset._coord_names]
-    axes = list(dataset._dims)  # which may stand in another order than those of the variables
+    axes = list(dataset._dims)  # their order may differ from that of the variables
     return dataset._variables, names, dataset._attrs, dataset._indexes, dataset._encoding, axes
 
 
@@ -186,7 +186,7 @@ def _set(state: Any) -> Any:
     lengths: dict[Any, int] = {}
     for variable in variables.values():
         lengths.update(zip(variable._dims, variable._data.shape, strict=True))
-    if axes:  # in their order, which the first messages did not have
+    if axes:  # the first messages had no order of axes
         lengths = {dim: lengths[dim] for dim in axes[0]}
     return xr.Dataset._construct_direct(variables, set(names), lengths, attrs, found, encoding)
 
@@ -209,7 +209,7 @@ def _checked_set(state: object) -> Any:
 
 
 def _can_tree(tree: xarray.DataTree) -> Any:
-    """Take a tree apart; a branch goes as xarray copies one: with the coordinates that it has from above."""
+    """Return the nodes of a tree; a branch has the coordinates that it inherits, as xarray's copies do."""
     root = tree if tree.parent is None else tree.copy()
     nodes = {node.relative_to(root): node.to_dataset(inherit=False) for node in root.subtree}
     return nodes, tree.name
