@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
 
@@ -47,11 +46,13 @@ def header_of(obj: object) -> Header:
 
 
 def headers_of(obj: object) -> list[Header]:
-    """Give the header, and that of the portable message, if it can be one."""
-    headers = [header_of(obj)]
-    with contextlib.suppress(canning.SerializationError):
-        headers.append(Header(PORTABLE.serialize_object([obj])[0]))
-    return headers
+    """Give the header, and that of the portable message, if it can be one: then it is read as data."""
+    try:
+        frames = PORTABLE.serialize_object([obj])
+    except canning.SerializationError:
+        return [header_of(obj)]
+    canning.deserialize_object(frames, trust="data")
+    return [header_of(obj), Header(frames[0])]
 
 
 def match(headers: list[Header], what: str) -> Met:

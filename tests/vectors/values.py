@@ -204,6 +204,7 @@ def tables() -> Iterator[tuple[str, Any]]:
         masked = pd.DataFrame({"i": pd.array([1, None], "Int64"), "b": pd.array([None, True], "boolean")})
         yield "pandas: missing numbers", masked
         yield "pandas: mixed", pd.DataFrame({"o": pd.Series([1, "a", None], dtype=object)})
+        yield "pandas: bytes", pd.Series(np.array([b"ab", b"c"]), dtype="S2")
         yield "pandas: many rows", pd.DataFrame({"x": np.arange(200.0), 7: np.arange(200)})
         yield "pandas: no rows, no columns", [pd.DataFrame({"a": np.empty(0)}), pd.DataFrame()]
         yield "pandas: Series", pd.Series([1.5, 2.5], name="s", index=pd.Index([3, 4], name="i"))

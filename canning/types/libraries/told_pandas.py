@@ -122,7 +122,7 @@ def _make(column: Column) -> Any:
 
 
 def _make_array(column: Column) -> Any:
-    values = values_of(column, _NUMBERS + "mM")
+    values = values_of(column, _NUMBERS + "SmM")
     return times(_TIMES[values.dtype.kind], values, None, None) if values.dtype.kind in "mM" else values
 
 
