@@ -6,6 +6,7 @@ Whatever `Comm` gives is compared with what mpi4py's own communicator gives, wit
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import operator
 import os
@@ -300,6 +301,18 @@ def between() -> None:
         with pytest.raises(EngineError, match="one group"):
             comm.bcast(1)
     inter.Free()
+
+
+def unshared() -> None:
+    """Receive other ranks' shared memory in a rank that could not make any of its own."""
+    refuse = mock.patch.object(mpi_link, "new_arena", return_value=None)
+    with refuse if RANK == 1 else contextlib.nullcontext():
+        comm = mpi.Comm(WORLD, timeout=20)
+    with comm:
+        array = np.arange(100_000.0)
+        for root in range(WORLD.size):
+            check(comm.bcast(array + root if root == RANK else None, root), array + root)
+        check(comm.sendrecv(array + RANK, NEXT, source=LAST), array + LAST)
 
 
 def killed() -> None:

@@ -54,7 +54,8 @@ def script(*names: str, **options: int) -> str:
 
 
 def test_ranks() -> None:
-    names = ("alone", "own", "functions", "pieces", "together", "between", "installed", "strangers")
+    names = ["alone", "own", "functions", "pieces", "together"]
+    names += ["between", "installed", "strangers", "unshared"]
     assert script(*names).count("is done") == RANKS * len(names)
 
 

@@ -107,12 +107,12 @@ class Link:
         ranks, here = np.empty(node.size, "i8"), np.zeros(SIZE, "u1")
         node.Allgather(np.array([self.rank], "i8"), ranks)
         if share and node.size > 1:
+            self.reader = self.writer.evolve(codecs=Codecs([default_memory], beside=self.writer.codecs))
             self._arena = new_arena(lease=_LEASE, threshold=_LARGE, linger=_EXIT)
         if self._arena is not None:
             self._held.append(self._arena.array([1]))
             descriptor = self._arena.to_held().encode(memoryview(self._held[0]))
             here[:] = np.frombuffer(descriptor or bytes(SIZE), "u1")
-            self.reader = self.writer.evolve(codecs=Codecs([default_memory], beside=self.writer.codecs))
         there, opened = np.empty((node.size, SIZE), "u1"), np.empty((node.size, node.size), "?")
         node.Allgather(here, there)
         node.Allgather(np.array([share and self._opens(bytes(row)) for row in there]), opened)

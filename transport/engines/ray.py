@@ -194,7 +194,7 @@ def _inspect(base_obj: Any, *arguments: Any, print_file: Any = None, **options: 
     """Replace ``inspect_serializability``, which Ray's errors quote: put the path to the culprit first."""
     try:
         _SIDE.serializer().serialize_object(base_obj)
-    except SerializationError as error:
+    except Exception as error:  # Ray's own look comes next, whatever ours met
         print(error, file=print_file)
     return _STOCK_INSPECT(base_obj, *arguments, print_file=print_file, **options)
 
