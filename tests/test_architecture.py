@@ -110,7 +110,7 @@ LAYERS = (
     "reading",
     "options serializer",
     "files can inspection replacing",
-    "commands cli __main__",
+    "cli __main__",
 )
 
 

@@ -148,7 +148,7 @@ def test_who_reads_only_the_first_lines(folder: Path) -> None:
 def test_progress_and_colours_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rich = pytest.importorskip("rich", reason="rich is in the extra demo")
     assert rich is not None
-    from canning import commands
+    from canning import cli
 
     class Terminal:
         text = ""
@@ -165,8 +165,8 @@ def test_progress_and_colours_on_a_terminal(folder: Path, monkeypatch: pytest.Mo
 
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
-    console = commands._console(terminal)
+    console = cli._console(terminal)
     console.print("text")
     assert "text" in terminal.text
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    assert commands._console(terminal) is None
+    assert cli._console(terminal) is None
