@@ -18,7 +18,7 @@ from .memory.buffers import Frame, listed
 from .options import SerializerOptions, WithoutTrust, check_choices, check_kinds, unknown_option
 from .progress import OnProgress
 from .provided import provided, provides
-from .reading.options import Mismatch, Missing, Options, Prefer, Trust
+from .reading.options import Mismatch, Missing, Prefer, ReadOptions, Trust
 from .reading.reader import read_call, read_message, read_verified
 from .types.allowed import Allowed, names_of
 from .types.canned import Namespace
@@ -40,7 +40,7 @@ _KEPT: Final = 16
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Serializer(Options, WriteOptions):
+class Serializer(ReadOptions, WriteOptions):
     """Hold all options; immutable, and safe to use from several threads.
 
     Options:

@@ -20,7 +20,7 @@ import pytest
 import canning
 from canning import cli
 from transport.demo import add_demo, proofs, running, samples, session
-from transport.demo.leaves import describe, find, place, shared_pairs
+from transport.demo.leaves import arrivals_of, find, place, shared_pairs
 from transport.demo.samples import DemoError
 
 pd = pytest.importorskip("pandas")
@@ -202,7 +202,7 @@ def sample() -> samples.Sample:
 def reply(it: samples.Sample, arrived: Any) -> proofs.Reply:
     """Say what an engine would say that got this."""
     result, name = it.function(arrived), it.function.__qualname__
-    return proofs.Reply(os.getpid() + 1, name, result, describe(arrived), shared_pairs(arrived))
+    return proofs.Reply(os.getpid() + 1, name, result, arrivals_of(arrived), shared_pairs(arrived))
 
 
 def failed(it: samples.Sample, frames: list[Any], arrived: Any) -> list[str]:

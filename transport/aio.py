@@ -29,7 +29,7 @@ from .multipart import pull, push
 from .progress import unpack_watched
 from .reading import reading
 from .receiving import ENDING_LATER, take_later
-from .sending import Options, SenderOptions, send_later
+from .sending import SenderOptions, Sending, send_later
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
 from .waiting import Deadline, recv_timeout, retry_async, send_timeout
@@ -71,7 +71,7 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
             raise unknown_option(send, options, SendOptions.__annotations__)
         check_objects(more)
         kind = _asynchronous(socket, "send", obj)
-        return await send_later(socket, kind, (obj, *more), Options(**options))
+        return await send_later(socket, kind, (obj, *more), Sending(**options))
     except Exception as error:
         shorten(error)
         raise error

@@ -45,7 +45,7 @@ def unpack(received: list[Received], how: Reading) -> Any:
     """
     if how.ordinary:
         if len(received) > 1 or len(received[0]) >= OWN_BELOW:
-            frames = own(received)
+            frames = detached(received)
             received.clear()  # so that a part is free when it has been joined
             return read(frames, [], how)
         head = [received[0].bytes]  # most messages: 0.5 µs less
@@ -71,7 +71,7 @@ def take(received: list[Received], count: int, alias: bool = False) -> tuple[lis
         MessageError: there are only prefix frames.
     """
     prefix = [frame.bytes for frame in received[:count]] if count else []
-    frames = own(received[count:] if count else received, alias)
+    frames = detached(received[count:] if count else received, alias)
     received.clear()  # so that a part is free when it has been joined
     if not frames:
         raise _unfit(
@@ -101,7 +101,7 @@ def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError
     return RefusedMessage(text, frames, prefix)
 
 
-def own(received: Sequence[Received], alias: bool = False) -> list[Frame]:
+def detached(received: Sequence[Received], alias: bool = False) -> list[Frame]:
     """Return frames that pin no other message, and do not alias the sender's memory unless alias is set."""
     frames: list[Frame] = []
     shared: bool | None = None

@@ -42,7 +42,7 @@ class SenderOptions(TypedDict, total=False):
     arena: SharedArena | ForReaders | None
 
 
-class Options(NamedTuple):
+class Sending(NamedTuple):
     """The options for sending objects."""
 
     prefix: Prefix = ()
@@ -58,13 +58,13 @@ class Options(NamedTuple):
 
 
 _ROUTER: Final = int(zmq.ROUTER)
-ORDINARY: Final = Options()
+ORDINARY: Final = Sending()
 """The most frequent options: none."""
 _Message = tuple[Outgoing, ForReaders | None, Kind]
 """A message that is ready to send, and its sharing, which is undone if sending fails."""
 
 
-def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _Message:
+def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Sending) -> _Message:
     """Check the options, and make the message; the socket is not used."""
     if kind.no_send or kind.code == _ROUTER:
         check_sends(kind, socket, how.prefix)
@@ -82,7 +82,7 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Options) -> _
     return outgoing, sharing, kind
 
 
-def _check(how: Options) -> None:
+def _check(how: Sending) -> None:
     if how.timeout is not None:
         check_timeout(how.timeout)
     if how.flags:
@@ -97,7 +97,7 @@ def _check(how: Options) -> None:
         check_callable("on_progress", how.on_progress)
 
 
-def _failed(socket: Any, message: _Message, how: Options, error: BaseException) -> BaseException:
+def _failed(socket: Any, message: _Message, how: Sending, error: BaseException) -> BaseException:
     """Undo the sharing of payloads, and return the error to raise."""
     outgoing, sharing, kind = message
     if sharing is not None:
@@ -109,7 +109,7 @@ def _failed(socket: Any, message: _Message, how: Options, error: BaseException) 
     return with_hint(error, socket)
 
 
-def _give_up(socket: Any, message: _Message, how: Options, error: BaseException) -> Never:
+def _give_up(socket: Any, message: _Message, how: Sending, error: BaseException) -> Never:
     """Undo the preparation of a message, and raise its error."""
     other = _failed(socket, message, how, error)
     try:
@@ -131,7 +131,7 @@ def _sent(socket: Any, message: _Message) -> Tracker:
     return outgoing.tracker.with_receipt(sharing.receipt(outgoing.parts))
 
 
-def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Options) -> Tracker:
+def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Sending) -> Tracker:
     """Send objects as one message on a blocking socket."""
     message = _ready(socket, kind, objects, how)
     parts = message[0].parts
@@ -150,7 +150,7 @@ def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Opti
 
 
 async def send_later(
-    socket: zmq.asyncio.Socket, kind: Kind, objects: tuple[Any, ...], how: Options
+    socket: zmq.asyncio.Socket, kind: Kind, objects: tuple[Any, ...], how: Sending
 ) -> Tracker:
     """Send objects as one message on an asyncio socket."""
     message = _ready(socket, kind, objects, how)
@@ -233,7 +233,7 @@ class Sender(Generic[Sent]):
         kind = KNOWN.get(id(socket)) or learn(socket, "Sender")
         if kind.no_send:
             check_sends(kind, socket, prefix)
-        how = Options(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
+        how = Sending(prefix_frames(prefix), serializer, None, copy, copy_threshold, arena, timeout)
         _check(how)
         if arena is not None:
             sharing_of(arena, socket)
@@ -274,7 +274,7 @@ class Sender(Generic[Sent]):
             shorten(error)
             raise error
 
-    async def _send_later(self, objects: tuple[Any, ...], how: Options) -> Any:
+    async def _send_later(self, objects: tuple[Any, ...], how: Sending) -> Any:
         try:
             return await send_later(self.socket, self._kind, objects, how)
         except Exception as error:

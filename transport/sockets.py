@@ -24,7 +24,7 @@ from .pool import Pool
 from .progress import unpack_watched
 from .reading import reading
 from .receiving import ReceiverOptions, take_now
-from .sending import ORDINARY, Options, send_now
+from .sending import ORDINARY, Sending, send_now
 from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
 
@@ -102,7 +102,7 @@ def send(
     """
     given = prefix != () or serializer is not None or key is not None or timeout is not None or flags or copy
     if given or arena is not None or on_progress is not None or progress or copy_threshold != COPY_BELOW:
-        how = Options(
+        how = Sending(
             prefix, serializer, key, copy, copy_threshold, arena, timeout, flags, on_progress, progress
         )
     else:

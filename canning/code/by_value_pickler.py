@@ -18,7 +18,7 @@ import cloudpickle
 
 from .. import calls
 from ..provided import provides
-from ..types.canned import CannedObject, Namespace, own
+from ..types.canned import CannedObject, Namespace, named_in_headers
 from ..types.registry import default_registry
 from .annotations import with_annotations
 from .by_value_types import METACLASSES, reduce_nameless
@@ -262,12 +262,12 @@ def can_again(kind: str, pickled: bytes) -> CannedCode:
     return {"CannedClass": CannedClass, "CannedFunction": CannedFunction}[kind](pickle.loads(pickled))
 
 
-@own
+@named_in_headers
 class CannedClass(CannedCode):
     """Represent a class that is sent by value."""
 
 
-@own
+@named_in_headers
 class CannedFunction(CannedCode):
     """Represent a function: by name if other processes can import it, otherwise by value."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..pickles import steps, values
 from ..pickles.machine import STEPS, PickleMachine
-from ..pickles.outline import describe
+from ..pickles.outline import in_words
 from ..pickles.paths import shown_value
 from ..pickles.values import Step
 
@@ -53,7 +53,7 @@ def _line(machine: PickleMachine, part: Part, at: int, code: int, argument: Any)
         text += f" {shown}"
     if step in _TOLD:
         value = machine.root if step is steps.stop else machine.stack[-1]
-        text += f"  # {describe(value, part.memory.where)}"
+        text += f"  # {in_words(value, part.memory.where)}"
     elif step is steps.put and argument is None:  # MEMOIZE
         text += f"  # memo {len(machine.memo) - 1}"
     return text

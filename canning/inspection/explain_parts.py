@@ -96,7 +96,7 @@ class Walk:
             row = self._row(path, part)
             if step.endswith(".__class__") and row.how == "by reference":
                 continue
-            line = Line(step, describe(row))
+            line = Line(step, one_line(row))
             inner = CANNED in path or id(part) in self._inner
             if inner and row.how == "header" and row.nbytes is None and above is not None:
                 line = above  # the numbers and tuples inside a registered type mean nothing to its user
@@ -241,7 +241,7 @@ def _extent(obj: Any) -> tuple[int, int]:
         return 0, 0
 
 
-def describe(row: PartRow) -> str:
+def one_line(row: PartRow) -> str:
     """Format a row as one line."""
     size = "" if row.nbytes is None else f", {row.nbytes:,} bytes"
     why = f", copied: {row.copied}" if row.copied else ""

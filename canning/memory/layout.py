@@ -22,7 +22,7 @@ import numpy as np
 from .buffers import flat, span
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
-Key = tuple[int, tuple[int, ...], tuple[int, ...]]
+ArrayKey = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Address of the first element, the shape and the strides."""
 Layout = tuple[int, tuple[int, ...]]
 """Offset of the first element in the buffer, in bytes, and the strides; None means C order from 0."""
@@ -68,7 +68,7 @@ class Block:
         return list(_runs(core, self.run)) if self.run >= RUN else [_gathered(core)]
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ArrayKey:
         """A key for this array that stays valid after the object is gone."""
         return (self.start, self.array.shape, self.array.strides)
 
@@ -120,7 +120,7 @@ def distinct(array: Array) -> Array:
     return array[tuple(slice(None, 1) if stride == 0 else slice(None) for stride in array.strides)]
 
 
-def plan(array: Array, *, whole: Collection[Key] = ()) -> tuple[Block, Layout]:
+def plan(array: Array, *, whole: Collection[ArrayKey] = ()) -> tuple[Block, Layout]:
     """Choose how an array that is not in C order is sent.
 
     `array` has at least one element. If its key is in `whole`, its extent is sent, however sparse: other

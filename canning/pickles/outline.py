@@ -47,7 +47,7 @@ class Line:
     children: list[Line] = field(default_factory=list)
 
 
-def describe(node: object, where: Where) -> str:
+def in_words(node: object, where: Where) -> str:
     """Describe a value in a few words."""
     if type(node) is not Node:
         return (
@@ -172,7 +172,7 @@ def _source(source: object, where: Where) -> str:
 
 def outline(root: object, where: Where) -> Line:
     """Make the tree of an object: the upper levels first, up to 3000 lines in all."""
-    top = Line("obj", describe(root, where))
+    top = Line("obj", in_words(root, where))
     seen: dict[int, str] = {id(root): "obj"}
     rest: deque[tuple[Line, Any, str]] = deque([(top, root, "obj")])
     lines = 1
@@ -186,7 +186,7 @@ def outline(root: object, where: Where) -> Line:
                 break
             lines += 1
             known = seen.get(id(value)) if type(value) is Node else None
-            below = Line(step, describe(value, where) if known is None else f"the same as {known}")
+            below = Line(step, in_words(value, where) if known is None else f"the same as {known}")
             line.children.append(below)
             if type(value) is Node and known is None:
                 seen[id(value)] = (path + step)[-200:]
@@ -202,7 +202,7 @@ def _worth_opening(node: Node) -> bool:
     ):
         return False
     if node.target is not None and node.target[1] in ("_reconstruct", "NumpyArrayWrapper"):
-        return describe(node, str).find("list of objects") >= 0
+        return in_words(node, str).find("list of objects") >= 0
     if is_code(node):
         return False
     items = node.items or []

@@ -67,10 +67,10 @@ def _tell_struct(itemsize: int, aligned: bool, record: bool, fields: Node) -> An
     return {"itemsize": itemsize, "fields": told, **more}
 
 
-def native(code: str) -> str | None:
+def dtype_of_format(code: str) -> str | None:
     """Return the dtype of a memoryview's native format; None if there is none.
 
-    >>> native("b"), native("P")
+    >>> dtype_of_format("b"), dtype_of_format("P")
     ('|i1', None)
     """
     letter = code.lstrip("@")

@@ -19,10 +19,10 @@ from ..errors import SerializationError, name_for_errors
 from ..wire.names import CALLS
 from .machine import PickleMachine
 from .nodes import Blob, Node
-from .outline import describe
+from .outline import in_words
 from .paths import Paths, parts_of
 from .placed import PlacingMachine
-from .told_dtypes import native, tell_dtype
+from .told_dtypes import dtype_of_format, tell_dtype
 from .values import DIGITS
 
 SCHEMA: Final = 1
@@ -38,8 +38,8 @@ _INSTEAD: Final = (
 Told = dict[str, Any]
 
 
-def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
-    """Convert a pickle to JSON; `own` tells whether a registered type is the user's.
+def tree_of(body: bytes, is_users: Callable[[str], bool]) -> bytes:
+    """Convert a pickle to JSON; `is_users` tells whether a registered type is the user's.
 
     Raises `SerializationError`, with the path, for an object that a portable message cannot hold.
 
@@ -53,7 +53,7 @@ def tree_of(body: bytes, own: Callable[[str], bool]) -> bytes:
     if machine.depth > _DEEP:
         raise SerializationError(f"nested more than {_DEEP} deep, as portable messages may be", "obj")
     try:
-        tree = {"portable": SCHEMA, "object": _Teller(machine, own).tell(machine.root)}
+        tree = {"portable": SCHEMA, "object": _Teller(machine, is_users).tell(machine.root)}
     except _Odd as odd:
         raise SerializationError(f"{odd.what} is not portable: {_INSTEAD}", odd.path(machine.root)) from None
     text = json.dumps(tree, ensure_ascii=False, check_circular=False, separators=(",", ":"))
@@ -83,9 +83,9 @@ class _Odd(Exception):
 class _Teller:
     """Convert one pickle that was followed."""
 
-    def __init__(self, machine: PickleMachine, own: Callable[[str], bool]) -> None:
+    def __init__(self, machine: PickleMachine, is_users: Callable[[str], bool]) -> None:
         self.data = machine.data
-        self.own = own
+        self.is_users = is_users
         kept = (machine.memo[index] for index in machine.fetched)
         self.shared = {id(node) for node in kept if type(node) is Node}
         self.ids: dict[int, int] = {}
@@ -186,7 +186,7 @@ class _Teller:
     def view(self, node: Node, array: Node, code: str | None, shape: Node | None, readonly: bool) -> Told:
         told = self.array(array, *array.args)
         if code is not None and shape is not None:
-            dtype = native(code)
+            dtype = dtype_of_format(code)
             if dtype is None or "strides" in told:
                 raise _Odd(f"a memoryview of format {code}")
             told.update(dtype=dtype, shape=_numbers(shape))
@@ -284,7 +284,7 @@ class _Teller:
         kind, _, version = name.partition("/")
         if version and type(state) is Node and state.kind == "dict":
             return {"$": "object", "type": kind, "version": int(version), "fields": self._natural(state)}
-        if self.own(name):
+        if self.is_users(name):
             return {"$": "object", "type": name, "version": 0, "state": self.tell(state)}
         raise _Odd(f"a {name_for_errors('', name)[1:]}, whose state is not specified,")
 
@@ -315,7 +315,7 @@ _CALLS: Final[dict[tuple[str, str], Callable[..., Told | None]]] = {
 
 
 def _odd(node: Node) -> _Odd:
-    return _Odd(describe(node, str))
+    return _Odd(in_words(node, str))
 
 
 def _is_plain_key(key: object) -> bool:

@@ -52,10 +52,10 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
         except Exception as reason:  # a module may raise anything on import
             if is_of_signal(reason):
                 raise
-            return describe(named.module, named.name, reason, _path(machine, named.place or named.node))
+            return missing_error(named.module, named.name, reason, _path(machine, named.place or named.node))
     if isinstance(error, ModuleNotFoundError) and error.name:
         node = _import_of(machine, error.name)
-        return describe(error.name, None, error, _path(machine, node))
+        return missing_error(error.name, None, error, _path(machine, node))
     return None
 
 
@@ -82,7 +82,9 @@ def _import_of(machine: PickleMachine, module: str) -> Node | None:
     return None
 
 
-def describe(module: str, name: str | None, reason: BaseException, path: str | None = None) -> MissingCode:
+def missing_error(
+    module: str, name: str | None, reason: BaseException, path: str | None = None
+) -> MissingCode:
     """Make the error for a module, or a name in it, that cannot be had for a `reason`."""
     where = f"{path}: " if path else ""
     if isinstance(reason, ImportError):

@@ -22,7 +22,7 @@ Read = tuple[Any, list[Any], int]
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Options:
+class ReadOptions:
     """Hold the options of a `Serializer` for reading."""
 
     registry: Registry
@@ -40,7 +40,7 @@ class Options:
     codecs: Codecs
 
 
-def decode_frames(options: Options, trailer: Trailer, parts: list[Any]) -> list[Any]:
+def decode_frames(options: ReadOptions, trailer: Trailer, parts: list[Any]) -> list[Any]:
     """Decode the frames behind frame 0 that were encoded with a codec."""
     if not trailer.encoded:
         return parts

@@ -31,7 +31,7 @@ from ..wire.trailer import (
 )
 from ..writing.single import read_single
 from .builder import Buffers, Builder, read, read_plain
-from .options import Options, Read, decode_frames
+from .options import Read, ReadOptions, decode_frames
 
 if TYPE_CHECKING:
     from ..code.finding import Finder
@@ -41,7 +41,7 @@ _TINY: Final = 24
 """Up to this many bytes, a frame is not taken for a truncated header: the unpickler reports the error."""
 
 
-def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Read:
+def read_message(options: ReadOptions, frames: list[Any], g: Namespace | None) -> Read:
     """Read the first object of a message."""
     if options.key is not None and frames:
         frames = verify(frames, options.key)
@@ -49,7 +49,7 @@ def read_message(options: Options, frames: list[Any], g: Namespace | None) -> Re
 
 
 def read_call(
-    options: Options, frames: list[Any], g: Namespace | None
+    options: ReadOptions, frames: list[Any], g: Namespace | None
 ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """Read a message that is one call; raises `DeserializationError` for any other."""
     obj, rest, flags = read_message(options, frames, g)
@@ -65,7 +65,7 @@ def read_call(
 
 
 def read_verified(
-    options: Options,
+    options: ReadOptions,
     frames: list[Any],
     g: Namespace | None,
     account: Work | None = None,
@@ -114,7 +114,7 @@ def _data_reader() -> Callable[..., Read]:
     return read_data
 
 
-def new_finder(options: Options) -> Finder:
+def new_finder(options: ReadOptions) -> Finder:
     """Make the finder of names; its modules are imported here, since few messages need them."""
     from ..code.finding import finder_of
 
@@ -122,7 +122,7 @@ def new_finder(options: Options) -> Finder:
 
 
 def _found(
-    options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None, finder: Finder
+    options: ReadOptions, head: bytes | memoryview, frames: list[Any], g: Namespace | None, finder: Finder
 ) -> Read:
     """Read a message with a finder for its names."""
     try:
@@ -131,25 +131,33 @@ def _found(
         finder.close()
 
 
-def _read_plain(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+def _read_plain(
+    options: ReadOptions, head: bytes | memoryview, frames: list[Any], g: Namespace | None
+) -> Read:
     return pickle.loads(head), frames[1:], 0
 
 
-def _read_named(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+def _read_named(
+    options: ReadOptions, head: bytes | memoryview, frames: list[Any], g: Namespace | None
+) -> Read:
     if g is None and head[FLAGS] & LIVE:  # saves 2 of 9 µs
         return _read_plain(options, head, frames, g)
     builder = Builder((), options.registry, g, _reader_within(options))
     return read(head, builder, None), frames[1:], 0
 
 
-def _read_single(options: Options, head: bytes | memoryview, frames: list[Any], g: Namespace | None) -> Read:
+def _read_single(
+    options: ReadOptions, head: bytes | memoryview, frames: list[Any], g: Namespace | None
+) -> Read:
     obj = read_single(head if type(head) is bytes else bytes(head), frames, options.writable)
     if obj is None:
         return _read_general(options, head, frames, g)
     return obj, frames[head[COUNT] :], 0
 
 
-_BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes | memoryview, list[Any], Namespace | None], Read]]] = {
+_BY_SHAPE: Final[
+    dict[Shape, Callable[[ReadOptions, bytes | memoryview, list[Any], Namespace | None], Read]]
+] = {
     "plain": _read_plain,
     "named": _read_named,
     "single": _read_single,
@@ -158,7 +166,7 @@ _BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes | memoryview, list[Any], N
 
 
 def _read_general(
-    options: Options,
+    options: ReadOptions,
     head: bytes | memoryview,
     frames: list[Any],
     g: Namespace | None,
@@ -191,7 +199,7 @@ def _read_general(
     return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags
 
 
-def _reader_within(options: Options) -> Callable[..., Any]:
+def _reader_within(options: ReadOptions) -> Callable[..., Any]:
     """Return the function that reads a message inside this one; the outer signature covers both."""
     return lambda frames, g: read_verified(options, listed(frames), g)[:2]
 

@@ -10,10 +10,10 @@ import numpy as np
 from ..memory.buffers import aligned_copy, flat
 from ..memory.dtypes import BY_NAME, Description, build
 from ..memory.layout import Array, Layout, distinct, native
-from .canned import CannedObject, CannedParts, Namespace, own, uncan_in
+from .canned import CannedObject, CannedParts, Namespace, named_in_headers, uncan_in
 
 
-@own
+@named_in_headers
 class CannedArray(CannedObject):
     """Represent an array: its shape, dtype and layout, and its memory in `buffers`.
 
@@ -97,7 +97,7 @@ def _in_order(array: Array, axes: tuple[int, ...]) -> Array:
     return array.transpose(np.argsort(axes))
 
 
-@own
+@named_in_headers
 class CannedObjects(CannedParts):
     """Represent an array of Python objects; its elements follow as a list, and may hold the array itself."""
 
@@ -129,7 +129,7 @@ def fill_objects(array: Any, state: tuple[list[Any], bool]) -> None:
         array.flags.writeable = False
 
 
-@own
+@named_in_headers
 class CannedStructures(CannedParts):
     """Represent an array of structures that hold objects; its fields follow, each as an array."""
 
@@ -159,7 +159,7 @@ def fill_structures(array: Any, state: tuple[list[Array], bool]) -> None:
         array.flags.writeable = False
 
 
-@own
+@named_in_headers
 class CannedStrings(CannedParts):
     """Represent an array of variable-width strings, whose memory is numpy's own: they are sent as a list."""
 
@@ -184,7 +184,7 @@ class CannedStrings(CannedParts):
         return array
 
 
-@own
+@named_in_headers
 class CannedSubclass(CannedParts):
     """Represent an instance of a subclass of `numpy.ndarray` that pickles as arrays do."""
 
@@ -194,7 +194,7 @@ class CannedSubclass(CannedParts):
         return array.view(cls)
 
 
-@own
+@named_in_headers
 class CannedMasked(CannedParts):
     """Represent a masked array: its data, its mask, its fill value."""
 
@@ -211,7 +211,7 @@ class CannedMasked(CannedParts):
         return masked
 
 
-@own
+@named_in_headers
 class CannedScalar(CannedParts):
     """Represent one numpy scalar: its dtype and its bytes, or its text."""
 
@@ -225,7 +225,7 @@ class CannedScalar(CannedParts):
         return np.ndarray((), build(dtype), bytearray(value))[()]  # type: ignore[arg-type]
 
 
-@own
+@named_in_headers
 class CannedDtype(CannedParts):
     """Represent a dtype."""
 

@@ -72,14 +72,14 @@ def uncan_in(obj: Any, g: Namespace | None) -> Any:
     return uncan(obj, g)
 
 
-OWN: Final[dict[str, type[CannedObject]]] = {}
+IN_HEADERS: Final[dict[str, type[CannedObject]]] = {}
 """This package's classes of canned objects, by their names in headers."""
 C = TypeVar("C", bound=type[CannedObject])
 
 
-def own(cls: C) -> C:
+def named_in_headers(cls: C) -> C:
     """Let headers name a class of this package by its name alone, whatever its module is."""
-    OWN[cls.__name__] = cls
+    IN_HEADERS[cls.__name__] = cls
     return cls
 
 
@@ -126,7 +126,7 @@ def set_attributes(obj: object, attributes: dict[str, Any]) -> None:
         obj.__dict__.update(attributes)
 
 
-@own
+@named_in_headers
 class CannedBytes(CannedObject):
     """Represent `bytes`, or a `bytearray` if `mutable`.
 
@@ -153,7 +153,7 @@ def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
     return bytes(view)
 
 
-@own
+@named_in_headers
 class CannedMemoryView(CannedParts):
     """Represent a `memoryview`: its array, format, shape and read-only flag."""
 
@@ -191,7 +191,7 @@ def ctypes_formats() -> dict[str, Any]:
     return {memoryview((kind * 0)()).format: kind for kind in kinds}
 
 
-@own
+@named_in_headers
 class CannedPartial(CannedParts):
     """Represent a `functools.partial`: function, arguments, keywords and attributes, canned one by one."""
 
@@ -225,7 +225,7 @@ class PrePickled:
         self.frames: list[Frame] = made.serialize_object(obj)
 
 
-@own
+@named_in_headers
 class CannedMessage(CannedObject):
     """Represent an object by a message of its own, whose frames are `buffers`."""
 
@@ -237,7 +237,7 @@ class CannedMessage(CannedObject):
         return provided("serializer")().deserialize_object(self.buffers, g)[0]
 
 
-@own
+@named_in_headers
 class CannedRegistered(CannedParts):
     """Represent an object of a registered type: the name of the registration, and its state."""
 
@@ -247,7 +247,7 @@ class CannedRegistered(CannedParts):
         return provided("rebuild")(name, state, cls)
 
 
-@own
+@named_in_headers
 class CannedCell(CannedParts):
     """Represent a cell of a closure."""
 
@@ -330,7 +330,7 @@ def open_canned(cls: type[CannedObject] | str, state: dict[str, Any], *sources: 
     A header calls this function; a reader that makes live objects sets `buffers` and calls `get_object`
     at once.
     """
-    made: Any = OWN.get(cls) if isinstance(cls, str) else cls
+    made: Any = IN_HEADERS.get(cls) if isinstance(cls, str) else cls
     if not isinstance(made, type) or not issubclass(made, CannedObject):
         raise DeserializationError("a canned object of a class that is not a CannedObject")
     canned = made.__new__(made)

@@ -170,7 +170,7 @@ class Registry(Marks):
         registered = self._by_name.get(self._by_type.get(cls, name)) or self._by_name.get(name)
         return registered or self._shipped(name, SerializationError)
 
-    def is_own(self, name: str) -> bool:
+    def is_users(self, name: str) -> bool:
         """Tell whether a type of this name was registered by the user, and not by canning."""
         return name in self._by_name
 
@@ -179,7 +179,7 @@ class Registry(Marks):
 
         If there is none, or the user registered the type, it is the usual canner.
         """
-        known = None if self.is_own(canner.name) else self._shipped(f"{canner.name}/1", SerializationError)
+        known = None if self.is_users(canner.name) else self._shipped(f"{canner.name}/1", SerializationError)
         return known or canner
 
     def by_name(self, name: str, *, imports: bool = True) -> Canner:

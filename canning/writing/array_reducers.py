@@ -9,7 +9,7 @@ import numpy as np
 from .. import calls
 from ..memory.buffers import owner_key
 from ..memory.dtypes import BY_DTYPE, describe
-from ..memory.layout import Array, Block, Key, plan
+from ..memory.layout import Array, ArrayKey, Block, plan
 from ..types.registry import Registry
 from .retries import ShareAgain
 
@@ -93,7 +93,7 @@ class ArrayReducers:
         self,
         *,
         share: bool = False,
-        whole: frozenset[Key] = frozenset(),
+        whole: frozenset[ArrayKey] = frozenset(),
         apart: bool = False,
         bare: bool = False,
     ) -> None:

@@ -96,14 +96,14 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -
         return replace(plan, share=False, apart=True)
     if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
         return replace(plan, share=True, whole=plan.whole | error.whole)
-    if not plan.by_value and by_value and isinstance(error, CURABLE) and not _is_own(error):
+    if not plan.by_value and by_value and isinstance(error, CURABLE) and not _was_asked(error):
         return replace(plan, by_value=True)
     if linked and not plan.bare and not isinstance(error, MemoryError):
         return replace(plan, bare=True)
     raise error
 
 
-def _is_own(error: Exception) -> bool:
+def _was_asked(error: Exception) -> bool:
     """Tell whether an object's own method raised an error, and not the C pickler, which has no frames.
 
     Looking a name up may call ``__getattr__``.

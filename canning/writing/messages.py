@@ -118,7 +118,7 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
         from ..pickles.trees import tree_of  # few messages are portable, and the import is slow
 
         flags |= PORTABLE
-        extensions += extension(TREE, tree_of(bytes_of(body), options.registry.is_own))
+        extensions += extension(TREE, tree_of(bytes_of(body), options.registry.is_users))
     if packed is NOTHING and not extensions and flags in ALONE:
         return [pack_alone(body, flags)]
     buffers, table, inline = packed

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..memory.buffers import span
-from ..memory.layout import Array, Block, Key, clusters, dense_bytes, distinct, run_and_steps, start_of
+from ..memory.layout import Array, ArrayKey, Block, clusters, dense_bytes, distinct, run_and_steps, start_of
 from ..wire.trailer import Entry
 from .retries import ShareAgain
 
@@ -135,7 +135,7 @@ PAIRS: Final = 20_000
 not sharing, unless they are the same slice."""
 
 
-def sharing(blocks: list[Block]) -> frozenset[Key]:
+def sharing(blocks: list[Block]) -> frozenset[ArrayKey]:
     """Return the keys of sparse blocks that share a byte with another, or with memory sent anyway."""
     counts = Counter(block.key for block in blocks if block.run)
     if not counts:
@@ -182,7 +182,7 @@ def _merged(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _find(group: _Group, whole: set[Key], left: int) -> int:
+def _find(group: _Group, whole: set[ArrayKey], left: int) -> int:
     """Add the keys of blocks that share to `whole`; `left` counts the pairs that may still be tested."""
     if group.is_crowded():
         whole.update(group.sparse)
@@ -201,13 +201,13 @@ def _find(group: _Group, whole: set[Key], left: int) -> int:
     return _compare(group.sparse, whole, left)
 
 
-def _compare(sparse: dict[Key, Block], whole: set[Key], left: int) -> int:
+def _compare(sparse: dict[ArrayKey, Block], whole: set[ArrayKey], left: int) -> int:
     """Compare sparse arrays with each other, unless their items lie between each other's."""
     keys, places = _places(sparse.values())
     for group in clusters(places):
         blocks = {keys[number]: sparse[keys[number]] for number in group}
         members = sorted((block.low, block.high, key) for key, block in blocks.items())
-        passed: list[tuple[int, Key]] = []  # the ones met, with their ends
+        passed: list[tuple[int, ArrayKey]] = []  # the ones met, with their ends
         for low, high, key in members:
             passed = [place for place in passed if place[0] > low]
             nearest_first = reversed(passed)
@@ -223,7 +223,7 @@ def _compare(sparse: dict[Key, Block], whole: set[Key], left: int) -> int:
     return left
 
 
-def _places(blocks: Iterable[Block]) -> tuple[list[Key], list[tuple[int, int]]]:
+def _places(blocks: Iterable[Block]) -> tuple[list[ArrayKey], list[tuple[int, int]]]:
     """List the start and end of each array's runs, modulo a step that they all share."""
     parts = [(block.key, *run_and_steps(distinct(block.array))) for block in blocks]
     step = gcd(*(stride for *_, strides in parts for stride in strides))

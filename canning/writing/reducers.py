@@ -27,7 +27,7 @@ from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import dense_bytes
 from ..types.arrays import words_of
-from ..types.canned import MARKS, OWN, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
+from ..types.canned import IN_HEADERS, MARKS, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
 from ..types.canner import Canner
 from ..types.registry import canned_state
 from .array_reducers import ArrayReducers, Reduced
@@ -117,7 +117,7 @@ class Reducers(ArrayReducers):
         state.pop("buffers", None)
         buffers = () if isinstance(canned, CannedParts) else canned.buffers
         cls = type(canned)
-        kind = cls.__name__ if OWN.get(cls.__name__) is cls else cls
+        kind = cls.__name__ if IN_HEADERS.get(cls.__name__) is cls else cls
         return calls.canned, (kind, state, *map(self._aside, buffers))
 
     def reference(self, reference: Reference) -> Reduced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..memory.layout import Key
+from ..memory.layout import ArrayKey
 
 
 class ByName(Exception):
@@ -19,7 +19,7 @@ class ShareAgain(Exception):
         apart: whether they do not share memory after all, though they have one owner.
     """
 
-    def __init__(self, whole: frozenset[Key] = frozenset(), *, apart: bool = False) -> None:
+    def __init__(self, whole: frozenset[ArrayKey] = frozenset(), *, apart: bool = False) -> None:
         self.whole = whole
         self.apart = apart
 
@@ -35,7 +35,7 @@ class Plan:
     """
 
     share: bool = False
-    whole: frozenset[Key] = frozenset()
+    whole: frozenset[ArrayKey] = frozenset()
     apart: bool = False
     by_value: bool = False
     bare: bool = False

@@ -68,10 +68,10 @@ class Arrival:
         return " ".join(words)
 
 
-def describe(obj: object) -> dict[str, Arrival]:
+def arrivals_of(obj: object) -> dict[str, Arrival]:
     """Describe every array and column in an object, by its path.
 
-    >>> print(describe({"a": np.zeros((2, 3), ">i2").T})["['a']"])
+    >>> print(arrivals_of({"a": np.zeros((2, 3), ">i2").T})["['a']"])
     >i2 (3, 2) writable aligned
     """
     return {path: _describe(leaf) for path, leaf in find(obj).items()}

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from .leaves import Arrival, Frame, describe, find, in_numpy, is_table, ranges, shared_pairs
+from .leaves import Arrival, Frame, arrivals_of, find, in_numpy, is_table, ranges, shared_pairs
 from .samples import Sample
 
 THRESHOLD: Final = 1024
@@ -32,7 +32,7 @@ Proof: TypeAlias = tuple[str, bool]
 
 def prove(sample: Sample, frames: list[Frame], reply: Reply, back: object) -> list[Proof]:
     """Compare the sent object and its frames with the engine's report and the returned object."""
-    here, there = describe(sample.payload), reply.arrivals
+    here, there = arrivals_of(sample.payload), reply.arrivals
     equal = [path for path in here if path in there and here[path].content == there[path].content]
     names = ", ".join(sample.function.__code__.co_freevars)
     writable = [path for path in here if here[path].writable]
@@ -109,4 +109,4 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _contents(obj: object) -> dict[str, object]:
-    return {path: told.content for path, told in describe(obj).items()}
+    return {path: told.content for path, told in arrivals_of(obj).items()}

@@ -28,7 +28,7 @@ import zmq
 
 import transport
 
-from .leaves import describe, shared_pairs
+from .leaves import arrivals_of, shared_pairs
 from .proofs import Reply
 from .samples import DemoError
 
@@ -157,6 +157,6 @@ def _called(socket: zmq.Socket[bytes]) -> Reply | str:
     try:
         function, payload = transport.recv(socket, trust="code", timeout=60)
         name, result = function.__qualname__, function(payload)
-        return Reply(os.getpid(), name, result, describe(payload), shared_pairs(payload))
+        return Reply(os.getpid(), name, result, arrivals_of(payload), shared_pairs(payload))
     except Exception:
         return traceback.format_exc()

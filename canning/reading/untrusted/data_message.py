@@ -16,13 +16,13 @@ from ...wire.encoded import decoded_lengths
 from ...wire.shapes import Shape
 from ...wire.trailer import COUNT, FOOTER, Trailer, check_frames, parse
 from ..builder import Buffers
-from ..options import Options, Read, decode_frames
+from ..options import Read, ReadOptions, decode_frames
 from .data_builder import DataBuilder
-from .short_cuts import UNREAD, read_array, read_small, room
+from .short_cuts import UNREAD, most_bytes, read_array, read_small
 
 
 def read_data(
-    options: Options,
+    options: ReadOptions,
     head: bytes | memoryview,
     frames: list[Any],
     shape: Shape,
@@ -50,18 +50,18 @@ _LENGTH: Final = struct.Struct("<Q").unpack_from
 _LENGTHS: Final = struct.Struct("<QQ").unpack_from
 
 
-def _read_plain(options: Options, head: bytes, frames: list[Any]) -> Any:
+def _read_plain(options: ReadOptions, head: bytes, frames: list[Any]) -> Any:
     """Read an object of a few bytes; `UNREAD` if `_read_at` has to."""
     size, limits = len(head) - FOOTER.size, options.limits
-    if size > room(limits) or len(head) > limits.message_bytes or _LENGTH(head, size)[0] != size:
+    if size > most_bytes(limits) or len(head) > limits.message_bytes or _LENGTH(head, size)[0] != size:
         return UNREAD
     return read_small(head[:size])
 
 
-def _read_single(options: Options, head: bytes, frames: list[Any]) -> Any:
+def _read_single(options: ReadOptions, head: bytes, frames: list[Any]) -> Any:
     """Read one array; `UNREAD` if `_read_at` has to."""
     size, most = len(head) - FOOTER.size, options.limits.message_bytes
-    if room(options.limits) < _FEW:
+    if most_bytes(options.limits) < _FEW:
         return UNREAD
     if head[COUNT] == 1:
         if len(head) > most or _LENGTH(head, size)[0] != size:
@@ -76,7 +76,7 @@ def _read_single(options: Options, head: bytes, frames: list[Any]) -> Any:
     return read_array(head[:size], memory)
 
 
-_BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes, list[Any]], Any]]] = {
+_BY_SHAPE: Final[dict[Shape, Callable[[ReadOptions, bytes, list[Any]], Any]]] = {
     "plain": _read_plain,
     "single": _read_single,
 }
@@ -84,7 +84,7 @@ _BY_SHAPE: Final[dict[Shape, Callable[[Options, bytes, list[Any]], Any]]] = {
 
 
 def _read_at(
-    options: Options,
+    options: ReadOptions,
     head: bytes | memoryview,
     frames: list[Any],
     level: int,

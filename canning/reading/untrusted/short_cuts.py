@@ -41,13 +41,13 @@ _EACH: Final = {0x85: 1, 0x86: 2, 0x87: 3}
 _TEXT: Final = frozenset((str,))
 
 
-def room(limits: Limits) -> int:
+def most_bytes(limits: Limits) -> int:
     """Return the bytes up to which a header cannot exceed any limit."""
     return min(LARGEST, limits.depth, limits.nodes, limits.memo, limits.message_bytes)
 
 
 def read_small(data: bytes) -> Any:
-    """Read a header of up to `room` bytes, STOP included; `UNREAD` if another reader has to.
+    """Read a header of up to `most_bytes` bytes, STOP included; `UNREAD` if another reader has to.
 
     >>> import pickle
     >>> read_small(pickle.dumps({"a": [1, 2.5, None]}, 5))

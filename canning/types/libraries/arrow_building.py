@@ -17,7 +17,7 @@ from ...memory.buffers import aligned_copy
 from ..budget import charge
 from .arrow_nodes import NESTED, VIEWS, Node, storage
 from .arrow_unusual import UNUSUAL, WIDTHS, checked
-from .checks import need, own
+from .checks import need, private_copy
 
 Shape = Any
 _lib: Any = pa.lib
@@ -133,7 +133,7 @@ def _own_buffer(state: object) -> Any:
     """Copy memory into a buffer that nobody else can write to."""
     if type(state) is not np.ndarray:
         return to_buffer(state)
-    copied = own(state)
+    copied = private_copy(state)
     copied.flags.writeable = False
     return _py_buffer(copied)
 

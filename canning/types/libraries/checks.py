@@ -63,7 +63,7 @@ def one_dimensional(array: Any, kinds: str, length: int | None = None) -> Array:
     return checked
 
 
-def own(array: Any, dtype: Any = None) -> Array:
+def private_copy(array: Any, dtype: Any = None) -> Array:
     """Copy numbers for a check, dense and in the byte order of this machine.
 
     Data is copied before it is checked: another object of the message, or its sender, may be able to write to
@@ -71,7 +71,7 @@ def own(array: Any, dtype: Any = None) -> Array:
     a decoder is given.
 
     >>> numbers = np.arange(3)
-    >>> own(numbers).flags.owndata
+    >>> private_copy(numbers).flags.owndata
     True
     """
     copied: Array = np.array(array, array.dtype.newbyteorder("=") if dtype is None else dtype, order="C")

@@ -23,7 +23,7 @@ from pandas.arrays import (
 from ..budget import charge
 from ..canner import Canner
 from ..hash_guard import Watch
-from .checks import need, one_dimensional, own, parts, time_zone
+from .checks import need, one_dimensional, parts, private_copy, time_zone
 from .pandas_scalars import UNITS, charge_frequency, freq_text, period_dtype, to_freq
 from .pandas_texts import (
     arrow_text,
@@ -176,7 +176,7 @@ _TWICE: Final = "a label that is there twice"
 
 def checked_codes(codes: object, labels: Any) -> Any:
     """Check the codes of labels on a private copy, which nobody can change after the check."""
-    owned = own(one_dimensional(codes, "i"))
+    owned = private_copy(one_dimensional(codes, "i"))
     need(not owned.size or (owned.min() >= -1 and owned.max() < len(labels)), "codes out of range")
     if isinstance(labels, pd.RangeIndex):  # pandas expands it when it searches
         charge(len(labels), 8 * len(labels))
@@ -291,7 +291,7 @@ def _sparse(state: object) -> Any:
 
     values, length, places, fill = parts(state, np.ndarray, int, tuple, object)
     need(len(places) in (1, 2) and 0 <= length < 1 << 31, "an invalid sparse index")
-    wide = [own(one_dimensional(place, "i"), np.int64) for place in places]
+    wide = [private_copy(one_dimensional(place, "i"), np.int64) for place in places]
     need(all(len(place) == len(wide[0]) for place in wide), "an invalid sparse index")
     need(not wide[0].size or min(place.min() for place in wide) >= 0, "an invalid sparse index")
     need(not wide[0].size or (sum(wide) <= length).all(), "a sparse index out of range")

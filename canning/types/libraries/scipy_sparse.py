@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from ...memory.layout import Array
 from ..budget import charge
 from ..canner import Canner
-from .checks import need, one_dimensional, own
+from .checks import need, one_dimensional, private_copy
 
 _MOST: Final = 1 << 62
 """Rows or columns, at most."""
@@ -95,7 +95,7 @@ def _integers(array: Array, most: int, *, least: int = 0, longest: int = 0) -> A
     """
     one_dimensional(array, "iu")
     need(not array.size or array.itemsize <= 8, "integers that are too wide")
-    copied = own(array)
+    copied = private_copy(array)
     need(
         not copied.size or (least <= int(copied.min()) and int(copied.max()) <= most), "a place out of range"
     )

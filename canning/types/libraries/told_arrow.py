@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ...errors import SerializationError
 from ..canner import Canner
 from .arrow_building import checked_array_of
-from .checks import need, one_dimensional, own
+from .checks import need, one_dimensional, private_copy
 from .told_columns import Column, arrow_column, columns_of, fields_of, mask_of, text_parts, values_of
 
 _kinds: Any = pa.types
@@ -145,7 +145,7 @@ def _make_categories(column: Column) -> Any:
     categories, ordered = column.get("categories"), column.get("ordered")
     need(type(categories) is dict and categories.get("kind") != "categories", "invalid categories")
     need(type(ordered) is bool, "invalid categories")
-    codes, words = own(one_dimensional(column.get("codes"), "iu")), make_column(categories)  # type: ignore[arg-type]
+    codes, words = private_copy(one_dimensional(column.get("codes"), "iu")), make_column(categories)  # type: ignore[arg-type]
     missing = codes == -1 if codes.dtype.kind == "i" else np.zeros(len(codes), bool)
     inside = codes[~missing]
     need(not inside.size or (inside.min() >= 0 and inside.max() < len(words)), "codes out of range")

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import DeserializationError, SerializationError
 from ...memory.layout import Array
 from ..budget import charge
-from .checks import need, one_dimensional, own
+from .checks import need, one_dimensional, private_copy
 
 Column = dict[str, Any]
 _TEXT: Final = 10, 60
@@ -71,7 +71,7 @@ def texts_of(column: Column, missing: object) -> Array:
 def checked_text(column: Column) -> tuple[Array, Array, Array | None]:
     """Check the offsets and the mask of a column of text; copy both."""
     offsets, data, mask = text_parts(column)
-    owned = own(offsets)
+    owned = private_copy(offsets)
     need(owned[0] >= 0 and (owned[1:] >= owned[:-1]).all(), "offsets out of order")
     need(owned[-1] <= data.size, "too little text")
     return owned, data, mask
@@ -88,13 +88,13 @@ def text_parts(column: Column) -> tuple[Array, Array, Array | None]:
 def mask_of(column: Column, length: int) -> Array | None:
     """Check the mask of missing values, if a column has one; copy it."""
     mask = column.get("mask")
-    return None if mask is None else own(one_dimensional(mask, "b", length))
+    return None if mask is None else private_copy(one_dimensional(mask, "b", length))
 
 
 def values_of(column: Column, kinds: str) -> Array:
     """Check the values of a column; return them in the byte order of this machine."""
     values = one_dimensional(column.get("values"), kinds)
-    return values if values.dtype.isnative else own(values)
+    return values if values.dtype.isnative else private_copy(values)
 
 
 def fields_of(state: object, *names: str) -> Any:

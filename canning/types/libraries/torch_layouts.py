@@ -140,7 +140,7 @@ def _check_parts(shape: object, grad: object, *tensors: Any) -> None:
     need(not grad or _may_have_gradient(tensors[-1].dtype), "a gradient of whole numbers")
 
 
-def _own(indices: torch.Tensor) -> Any:
+def _private_copy(indices: torch.Tensor) -> Any:
     """Copy indices before they are checked: other objects of the message can write to theirs."""
     need(indices.dtype in (torch.int32, torch.int64), "indices that are not integers")
     nbytes = indices.numel() * indices.element_size()
@@ -151,7 +151,7 @@ def _own(indices: torch.Tensor) -> Any:
 def _coo(word: str, state: object, check: bool) -> Any:
     shape, indices, values, coalesced, grad = parts(state, tuple, object, object, bool, bool)
     _check_parts(shape, grad, indices, values)
-    indices = _own(indices) if check else indices
+    indices = _private_copy(indices) if check else indices
     made = torch.sparse_coo_tensor(indices, values, shape, check_invariants=check)
     if coalesced:
         _check_order(indices if check else indices[:, :0])
@@ -188,7 +188,7 @@ def _compressed(word: str, state: object, check: bool) -> Any:
     shape, rows, columns, values, grad = parts(state, tuple, object, object, object, bool)
     _check_parts(shape, grad, rows, columns, values)
     if check:
-        rows, columns = _own(rows), _own(columns)
+        rows, columns = _private_copy(rows), _private_copy(columns)
         _check_compressed(word, shape, rows, columns, values)
     made = torch.sparse_compressed_tensor(
         rows, columns, values, shape, layout=_LAYOUTS[word], check_invariants=check

@@ -38,7 +38,7 @@ def is_canned(frames: Sequence[Any]) -> bool:
     return bool(frames) and bytes(memoryview(frames[0])[-len(MAGIC) :]) == MAGIC
 
 
-def _own(frames: Iterable[Any]) -> list[Any]:
+def _detached(frames: Iterable[Any]) -> list[Any]:
     """Copy small frames, so that a part of a message does not keep all of it in memory."""
     return [bytearray(frame) if len(frame) < OWN_BELOW else frame for frame in frames]
 
@@ -49,7 +49,7 @@ def read(read: Callable[..., Any], frames: Sequence[Any], g: Namespace | None) -
     For missing code canning's error stays, which says how to send the code along.
     """
     try:
-        return read(_own(frames), g)
+        return read(_detached(frames), g)
     except MissingCode:
         raise
     except DeserializationError as error:
