@@ -7,8 +7,6 @@ cancelled call has moved nothing, and the next call finds the message.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import deque
 from types import TracebackType
 from typing import Any, Final, Literal, Never, Self, Unpack, overload
 
@@ -21,18 +19,18 @@ from canning.errors import shorten, shortened
 from canning.options import unknown_option
 from canning.progress import OnProgress
 
+from .awaiting import Runner
 from .checks import Prefix, check_objects, check_timeout
-from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
+from .conversation import ChannelOptions, Conversation
 from .incoming import unpack
 from .kinds import KNOWN, Kind, learn
-from .multipart import pull, push
 from .progress import unpack_watched
 from .reading import reading
 from .receiving import ENDING_LATER, take_later
 from .sending import SenderOptions, Sending, send_later
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
-from .waiting import Deadline, recv_timeout, retry_async, send_timeout
+from .waiting import recv_timeout, send_timeout
 
 __all__ = ["Channel", "recv", "send", "wait"]
 
@@ -218,10 +216,8 @@ class Channel(Conversation):
         if not isinstance(socket, zmq.asyncio.Socket):
             raise TypeError(f"{socket!r} is not a zmq.asyncio socket: use transport.Channel(...)")
         super().__init__(socket, **options)
-        self._view: zmq.Socket[bytes] = zmq.Socket.shadow(socket.underlying)
         self._order = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._taken: deque[list[zmq.Frame]] = deque()
+        self._runner = Runner()
 
     async def __aenter__(self) -> Self:
         return self
@@ -239,7 +235,7 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             async with asyncio.timeout(timeout), self._order:
-                tracker: Tracker = await self._run(self._sending((obj, *more), prefix))
+                tracker: Tracker = await self._runner.run(self.socket, self._sending((obj, *more), prefix))
         except TimeoutError:
             raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
@@ -263,7 +259,8 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             async with asyncio.timeout(timeout):
-                return await self._run(self._receiving(self._reading(many, g, writable, alias)))
+                steps = self._receiving(self._reading(many, g, writable, alias))
+                return await self._runner.run(self.socket, steps)
         except TimeoutError:
             raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
@@ -277,67 +274,8 @@ class Channel(Conversation):
         with ENDING_LATER:
             return await self.recv()
 
-    async def _run(self, steps: Steps) -> Any:
-        """Run the steps of a conversation."""
-        result: Any = None
-        while True:
-            try:
-                step = steps.send(result)
-            except StopIteration as done:
-                return done.value
-            if isinstance(step, Push):
-                result = None
-                try:
-                    await self._push(step)
-                except (zmq.Again, asyncio.CancelledError) as error:
-                    steps.throw(error)
-            else:
-                result = await self._pull(step)
-
-    async def _push(self, step: Push) -> None:
-        parts = step.parts
-        if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or accepts no answer
-                push(self._view, parts, zmq.NOBLOCK)
-            return
-        await retry_async(
-            self.socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None)
-        )
-
-    async def _pull(self, step: Pull) -> list[zmq.Frame] | None:
-        """Receive a message, or return when another call has received the one that this call waits for.
-
-        Messages go through a queue, so that concurrent calls process them in order, and a message that
-        arrives just as its call is cancelled stays for the next call.
-        """
-        if not self._taken:
-            await self._wait_for_news(step.seconds)
-        return self._taken.popleft() if self._taken else None
-
-    async def _wait_for_news(self, seconds: float | None) -> None:
-        message = asyncio.ensure_future(
-            retry_async(
-                self.socket,
-                zmq.POLLIN,
-                lambda view: self._taken.append(pull(view, zmq.NOBLOCK)),
-                Deadline(None),
-            )
-        )
-        news = asyncio.ensure_future(self._news.wait())
-        try:
-            await asyncio.wait((message, news), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self._changed()
-            raise
-        finally:
-            news.cancel()
-            message.cancel()
-        if message.done():
-            message.result()  # raises the socket's error
-
     def _changed(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._runner.changed()
 
 
 def _asynchronous(socket: object, name: str, obj: Any = None) -> Kind:

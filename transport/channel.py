@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -12,11 +11,11 @@ import zmq.asyncio
 from canning.errors import shorten, shortened
 
 from .checks import Prefix, check_timeout
-from .conversation import ChannelOptions, Conversation, Pull, Push, Steps
-from .multipart import pull, push
+from .conversation import ChannelOptions, Conversation
 from .receiving import ENDING
+from .steps import run
 from .tracker import Tracker
-from .waiting import Deadline, recv_timeout, retry, send_timeout
+from .waiting import Deadline, recv_timeout, send_timeout
 
 
 class Channel(Conversation):
@@ -103,7 +102,7 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             deadline = Deadline(timeout)
-            tracker: Tracker = self._run(self._sending((obj, *more), prefix), deadline)
+            tracker: Tracker = run(self.socket, self._sending((obj, *more), prefix), deadline)
         except zmq.Again:
             raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
@@ -148,7 +147,7 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             deadline = Deadline(timeout)
-            return self._run(self._receiving(self._reading(many, g, writable, alias)), deadline)
+            return run(self.socket, self._receiving(self._reading(many, g, writable, alias)), deadline)
         except zmq.Again:
             raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
@@ -161,37 +160,3 @@ class Channel(Conversation):
     def __next__(self) -> Any:
         with ENDING:
             return self.recv()
-
-    def _run(self, steps: Steps, deadline: Deadline) -> Any:
-        """Run the steps of a conversation; raises `zmq.Again` when the deadline passed."""
-        result: Any = None
-        while True:
-            try:
-                step = steps.send(result)
-            except StopIteration as done:
-                return done.value
-            if isinstance(step, Push):
-                result = None
-                try:
-                    self._push(step, deadline)
-                except zmq.Again as error:
-                    steps.throw(error)
-            else:
-                result = self._pull(step, deadline)
-
-    def _push(self, step: Push, deadline: Deadline) -> None:
-        socket, parts = self.socket, step.parts
-        if step.control:
-            with contextlib.suppress(zmq.ZMQError):  # the other side is gone, or accepts no answer
-                push(socket, parts, zmq.NOBLOCK)
-            return
-        retry(socket, zmq.POLLOUT, lambda: push(socket, parts, zmq.NOBLOCK), deadline)
-
-    def _pull(self, step: Pull, deadline: Deadline) -> list[zmq.Frame] | None:
-        socket = self.socket
-        try:
-            return retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), deadline.within(step.seconds))
-        except zmq.Again:
-            if deadline.passed:
-                raise
-            return None

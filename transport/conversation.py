@@ -1,16 +1,11 @@
-"""The protocol of a channel, as steps that the blocking and the asyncio channel each run in their own way.
-
-A generator here yields an operation on the socket, `Push` or `Pull`, and is sent its result. So there is one
-protocol for both, and nothing here waits.
-"""
+"""The protocol of a channel, as steps that blocking and asyncio sockets each run in their own way."""
 
 from __future__ import annotations
 
 import time
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Generator
-from typing import Any, Final, NamedTuple, Never, TypedDict
+from typing import Any, Final, Never, TypedDict
 
 import zmq
 
@@ -24,7 +19,7 @@ from canning.wire.trailer import CHANNEL, extension, parse
 from .checks import Prefix, Trust, check_count, check_serializer, check_trust, prefix_frames
 from .errors import MessageError, PeerRefused, SessionLost, TransportError
 from .events import note as tell
-from .incoming import Frame, authenticate, read, refused, take
+from .incoming import Arrived, Frame, authenticate, read, refused, take
 from .kinds import learn
 from .outgoing import COPY_BELOW, Outgoing, pack
 from .reading import Reading, reading
@@ -43,6 +38,7 @@ from .sessions import (
     UnknownSession,
     unpack_note,
 )
+from .steps import Pull, Push, Steps
 
 BOTH_WAYS: Final = frozenset((zmq.PAIR, zmq.DEALER, zmq.ROUTER, zmq.REQ, zmq.REP))
 SENDERS: Final = frozenset((zmq.PUSH, zmq.PUB, zmq.XPUB))
@@ -60,26 +56,6 @@ WAITING: Final = 1000
 """Messages that may arrive while a HELLO waits for its answer."""
 
 
-class Push(NamedTuple):
-    """Send parts as one message; a `control` message is sent at once or dropped, whatever the options."""
-
-    parts: list[Any]
-    control: bool = False
-
-
-class Pull(NamedTuple):
-    """Receive a message; None after so many seconds without one, or after another change of state."""
-
-    seconds: float | None = None
-
-
-class Arrived(NamedTuple):
-    """A message that was accepted but not read yet."""
-
-    frames: list[Frame]
-    prefix: list[bytes]
-
-
 class ChannelOptions(TypedDict, total=False):
     """The options of both channels."""
 
@@ -90,9 +66,6 @@ class ChannelOptions(TypedDict, total=False):
     max_age: float
     not_before: float | None
     sessions: int
-
-
-Steps = Generator[Push | Pull, Any, Any]
 
 
 class Conversation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import zmq
@@ -22,6 +22,14 @@ from .reading import Reading
 
 Frame = bytes | bytearray | memoryview
 Received = Any  # zmq.Frame, whose stubs lack the buffer protocol
+
+
+class Arrived(NamedTuple):
+    """A message that was accepted but not read yet."""
+
+    frames: list[Frame]
+    prefix: list[bytes]
+
 
 OWN_BELOW: Final = 16 * 1024
 """Received frames of fewer bytes are copied into memory of their own.

@@ -558,7 +558,7 @@ def test_an_interrupt_uses_no_number_twice(
     here, there = pair(connect, "tcp", *kinds)
     if kinds[0] == zmq.PAIR:
         agree(here, there)
-    sent = transport.channel.push
+    sent = transport.steps.push
 
     def interrupted(*args: Any) -> None:
         if behind:
@@ -566,10 +566,10 @@ def test_an_interrupt_uses_no_number_twice(
         raise Stop
 
     for number in range(3):
-        monkeypatch.setattr(transport.channel, "push", interrupted)
+        monkeypatch.setattr(transport.steps, "push", interrupted)
         with pytest.raises(Stop):
             here.send(f"cut {number}", timeout=10)
-        monkeypatch.setattr(transport.channel, "push", sent)
+        monkeypatch.setattr(transport.steps, "push", sent)
         here.send(number, timeout=10)
     got = [there.recv(timeout=10) for _ in range(6 if behind else 3)]
     assert got == ([f"cut {n // 2}" if n % 2 == 0 else n // 2 for n in range(6)] if behind else [0, 1, 2])
