@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Any
 
@@ -28,19 +29,28 @@ class Runner:
     async def run(self, socket: zmq.asyncio.Socket, steps: Steps) -> Any:
         """Run the steps of a call."""
         result: Any = None
-        while True:
-            try:
-                step = steps.send(result)
-            except StopIteration as done:
-                return done.value
-            if isinstance(step, Push):
-                result = None
+        with contextlib.closing(steps):
+            while True:
                 try:
-                    await self._push(socket, step)
-                except (zmq.Again, asyncio.CancelledError) as error:
-                    steps.throw(error)
-            else:
-                result = await self._pull(socket, step)
+                    step = steps.send(result)
+                except StopIteration as done:
+                    return done.value
+                if isinstance(step, Push):
+                    result = None
+                    try:
+                        await self._push(socket, step)
+                    except (zmq.Again, asyncio.CancelledError) as error:
+                        steps.throw(error)
+                else:
+                    result = await self._pull(socket, step)
+
+    async def run_within(self, socket: zmq.asyncio.Socket, steps: Steps, seconds: float | None) -> Any:
+        """Run the steps of a call; raises `zmq.Again` when the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.run(socket, steps)
+        except TimeoutError:
+            raise zmq.Again from None
 
     def changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""
@@ -56,22 +66,28 @@ class Runner:
 
     async def _pull(self, socket: zmq.asyncio.Socket, step: Pull) -> list[zmq.Frame] | None:
         """Receive a message, or return when another call has received the one that this call waits for."""
+        await asyncio.sleep(0)  # messages may come without end, and other tasks have their turn
         if not self._taken:
-            await self._wait_for_news(socket, step.seconds)
+            try:
+                return await retry_async(
+                    socket, zmq.POLLIN, lambda view: pull(view, zmq.NOBLOCK, step.most), Deadline(0)
+                )
+            except zmq.Again:
+                await self._wait_for_news(socket, step)
         return self._taken.popleft() if self._taken else None
 
-    async def _wait_for_news(self, socket: zmq.asyncio.Socket, seconds: float | None) -> None:
+    async def _wait_for_news(self, socket: zmq.asyncio.Socket, step: Pull) -> None:
         message = asyncio.ensure_future(
             retry_async(
                 socket,
                 zmq.POLLIN,
-                lambda view: self._taken.append(pull(view, zmq.NOBLOCK)),
+                lambda view: self._taken.append(pull(view, zmq.NOBLOCK, step.most)),
                 Deadline(None),
             )
         )
         news = asyncio.ensure_future(self._news.wait())
         try:
-            await asyncio.wait((message, news), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((message, news), timeout=step.seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self.changed()
             raise

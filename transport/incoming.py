@@ -41,6 +41,8 @@ nothing else.
 """
 
 
+STREAM: Final = b"\x93CANNED>"
+"""The first bytes of each message of a stream."""
 _MAGIC: Final = -len(MAGIC)
 """Where the end of a header begins."""
 
@@ -65,7 +67,16 @@ def unpack(received: list[Received], how: Reading) -> Any:
             if is_of_signal(error):
                 raise
             raise _unreadable(head, [], error) from error
-    frames, prefix = take(received, how.prefix, how.alias)
+    return _unpack(Arrived(*take(received, how.prefix, how.alias)), how)
+
+
+def unpack_streamed(received: list[Received] | Arrived, how: Reading) -> Any:
+    """Do the same as `unpack`; the frames of a stream are ours already."""
+    return _unpack(received, how) if isinstance(received, Arrived) else unpack(received, how)
+
+
+def _unpack(arrived: Arrived, how: Reading) -> Any:
+    frames, prefix = arrived
     if how.reader.key is not None:
         frames = authenticate(frames, prefix, how.reader)
     obj = read(frames, prefix, how)
@@ -221,6 +232,8 @@ def _foreign(head: Frame) -> DeserializationError:
 
     CONFLATE leaves such a frame of a message, and other libraries may send one.
     """
+    if bytes(head[: len(STREAM)]) == STREAM:
+        return DeserializationError("it is a part of a stream: receive it with a Receiver with stream=True")
     pickled = bytes(head[:1]) == b"\x80" and bytes(head[-1:]) == b"."
     what = "a bare pickle, as `send_pyobj` sends it" if pickled else "none of canning's headers"
     return DeserializationError(

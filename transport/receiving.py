@@ -10,18 +10,21 @@ import numpy.typing as npt
 import zmq
 
 from canning import Serializer
+from canning.arguments import check_bools
 from canning.errors import shorten, shortened
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
-from .incoming import Received, unpack
+from .incoming import Received, unpack, unpack_streamed
 from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
 from .multipart import SocketLike, pull
 from .pool import Pool
 from .reading import Reading, reading
 from .shared import SharedMemory
+from .steps import run
+from .streams import Streams, patience, run_later, streams_of
 from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
 if TYPE_CHECKING:
@@ -46,6 +49,12 @@ class ReceiverOptions(TypedDict, total=False):
     key: KeyOption
     pool: Pool | None
     timeout: float | None
+
+
+class StreamOptions(ReceiverOptions, total=False):
+    """The options of `Receiver`, beyond those of `recv`."""
+
+    stream: bool
 
 
 class Ending:
@@ -131,10 +140,12 @@ class Receiver(Generic[Got]):
             `transport.recv`.
         timeout: seconds that `recv` waits for a message, unless you pass it another timeout; None waits as
             the socket is set (``RCVTIMEO``), 0 tries once.
+        stream: take large messages in parts as well, from a `Sender` with ``stream=True``; other messages
+            arrive as always. What comes here while that sender waits is kept for this receiver.
 
     Raises:
         TypeError: `socket` is not a socket.
-        TransportError: a socket of this type cannot receive, or `prefix` is missing.
+        TransportError: a socket of this type cannot receive, or answer with `stream`, or `prefix` is missing.
         ValueError: an option has a value that is not valid.
 
     >>> from transport import send
@@ -158,7 +169,7 @@ class Receiver(Generic[Got]):
         *,
         prefix: int = ...,
         many: bool = ...,
-        **options: Unpack[ReceiverOptions],
+        **options: Unpack[StreamOptions],
     ) -> None: ...
 
     @overload
@@ -168,7 +179,7 @@ class Receiver(Generic[Got]):
         *,
         prefix: int = ...,
         many: bool = ...,
-        **options: Unpack[ReceiverOptions],
+        **options: Unpack[StreamOptions],
     ) -> None: ...
 
     @shortened
@@ -188,6 +199,7 @@ class Receiver(Generic[Got]):
         key: KeyOption = None,
         pool: Pool | None = None,
         timeout: float | None = None,
+        stream: bool = False,
         **unknown: Never,
     ) -> None:
         if unknown or given:
@@ -208,6 +220,11 @@ class Receiver(Generic[Got]):
         )
         check_receives(kind, socket, prefix)
         check_timeout(timeout)
+        check_bools(stream=stream)
+        self._streams = None
+        if stream:
+            self._streams = streams_of(socket, kind.code, prefix)
+            self._streams.expect(self._how)
         self.socket = socket
         self._kind = kind
         self._timeout = timeout
@@ -228,6 +245,8 @@ class Receiver(Generic[Got]):
                 how = how._replace(into=into, ordinary=False)
             if self._kind.asynchronous:
                 return self._recv_later(how, timeout)  # type: ignore[return-value]
+            if self._streams is not None:
+                return self._stream(self._streams, how, timeout)  # type: ignore[no-any-return]
             got: Got = unpack(take_now(self.socket, self._kind, how, timeout, 0), how)
         except Exception as error:
             shorten(error)
@@ -236,10 +255,32 @@ class Receiver(Generic[Got]):
 
     async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
         try:
+            if self._streams is not None:
+                return await self._stream_later(self._streams, how, timeout)
             return unpack(await take_later(self.socket, self._kind, how, timeout, 0), how)
         except Exception as error:
             shorten(error)
             raise error
+
+    def _stream(self, streams: Streams, how: Reading, timeout: float | None) -> Any:
+        """Receive an object that may come as a stream."""
+        _check(self.socket, self._kind, how, timeout, 0)
+        limit = Deadline(patience(self.socket, timeout, "rcvtimeo"))
+        try:
+            received = run(self.socket, streams.receiving(how), limit)
+        except zmq.ZMQError as error:
+            raise _failed(self.socket, self._kind, timeout, 0, error) from None
+        return unpack_streamed(received, how)
+
+    async def _stream_later(self, streams: Streams, how: Reading, timeout: float | None) -> Any:
+        """Do the same as `_stream`, without blocking the loop."""
+        _check(self.socket, self._kind, how, timeout, 0)
+        seconds = patience(self.socket, timeout, "rcvtimeo")
+        try:
+            received = await run_later(self.socket, streams, streams.receiving(how), seconds)
+        except zmq.ZMQError as error:
+            raise _failed(self.socket, self._kind, timeout, 0, error) from None
+        return unpack_streamed(received, how)
 
     def __iter__(self) -> Iterator[Got]:
         if self._kind.asynchronous:

@@ -12,7 +12,7 @@ from canning import Serializer, default_serializer
 from canning.arguments import check_bools, check_callable, check_whole
 from canning.errors import shorten, shortened
 from canning.options import unknown_option
-from canning.progress import OnProgress
+from canning.progress import OnProgress, watching
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
@@ -21,6 +21,8 @@ from .multipart import SocketLike, push, stays_here
 from .outgoing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .progress import watch, watch_async
 from .shared import ForReaders, SharedArena
+from .steps import run
+from .streams import Streams, patience, run_later, streams_of
 from .tracker import DONE, Tracker
 from .waiting import Deadline, limit_of, retry, retry_async, send_timeout
 
@@ -31,7 +33,7 @@ Sent = TypeVar("Sent")
 
 
 class SenderOptions(TypedDict, total=False):
-    """The options of `Sender`."""
+    """The options that `Sender` and `send` share."""
 
     prefix: Prefix
     serializer: Serializer | None
@@ -40,6 +42,12 @@ class SenderOptions(TypedDict, total=False):
     copy: bool
     copy_threshold: int
     arena: SharedArena | ForReaders | None
+
+
+class StreamOptions(SenderOptions, total=False):
+    """The options of `Sender`, beyond those of `send`."""
+
+    stream: bool
 
 
 class Sending(NamedTuple):
@@ -55,6 +63,7 @@ class Sending(NamedTuple):
     flags: int = 0
     on_progress: OnProgress | None = None
     progress: bool = False
+    streams: Streams | None = None
 
 
 _ROUTER: Final = int(zmq.ROUTER)
@@ -75,9 +84,18 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Sending) -> _
     watched = how.on_progress is not None or how.progress
     with nullcontext() if sharing is None else sharing.all_or_nothing():
         outgoing = pack(
-            objects, how.prefix, serializer, how.key, how.copy_threshold, b"", socket, watched, how.copy
+            objects,
+            how.prefix,
+            serializer,
+            how.key,
+            how.copy_threshold,
+            b"",
+            socket,
+            watched,
+            how.copy,
+            how.streams is not None and how.streams.fits(how.prefix),
         )
-    if kind.fresh and sharing is None and outgoing.tracker is DONE:
+    if kind.fresh and sharing is None and outgoing.tracker is DONE and not outgoing.streamed:
         share_last(outgoing.parts, not stays_here(socket))
     return outgoing, sharing, kind
 
@@ -136,7 +154,9 @@ def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Send
     message = _ready(socket, kind, objects, how)
     parts = message[0].parts
     try:
-        if how.timeout is None or how.flags:
+        if message[0].streamed:
+            _stream(socket, message[0], how)
+        elif how.timeout is None or how.flags:
             push(socket, parts, how.flags)
         else:
             deadline = Deadline(how.timeout)
@@ -144,9 +164,25 @@ def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Send
     except BaseException as error:
         _give_up(socket, message, how, error)
     tracker = _sent(socket, message)
-    if how.on_progress is not None or how.progress:
+    if (how.on_progress is not None or how.progress) and not message[0].streamed:
         watch(socket, parts, tracker, how.on_progress, how.progress, 0.0 if how.flags else how.timeout)
     return tracker
+
+
+def _stream(socket: SocketLike, outgoing: Outgoing, how: Sending) -> None:
+    """Send the frames of a message as a stream, and wait until the receiver has them."""
+    assert how.streams is not None
+    with watching(how.on_progress, how.progress, "sending") as report:
+        steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
+        run(socket, steps, Deadline(patience(socket, how.timeout, "sndtimeo")))
+
+
+async def _stream_later(socket: zmq.asyncio.Socket, outgoing: Outgoing, how: Sending) -> None:
+    """Do the same as `_stream`, without blocking the loop."""
+    assert how.streams is not None
+    with watching(how.on_progress, how.progress, "sending") as report:
+        steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
+        await run_later(socket, how.streams, steps, patience(socket, how.timeout, "sndtimeo"))
 
 
 async def send_later(
@@ -157,11 +193,14 @@ async def send_later(
     parts = message[0].parts
     deadline = Deadline(limit_of(socket, how.timeout, how.flags, zmq.SNDTIMEO))
     try:
-        await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), deadline)
+        if message[0].streamed:
+            await _stream_later(socket, message[0], how)
+        else:
+            await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), deadline)
     except BaseException as error:
         _give_up(socket, message, how, error)
     tracker = _sent(socket, message)
-    if how.on_progress is not None or how.progress:
+    if (how.on_progress is not None or how.progress) and not message[0].streamed:
         seconds = 0.0 if how.flags else how.timeout
         await watch_async(socket, parts, tracker, how.on_progress, how.progress, seconds)
     return tracker
@@ -185,10 +224,14 @@ class Sender(Generic[Sent]):
         copy_threshold: smaller frames are always copied; 0 copies none.
         arena: put large payloads into shared memory, and send only their location; the receiver must be on
             this host, and pass ``shared_memory=True``.
+        stream: send messages of 32 MiB and more in parts, as the receiver grants them: it copies each to its
+            place, needs no second copy of the message in memory, and small messages pass in between. `send`
+            returns when the receiver has all of it, and then you may change the objects. The receiver must
+            be a `Receiver` with ``stream=True``, on PAIR, DEALER or ROUTER, and one peer except on a ROUTER.
 
     Raises:
         TypeError: `socket` is not a socket.
-        TransportError: a socket of this type cannot send.
+        TransportError: a socket of this type cannot send, or gets no answers with `stream`.
 
     >>> from transport import Receiver
     >>> from transport.testing import fake_pair
@@ -204,14 +247,14 @@ class Sender(Generic[Sent]):
     def __init__(
         self: Sender[Awaitable[Tracker]],
         socket: zmq.asyncio.Socket,
-        **options: Unpack[SenderOptions],
+        **options: Unpack[StreamOptions],
     ) -> None: ...
 
     @overload
     def __init__(
         self: Sender[Tracker],
         socket: SocketLike,
-        **options: Unpack[SenderOptions],
+        **options: Unpack[StreamOptions],
     ) -> None: ...
 
     @shortened
@@ -226,6 +269,7 @@ class Sender(Generic[Sent]):
         copy: bool = False,
         copy_threshold: int = COPY_BELOW,
         arena: SharedArena | ForReaders | None = None,
+        stream: bool = False,
         **unknown: Never,
     ) -> None:
         if unknown or given:
@@ -237,6 +281,9 @@ class Sender(Generic[Sent]):
         _check(how)
         if arena is not None:
             sharing_of(arena, socket)
+        check_bools(stream=stream)
+        if stream:
+            how = how._replace(streams=streams_of(socket, kind.code))
         if key is not None:
             how = how._replace(serializer=(serializer or default_serializer).evolve(key=key))
         self.socket = socket

@@ -116,7 +116,7 @@ def send(
         if kind.asynchronous:
             raise _not_blocking(socket, "send")
         if kind.simple and how is ORDINARY:  # most messages: 0.6 µs less
-            parts, tracker = pack((obj, *more), (), None, None, COPY_BELOW, b"", socket)
+            parts, tracker, _ = pack((obj, *more), (), None, None, COPY_BELOW, b"", socket)
             try:
                 push(socket, parts, 0)
             except zmq.ZMQError as error:

@@ -24,9 +24,10 @@ class Push(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """Receive a message; None after so many seconds without one, or after another change of state."""
+    """Receive a message of `most` frames; None after so many seconds, or after another change of state."""
 
     seconds: float | None = None
+    most: int | None = None
 
 
 Steps = Generator[Push | Pull, Any, Any]
@@ -39,19 +40,20 @@ def run(socket: SocketLike, steps: Steps, deadline: Deadline) -> Any:
         zmq.Again: the deadline passed.
     """
     result: Any = None
-    while True:
-        try:
-            step = steps.send(result)
-        except StopIteration as done:
-            return done.value
-        if isinstance(step, Push):
-            result = None
+    with contextlib.closing(steps):
+        while True:
             try:
-                _push(socket, step, deadline)
-            except zmq.Again as error:
-                steps.throw(error)
-        else:
-            result = _pull(socket, step, deadline)
+                step = steps.send(result)
+            except StopIteration as done:
+                return done.value
+            if isinstance(step, Push):
+                result = None
+                try:
+                    _push(socket, step, deadline)
+                except zmq.Again as error:
+                    steps.throw(error)
+            else:
+                result = _pull(socket, step, deadline)
 
 
 def push_control(socket: SocketLike, parts: list[Any]) -> None:
@@ -68,8 +70,9 @@ def _push(socket: SocketLike, step: Push, deadline: Deadline) -> None:
 
 
 def _pull(socket: SocketLike, step: Pull, deadline: Deadline) -> list[zmq.Frame] | None:
+    most, until = step.most, deadline.within(step.seconds)
     try:
-        return retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK), deadline.within(step.seconds))
+        return retry(socket, zmq.POLLIN, lambda: pull(socket, zmq.NOBLOCK, most), until)
     except zmq.Again:
         if deadline.passed:
             raise

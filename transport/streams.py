@@ -1,0 +1,326 @@
+"""Large messages as streams: parts that the receiver grants, and copies to their place when they come.
+
+Both ends take part: the receiver says how far the sender may send, so what is on its way is bounded, and
+small messages pass in between. A call that waits on a socket, to send or to receive, takes everything that
+comes there: streams in either direction go on, and messages for the other call wait in `Streams.inbox`.
+
+The sender keeps the message until the receiver has all of it. If it hears nothing, it asks how much is there,
+and goes on from that byte, since parts are lost with a connection. What either side says may be lost too; the
+next question mends that.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+
+from canning.memory.buffers import aligned_empty
+from canning.progress import OnProgress
+
+from .checks import Prefix, prefix_frames
+from .errors import TransportError
+from .events import note
+from .incoming import Arrived, Received
+from .joining import Array, allocator
+from .reading import Reading
+from .steps import Pull, Push, Steps, push_control
+from .stream_parts import (
+    DROP,
+    GRANT,
+    OPEN,
+    PART,
+    PART_OF,
+    PIECES,
+    PROBE,
+    REFUSE,
+    TOO_LARGE,
+    UNKNOWN,
+    Arriving,
+    Head,
+    Leaving,
+    parse_head,
+)
+
+if TYPE_CHECKING:
+    from .awaiting import Runner
+
+_KINDS: Final = frozenset(map(int, (zmq.PAIR, zmq.DEALER, zmq.ROUTER)))
+_AGAIN: Final = (1.0, 8.0)
+"""Seconds without news after which a sender asks, at first and at last."""
+_PATIENCE: Final = 30.0
+"""Seconds without a word of its sender after which a stream is dropped."""
+_TICK: Final = 1.0
+_WAITING: Final = 1000
+"""Messages that may come to a socket while something is sent on it."""
+_AT_ONCE: Final = 64
+"""Streams that may arrive at the same time; others wait."""
+_ENDED: Final = 64
+"""Streams of which it is remembered that they have arrived."""
+
+
+class Streams:
+    """The streams of one socket, in both directions, and what waits to be received.
+
+    Attributes:
+        leading: how many frames stand before the head: on a ROUTER the identity.
+        inbox: messages that have come, for the next call that receives.
+        runner: runs the steps on an asyncio socket.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.leading = 1 if code == zmq.ROUTER else 0
+        self.inbox: deque[list[Received] | Arrived] = deque()
+        self.runner: Runner | None = None
+        self._how: Reading | None = None
+        self._leaving: dict[bytes, Leaving] = {}
+        self._arriving: dict[bytes, Arriving] = {}
+        self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
+
+    def fits(self, prefix: Prefix) -> bool:
+        """Tell whether a message with these frames before it can go as a stream."""
+        return len(prefix_frames(prefix)) == self.leading
+
+    # -- to send
+
+    def sending(self, socket: Any, leading: list[bytes], frames: Sequence[Any], report: OnProgress) -> Steps:
+        """Send the frames of a message, and return when the receiver has them."""
+        leaving = Leaving(leading, frames)
+        self._leaving[leaving.stream] = leaving
+        try:
+            yield Push(leaving.opening())
+            wait = _AGAIN[0]
+            while leaving.received < leaving.total:
+                if leaving.sent < leaving.limit:
+                    part, end = leaving.next_part()
+                    yield Push(part)
+                    leaving.sent, wait = end, _AGAIN[0]
+                    continue
+                yield from self._hearing(socket, leaving, wait)
+                wait = min(2 * wait, _AGAIN[1])
+                report(leaving.received, leaving.total)
+        finally:
+            del self._leaving[leaving.stream]
+            if leaving.refused is None and leaving.received < leaving.total:
+                _drop(socket, leaving)
+
+    def _hearing(self, socket: Any, leaving: Leaving, seconds: float) -> Steps:
+        """Wait until the receiver grants more, and ask it if nothing was heard of it for so long."""
+        until = time.monotonic() + seconds
+        before = leaving.received, leaving.limit, leaving.sent
+        while before == (leaving.received, leaving.limit, leaving.sent):
+            received = yield Pull(max(0.0, until - time.monotonic()))
+            if received is not None:
+                yield from self._take(received, None)
+            elif time.monotonic() >= until:
+                yield Push(leaving.probing(), control=True)
+                return
+            if leaving.refused is not None:
+                raise _refusal(socket, leaving)
+            if len(self.inbox) >= _WAITING:
+                raise TransportError(
+                    f"{_WAITING} messages have come to {socket!r}: receive them before you send"
+                )
+
+    # -- to receive
+
+    def expect(self, how: Reading) -> None:
+        """Take streams, within the limits of a receiver."""
+        self._how = how
+
+    def receiving(self, how: Reading) -> Steps:
+        """Receive a message: the frames of an ordinary one, or `Arrived` with those of a stream."""
+        most = None if how.most is None else max(how.most, self.leading + PIECES)
+        try:
+            while not self.inbox:
+                received = yield Pull(_TICK if self._arriving else None, most)
+                if received is None:
+                    self._expire()
+                else:
+                    yield from self._take(received, how.into)
+            return self.inbox.popleft()
+        except GeneratorExit:  # nothing came until now
+            self._expire()
+            raise
+        finally:
+            if how.into is not None:
+                for arriving in self._arriving.values():
+                    arriving.give_back()
+
+    def _take(self, received: list[Received], into: Array | None) -> Steps:
+        """Take a message: it belongs to a stream, or into the inbox."""
+        head = parse_head(received[self.leading]) if len(received) > self.leading else None
+        if head is None:
+            self.inbox.append(received)
+            self._changed()
+            return
+        leading = [frame.bytes for frame in received[: self.leading]]
+        rest = received[self.leading + 1 :]
+        received.clear()
+        leaving = self._leaving.get(head.stream)
+        if leaving is not None:
+            leaving.hear(head)
+            self._changed()
+            return
+        answer = self._answer(head, leading, rest, into)
+        if answer is not None:
+            yield Push([*leading, answer.pack()], control=True)
+
+    def _answer(
+        self, head: Head, leading: list[bytes], rest: list[Received], into: Array | None
+    ) -> Head | None:
+        """Take what a sender says, and return what to say to it."""
+        arriving = self._arriving.get(head.stream)
+        if arriving is None:
+            if head.kind == OPEN:
+                return self._open(head, rest, into)
+            if head.kind in (PART_OF, PROBE):
+                ended = dict(self._ended).get(head.stream)
+                return _refuse(head, UNKNOWN) if ended is None else _grant(head, ended, ended)
+            return None
+        arriving.heard = time.monotonic()
+        if head.kind == DROP:
+            del self._arriving[head.stream]
+        elif head.kind in (OPEN, PROBE):
+            arriving.grant()
+            return _grant(head, arriving.received, arriving.granted)
+        elif head.kind == PART_OF:
+            return self._put(head, arriving, leading, rest)
+        return None
+
+    def _open(self, head: Head, rest: list[Received], into: Array | None) -> Head | None:
+        """Begin to receive a stream; None if it has to wait, its sender will ask again."""
+        how = self._how
+        if how is None or len(self._arriving) >= _AT_ONCE:
+            return None
+        size = len(rest[0]) if len(rest) == 1 else 0
+        if not size or size % 8:
+            return _refuse(head, TOO_LARGE)
+        lengths = struct.unpack(f"<{size // 8}Q", rest[0].bytes)
+        total = sum(lengths)
+        bounded = how.most is not None
+        limit = how.reader.limits.message_bytes if bounded else math.inf
+        if not total or total > limit or (how.most is not None and len(lengths) > how.most - how.prefix):
+            note("refused", f"a stream of {total:,} bytes in {len(lengths)} frames; see canning.Limits")
+            return _refuse(head, TOO_LARGE)
+        if total + sum(each.total for each in self._arriving.values()) > limit:
+            return None
+        large = allocator(None, how.pool)
+        memory = None if into is None or self._arriving else _flat(into)
+        arriving = Arriving(
+            lengths, lambda size: large(size) if size >= PART else aligned_empty(size), memory
+        )
+        self._arriving[head.stream] = arriving
+        return _grant(head, 0, arriving.grant() or 0)
+
+    def _put(self, head: Head, arriving: Arriving, leading: list[bytes], rest: list[Received]) -> Head | None:
+        """Take a part of a stream."""
+        try:
+            fits = arriving.take(head, rest)
+        except (MemoryError, OverflowError, ValueError):
+            note("refused", f"there is no memory for a stream of {arriving.total:,} bytes")
+            fits = False
+        if not fits:
+            del self._arriving[head.stream]
+            return _refuse(head, TOO_LARGE)
+        limit = arriving.grant()
+        if arriving.received == arriving.total:
+            del self._arriving[head.stream]
+            self._ended.append((head.stream, arriving.total))
+            self.inbox.append(Arrived(arriving.frames(), leading))
+            self._changed()
+        return None if limit is None else _grant(head, arriving.received, limit)
+
+    def _expire(self) -> None:
+        """Drop the streams whose senders have gone, and free their memory."""
+        for stream, arriving in list(self._arriving.items()):
+            if time.monotonic() - arriving.heard > _PATIENCE:
+                del self._arriving[stream]
+                note("cut", f"a stream ended after {arriving.received:,} of {arriving.total:,} bytes")
+
+    def _changed(self) -> None:
+        """Wake the other calls: what they wait for may have come."""
+        if self.runner is not None:
+            self.runner.changed()
+
+
+def _grant(head: Head, received: int, limit: int) -> Head:
+    """Answer a message of a sender; if it is a question, say which."""
+    return Head(GRANT, head.stream, received, limit, head.first if head.kind == PROBE else 0)
+
+
+def _refuse(head: Head, why: int) -> Head:
+    return Head(REFUSE, head.stream, why)
+
+
+def _flat(into: Array) -> Any:
+    return into.reshape(-1, order="A").view("u1") if into.flags.forc and into.nbytes else None
+
+
+def _drop(socket: Any, leaving: Leaving) -> None:
+    """Tell the receiver that no more comes, if that can be told now."""
+    if not socket.closed:
+        view = zmq.Socket.shadow(socket.underlying) if isinstance(socket, zmq.Socket) else socket
+        push_control(view, leaving.message(DROP))
+
+
+def _refusal(socket: object, leaving: Leaving) -> TransportError:
+    if leaving.refused == TOO_LARGE:
+        why = f"takes no message of {leaving.total:,} bytes: raise its canning.Limits, or send less"
+    else:
+        why = (
+            "does not know the stream that it was sent: it was restarted, or had given up, or the socket has "
+            "several peers and needs one; send it again"
+        )
+    return TransportError(f"the receiver at the other end of {socket!r} {why}; nothing was delivered")
+
+
+_STREAMS: Final[dict[int, tuple[weakref.ref[Any], Streams]]] = {}
+
+
+def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
+    """Return the streams of a socket, which its senders and receivers share.
+
+    Raises:
+        TransportError: a socket of this type gets no answers.
+        ValueError: a receiver expects other frames before the object than the identity.
+    """
+    if code not in _KINDS:
+        raise TransportError(
+            f"stream=True needs answers, which {socket!r} does not get: use PAIR, DEALER or ROUTER"
+        )
+    number = id(socket)
+    known = _STREAMS.get(number)
+    if known is None:
+        streams = Streams(code)
+        known = _STREAMS[number] = weakref.ref(socket, lambda _: _STREAMS.pop(number, None)), streams
+    if prefix not in (None, known[1].leading):
+        raise ValueError(f"with stream=True on {socket!r} prefix is {known[1].leading}, not {prefix}")
+    return known[1]
+
+
+def patience(socket: Any, timeout: float | None, setting: str) -> float | None:
+    """Return the seconds to wait: timeout, else the socket's own setting, in milliseconds."""
+    if timeout is not None:
+        return timeout
+    milliseconds: int = getattr(socket, setting)
+    return None if milliseconds < 0 else milliseconds / 1000
+
+
+async def run_later(socket: Any, streams: Streams, steps: Steps, seconds: float | None) -> Any:
+    """Run steps on an asyncio socket.
+
+    Raises:
+        zmq.Again: the time is over.
+    """
+    from .awaiting import Runner  # imports asyncio: see `waiting.pause`
+
+    if streams.runner is None:
+        streams.runner = Runner()
+    return await streams.runner.run_within(socket, steps, seconds)
