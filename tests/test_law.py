@@ -12,7 +12,9 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import types
 import weakref
+import zoneinfo
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ import canning
 import transport
 from canning import DeserializationError, Limits, Serializer
 from canning.types.budget import Work, charge
+from canning.types.hash_guard import Watch
 from canning.types.libraries import standard
 from canning.wire.encoded import CODECS
 from canning.wire.trailer import BYTES, extension, pack
@@ -343,6 +346,111 @@ def test_labels_of_arrow_take_no_table_to_tell_that_they_are_there_once() -> Non
         pa.set_memory_pool(before)
     assert list(got.categories[:2]) == ["00000000", "00000001"]
     assert pool.max_memory() < 3_000_000  # Arrow's table of these takes 13 MB
+
+
+def test_labels_that_arrow_cannot_sort_are_told_apart_by_hashes_of_pythons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    from canning.types.libraries import pandas_arrays
+
+    def series(*texts: str | None) -> list[bytes]:
+        chunks = pa.chunked_array([pa.array(texts, pa.string_view())])
+        index = Made("pandas.Index", (Made("pandas.arrays.ArrowExtensionArray", (chunks,)), None))
+        return frames_of(Made("pandas.Series", (np.zeros(len(texts)), index, None, {}, True)))
+
+    put: list[Any] = []
+
+    class Spy(Watch):
+        def put(self, container: Any, keys: list[Any], values: list[Any] | None) -> None:
+            put.extend(keys)
+            super().put(container, keys, values)
+
+    monkeypatch.setattr(pandas_arrays, "Watch", Spy)
+    assert len(DATA.deserialize_object(series("a", "b", None))[0]) == 3
+    assert put == ["a", "b", None]  # and not by Arrow's, which are known
+    with pytest.raises(DeserializationError, match="there twice"):
+        DATA.deserialize_object(series("a", "b", "a"))
+
+
+EMPTY = {
+    "times": {"values": np.zeros(0, "M8[ns]"), "zone": zoneinfo.ZoneInfo("UTC")},
+    "text": {"offsets": np.zeros(1, "i8"), "data": np.zeros(0, "u1"), "dtype": "str", "storage": "python"},
+    "categories": {
+        "codes": np.zeros(0, "i8"),
+        "categories": {"kind": "array", "values": np.zeros(0)},
+        "ordered": False,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_columns_of_portable_tables_are_on_the_account(kind: str) -> None:
+    pytest.importorskip("pandas")
+    column = {"kind": kind, **EMPTY[kind]}  # type: ignore[dict-item]
+
+    def table(count: int) -> list[bytes]:
+        index = {"kind": "range", "start": 0, "stop": 0, "step": 1, "name": None}
+        columns = {"names": [*range(count)], "columns": [column] * count, "index": index}
+        return frames_of(Made("pandas.DataFrame/1", columns))
+
+    assert DATA.deserialize_object(table(50))[0].shape == (0, 50)
+    with pytest.raises(DeserializationError, match="more time than what arrived is good for"):
+        DATA.deserialize_object(table(5000))
+
+
+def test_rows_of_images_are_on_the_account() -> None:
+    pytest.importorskip("PIL.Image")
+
+    def images(size: tuple[int, int], count: int) -> list[bytes]:
+        state = b"\0" * (size[0] * size[1]), "", "L", size, None, {}
+        return frames_of([Made("PIL.Image.Image", state) for _ in range(count)])
+
+    got, _ = DATA.deserialize_object(images((3, 5), 2))
+    assert [each.size for each in got] == [(3, 5), (3, 5)]
+    for size, count in (((0, 65536), 40), ((1, 4_000_000), 1)):
+        with pytest.raises(DeserializationError, match="more memory than what arrived is good for"):
+            DATA.deserialize_object(images(size, count))
+
+
+def test_comparisons_of_indexes_are_on_the_account() -> None:
+    xr = pytest.importorskip("xarray")
+    labels = "\0".join([f"{at:x}" for at in range(10_000)]).encode()
+    joined = "T", (10_000,), [labels], "\0", None
+    one, other = Made("pandas.Index", (joined, "x")), Made("pandas.Index", (joined, "x"))
+    objects = np.dtype(object)
+
+    def made(index: Made, count: int) -> list[bytes]:
+        adapter = Made("xarray.core.indexing.PandasIndexingAdapter", (index, objects))
+        variable = Made("xarray.IndexVariable", (("x",), adapter, None, None))
+        found = Made("xarray.indexes.PandasIndex", (one, "x", objects))
+        names = ["x", *map(str, range(count))]
+        state = dict.fromkeys(names, variable), names, None, dict.fromkeys(names, found), None, ["x"]
+        return frames_of(Made("xarray.Dataset", state))
+
+    got, _ = DATA.deserialize_object(made(other, 10))
+    assert isinstance(got, xr.Dataset)
+    assert len(DATA.deserialize_object(made(one, 300))[0].coords) == 301
+    with pytest.raises(DeserializationError, match="more time than what arrived is good for"):
+        DATA.deserialize_object(made(other, 300))
+
+
+def test_attributes_hold_no_objects_with_attributes() -> None:
+    pd = pytest.importorskip("pandas")
+
+    def frame(**attrs: Any) -> Any:
+        made = pd.DataFrame()
+        made.attrs.update(attrs)
+        return made
+
+    got, _ = DATA.deserialize_object(canning.serialize_object(frame(a=[frame(), pd.Series([1])])))
+    assert got.copy().attrs["a"][1].tolist() == [1]
+    inner = frame(unit="m")
+    held = [inner, [inner], {"b": (inner,)}, collections.deque([inner]), ValueError(inner)]
+    for each in (*held, types.SimpleNamespace(a=inner), np.array([inner, 1], object)):
+        with pytest.raises(DeserializationError, match="attributes of an object within attributes"):
+            DATA.deserialize_object(canning.serialize_object(frame(a=each)))
 
 
 def test_types_of_ctypes_that_a_stranger_asks_for_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,6 +285,14 @@ def test_many_keys_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held == {1: 3, 2: 4}
 
 
+def test_a_key_that_walks_past_many_is_not_looked_up_again_and_again() -> None:
+    *keys, last = colliding(13)[:4890]
+    first = b"".join(number(key) + b"N" for key in keys)
+    body = number(last) + STORED + b"}(" + first + b"h\0Nu" + (b"(" + b"h\0N" * 99 + b"u") * 1000 + b"."
+    with pytest.raises(DeserializationError, match="made to collide"):
+        DATA.deserialize_object(message(body))
+
+
 def test_what_was_serialized_before_may_stand_as_deep_as_ever() -> None:
     obj: Any = np.zeros(100_000)
     for _ in range(15):

@@ -166,8 +166,10 @@ def _check_unique_arrow(chunks: Any) -> None:
     try:
         last = pc.max(pc.rank(chunks, tiebreaker="dense")).as_py()
     except pa.ArrowNotImplementedError:  # a type that cannot be sorted, such as views of text
-        charge(12 * len(chunks), 300 * len(chunks))
-        last = len(chunks.unique())
+        charge(20 * len(chunks), 300 * len(chunks))
+        found: set[Any] = set()
+        Watch().put(found, chunks.to_pylist(), None)
+        last = len(found)
     need(last == len(chunks) or not len(chunks), _TWICE)
 
 

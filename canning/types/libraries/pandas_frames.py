@@ -7,6 +7,9 @@ which pass its arrays and indexes to this package.
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -199,6 +202,33 @@ def check_more(more: tuple[Any, ...], *axes: Any) -> None:
         for axis in axes if unique else ():
             check_unique(axis)
         attribute_names(map(label, attrs))
+        _check_attributes(attrs)
+
+
+def _check_attributes(attrs: dict[Any, Any]) -> None:
+    """Check that no object within attributes has attributes of its own.
+
+    pandas copies the attributes of an object with it, and those of objects within them each time anew. If each
+    of 40 levels holds two objects that share their attributes, a copy takes 2**40 steps.
+    """
+    rest: list[Any] = [attrs]
+    seen: dict[int, Any] = {}
+    while rest:
+        part = rest.pop()
+        if id(part) in seen:
+            continue
+        seen[id(part)] = part
+        charge(2, 100)
+        if isinstance(part, pd.DataFrame | pd.Series):
+            need(not part._attrs, "attributes of an object within attributes")
+        elif isinstance(part, dict):
+            rest += part.values()
+        elif isinstance(part, list | tuple | set | frozenset | collections.deque):
+            rest += part
+        elif isinstance(part, np.ndarray):
+            rest += part.ravel().tolist() if part.dtype.hasobject else ()
+        elif isinstance(part, types.SimpleNamespace | BaseException) or dataclasses.is_dataclass(part):
+            rest += [*getattr(part, "args", ()), *getattr(part, "__dict__", {}).values()]
 
 
 def _can_series(series: Any) -> Any:

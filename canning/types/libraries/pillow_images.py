@@ -36,6 +36,8 @@ _MEMORY: Final = {
 """By mode, the name under which Pillow reads the memory of an image, and bytes of a pixel."""
 _PALETTES: Final = ("P", "PA")
 _SMALL: Final = 1024
+_ROW: Final = 8
+"""Bytes of the address of a row, which Pillow keeps even if the row is empty; rows are multiples of 4 bytes."""
 _pointer: Any = ctypes.pythonapi["PyCapsule_GetPointer"]
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
 
@@ -108,7 +110,8 @@ def _checked(state: object) -> Any:
         kind, colours = parts(palette, str, bytes)
         need(kind in ("RGB", "RGBA") and len(colours) <= 256 * len(kind), "an invalid palette")
     width = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
-    charge(0, max(width * size[0] * size[1] - nbytes, 0))  # bits and pairs take more memory in an image
+    memory_of_rows = size[1] * (_ROW + -(-width * size[0] // 4) * 4)
+    charge(size[1] // 4, max(memory_of_rows - nbytes, 0))
     if raw:
         found, width = _MEMORY.get(mode, ("", 0))
         need(

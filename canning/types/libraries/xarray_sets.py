@@ -123,14 +123,22 @@ def _multi_index(state: object) -> Any:
     return indexes.PandasMultiIndex(array, label(dim), {name: _dtype(of) for name, of in dtypes.items()})
 
 
+def _charge_comparison(index: Any) -> None:
+    """Charge for comparing an index with another one, label by label."""
+    levels = index.nlevels
+    charge(levels * len(index) + (_LEVELS if levels > 1 else 0), 0)
+
+
 def _check_indexes(variables: Any, found: Any) -> None:
     """Check that each index belongs to the coordinate of its name, and is as long as the axis."""
     need(type(found) is dict, "invalid indexes")
     for name, index in found.items():
         need(isinstance(index, indexes.PandasIndex) and name in variables, "an index of nothing")
         data = variables[name]._data
-        charge(_LEVELS if isinstance(index, indexes.PandasMultiIndex) else 0, 0)
-        need(isinstance(data, _Adapter) and data.array.equals(index.index), "an index of something else")
+        need(isinstance(data, _Adapter), "an index of something else")
+        if data.array is not index.index:
+            _charge_comparison(index.index)
+        need(data.array.equals(index.index), "an index of something else")
         need(variables[name]._dims == (index.dim,), "an index of another axis")
 
 
