@@ -159,7 +159,10 @@ def test_every_canner_that_is_listed_is_there() -> None:
             assert canner.data or canner.wants_class or module == "geopandas_geometry", module
 
 
-@pytest.mark.parametrize("package", BY_HAND)
+@pytest.mark.parametrize(
+    "package",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("PIL", "polars") else name for name in BY_HAND],
+)
 def test_states_that_are_made_up_by_hand(package: str) -> None:
     if find_spec(package) is None:
         pytest.skip(f"needs {package}")
