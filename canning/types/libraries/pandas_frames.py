@@ -22,7 +22,8 @@ from pandas.core.internals import managers  # type: ignore[import-not-found,unus
 from ..budget import charge
 from ..canner import Canner
 from .checks import attribute_names, label, labels, need, one_dimensional, parts
-from .pandas_arrays import check_unique, checked_codes, is_values, pack, times, unpack
+from .pandas_arrays import is_values, pack, times, unpack
+from .pandas_categories import check_unique, checked_codes
 from .pandas_scalars import charge_frequency, freq_text, to_freq
 
 pd: Any = pandas  # its stubs lack the internals used here
@@ -365,11 +366,7 @@ CANNERS: Final = (
     ),
     *(
         Canner(
-            f"pandas.{cls.__name__}",
-            _can_times,
-            _times_as(cls, of),
-            data=checked_times(cls, of),
-            exact=True,
+            f"pandas.{cls.__name__}", _can_times, _times_as(cls, of), data=checked_times(cls, of), exact=True
         )
         for cls, of in _TIMES
     ),
