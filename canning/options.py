@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final, TypedDict, get_args
 
-from .arguments import check_whole
+from .arguments import check_callable, check_whole
 from .code.modules import Wanted
 from .code.renaming import Renames
 from .codecs.coding import Chooser, Codec, Codecs
@@ -26,6 +26,8 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "by_value_as": get_args(ByValueAs),
     "on_version_mismatch": get_args(Mismatch),
 }
+_LASTING: Final = frozenset((bool, bytes, int, str, type(None), Limits))
+"""Types of options whose value is complete in itself and keeps no object alive."""
 
 
 class WithoutTrust(TypedDict, total=False):
@@ -118,3 +120,20 @@ def check_kinds(registry: object, limits: object, codecs: object, buffer_thresho
         if not isinstance(value, kind):
             raise TypeError(f"{name}= is a canning.{kind.__name__}, and this is {type(value).__name__}")
     check_whole("buffer_threshold", buffer_threshold, "bytes", least=1)
+
+
+def reducers_of(table: Mapping[type, Callable[[Any], Any]] | None) -> dict[type, Callable[[Any], Any]]:
+    """Check and copy a dispatch table."""
+    if table is not None and not isinstance(table, Mapping):
+        raise TypeError(f"dispatch_table= is a dict from types to functions, not {type(table).__name__}")
+    table = dict(table or {})
+    for cls, reduce in table.items():
+        check_callable(f"dispatch_table[{getattr(cls, '__name__', type(cls).__name__)}]", reduce)
+    return table
+
+
+def lasts(name: str, value: object) -> bool:
+    """Tell whether an option means the same the next time: a name may refer to something else then."""
+    return type(value) in _LASTING and (
+        type(value) is not str or name not in ("allow", "by_value", "codec", "key")
+    )

@@ -85,7 +85,7 @@ class Link:
     """
 
     def __init__(self, comm: Any, serializer: Serializer, timeout: float | None, share: bool) -> None:
-        self.reader = self.writer = serializer
+        self.reader = self.writer = self.all = serializer
         self.timeout = timeout
         self.comm = comm.Dup()
         self.parts = comm.Dup()
@@ -97,7 +97,6 @@ class Link:
         self._arena: SharedArena | None = None
         self._held: list[Any] = []
         self.near: dict[int, Serializer] = {}
-        self.all = serializer
         if not self.comm.Is_inter():
             self._meet(share)
 
@@ -330,10 +329,10 @@ class _FromOne:
         return [self._comm.Irecv((piece, MPI.BYTE), self._rank, tag) for piece in pieces(memory)]
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
-        found = sum(status.Get_count(MPI.BYTE) for status in statuses)
-        if found != nbytes:
+        came = sum(status.Get_count(MPI.BYTE) for status in statuses)
+        if came != nbytes:
             raise DeserializationError(
-                f"{found:,} bytes came where rank {self._rank} had announced {nbytes:,}"
+                f"{came:,} bytes came where rank {self._rank} had announced {nbytes:,}"
             )
 
 
