@@ -58,6 +58,12 @@ LIBRARIES: Final[dict[str, Library]] = {
         {
             "pandas.DataFrame": "pandas.core.frame.DataFrame",
             "pandas.Series": "pandas.core.series.Series",
+        },
+    ),
+    "pandas_indexes": Library(
+        "pandas",
+        (2, 2),
+        {
             "pandas.Index": "pandas.core.indexes.base.Index",
             "pandas.RangeIndex": "pandas.core.indexes.range.RangeIndex",
             "pandas.MultiIndex": "pandas.core.indexes.multi.MultiIndex",

@@ -16,7 +16,8 @@ from ..canner import Canner
 from .checks import label, labels, need
 from .pandas_arrays import is_values, times
 from .pandas_categories import checked_categorical
-from .pandas_frames import check_more, checked_range, checked_times, make_frame, make_series, with_more
+from .pandas_frames import check_more, make_frame, make_series, with_more
+from .pandas_indexes import checked_range, checked_times
 from .pandas_scalars import freq_text
 from .pandas_texts import text_dtype
 from .told_columns import (
