@@ -82,6 +82,7 @@ class Streams:
         self._leaving: dict[bytes, Leaving] = {}
         self._arriving: dict[bytes, Arriving] = {}
         self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
+        self._kept = 0  # bytes of streams in the inbox
 
     def fits(self, prefix: Prefix) -> bool:
         """Tell whether a message with these frames before it can go as a stream."""
@@ -144,7 +145,7 @@ class Streams:
                     self._expire()
                 else:
                     yield from self._take(received, how.into)
-            return self.inbox.popleft()
+            return self._oldest()
         except GeneratorExit:  # nothing came until now
             self._expire()
             raise
@@ -152,6 +153,12 @@ class Streams:
             if how.into is not None:
                 for arriving in self._arriving.values():
                     arriving.give_back()
+
+    def _oldest(self) -> list[Received] | Arrived:
+        oldest = self.inbox.popleft()
+        if isinstance(oldest, Arrived):
+            self._kept -= sum(map(len, oldest.frames))
+        return oldest
 
     def _take(self, received: list[Received], into: Array | None) -> Steps:
         """Take a message: it belongs to a stream, or into the inbox."""
@@ -209,7 +216,7 @@ class Streams:
         if not total or total > limit or (how.most is not None and len(lengths) > how.most - how.prefix):
             note("refused", f"a stream of {total:,} bytes in {len(lengths)} frames; see canning.Limits")
             return _refuse(head, TOO_LARGE)
-        if total + sum(each.total for each in self._arriving.values()) > limit:
+        if total + self._kept + sum(each.total for each in self._arriving.values()) > limit:
             return None
         large = allocator(None, how.pool)
         memory = None if into is None or self._arriving else _flat(into)
@@ -234,6 +241,7 @@ class Streams:
             del self._arriving[head.stream]
             self._ended.append((head.stream, arriving.total))
             self.inbox.append(Arrived(arriving.frames(), leading))
+            self._kept += arriving.total
             self._changed()
         return None if limit is None else _grant(head, arriving.received, limit)
 

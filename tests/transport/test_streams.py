@@ -332,6 +332,21 @@ def test_all_streams_together_keep_to_the_limit() -> None:
     assert len(line.there._arriving) == 2
 
 
+def test_streams_that_nobody_received_yet_keep_to_the_limit_too() -> None:
+    line = Line(serializer=Serializer(limits=Limits(message_bytes=100)))
+    opening, part = np.array([40], "<u8").tobytes(), bytes(40)
+    for number in range(3):
+        line.deliver([Head(OPEN, bytes([number] * 16)).pack(), opening])
+        if number < 2:
+            line.deliver([Head(PART_OF, bytes([number] * 16)).pack(), part])
+    assert (len(line.there.inbox), len(line.there._arriving)) == (2, 0)
+    receiving = line.there.receiving(line.how)
+    with pytest.raises(StopIteration):
+        next(receiving)
+    line.deliver([Head(OPEN, bytes([2] * 16)).pack(), opening])
+    assert (len(line.there.inbox), len(line.there._arriving)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("message", "answer"),
     [
