@@ -289,7 +289,7 @@ def _refusal(socket: object, leaving: Leaving) -> TransportError:
     return TransportError(f"the receiver at the other end of {socket!r} {why}; nothing was delivered")
 
 
-_STREAMS: Final[dict[int, tuple[weakref.ref[Any], Streams]]] = {}
+_STREAMS: Final[weakref.WeakKeyDictionary[Any, Streams]] = weakref.WeakKeyDictionary()
 
 
 def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
@@ -303,14 +303,10 @@ def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
         raise TransportError(
             f"stream=True needs answers, which {socket!r} does not get: use PAIR, DEALER or ROUTER"
         )
-    number = id(socket)
-    known = _STREAMS.get(number)
-    if known is None:
-        streams = Streams(code)
-        known = _STREAMS[number] = weakref.ref(socket, lambda _: _STREAMS.pop(number, None)), streams
-    if prefix not in (None, known[1].leading):
-        raise ValueError(f"with stream=True on {socket!r} prefix is {known[1].leading}, not {prefix}")
-    return known[1]
+    streams = _STREAMS.setdefault(socket, Streams(code))
+    if prefix not in (None, streams.leading):
+        raise ValueError(f"with stream=True on {socket!r} prefix is {streams.leading}, not {prefix}")
+    return streams
 
 
 def patience(socket: Any, timeout: float | None, setting: str) -> float | None:
