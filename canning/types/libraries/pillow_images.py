@@ -37,7 +37,7 @@ _MEMORY: Final = {
 _PALETTES: Final = ("P", "PA")
 _SMALL: Final = 1024
 _ROW: Final = 8
-"""Bytes of the address of a row, which Pillow keeps even if it is empty; rows are multiples of 4 bytes."""
+"""Bytes of the address of a row, which Pillow keeps even if the row is empty; rows are multiples of 4."""
 _pointer: Any = ctypes.pythonapi["PyCapsule_GetPointer"]
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
 
