@@ -20,6 +20,14 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const equal = (one, other) => one.length === other.length && one.every((byte, at) => byte === other[at]);
 
+function textOf(bytes) {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new CanningError("text that is none");
+  }
+}
+
 const latin = text => Uint8Array.from(text, letter => letter.charCodeAt(0));
 
 function bytesOf(source) {
@@ -453,7 +461,8 @@ function layoutOf(dtype) {
       const shape = sizes(dtype.shape);
       return { size: product(shape) * item.size, Type: Uint8Array, kind: "array", item: dtype.dtype, shape };
     }
-    const fields = (dtype.fields ?? []).map(({ name, offset, dtype: of }) => ({ name, offset, dtype: of, ...layoutOf(of) }));
+    if (!Array.isArray(dtype.fields)) throw new CanningError("a dtype that is none");
+    const fields = dtype.fields.map(({ name, offset, dtype: of }) => ({ name, offset, dtype: of, ...layoutOf(of) }));
     const [size] = sizes([dtype.itemsize]);
     if (fields.some(field => typeof field.name !== "string" || !(field.offset >= 0) || field.offset + field.size > size)) {
       throw new CanningError("a dtype whose fields do not fit into it");
@@ -468,8 +477,8 @@ function layoutOf(dtype) {
     const Type = SMALL_INTS[dtype];
     return { size: 1, Type, kind: Type === Int8Array ? "i1" : "u1", little: true };
   }
-  const said = /^([<>|])([biufcMmSUV])(\d+)(?:\[(\d*)(\w+)\])?$/.exec(dtype);
-  if (!said) throw new UnsupportedError("an array of a dtype that is not known here");
+  const said = /^([<>|])([biufcMmSUV])(\d+)(?:\[(\d*)(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?$/.exec(dtype);
+  if (!said || "Mm".includes(said[2]) !== Boolean(said[5])) throw new UnsupportedError("an array of a dtype that is not known here");
   const [, order, letter, digits, count, unit] = said;
   const little = order !== ">";
   if ("SV".includes(letter)) return { size: Number(digits), Type: Uint8Array, kind: letter, little };
@@ -656,13 +665,14 @@ function extent(shape, strides, offset) {
 }
 
 // Make an array over memory: a view if it is aligned and little-endian, and its strides are whole elements.
-function arrayOver(memory, dtype, shape, offset = 0, strides = null) {
+function arrayOver(memory, dtype, shape, offset = null, strides = null) {
   const layout = layoutOf(dtype);
   const { size, Type } = layout;
   const count = product(sizes(shape));
+  if ((offset === null) !== (strides === null)) throw new CanningError("an array with half a layout");
   if (strides === null) {
     if (count * size !== memory.length) throw new CanningError("an array whose memory is not as large as its shape");
-    strides = contiguousStrides(shape, size);
+    [offset, strides] = [0, contiguousStrides(shape, size)];
   }
   if (strides.length !== shape.length || ![offset, ...strides].every(Number.isSafeInteger)) {
     throw new CanningError("an array with a layout that is none");
@@ -757,6 +767,27 @@ function zoneOffset(key, instant) {
   return clock.getTime() - Math.floor(instant / 1000) * 1000;
 }
 
+function isKind(...kinds) {
+  return value => value instanceof Special && kinds.includes(value.kind);
+}
+
+const isFlat = array => array instanceof NDArray && array.shape.length === 1 && typeof array.dtype === "string";
+const isInteger = value => Number.isInteger(value) || typeof value === "bigint";
+
+const isArray = value => value instanceof NDArray;
+const isArrayOrNull = value => value === null || isArray(value);
+
+// The parts of each kind of column, and what each must be.
+const COLUMNS = {
+  array: { values: isFlat },
+  masked: { values: isFlat, mask: isFlat },
+  times: { values: isFlat, zone: isKind("timezone", "zoneinfo") },
+  text: { offsets: isFlat, data: array => isFlat(array) && array.dtype === "|u1" },
+  categories: { codes: isFlat, categories: fields => typeof fields === "object" && fields?.kind !== "categories" },
+  objects: { items: Array.isArray },
+  range: { start: isInteger, stop: isInteger, step: value => isInteger(value) && Number(value) !== 0 },
+};
+
 /** A column of a table, or an index, whatever its `kind`: `get(row)`, `length`, and all rows in a loop. */
 export class Column {
   constructor(fields, name = null, index = null, type = "pandas.Series") {
@@ -765,11 +796,16 @@ export class Column {
     this.fields = fields;
     this.name = name;
     this.index = index;
-    const { values, offsets, codes, items } = fields;
+    if (!Object.hasOwn(COLUMNS, this.kind)) throw new UnsupportedError(`a column of the kind ${this.kind}, which is not known here`);
+    for (const [part, fits] of Object.entries(COLUMNS[this.kind])) {
+      if (!fits(fields[part])) throw new CanningError(`a column of the kind ${this.kind} with no such ${part} as it needs`);
+    }
+    const { values, mask, offsets, data, codes, items, start, stop, step } = fields;
     if (this.kind === "categories") fields.categories = new Column(fields.categories);
-    if (this.kind === "range") this.length = Math.max(0, Math.ceil((fields.stop - fields.start) / fields.step));
-    else this.length = offsets ? offsets.size - 1 : (values ?? codes)?.size ?? items?.length;
-    if (!(this.length >= 0)) throw new UnsupportedError(`a column of the kind ${this.kind}, which is not known here`);
+    if (this.kind === "range") this.length = Math.max(0, Math.ceil((stop - start) / step));
+    else this.length = offsets ? offsets.size - 1 : (values ?? codes ?? items).size ?? items.length;
+    const outside = offsets && !(this.length >= 0 && offsets.get(0) >= 0 && offsets.get(this.length) <= data.size);
+    if (outside || (mask && !(isFlat(mask) && mask.size === this.length))) throw new CanningError("a column whose parts do not fit");
   }
 
   /** The memory of all rows as a typed array, for a column of numbers or times; null for other kinds. */
@@ -781,8 +817,12 @@ export class Column {
     if (!(row >= 0 && row < this.length)) throw new RangeError(`no row ${row}`);
     if (mask?.get(row)) return null;
     switch (this.kind) {
-      case "text": return utf8.decode(data.data.subarray(offsets.get(row), offsets.get(row + 1)));
-      case "categories": return codes.get(row) < 0 ? null : categories.get(codes.get(row));
+      case "text": {
+        const [start, end] = [offsets.get(row), offsets.get(row + 1)];
+        if (!(start >= 0 && start <= end && end <= data.size)) throw new CanningError("text that lies outside its column");
+        return textOf(data.data.subarray(start, end));
+      }
+      case "categories": return codes.get(row) === -1 ? null : categories.get(codes.get(row));
       case "range": return start + row * step;
       case "objects": return items[row];
       default: {
@@ -809,6 +849,9 @@ export class Table {
     if (names.length !== columns.length) throw new CanningError("a table with another number of names than of columns");
     this.columns = columns.map((fields, number) => new Column(fields, names[number]));
     this.index = index && new Column(index, index.name);
+    if (new Set([...this.columns, ...(index ? [this.index] : [])].map(column => column.length)).size > 1) {
+      throw new CanningError("a table whose columns have different lengths");
+    }
     this.others = others;
   }
 
@@ -891,6 +934,9 @@ class Builder {
   }
 
   build(node) {
+    if (typeof node === "number" && !(Math.abs(node) <= Number.MAX_SAFE_INTEGER)) { // whole, or beyond all numbers
+      throw new CanningError("a number that is too large to be exact");
+    }
     if (node === null || typeof node !== "object") return node;
     if (Array.isArray(node)) return node.map(item => this.build(item));
     if (!Object.hasOwn(node, "$")) return plainObject(Object.entries(node).map(([name, item]) => [name, this.build(item)]));
@@ -907,7 +953,7 @@ class Builder {
   memory({ buffer, at, length }) {
     const inside = buffer === undefined;
     const memory = inside ? this.head.subarray(at, at + length) : Number.isInteger(buffer) && this.buffers[buffer];
-    if (!memory || (inside && !(at >= 0 && memory.length === length))) {
+    if (!memory || (inside && !(Number.isInteger(at) && at >= 0 && memory.length === length))) {
       throw new CanningError("memory that is not in the message");
     }
     return memory;
@@ -937,31 +983,32 @@ const set = (builder, node) => {
   return builder.items(node, made, item => made.add(item));
 };
 
-// The members of each kind and their types: text in a format, a number, or another value.
-const DATE = "\\d{4}-\\d\\d-\\d\\d";
-const CLOCK = "\\d\\d:\\d\\d:\\d\\d(\\.\\d{6})?";
+// The members of each kind: text in a format, text of any kind, a number, a flag, or what a function takes when it is built.
+const DATE = "\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])";
+const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{6})?";
+const isFold = value => value === 0 || value === 1;
 const MEMBERS = {
   date: { v: DATE },
-  datetime: { v: `${DATE}T${CLOCK}`, fold: "number", zone: "value" },
-  time: { v: CLOCK, fold: "number", zone: "value" },
-  timedelta: { days: "number", seconds: "number", microseconds: "number" },
-  timezone: { offset: "value", name: "string" },
+  datetime: { v: `${DATE}T${CLOCK}`, fold: isFold, zone: isKind("timezone", "zoneinfo") },
+  time: { v: CLOCK, fold: isFold, zone: isKind("timezone", "zoneinfo") },
+  timedelta: { days: isInteger, seconds: isInteger, microseconds: isInteger },
+  timezone: { offset: isKind("timedelta"), name: "string" },
   zoneinfo: { key: "string" },
-  decimal: { v: "string" },
-  fraction: { v: "-?\\d+(/\\d+)?" },
+  decimal: { v: "-?(\\d+(\\.\\d+)?(E[+-]?\\d+)?|s?NaN\\d*|Infinity)" },
+  fraction: { v: "-?\\d+/[1-9]\\d*" },
   uuid: { v: "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" },
-  range: { start: "value", stop: "value", step: "value" },
-  dtype: { dtype: "any" },
-  masked: { data: "value", mask: "value", fill_value: "value", hard_mask: "boolean" },
-  object: { fields: "value", state: "value" },
+  range: { start: isInteger, stop: isInteger, step: isInteger },
+  masked: { data: isArray, mask: isArrayOrNull, fill_value: isArrayOrNull, hard_mask: "boolean" },
 };
+const MAY_MISS = ["fold", "zone", "name"];
 
 function special(builder, node) {
   const members = {};
   for (const [name, form] of Object.entries(MEMBERS[node.$])) {
-    if (!Object.hasOwn(node, name)) continue;
-    const value = form === "value" ? builder.build(node[name]) : node[name];
-    const fits = ["value", "any"].includes(form) || typeof value === form || new RegExp(`^${form}$`).test(value);
+    if (!Object.hasOwn(node, name) && MAY_MISS.includes(name)) continue;
+    const value = typeof form === "function" ? builder.build(node[name]) : node[name];
+    const fits = typeof form === "function" ? form(value)
+      : typeof value === form || (typeof value === "string" && new RegExp(`^${form}$`).test(value));
     if (!fits) throw new CanningError(`a ${node.$} that is none`);
     members[name] = value;
   }
@@ -982,13 +1029,7 @@ const MAKERS = {
   },
   float: (_, { v }) => number(v),
   complex: (_, { real, imag }) => new Special("complex", { real: number(real), imag: number(imag) }),
-  str: (builder, node) => {
-    try {
-      return utf8.decode(builder.memory(node));
-    } catch (error) {
-      throw error instanceof CanningError ? error : new CanningError("text that is none");
-    }
-  },
+  str: (builder, node) => textOf(builder.memory(node)),
   bytes: (builder, node) => builder.memory(node),
   bytearray: (builder, node) => builder.memory(node),
   list,
@@ -1016,12 +1057,19 @@ const MAKERS = {
   decimal: special,
   fraction: special,
   uuid: special,
-  dtype: special,
+  dtype: (_, { dtype }) => {
+    layoutOf(dtype);
+    return new Special("dtype", { dtype });
+  },
   range: special,
   array,
   memoryview: array,
   scalar: (builder, node) => {
-    if (node.dtype === "U") return builder.build(node.v);
+    if (node.dtype === "U") {
+      const text = builder.build(node.v ?? null);
+      if (typeof text !== "string") throw new CanningError("a scalar that is none");
+      return text;
+    }
     if (node.dtype === "S") return builder.memory(node);
     return array(builder, { ...node, shape: [] }).get();
   },
@@ -1036,9 +1084,11 @@ const MAKERS = {
   masked: special,
   object: (builder, node) => {
     const { type, version } = node;
-    const { fields, state } = special(builder, node);
+    const part = version === 0 ? "state" : "fields";
+    if (typeof type !== "string" || !(version >= 0) || !Object.hasOwn(node, part)) throw new CanningError("an object that is none");
+    const made = builder.build(node[part]);
     const make = version === 1 && Object.hasOwn(TYPES, type) ? TYPES[type] : null;
-    return make ? make(fields, type) : new Special("object", { type, version, ...(fields ? { fields } : { state }) });
+    return make ? make(made, type) : new Special("object", { type, version, [part]: made });
   },
 };
 
@@ -1053,7 +1103,11 @@ function permuted(shape, axes) {
 }
 
 const table = (fields, type) => new Table(type, fields);
-const series = ({ name, values, index }, type) => new Column(values, name, index && new Column(index, index.name), type);
+const series = ({ name, values, index }, type) => {
+  const made = new Column(values, name, index && new Column(index, index.name), type);
+  if (index && made.index.length !== made.length) throw new CanningError("a column whose index has another length");
+  return made;
+};
 const TYPES = {
   "pandas.DataFrame": table,
   "polars.DataFrame": table,

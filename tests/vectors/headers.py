@@ -15,6 +15,7 @@ from . import Row, in_blob
 from .containers import BODY, FRAME, message
 
 ARRAY: Final = {"$": "array", "dtype": "<i4", "shape": [24], "buffer": 0}
+LAYOUT: Final = {"offset": 0, "strides": [1]}
 WITHIN: Final = {"at": 0, "length": len(BODY)}
 
 
@@ -67,6 +68,22 @@ def nodes() -> Iterator[Row]:
         ("datetime without a time", {"$": "datetime", "v": "2024-01-31"}),
         ("UUID that is too short", {"$": "uuid", "v": "1234"}),
         ("fraction of decimals", {"$": "fraction", "v": "1.5"}),
+        ("int of a number beyond 2**53 - 1", 2**53),
+        ("UUID of nothing", {"$": "uuid"}),
+        ("timedelta without days", {"$": "timedelta", "seconds": 1, "microseconds": 0}),
+        ("timezone of a number", {"$": "timezone", "offset": 3600}),
+        ("time in a zone that is text", {"$": "time", "v": "12:00:00", "zone": "Europe/Berlin"}),
+        ("range of text", {"$": "range", "start": 0, "stop": "5", "step": 1}),
+        ("dtype of an unknown unit", {"$": "dtype", "dtype": "<M8[x]"}),
+        ("dtype without a unit", {"$": "dtype", "dtype": "<m8"}),
+        ("scalar without its text", {"$": "scalar", "dtype": "U"}),
+        ("date of no month", {"$": "date", "v": "2024-13-01"}),
+        ("decimal of letters", {"$": "decimal", "v": "12x"}),
+        ("fraction of nothing", {"$": "fraction", "v": "1/0"}),
+        ("dtype without fields", {"$": "dtype", "dtype": {"itemsize": 4}}),
+        ("masked without data", {"$": "masked", "mask": None, "fill_value": None, "hard_mask": False}),
+        ("object without fields", {"$": "object", "type": "a.B", "version": 1}),
+        ("object without a version", {"$": "object", "type": "a.B", "fields": {}}),
     ):
         yield node(f"a node {name}", "the node is not as it should be", told)
 
@@ -102,6 +119,8 @@ def memory() -> Iterator[Row]:
         ("with an offset behind the end", {"shape": [1], "offset": 93, "strides": [4]}),
         ("with a stride too few", {"shape": [2, 2], "offset": 0, "strides": [4]}),
         ("with strides of text", {"shape": [2], "offset": 0, "strides": ["4"]}),
+        ("with an offset alone", {"offset": 0}),
+        ("with strides alone", {"strides": [4]}),
     ):
         yield node(f"an array {name}", "the array does not fit its memory", {**ARRAY, **change})
     for name, told in (
@@ -120,11 +139,26 @@ def _fields(itemsize: int, offset: int) -> dict[str, Any]:
 def columns() -> Iterator[Row]:
     """Give tables whose columns are none."""
     array = {**ARRAY, "dtype": "<i8", "shape": [12]}
+    text = {
+        "kind": "text",
+        "offsets": array,
+        "data": {**ARRAY, "dtype": "|u1", "shape": [1], **LAYOUT},
+    }
     for name, fields in (
         ("without columns", {"names": ["a"]}),
         ("with a name too few", {"names": [], "columns": [{"kind": "array", "values": array}]}),
         ("with a column of an unknown kind", {"names": ["a"], "columns": [{"kind": "no such kind"}]}),
         ("with a column that is none", {"names": ["a"], "columns": [1]}),
+        (
+            "with columns of two lengths",
+            {"names": ["a", "b"], "columns": [{"kind": "array", "values": each} for each in (array, ARRAY)]},
+        ),
+        ("with a column without values", {"names": ["a"], "columns": [{"kind": "array"}]}),
+        ("with text that ends behind its data", {"names": ["a"], "columns": [text]}),
+        (
+            "with codes of no categories",
+            {"names": ["a"], "columns": [{"kind": "categories", "codes": array}]},
+        ),
     ):
         told = {"$": "object", "type": "polars.DataFrame", "version": 1, "fields": fields}
         yield node(f"a table {name}", "the table is not as it should be", told)
