@@ -317,7 +317,9 @@ def check_binary(file: object, way: str) -> None:
     if isinstance(file, io.TextIOBase):
         raise TypeError(f"this file is open as text: open it with mode '{way[0]}b'")
     if not callable(getattr(file, way, None)):
-        raise TypeError(f"a path or an open binary file is needed, not {type(file).__name__}")
+        blob = isinstance(file, bytes | bytearray | memoryview)
+        hint = ": canning.loads reads bytes" if blob and way == "read" else ""
+        raise TypeError(f"a path or an open binary file is needed, not {type(file).__name__}{hint}")
 
 
 def _read(

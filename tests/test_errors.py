@@ -120,13 +120,19 @@ PATHS: list[tuple[Any, str]] = [
 ]
 
 
+REASON = (
+    "cannot pickle '_thread.lock' object: "
+    "leave it out, or let the class that holds it drop it in __getstate__"
+)
+
+
 @pytest.mark.parametrize(("obj", "path"), PATHS, ids=[row[1] for row in PATHS])
 def test_the_way_to_the_culprit(obj: Any, path: str) -> None:
     with pytest.raises(SerializationError) as caught:
         serialize_object(obj)
-    assert str(caught.value) == f"{path}: cannot pickle '_thread.lock' object"
+    assert str(caught.value) == f"{path}: {REASON}"
     assert caught.value.path == path
-    assert caught.value.reason == "cannot pickle '_thread.lock' object"
+    assert caught.value.reason == REASON
     assert isinstance(caught.value.__cause__, TypeError)
 
 
@@ -140,8 +146,14 @@ def test_the_way_to_the_culprit_with_other_picklers(pickler: str) -> None:
     assert caught.value.path == "obj['model'].layers[1]"
 
 
+def test_the_error_says_what_to_send_instead() -> None:
+    generator = (number for number in ())
+    with pytest.raises(SerializationError, match=r"^obj\['g'\]: .*: send a list of its items$"):
+        serialize_object({"g": generator})
+
+
 def test_the_way_in_state_that_the_object_gives() -> None:
-    with pytest.raises(SerializationError, match=r"^obj\.<state>.*: cannot pickle '_thread.lock' object$"):
+    with pytest.raises(SerializationError, match=r"^obj\.<state>.*: cannot pickle '_thread.lock' object: "):
         serialize_object(Stateful(LOCK))
     with pytest.raises(SerializationError, match=r"\.items?\b|\[0\]"):
         serialize_object(Sum([LOCK]))

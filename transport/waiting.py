@@ -140,7 +140,7 @@ def limit_of(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, opti
 
 def send_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that no peer accepted in time."""
-    why = _refused(socket) or "its queue is full or it has no peer"
+    why = _refused(socket) or _unattached(socket) or "its queue is full or it has no peer"
     return TransportTimeout(f"{socket!r} took no message for {timeout} s: {why}; nothing was sent")
 
 
@@ -148,8 +148,15 @@ def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that did not arrive in time."""
     kind = KNOWN.get(id(socket))
     subscribes = kind is not None and kind.code == zmq.SUB
-    why = _refused(socket) or ("a SUB gets only what it has subscribed to" if subscribes else "")
+    why = _refused(socket) or _unattached(socket)
+    why = why or ("a SUB gets only what it has subscribed to" if subscribes else "")
     return TransportTimeout(f"no message came to {socket!r} for {timeout} s{': ' if why else ''}{why}")
+
+
+def _unattached(socket: object) -> str:
+    """Tell whether a socket can have no peer, since nobody has bound or connected it."""
+    apart = isinstance(socket, zmq.Socket) and not socket.closed and not socket.get(zmq.LAST_ENDPOINT)
+    return "it is neither bound nor connected" if apart else ""
 
 
 def _refused(socket: object) -> str:

@@ -22,7 +22,7 @@ from ..serializer import Serializer
 from ..types.canned import CannedObject
 from ..types.registry import canned_state, dotted_name
 from ..writing.attempts import new_writer, pickled
-from ..writing.diagnose import parts_of
+from ..writing.diagnose import parts_of, with_way_out
 from ..writing.stream import DIRECT
 
 ROWS: Final = 300
@@ -281,5 +281,6 @@ def _fails(part: Any, serializer: Serializer) -> str | None:
         return TOO_DEEP
     except (Exception, SystemExit) as error:
         text = str(error)
-        return text if text.startswith("cannot pickle") else f"cannot pickle {kind_of(part)!r} object"
+        text = text if text.startswith("cannot pickle") else f"cannot pickle {kind_of(part)!r} object"
+        return with_way_out(text, part)
     return None

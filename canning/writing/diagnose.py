@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import pickle
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -132,9 +133,26 @@ def _say(culprit: object, reason: Exception, pickler: str) -> str:
         what = "class" if issubclass(kind, type) else "function"
         return f'this {what} cannot be imported by its name, which pickler="pickle" needs: take "auto"'
     if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
-        return text  # "cannot pickle '_thread.lock' object": names the type, and no data
+        return with_way_out(text, culprit)  # "cannot pickle '_thread.lock' object": no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"cannot pickle {name!r} object ({text_of(reason)} from its own pickling)"
+
+
+def with_way_out(text: str, culprit: object) -> str:
+    """Add to the reason why an object cannot be pickled what to do instead, if that is known.
+
+    >>> with_way_out("cannot pickle 'generator' object", (x for x in "ab"))
+    "cannot pickle 'generator' object: send a list of its items"
+    """
+    instead = _INSTEAD.get(type(culprit))
+    return text if instead is None else f"{text}: {instead}"
+
+
+_LOCK: Final = "leave it out, or let the class that holds it drop it in __getstate__"
+_INSTEAD: Final[dict[type, str]] = {
+    types.GeneratorType: "send a list of its items",
+    **dict.fromkeys((type(threading.Lock()), type(threading.RLock())), _LOCK),
+}
 
 
 class _Interrupted(Exception):

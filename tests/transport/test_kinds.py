@@ -174,10 +174,13 @@ def test_a_closed_socket_is_named(connect: Connect) -> None:
 
 
 def test_a_subscriber_that_waits_in_vain_is_told_to_subscribe(open_socket: Open) -> None:
+    subscriber, puller = open_socket(zmq.SUB), open_socket(zmq.PULL)
+    for socket in (subscriber, puller):
+        socket.bind_to_random_port("tcp://127.0.0.1")
     with pytest.raises(TransportTimeout, match=r"for 0.01 s: a SUB gets only what it has subscribed to$"):
-        transport.recv(open_socket(zmq.SUB), timeout=0.01)
+        transport.recv(subscriber, timeout=0.01)
     with pytest.raises(TransportTimeout, match=r"for 0.01 s$"):
-        transport.recv(open_socket(zmq.PULL), timeout=0.01)
+        transport.recv(puller, timeout=0.01)
 
 
 def test_a_peer_that_is_not_there_is_told_where_the_socket_tells(open_socket: Open) -> None:
@@ -212,3 +215,21 @@ def test_what_an_error_comes_of_can_be_asked(connect: Connect) -> None:
     cause = caught.value.__cause__
     assert type(cause) is canning.DeserializationError
     assert cause.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (zmq.PUSH, lambda socket: transport.send(socket, 1, timeout=0)),
+        (zmq.PULL, lambda socket: transport.recv(socket, timeout=0)),
+    ],
+    ids=["send", "recv"],
+)
+def test_a_socket_that_nobody_has_connected(kind: int, call: Any) -> None:
+    with zmq.Context() as context, context.socket(kind) as socket:
+        with pytest.raises(TransportTimeout, match="it is neither bound nor connected"):
+            call(socket)
+        socket.bind("inproc://alone")
+        with pytest.raises(TransportTimeout) as caught:
+            call(socket)
+        assert "neither" not in str(caught.value)

@@ -313,6 +313,7 @@ def test_send_goes_on_when_there_is_room(connect: Connect) -> None:
 
 def test_send_without_a_peer_times_out(open_socket: Open) -> None:
     socket = open_socket(zmq.PUSH)
+    socket.bind_to_random_port("tcp://127.0.0.1")
     with pytest.raises(transport.TransportTimeout, match="no peer"):
         transport.send(socket, 1, timeout=0.01)
 

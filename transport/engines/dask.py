@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from canning import Codecs, SerializationError, Serializer, default_codecs, default_registry
+from canning.errors import shortened
 
 from ..shared import default_memory
 from . import one_pickle as inband
@@ -137,6 +138,7 @@ _REPLACED: Final = Replaced(
 )
 
 
+@shortened
 def register(client: distributed.Client | None = None) -> Any:
     """Let this process use canning, and if a client is given, first all workers of its cluster.
 

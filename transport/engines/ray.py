@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from canning import SerializationError, Serializer
 from canning.code.modules import Wanted
+from canning.errors import shortened
 
 from . import one_pickle as inband
 from .adapting import Replaced, check_layout
@@ -216,6 +217,7 @@ _REPLACED: Final = Replaced(
 )
 
 
+@shortened
 def install(*, writable: bool = False, by_value: Any = ()) -> None:
     """Use canning in this process, until `uninstall`; call it before or after `ray.init`.
 
