@@ -15,6 +15,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +26,9 @@ from .buffers import flat, span
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 ArrayKey = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Address of the first element, the shape and the strides."""
-Layout = tuple[int, tuple[int, ...]]
+Axes = tuple[int, ...]
+"""The shape of an array, or its strides."""
+Layout = tuple[int, Axes]
 """Offset of the first element in the buffer, in bytes, and the strides; None means C order from 0."""
 
 MOST: Final = 2 / 3
@@ -86,18 +90,21 @@ def extent(array: Array) -> tuple[int, int]:
     >>> high - low
     80
     """
-    return _extent(array, start_of(array))
+    start = start_of(array)
+    below, above = _reach(array.shape, array.strides, array.itemsize)
+    return start + below, start + above
 
 
-def _extent(array: Array, start: int) -> tuple[int, int]:
-    low = high = start
-    for length, stride in zip(array.shape, array.strides, strict=True):
+def _reach(shape: Axes, strides: Axes, itemsize: int) -> tuple[int, int]:
+    """Return where an array begins and ends, seen from its first element."""
+    below = above = 0
+    for length, stride in zip(shape, strides, strict=True):
         reach = (length - 1) * stride
         if reach < 0:
-            low += reach
+            below += reach
         else:
-            high += reach
-    return low, high + array.itemsize
+            above += reach
+    return below, above + itemsize
 
 
 def native(array: Array) -> Array:
@@ -128,24 +135,38 @@ def plan(array: Array, *, whole: Collection[ArrayKey] = ()) -> tuple[Block, Layo
 
     Returns the block, and the layout of the array in the block's buffer.
     """
-    start = start_of(array)
-    low, high = _extent(array, start)
-    if whole and (start, array.shape, array.strides) in whole:
-        return Block(low, high, array, start), (start - low, array.strides)
-    core = distinct(array)
-    used = core.nbytes / (high - low)
-    run, _ = run_and_steps(core)
+    start, shape, strides = start_of(array), array.shape, array.strides
+    below, above, run, dense = _way(shape, strides, array.itemsize)
+    low, high = start + below, start + above
+    if not run or (whole and (start, shape, strides) in whole):
+        return Block(low, high, array, start), (-below, strides)
+    return Block(low, high, array, start, run), (0, dense)
+
+
+@lru_cache(maxsize=256)
+def _way(shape: Axes, strides: Axes, itemsize: int) -> tuple[int, int, int, Axes]:
+    """Choose how arrays of one shape and strides are sent, which views of one memory often share.
+
+    Returns where their extent begins and ends, seen from their first element; the bytes of a run, or 0 if
+    the extent is sent; and the strides of the runs without gaps.
+    """
+    below, above = _reach(shape, strides, itemsize)
+    lengths = tuple(1 if stride == 0 else length for length, stride in zip(shape, strides, strict=True))
+    used = prod(lengths) * itemsize / (above - below)
+    run, _ = run_and_steps(lengths, strides, itemsize)
     if used >= MOST or (used >= HALF and run < RUN):
-        return Block(low, high, array, start), (start - low, array.strides)
-    dense = tuple(_dense_strides(core))
-    layout = (0, tuple(0 if old == 0 else new for old, new in zip(array.strides, dense, strict=True)))
-    return Block(low, high, array, start, run), layout
+        return below, above, 0, ()
+    dense, step = [0] * len(shape), itemsize
+    for axis in reversed(_axes_by_stride(strides)):
+        dense[axis] = step if strides[axis] else 0
+        step *= lengths[axis]
+    return below, above, run, tuple(dense)
 
 
 def _gathered(array: Array) -> memoryview:
     """Copy an array compactly, with its axes in the order of its memory."""
     if array.ndim > 1:
-        array = array.transpose(_axes_by_stride(array))
+        array = array.transpose(_axes_by_stride(array.strides))
     return dense_bytes(np.ascontiguousarray(array))
 
 
@@ -162,32 +183,25 @@ def dense_bytes(array: Array) -> memoryview:
     return span(low, high, array, readonly=not array.flags.writeable)
 
 
-def _axes_by_stride(array: Array) -> list[int]:
+def _axes_by_stride(strides: Axes) -> list[int]:
     """Order the axes from the widest step to the narrowest; equal steps keep their order."""
-    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    return sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
 
 
-def _dense_strides(array: Array) -> list[int]:
-    strides, step = [0] * array.ndim, array.itemsize
-    for axis in reversed(_axes_by_stride(array)):
-        strides[axis] = step
-        step *= array.shape[axis]
-    return strides
-
-
-def run_and_steps(array: Array) -> tuple[int, list[int]]:
+def run_and_steps(shape: Axes, strides: Axes, itemsize: int) -> tuple[int, list[int]]:
     """Return the bytes of one contiguous run, and the strides from one run to the others.
 
-    >>> run_and_steps(np.zeros((4, 6), "i2")[:, 1:3])
+    >>> array = np.zeros((4, 6), "i2")[:, 1:3]
+    >>> run_and_steps(array.shape, array.strides, array.itemsize)
     (4, [12])
     """
-    run = array.itemsize
+    run = itemsize
     steps: list[int] = []
-    for axis in reversed(_axes_by_stride(array)):
-        if not steps and (array.shape[axis] == 1 or array.strides[axis] == run):
-            run *= array.shape[axis]
-        elif array.shape[axis] > 1:
-            steps.append(array.strides[axis])
+    for axis in reversed(_axes_by_stride(strides)):
+        if not steps and (shape[axis] == 1 or strides[axis] == run):
+            run *= shape[axis]
+        elif shape[axis] > 1:
+            steps.append(strides[axis])
     return run, steps
 
 
@@ -197,7 +211,7 @@ def _runs(array: Array, run: int) -> Iterator[memoryview]:
     whole = span(low, high, array, readonly=not array.flags.writeable)
     start = start_of(array) - low
     outer, inside = [], array.itemsize
-    for axis in reversed(_axes_by_stride(array)):
+    for axis in reversed(_axes_by_stride(array.strides)):
         if inside < run:
             inside *= array.shape[axis]
         else:

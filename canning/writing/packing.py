@@ -225,7 +225,10 @@ def _compare(sparse: dict[ArrayKey, Block], whole: set[ArrayKey], left: int) -> 
 
 def _places(blocks: Iterable[Block]) -> tuple[list[ArrayKey], list[tuple[int, int]]]:
     """List the start and end of each array's runs, modulo a step that they all share."""
-    parts = [(block.key, *run_and_steps(distinct(block.array))) for block in blocks]
+    parts = []
+    for block in blocks:
+        core = distinct(block.array)
+        parts.append((block.key, *run_and_steps(core.shape, core.strides, core.itemsize)))
     step = gcd(*(stride for *_, strides in parts for stride in strides))
     keys, places = [], []
     for key, run, _ in parts:
