@@ -47,10 +47,13 @@ def pack_buffers(entries: list[Any], threshold: int, *, views: bool) -> Packed:
 
 
 def overlap(entries: list[Any]) -> bool:
-    """Tell whether the extents of any two buffers overlap; 5 µs a buffer."""
-    extents = np.array([_extent_of(entry) for entry in entries])
-    lows, highs = extents[np.argsort(extents[:, 0])].T
-    return bool((lows[1:] < np.maximum.accumulate(highs)[:-1]).any())
+    """Tell whether the extents of any two buffers overlap."""
+    top = 0
+    for low, high in sorted(map(_extent_of, entries)):
+        if low < top:
+            return True
+        top = max(top, high)
+    return False
 
 
 def _extent_of(entry: Any) -> tuple[int, int]:
