@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, SupportsIndex, TypeVar, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final, Self
 
 from canning.arguments import check_number, check_seconds, check_whole
 from canning.errors import shortened, warn
 from canning.memory.buffers import Frame, address, span
 
-from ..errors import ArenaError, ArenaFull
+from ..errors import ArenaError
 from ..events import note
+from .arrays import Arrays
 from .blocks import ArenaStats, parse_size
 from .codecs import ID, ForReaders, default_memory, promised
 from .consumers import Receipt
@@ -25,10 +21,6 @@ from .layout import DESCRIPTOR, SIZE, Place, parse
 from .ledger import UNKNOWN, Ledger
 from .lingering import LONGEST, drain, drop, enter, leave
 from .memory import PAGE, copy, unsupported
-from .reclaiming import BlockRef
-
-_Shape = SupportsIndex | Sequence[SupportsIndex]
-Item = TypeVar("Item", bound=np.generic)
 
 THRESHOLD: Final = 512 * 1024
 """Bytes from which payloads are copied into an arena.
@@ -38,7 +30,7 @@ Round trips over ipc (median, µs, through an arena against as frames): 128 kB 5
 """
 
 
-class SharedArena:
+class SharedArena(Arrays):
     """Memory that processes of this host share, so that only the location of a payload is sent; Linux.
 
     Pass it as ``arena=`` to `transport.send`, or as ``codec=`` to a `canning.Serializer`. Payloads from
@@ -110,72 +102,6 @@ class SharedArena:
         self._one = ForReaders(self, 1)
         self._unknown = ForReaders(self, UNKNOWN)
         self._held = ForReaders(self, 0)
-
-    # -- arrays ------------------------------------------------------------------------------------
-
-    @overload
-    def empty(self, shape: _Shape, dtype: type[float] = ...) -> npt.NDArray[np.float64]: ...
-
-    @overload
-    def empty(self, shape: _Shape, dtype: type[Item] | np.dtype[Item]) -> npt.NDArray[Item]: ...
-
-    @overload
-    def empty(self, shape: _Shape, dtype: npt.DTypeLike) -> npt.NDArray[Any]: ...
-
-    @shortened
-    def empty(self, shape: _Shape, dtype: npt.DTypeLike = float) -> npt.NDArray[Any]:
-        """Make an uninitialised array in the arena, in C order.
-
-        Raises `ArenaFull` if there is no room now, `TypeError` for a dtype with objects.
-
-        >>> with SharedArena("1MiB") as arena:
-        ...     arena.empty((2, 3), "f4").shape
-        (2, 3)
-        """
-        made = np.dtype(dtype)
-        if made.hasobject or made.kind == "T":
-            raise TypeError(f"elements of {made} are outside of their array, so no other process can read it")
-        lengths = _lengths(shape)
-        nbytes = math.prod(lengths) * made.itemsize
-        ref = self._open().take(nbytes)
-        if ref is None:
-            raise ArenaFull(self._why_full(nbytes))
-        return np.ndarray(lengths, made, self._view(ref, max(nbytes, 1)))
-
-    def _why_full(self, nbytes: int) -> str:
-        ledger = self._ledger
-        left, blocks = ledger.room
-        if not left:
-            why = f"all of its {blocks:,} blocks are in use, and each array takes one: make larger arrays"
-        else:
-            why = f"{ledger.glance()[0]:,} of {self.capacity:,} are in use; let go of arrays"
-        return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
-
-    @overload
-    def array(self, source: npt.NDArray[Item]) -> npt.NDArray[Item]: ...
-
-    @overload
-    def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]: ...
-
-    @shortened
-    def array(self, source: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Copy an array, or anything that numpy converts to one, into the arena; otherwise as `empty`.
-
-        >>> with SharedArena("1MiB") as arena:
-        ...     arena.array([1, 2, 3]).sum()
-        np.int64(6)
-        """
-        given = np.asarray(source)
-        made = self.empty(given.shape, given.dtype)
-        if given.flags.c_contiguous and given.nbytes:
-            copy(memoryview(made).cast("B"), memoryview(given.reshape(-1).view(np.uint8)))
-        else:
-            np.copyto(made, given)
-        return made
-
-    def _view(self, ref: BlockRef, nbytes: int) -> memoryview:
-        start = self._ledger.start_of(ref)
-        return span(start, start + nbytes, ref, readonly=False)
 
     # -- the codec ---------------------------------------------------------------------------------
 
@@ -380,14 +306,6 @@ class SharedArena:
             f"<SharedArena {used:,} of {self.capacity:,} bytes in {blocks} blocks, {consumers} consumers, "
             f"{self._fallbacks} fallbacks{state}>"
         )
-
-
-def _lengths(shape: _Shape) -> tuple[int, ...]:
-    """Read the shape of an array; raises `ValueError` for invalid lengths."""
-    lengths = tuple(map(operator.index, shape)) if isinstance(shape, Sequence) else (operator.index(shape),)
-    if any(length < 0 for length in lengths):
-        raise ValueError(f"shape={lengths} has a negative length")
-    return lengths
 
 
 def _check_linger(linger: float | None) -> None:
