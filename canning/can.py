@@ -13,7 +13,8 @@ from .code.by_value_pickler import CannedClass, CannedFunction
 from .code.functions import is_local
 from .types.arrays import CannedArray
 from .types.canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedRegistered
-from .types.registry import Registry, canned_state, default_registry
+from .types.canner import canned_state
+from .types.registry import Registry, default_registry
 from .writing.array_reducers import array_call
 from .writing.packing import pack_buffers
 from .writing.reducers import Reducers

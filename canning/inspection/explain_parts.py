@@ -20,7 +20,8 @@ from ..pickles.outline import Line
 from ..pickles.paths import CANNED
 from ..serializer import Serializer
 from ..types.canned import CannedObject
-from ..types.registry import canned_state, dotted_name
+from ..types.canner import canned_state
+from ..types.registry import dotted_name
 from ..writing.attempts import new_writer, pickled
 from ..writing.diagnose import parts_of, with_way_out
 from ..writing.stream import DIRECT

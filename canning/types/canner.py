@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..errors import CannerError, CanningError, is_of_signal
 from ..memory.layout import Array
+from .canned import CannedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,51 @@ LIKE: Final[dict[str, tuple[Callable[[Any], Array], Callable[[str], Callable[[Ar
     "array_interface": (_of_interface, _from_class),
 }
 """By the value of ``like=``: how to view an object's memory, and the maker of its rebuilding function."""
+
+
+def canned_state(canner: Canner, obj: object) -> Any:
+    """Call a canner and check its result; raises `CannerError` if it raises, or the result is not valid."""
+    try:
+        state = canner.can(obj)
+    except (CanningError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        if is_of_signal(error):
+            raise
+        raise CannerError(f"the canner of {canner.name} raised {type(error).__name__}") from error
+    if state is NotImplemented or (type(state) is tuple and canner.uncan is not None):
+        return state  # the usual type, without a look at its bases: saves 4 of 30 µs for a small frame
+    if isinstance(state, CannedObject):
+        if not isinstance(state.buffers, list):
+            raise CannerError(
+                f"the canner of {canner.name} gave a {type(state).__name__} whose buffers are "
+                f"{type(state.buffers).__name__}, not a list of buffers"
+            )
+        for number, buffer in enumerate(state.buffers):
+            _check_buffer(canner, number, buffer)
+    elif canner.uncan is None:
+        raise CannerError(
+            f"the canner of {canner.name} gave {type(state).__name__}: it must give a CannedObject, "
+            "or be registered with uncan="
+        )
+    elif state is obj:
+        raise CannerError(
+            f"the canner of {canner.name} returned the object itself: it must return a CannedObject, "
+            "or plain state for uncan"
+        )
+    return state
+
+
+def _check_buffer(canner: Canner, number: int, buffer: Any) -> None:
+    try:
+        contiguous = memoryview(buffer).contiguous
+    except (TypeError, ValueError):
+        try:  # the buffer protocol has no code for some dtypes, such as datetime64
+            contiguous = buffer.flags.forc
+        except AttributeError:
+            contiguous = None
+    if not contiguous:
+        raise CannerError(
+            f"the canner of {canner.name} gave {type(buffer).__name__} as buffer {number}: a buffer is "
+            "contiguous memory, as bytes, memoryview or an array in C or Fortran order"
+        )

@@ -28,8 +28,7 @@ from ..memory.buffers import flat
 from ..memory.layout import dense_bytes
 from ..types.arrays import words_of
 from ..types.canned import IN_HEADERS, MARKS, CannedObject, CannedParts, PrePickled, Reference, ctypes_formats
-from ..types.canner import Canner
-from ..types.registry import canned_state
+from ..types.canner import Canner, canned_state
 from .array_reducers import ArrayReducers, Reduced
 
 _NATIVE: Final = frozenset("bBhHiIlLqQnNfd?cP")

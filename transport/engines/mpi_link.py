@@ -322,8 +322,7 @@ class _FromOne:
     """Receive large frames from a rank."""
 
     def __init__(self, comm: Any, rank: int) -> None:
-        self._comm = comm
-        self._rank = rank
+        self._comm, self._rank = comm, rank
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
         return [self._comm.Irecv((piece, MPI.BYTE), self._rank, tag) for piece in pieces(memory)]
@@ -340,8 +339,7 @@ class _FromAll:
     """Receive, or send, large frames in a collective call."""
 
     def __init__(self, link: Link, root: int) -> None:
-        self._link = link
-        self._root = root
+        self._link, self._root = link, root
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
         for piece in pieces(memory):
