@@ -94,8 +94,9 @@ def shorten(error: Exception) -> None:
     2
     """
     cause = error.__cause__
-    if cause is None and (isinstance(error, CanningError) or error.__suppress_context__):
-        handled = _handled_by_a_caller(error, sys._getframe(1))
+    caught = error.__traceback__
+    if caught and cause is None and (isinstance(error, CanningError) or error.__suppress_context__):
+        handled = _handled_by_a_caller(error, caught.tb_frame)
         error.__context__, error.__suppress_context__ = handled, handled is None
     while isinstance(error, CanningError) and isinstance(cause, CanningError):
         if _has_our_frames_alone(cause, _AROUND):
