@@ -145,6 +145,7 @@ class Arriving:
 
     def __init__(self, lengths: Sequence[int], allocate: Callable[[int], Any], into: Any = None) -> None:
         self.total = sum(lengths)
+        self.count = len(lengths)
         self.received = 0
         self.granted = 0
         self.heard = time.monotonic()

@@ -209,14 +209,18 @@ class Streams:
         size = len(rest[0]) if len(rest) == 1 else 0
         if not size or size % 8:
             return _refuse(head, TOO_LARGE)
-        lengths = struct.unpack(f"<{size // 8}Q", rest[0].bytes)
+        most = math.inf if how.most is None else how.most - how.prefix
+        limit = math.inf if how.most is None else how.reader.limits.message_bytes
+        count = size // 8
+        lengths = struct.unpack(f"<{count}Q", rest[0].bytes) if count <= most else ()  # ints of 32 bytes each
         total = sum(lengths)
-        bounded = how.most is not None
-        limit = how.reader.limits.message_bytes if bounded else math.inf
-        if not total or total > limit or (how.most is not None and len(lengths) > how.most - how.prefix):
-            note("refused", f"a stream of {total:,} bytes in {len(lengths)} frames; see canning.Limits")
+        if not total or total > limit:
+            note("refused", f"a stream of {total:,} bytes in {count} frames; see canning.Limits")
             return _refuse(head, TOO_LARGE)
-        if total + self._kept + sum(each.total for each in self._arriving.values()) > limit:
+        others = self._arriving.values()
+        if total + self._kept + sum(each.total for each in others) > limit:
+            return None
+        if count + sum(each.count for each in others) > most:
             return None
         large = allocator(None, how.pool)
         memory = None if into is None or self._arriving else _flat(into)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -330,6 +331,25 @@ def test_all_streams_together_keep_to_the_limit() -> None:
     line.deliver([Head(DROP, bytes(16)).pack()])
     line.deliver([Head(OPEN, bytes([2] * 16)).pack(), np.array([40], "<u8").tobytes()])
     assert len(line.there._arriving) == 2
+
+
+def test_all_streams_together_have_no_more_frames_than_one_may_have() -> None:
+    line = Line(serializer=Serializer(limits=Limits(frames=100)))
+    for number in range(3):
+        line.deliver([Head(OPEN, bytes([number] * 16)).pack(), np.ones(40, "<u8").tobytes()])
+    assert len(line.there._arriving) == 2
+
+
+def test_lengths_beyond_the_limit_do_not_become_numbers() -> None:
+    line = Line()
+    opening = np.arange(1 << 20, 2 << 20, dtype="<u8").tobytes()
+    tracemalloc.start()
+    try:
+        line.deliver([Head(OPEN, bytes(16)).pack(), opening])
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(opening)
+    finally:
+        tracemalloc.stop()
+    assert [head.kind for head in line.heads] == [OPEN, REFUSE]
 
 
 def test_streams_that_nobody_received_yet_keep_to_the_limit_too() -> None:
