@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Final
 
 import numpy as np
 
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 _FLAGS: Final = (bool, np.bool_, int)
 
 
@@ -116,3 +118,20 @@ def check_call(args: object, kwargs: object) -> None:
         raise TypeError(f"args= is a list of arguments, not {type(args).__name__}")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(f"kwargs= is a dict of arguments, not {type(kwargs).__name__}")
+
+
+def parse_size(size: int | str) -> int:
+    """Read a number of bytes, as ``"1GiB"``, ``"64 MB"`` or an int; raises `ValueError` for anything else.
+
+    >>> parse_size("1.5KiB"), parse_size("2 MB"), parse_size(7)
+    (1536, 2000000, 7)
+    """
+    if isinstance(size, str):
+        found = _SIZE.fullmatch(size)
+        if found is None:
+            raise ValueError(f"capacity={size!r} is not a number of bytes: write it as '1GiB' or '64MB'")
+        number, prefix, binary = found.groups()
+        power = " kmgt".index(prefix.lower() or " ")
+        size = int(float(number) * (1024 if binary else 1000) ** power)
+    check_whole("capacity", size, "bytes", least=1)
+    return size

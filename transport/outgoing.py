@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import zmq
 
@@ -17,8 +17,10 @@ from .exiting import may_share
 from .incoming import OWN_BELOW
 from .multipart import endpoint_of, stays_here
 from .pool import send_empty, warm_empty
-from .shared import ForReaders, SharedArena
 from .tracker import DONE, Tracker
+
+if TYPE_CHECKING:
+    from .shared import ForReaders, SharedArena
 
 COPY_BELOW: Final = 256 * 1024
 """Frames below this many bytes are copied on sending.
@@ -126,9 +128,13 @@ def for_socket(message: Message, socket: Any, parted: bool = False) -> Message:
 
 def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReaders | None:
     """Return how to share a message on a socket: most socket types send each message to one receiver."""
+    if arena is None:
+        return None
+    from .shared import ForReaders, SharedArena  # see `reading`
+
     if isinstance(arena, SharedArena):
         return arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
-    if arena is not None and not isinstance(arena, ForReaders):
+    if not isinstance(arena, ForReaders):
         raise TypeError(
             f"arena= takes a transport.SharedArena, not {type(arena).__name__}: make one with "
             "SharedArena('1GiB'), and keep it"

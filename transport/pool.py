@@ -16,11 +16,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from canning.arguments import check_whole
+from canning.arguments import check_whole, parse_size
 from canning.errors import shortened
 from canning.memory.buffers import ByteArray, aligned_empty, span
-
-from .shared.blocks import parse_size
 
 _GRAIN: Final = 1024 * 1024
 """The sizes of blocks are multiples of so many bytes, so that messages of similar size share them."""

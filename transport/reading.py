@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from canning import Codecs, Serializer, default_serializer
 from canning.arguments import check_bools, check_namespace
@@ -14,7 +14,9 @@ from canning.wire.keys import KeyOption
 from .checks import Trust, check_count, check_serializer, check_trust
 from .joining import Array, check_into
 from .pool import Pool
-from .shared import SharedMemory, default_memory
+
+if TYPE_CHECKING:
+    from .shared import SharedMemory
 
 
 class Reading(NamedTuple):
@@ -70,10 +72,6 @@ def reading(
             f"pool= takes a transport.Pool, not {type(pool).__name__}: make one with "
             "Pool('1GiB'), and keep it"
         )
-    if shared_memory and shared_memory is not True and not isinstance(shared_memory, SharedMemory):
-        raise TypeError(
-            f"shared_memory= is True, or a transport.SharedMemory, not {type(shared_memory).__name__}"
-        )
     reader = _with_memory(_reader(trust, writable, serializer, key, names_of(allow)), shared_memory)
     return Reading(reader, prefix, many, g, alias, into, pool, most=_most(reader, prefix))
 
@@ -120,8 +118,16 @@ def _made(
 def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:
     if not shared_memory:
         return reader
+    from .shared import SharedMemory, default_memory  # programs without it need not wait 5 ms
+
+    if shared_memory is not True and not isinstance(shared_memory, SharedMemory):
+        raise TypeError(
+            f"shared_memory= is True, or a transport.SharedMemory, not {type(shared_memory).__name__}"
+        )
     memory = default_memory if shared_memory is True else shared_memory
     if memory is default_memory and reader is _READERS[reader.trust]:
+        if reader.trust not in _SHARED:
+            _SHARED[reader.trust] = reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
         return _SHARED[reader.trust]
     return reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
 
@@ -132,7 +138,4 @@ _ORDINARY: Final = {
     for trust in ("data", "code", None)
 }
 """The most frequent options: only a trust, or nothing."""
-_SHARED: Final = {
-    trust: reader.evolve(codecs=Codecs([default_memory], beside=reader.codecs))
-    for trust, reader in _READERS.items()
-}
+_SHARED: Final[dict[str, Serializer]] = {}

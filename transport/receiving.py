@@ -22,13 +22,13 @@ from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
 from .multipart import SocketLike, pull
 from .pool import Pool
 from .reading import Reading, reading
-from .shared import SharedMemory
-from .steps import run
-from .streams import Streams, patience, run_later, streams_of
 from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
 if TYPE_CHECKING:
     import zmq.asyncio
+
+    from .shared import SharedMemory
+    from .streams import Streams
 
 Got = TypeVar("Got")
 _ROUTER: Final = int(zmq.ROUTER)
@@ -223,6 +223,8 @@ class Receiver(Generic[Got]):
         check_bools(stream=stream)
         self._streams = None
         if stream:
+            from .streams import streams_of  # others need not wait for its import
+
             self._streams = streams_of(socket, kind.code, prefix)
             self._streams.expect(self._how)
         self.socket = socket
@@ -265,9 +267,8 @@ class Receiver(Generic[Got]):
     def _stream(self, streams: Streams, how: Reading, timeout: float | None) -> Any:
         """Receive an object that may come as a stream."""
         _check(self.socket, self._kind, how, timeout, 0)
-        limit = Deadline(patience(self.socket, timeout, "rcvtimeo"))
         try:
-            received = run(self.socket, streams.receiving(how), limit)
+            received = streams.run(self.socket, streams.receiving(how), timeout, "rcvtimeo")
         except zmq.ZMQError as error:
             raise _failed(self.socket, self._kind, timeout, 0, error) from None
         return unpack_streamed(received, how)
@@ -275,9 +276,8 @@ class Receiver(Generic[Got]):
     async def _stream_later(self, streams: Streams, how: Reading, timeout: float | None) -> Any:
         """Do the same as `_stream`, without blocking the loop."""
         _check(self.socket, self._kind, how, timeout, 0)
-        seconds = patience(self.socket, timeout, "rcvtimeo")
         try:
-            received = await run_later(self.socket, streams, streams.receiving(how), seconds)
+            received = await streams.run_later(self.socket, streams.receiving(how), timeout, "rcvtimeo")
         except zmq.ZMQError as error:
             raise _failed(self.socket, self._kind, timeout, 0, error) from None
         return unpack_streamed(received, how)

@@ -20,14 +20,14 @@ from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hi
 from .multipart import SocketLike, push, stays_here
 from .outgoing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .progress import watch, watch_async
-from .shared import ForReaders, SharedArena
-from .steps import run
-from .streams import Streams, patience, run_later, streams_of
 from .tracker import DONE, Tracker
 from .waiting import Deadline, limit_of, retry, retry_async, send_timeout
 
 if TYPE_CHECKING:
     import zmq.asyncio
+
+    from .shared import ForReaders, SharedArena
+    from .streams import Streams
 
 Sent = TypeVar("Sent")
 
@@ -69,7 +69,7 @@ class Sending(NamedTuple):
 _ROUTER: Final = int(zmq.ROUTER)
 ORDINARY: Final = Sending()
 """The most frequent options: none."""
-_Message = tuple[Outgoing, ForReaders | None, Kind]
+_Message = tuple[Outgoing, "ForReaders | None", Kind]
 """A message that is ready to send, and its sharing, which is undone if sending fails."""
 
 
@@ -174,7 +174,7 @@ def _stream(socket: SocketLike, outgoing: Outgoing, how: Sending) -> None:
     assert how.streams is not None
     with watching(how.on_progress, how.progress, "sending") as report:
         steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
-        run(socket, steps, Deadline(patience(socket, how.timeout, "sndtimeo")))
+        how.streams.run(socket, steps, how.timeout, "sndtimeo")
 
 
 async def _stream_later(socket: zmq.asyncio.Socket, outgoing: Outgoing, how: Sending) -> None:
@@ -182,7 +182,7 @@ async def _stream_later(socket: zmq.asyncio.Socket, outgoing: Outgoing, how: Sen
     assert how.streams is not None
     with watching(how.on_progress, how.progress, "sending") as report:
         steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
-        await run_later(socket, how.streams, steps, patience(socket, how.timeout, "sndtimeo"))
+        await how.streams.run_later(socket, steps, how.timeout, "sndtimeo")
 
 
 async def send_later(
@@ -283,6 +283,8 @@ class Sender(Generic[Sent]):
             sharing_of(arena, socket)
         check_bools(stream=stream)
         if stream:
+            from .streams import streams_of  # others need not wait for its import
+
             how = how._replace(streams=streams_of(socket, kind.code))
         if key is not None:
             how = how._replace(serializer=(serializer or default_serializer).evolve(key=key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Never, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, Unpack, overload
 
 import numpy.typing as npt
 import zmq
@@ -25,8 +25,10 @@ from .progress import unpack_watched
 from .reading import reading
 from .receiving import ReceiverOptions, take_now
 from .sending import ORDINARY, Sending, send_now
-from .shared import ForReaders, SharedArena, SharedMemory
 from .tracker import Tracker
+
+if TYPE_CHECKING:
+    from .shared import ForReaders, SharedArena, SharedMemory
 
 Prefixed = Literal[1, 2, 3]
 Into = TypeVar("Into", bound=npt.NDArray[Any])

@@ -30,7 +30,7 @@ from .events import note
 from .incoming import Arrived, Received
 from .joining import Array, allocator
 from .reading import Reading
-from .steps import Pull, Push, Steps, push_control
+from .steps import Pull, Push, Steps, push_control, run
 from .stream_parts import (
     DROP,
     GRANT,
@@ -47,6 +47,7 @@ from .stream_parts import (
     Leaving,
     parse_head,
 )
+from .waiting import Deadline
 
 if TYPE_CHECKING:
     from .awaiting import Runner
@@ -71,18 +72,33 @@ class Streams:
     Attributes:
         leading: how many frames stand before the head: on a ROUTER the identity.
         inbox: messages that have come, for the next call that receives.
-        runner: runs the steps on an asyncio socket.
     """
 
     def __init__(self, code: int) -> None:
         self.leading = 1 if code == zmq.ROUTER else 0
         self.inbox: deque[list[Received] | Arrived] = deque()
-        self.runner: Runner | None = None
+        self._runner: Runner | None = None
         self._how: Reading | None = None
         self._leaving: dict[bytes, Leaving] = {}
         self._arriving: dict[bytes, Arriving] = {}
         self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
         self._kept = 0  # bytes of streams in the inbox
+
+    def run(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
+        """Run steps on a blocking socket, for as long as timeout or a setting of the socket allows.
+
+        Raises:
+            zmq.Again: the time is over.
+        """
+        return run(socket, steps, Deadline(_seconds(socket, timeout, setting)))
+
+    async def run_later(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
+        """Do the same on an asyncio socket."""
+        from .awaiting import Runner  # imports asyncio: see `waiting.pause`
+
+        if self._runner is None:
+            self._runner = Runner()
+        return await self._runner.run_within(socket, steps, _seconds(socket, timeout, setting))
 
     def fits(self, prefix: Prefix) -> bool:
         """Tell whether a message with these frames before it can go as a stream."""
@@ -258,8 +274,8 @@ class Streams:
 
     def _changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""
-        if self.runner is not None:
-            self.runner.changed()
+        if self._runner is not None:
+            self._runner.changed()
 
 
 def _grant(head: Head, received: int, limit: int) -> Head:
@@ -313,22 +329,9 @@ def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
     return streams
 
 
-def patience(socket: Any, timeout: float | None, setting: str) -> float | None:
+def _seconds(socket: Any, timeout: float | None, setting: str) -> float | None:
     """Return the seconds to wait: timeout, else the socket's own setting, in milliseconds."""
     if timeout is not None:
         return timeout
     milliseconds: int = getattr(socket, setting)
     return None if milliseconds < 0 else milliseconds / 1000
-
-
-async def run_later(socket: Any, streams: Streams, steps: Steps, seconds: float | None) -> Any:
-    """Run steps on an asyncio socket.
-
-    Raises:
-        zmq.Again: the time is over.
-    """
-    from .awaiting import Runner  # imports asyncio: see `waiting.pause`
-
-    if streams.runner is None:
-        streams.runner = Runner()
-    return await streams.runner.run_within(socket, steps, seconds)

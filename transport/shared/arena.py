@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from canning.arguments import check_number, check_seconds, check_whole
+from canning.arguments import check_number, check_seconds, check_whole, parse_size
 from canning.errors import shortened, warn
 from canning.memory.buffers import Frame, address, span
 
 from ..errors import ArenaError
 from ..events import note
 from .arrays import Arrays
-from .blocks import ArenaStats, parse_size
+from .blocks import ArenaStats
 from .codecs import ID, ForReaders, default_memory, promised
 from .consumers import Receipt
 from .layout import DESCRIPTOR, SIZE, Place, parse

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
-
-from canning.arguments import check_whole
+from typing import NamedTuple
 
 from .reclaiming import Ended
 
@@ -150,9 +147,6 @@ class Places:
         return self._by_offset[at][1] if at >= 0 else None
 
 
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
-
-
 class ArenaStats(NamedTuple):
     """State of an arena.
 
@@ -172,20 +166,3 @@ class ArenaStats(NamedTuple):
     copied: int
     in_place: int
     fallbacks: int
-
-
-def parse_size(size: int | str) -> int:
-    """Read a number of bytes, as ``"1GiB"``, ``"64 MB"`` or an int; raises `ValueError` for anything else.
-
-    >>> parse_size("1.5KiB"), parse_size("2 MB"), parse_size(7)
-    (1536, 2000000, 7)
-    """
-    if isinstance(size, str):
-        found = _SIZE.fullmatch(size)
-        if found is None:
-            raise ValueError(f"capacity={size!r} is not a number of bytes: write it as '1GiB' or '64MB'")
-        number, prefix, binary = found.groups()
-        power = " kmgt".index(prefix.lower() or " ")
-        size = int(float(number) * (1024 if binary else 1000) ** power)
-    check_whole("capacity", size, "bytes", least=1)
-    return size
