@@ -45,9 +45,10 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
         try:
             serializer.evolve(trust=readable_as).deserialize_object(frames)
         except DeserializationError as error:
-            raise SerializationError(
-                f'a reader with trust="{readable_as}" would refuse it: {error}'
-            ) from error
+            from .reading.missing import place_of_refused  # not needed unless a check fails
+
+            said = f'a reader with trust="{readable_as}" would refuse it: {error}'
+            raise SerializationError(said, place_of_refused(frames[0], said)) from error
     return list(blob_of(frames))
 
 

@@ -467,6 +467,20 @@ def test_dump_tells_what_a_reader_of_data_would_refuse(tmp_path: Path) -> None:
     assert load(tmp_path / "f", trust="code") is print
 
 
+@pytest.mark.parametrize(
+    ("obj", "path"),
+    [
+        ({"f": [lambda: 1]}, "obj['f'][0]"),
+        ([1, {"c": collections.ChainMap()}], "obj[1]['c']"),
+        ({"a": {"b": (1, print)}}, "obj['a']['b'][1]"),
+    ],
+)
+def test_the_error_for_what_no_reader_of_data_reads_has_its_path(obj: Any, path: str) -> None:
+    with pytest.raises(SerializationError, match="would refuse it: this message needs") as caught:
+        dumps(obj, readable_as="data")
+    assert caught.value.path == path
+
+
 def test_what_was_mistaken_for_another_is_told(tmp_path: Path) -> None:
     confused: Any = dump
     with pytest.raises(TypeError, match=r"dump\(obj, path\) takes the object first"):

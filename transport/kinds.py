@@ -118,8 +118,8 @@ def check_sends(kind: Kind, socket: object, prefix: object) -> None:
         raise TransportError(f"{socket!r} cannot send: {kind.no_send}")
     if kind.code == zmq.ROUTER and not prefix:
         raise TransportError(
-            f"{socket!r} has several peers, and drops what names none: pass prefix=, the identity that "
-            "came with the peer's message, as in `(identity,), obj = recv(socket, prefix=1)`"
+            f"{socket!r} has several peers, and drops messages that name none: pass prefix=, the identity "
+            "that came with the peer's message, as in `(identity,), obj = recv(socket, prefix=1)`"
         )
 
 

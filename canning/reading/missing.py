@@ -59,6 +59,20 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
     return None
 
 
+def place_of_refused(head: object, said: str) -> str | None:
+    """Return the path to the object of the first name in a header that an error's text refuses.
+
+    >>> import pickle
+    >>> place_of_refused(pickle.dumps({"f": [print]}), "this message needs builtins.print (a function): ...")
+    "obj['f'][0]"
+    """
+    machine = PickleMachine(flat(head)).run()
+    for named in machine.names.values():
+        if f" {name_for_errors(named.module, named.name)} (" in said:
+            return _path(machine, named.place or named.node)
+    return None
+
+
 def _path(machine: PickleMachine, node: Node | None) -> str | None:
     """Return the path to a node; for a node that a function needs, the path to the function."""
     if node is None:
