@@ -26,6 +26,8 @@ def _pandas() -> list[Any]:
     long = np.array([f"{number} " * 20 for number in range(600)], object)
     levels = pd.MultiIndex.from_arrays([["a", "b"], [1, 2]])
     plain = pd.Index([1, 2, 3])
+    new = "_na_value" in pd.StringDtype._metadata  # from pandas 2.3 on
+    texts = [pd.StringDtype("python", na_value=np.nan)] if new else []
     spans, ranges = pd.to_timedelta([1, 2]), pd.interval_range(0, 2)
     indexes = [pd.period_range("2024", periods=2), spans, ranges, pd.CategoricalIndex(["a", "b"])]
     return [
@@ -37,7 +39,8 @@ def _pandas() -> list[Any]:
         *(pd.Series(0, index) for index in (levels, *indexes[1:])),
         pd.Series(long, dtype=object),
         pd.array(long, pd.StringDtype("python")),
-        pd.array(["a", None], pd.StringDtype("python", na_value=np.nan)),
+        pd.Series(pd.Index(["a"], dtype="string[pyarrow]").array, copy=False),
+        *(pd.array(["a", None], text) for text in texts),
         pd.array(["a", None], "string[pyarrow]"),
         pd.array([dt.timedelta(1)]),
         pd.Timestamp("2024").as_unit("s"),

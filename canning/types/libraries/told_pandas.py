@@ -92,7 +92,13 @@ def _tell_text(values: Any) -> Column:
         told = arrow_column(text)
     else:
         told = text_column(values.astype(object))
-    return {**told, "dtype": "string" if dtype.na_value is pd.NA else "str", "storage": dtype.storage}
+    return {**told, **_tell_dtype(dtype)}
+
+
+def _tell_dtype(dtype: Any) -> dict[str, str]:
+    """Tell a dtype of text: pandas before 3 has a storage of its own where NaN is missing."""
+    kind = "string" if dtype.na_value is pd.NA else "str"
+    return {"dtype": kind, "storage": dtype.storage.removesuffix("_numpy")}
 
 
 def _classes() -> dict[type, Any]:
@@ -282,8 +288,8 @@ def _tell_labels(index: Any) -> Column:
     if type(index) is not pd.Index:
         raise _refuse(f"a DataFrame whose columns are a {type(index).__name__}")
     if isinstance(index.dtype, pd.StringDtype):
-        kind = "string" if index.dtype.na_value is pd.NA else "str"
-        return {"kind": kind, "storage": index.dtype.storage, "name": index.name}
+        told = _tell_dtype(index.dtype)
+        return {"kind": told["dtype"], "storage": told["storage"], "name": index.name}
     if not isinstance(index.dtype, np.dtype):
         raise _refuse(f"a DataFrame whose columns have labels of dtype {index.dtype}")
     return {"kind": index.dtype.str, "name": index.name}
