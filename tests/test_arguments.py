@@ -397,6 +397,8 @@ def test_engines_take_their_own_clients() -> None:
         lambda: transport.send({}, socket()),  # type: ignore[call-overload]
         lambda: transport.recv(closed()),
         lambda: transport.send(closed(), 1),
+        lambda: transport.Channel(socket(), key=KEY).recv(timeout=0),
+        lambda: transport.recv(socket(), timeout=0),
     ],
 )
 def test_what_the_user_was_handling_stays_visible(call: Call) -> None:
@@ -413,6 +415,22 @@ def test_what_the_user_was_handling_stays_visible(call: Call) -> None:
     assert not shown.__suppress_context__
     alone = _error_of(call)
     assert alone.__suppress_context__ or alone.__context__ is None
+
+
+def test_what_a_coroutine_was_handling_stays_visible() -> None:
+    handled = KeyError("of the user")
+
+    async def receive_in_vain() -> BaseException | None:
+        with zmq.asyncio.Context() as context, context.socket(zmq.PAIR) as end:
+            end.bind("inproc://in-vain")
+            try:
+                raise handled
+            except KeyError:
+                with pytest.raises(transport.TransportTimeout) as caught:
+                    await transport.aio.Channel(end, key=KEY).recv(timeout=0.01)
+        return caught.value.__context__
+
+    assert asyncio.run(receive_in_vain()) is handled
 
 
 def _error_of(call: Call) -> BaseException:

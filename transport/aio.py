@@ -234,10 +234,12 @@ class Channel(Conversation):
         """
         try:
             check_timeout(timeout)
-            async with asyncio.timeout(timeout), self._order:
-                tracker: Tracker = await self._runner.run(self.socket, self._sending((obj, *more), prefix))
-        except TimeoutError:
-            raise send_timeout(self.socket, timeout or 0.0) from None
+            try:
+                async with asyncio.timeout(timeout), self._order:
+                    steps = self._sending((obj, *more), prefix)
+                    tracker: Tracker = await self._runner.run(self.socket, steps)
+            except TimeoutError:
+                raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
             shorten(error)
             raise error
@@ -258,11 +260,12 @@ class Channel(Conversation):
         """
         try:
             check_timeout(timeout)
-            async with asyncio.timeout(timeout):
-                steps = self._receiving(self._reading(many, g, writable, alias))
-                return await self._runner.run(self.socket, steps)
-        except TimeoutError:
-            raise recv_timeout(self.socket, timeout or 0.0) from None
+            try:
+                async with asyncio.timeout(timeout):
+                    steps = self._receiving(self._reading(many, g, writable, alias))
+                    return await self._runner.run(self.socket, steps)
+            except TimeoutError:
+                raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
             shorten(error)
             raise error

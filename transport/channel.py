@@ -102,9 +102,10 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             deadline = Deadline(timeout)
-            tracker: Tracker = run(self.socket, self._sending((obj, *more), prefix), deadline)
-        except zmq.Again:
-            raise send_timeout(self.socket, timeout or 0.0) from None
+            try:
+                tracker: Tracker = run(self.socket, self._sending((obj, *more), prefix), deadline)
+            except zmq.Again:
+                raise send_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
             shorten(error)
             raise error
@@ -147,9 +148,10 @@ class Channel(Conversation):
         try:
             check_timeout(timeout)
             deadline = Deadline(timeout)
-            return run(self.socket, self._receiving(self._reading(many, g, writable, alias)), deadline)
-        except zmq.Again:
-            raise recv_timeout(self.socket, timeout or 0.0) from None
+            try:
+                return run(self.socket, self._receiving(self._reading(many, g, writable, alias)), deadline)
+            except zmq.Again:
+                raise recv_timeout(self.socket, timeout or 0.0) from None
         except Exception as error:
             shorten(error)
             raise error
