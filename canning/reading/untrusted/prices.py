@@ -125,6 +125,7 @@ _LIBRARIES: Final[dict[str, tuple[int, int]]] = {
 type: two to three times the measured values."""
 _DECODERS: Final[dict[str, tuple[int, int]]] = {
     "pandas.DataFrame": (60_000, 3000),
+    "pandas.DataFrame/1": (120_000, 3000),
     "pandas.DatetimeIndex": (150_000, 3000),
     "pandas.TimedeltaIndex": (150_000, 3000),
     "pandas.MultiIndex": (150_000, 4500),
