@@ -37,8 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
         doctest.traceback = _WITHOUT_NOTES  # type: ignore[attr-defined]
 
 
-def pytest_collection_finish() -> None:
-    """Let no collection of garbage look at the tests themselves: that is half a second for each."""
+@pytest.fixture(scope="module", autouse=True)
+def _few_objects() -> None:
+    """Let collections of garbage look at what this module makes alone: at all, each takes half a second."""
     gc.collect()
     gc.freeze()
 
