@@ -262,6 +262,16 @@ def test_places_that_scipy_holds_in_more_bytes_are_on_the_account() -> None:
             DATA.deserialize_object(frames_of(Made(f"scipy.sparse.{form}_array", state)))
 
 
+def test_empty_rows_of_diagonals_are_on_the_account() -> None:
+    sp = pytest.importorskip("scipy.sparse")
+    tall = sp.dia_array((np.ones((1, 10)), [0]), shape=(1_000_000, 10))
+    got, _ = DATA.deserialize_object(canning.serialize_object([tall, sp.eye_array(100_000, format="dia")]))
+    assert [each.shape for each in got] == [(1_000_000, 10), (100_000, 100_000)]
+    state = {"shape": (1 << 30, 1 << 20), "data": np.ones((1, 10)), "offsets": np.array([0])}
+    with pytest.raises(DeserializationError, match="more memory than what arrived is good for"):
+        DATA.deserialize_object(frames_of(Made("scipy.sparse.dia_array", state)))
+
+
 def test_views_of_lists_are_checked_without_copies_of_their_own() -> None:
     pa = pytest.importorskip("pyarrow")
     array = pa.ListViewArray.from_arrays(

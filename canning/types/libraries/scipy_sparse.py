@@ -147,6 +147,7 @@ def _by_diagonals(data: Array, shape: tuple[int, ...], offsets: Array) -> Any:
     need(data.ndim == 2, "invalid diagonals")
     one_dimensional(offsets, "iu", len(data))
     need(sum(shape) + data.shape[1] < 1 << 31, "diagonals beyond what scipy counts with")
+    charge(0, 4 * max(sum(shape) - 2 * data.shape[1], 0))  # what scipy takes for empty rows, even to show it
     offsets = _integers(offsets, shape[1], least=-shape[0])
     need(len(np.unique(offsets)) == len(offsets), "a diagonal that is there twice")
     return data, offsets
