@@ -12,6 +12,8 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overlo
 T = TypeVar("T")
 P = ParamSpec("P")
 
+KINDS: Final = (type(threading.Lock()), type(threading.RLock()))
+"""The types of Python's own locks, which cannot be sent."""
 _NOT_TAKEN: Final = ("cannot release un-acquired lock",)
 """The error text of an `RLock` that a thread releases without holding it."""
 

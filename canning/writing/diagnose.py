@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import pickle
 import sys
-import threading
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..code.dataclass_source import is_made
 from ..errors import CannerError, SerializationError, is_of_signal, text_of
+from ..forking import KINDS
 from .attempts import WriteOptions, first_asked, new_writer, pickled
 
 _TRIES: Final = 20_000
@@ -151,7 +151,7 @@ def with_way_out(text: str, culprit: object) -> str:
 _LOCK: Final = "leave it out, or let the class that holds it drop it in __getstate__"
 _INSTEAD: Final[dict[type, str]] = {
     types.GeneratorType: "send a list of its items",
-    **dict.fromkeys((type(threading.Lock()), type(threading.RLock())), _LOCK),
+    **dict.fromkeys(KINDS, _LOCK),
 }
 
 
