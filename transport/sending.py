@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Never, TypedDict, TypeVar, Unpack, overload
 
 import zmq
@@ -16,6 +16,7 @@ from canning.progress import OnProgress, watching
 from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
+from .errors import TransportTimeout
 from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hint
 from .multipart import SocketLike, push, stays_here
 from .outgoing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import zmq.asyncio
 
     from .shared import ForReaders, SharedArena
+    from .stream_parts import Leaving
     from .streams import Streams
 
 Sent = TypeVar("Sent")
@@ -92,7 +94,8 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Sending) -> _
             b"",
             socket,
             watched,
-            how.copy,
+            how.copy
+            or sharing is not None,  # what finds no room in the arena is as free to change as the rest
             how.streams is not None and how.streams.fits(how.prefix),
         )
     if kind.fresh and sharing is None and outgoing.tracker is DONE and not outgoing.streamed:
@@ -172,17 +175,37 @@ def send_now(socket: SocketLike, kind: Kind, objects: tuple[Any, ...], how: Send
 def _stream(socket: SocketLike, outgoing: Outgoing, how: Sending) -> None:
     """Send the frames of a message as a stream, and wait until the receiver has them."""
     assert how.streams is not None
-    with watching(how.on_progress, how.progress, "sending") as report:
-        steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
-        how.streams.run(socket, steps, how.timeout, "sndtimeo")
+    with _leaving(socket, outgoing, how) as (leaving, report):
+        how.streams.run(socket, how.streams.sending(socket, leaving, report), how.timeout, "sndtimeo")
 
 
 async def _stream_later(socket: zmq.asyncio.Socket, outgoing: Outgoing, how: Sending) -> None:
     """Do the same as `_stream`, without blocking the loop."""
     assert how.streams is not None
-    with watching(how.on_progress, how.progress, "sending") as report:
-        steps = how.streams.sending(socket, outgoing.parts, outgoing.streamed, report)
+    with _leaving(socket, outgoing, how) as (leaving, report):
+        steps = how.streams.sending(socket, leaving, report)
         await how.streams.run_later(socket, steps, how.timeout, "sndtimeo")
+
+
+@contextmanager
+def _leaving(socket: Any, outgoing: Outgoing, how: Sending) -> Iterator[tuple[Leaving, OnProgress]]:
+    """Give the stream of a message, and tell whether it may have arrived when the time is over."""
+    from .stream_parts import Leaving  # see `reading`
+
+    leaving = Leaving(outgoing.parts, outgoing.streamed)
+    try:
+        with watching(how.on_progress, how.progress, "sending") as report:
+            yield leaving, report
+    except zmq.Again:
+        raise TransportTimeout(f"{socket!r} sent a stream for too long: {_fate(leaving)}") from None
+
+
+def _fate(leaving: Leaving) -> str:
+    if not leaving.limit:
+        return "nobody has taken it, which a Receiver with stream=True does; nothing was delivered"
+    if leaving.sent < leaving.total:
+        return "the receiver took no more of it; nothing was delivered"
+    return "all of it was sent, but the receiver did not confirm it in time; it may have arrived"
 
 
 async def send_later(
@@ -223,7 +246,8 @@ class Sender(Generic[Sent]):
         copy: copy large frames once, into memory that is used again, so that you may change objects at once.
         copy_threshold: smaller frames are always copied; 0 copies none.
         arena: put large payloads into shared memory, and send only their location; the receiver must be on
-            this host, and pass ``shared_memory=True``.
+            this host, and pass ``shared_memory=True``. What is too small for that, or finds no room, is
+            copied as with `copy`.
         stream: send messages of 32 MiB and more in parts, as the receiver grants them: it copies each to its
             place, needs no second copy of the message in memory, and small messages pass in between. `send`
             returns when the receiver has all of it, and then you may change the objects. The receiver must

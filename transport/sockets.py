@@ -75,7 +75,8 @@ def send(
             is done.
         copy_threshold: smaller frames are always copied, and free at once; 0 copies none.
         arena: put large payloads into shared memory, and send only their location; the receiver must be on
-            this host, and pass ``shared_memory=True``.
+            this host, and pass ``shared_memory=True``. What is too small for that, or finds no room, is
+            copied as with `copy`.
         on_progress: called with the bytes that have left this process and the bytes of the message. `send`
             then returns when all bytes have left, or when the timeout is over (at once with flags); the
             tracker tells which. Large frames are sent in parts, whatever the transport. Over ``inproc://``

@@ -16,7 +16,6 @@ import struct
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -106,9 +105,8 @@ class Streams:
 
     # -- to send
 
-    def sending(self, socket: Any, leading: list[bytes], frames: Sequence[Any], report: OnProgress) -> Steps:
+    def sending(self, socket: Any, leaving: Leaving, report: OnProgress) -> Steps:
         """Send the frames of a message, and return when the receiver has them."""
-        leaving = Leaving(leading, frames)
         self._leaving[leaving.stream] = leaving
         try:
             yield Push(leaving.opening())

@@ -1066,3 +1066,21 @@ def test_messages_that_are_lost() -> None:
         arena.lose(frames)  # twice does no harm
         del opened, kept
         assert arena.stats().blocks == 0
+
+
+@pytest.mark.parametrize(
+    "size", [50_000, 400_000], ids=["below the threshold", "more than there is room for"]
+)
+def test_what_is_not_put_into_the_arena_may_be_changed_at_once_too(connect: Connect, size: int) -> None:
+    """A camera fills one buffer again and again, and a viewer that is slow fills its arena."""
+    pull, push = connect("tcp", zmq.PULL, zmq.PUSH)
+    with SharedArena("8MiB", linger=0) as arena:
+        photo = np.zeros(size)
+        for number in range(10):
+            photo[:] = number
+            transport.send(push, {"number": number, "photo": photo}, arena=arena)
+        photo[:] = -1
+        for number in range(10):
+            got = receive(pull)["photo"]
+            assert got.min() == got.max() == number
+        assert bool(arena.stats().fallbacks) == (size > 64_000)

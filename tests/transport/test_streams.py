@@ -21,7 +21,7 @@ import transport
 from canning import Limits, Serializer, new_key
 from tests.transport.helpers import SCHEMES, Endpoint, Open
 from transport import Receiver, Sender, fake_pair, outgoing, stream_parts, streams
-from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, PROBE, REFUSE, Head, parse_head
+from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, PROBE, REFUSE, Head, Leaving, parse_head
 from transport.streams import Streams, streams_of
 
 PAIRS = [(zmq.PAIR, zmq.PAIR), (zmq.DEALER, zmq.DEALER), (zmq.DEALER, zmq.ROUTER)]
@@ -188,6 +188,26 @@ def test_progress_and_its_error() -> None:
         assert receiver.recv(timeout=10)[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("granted", "told"),
+    [
+        (0, "stream=True does; nothing was delivered"),
+        (SIZE, "no more of it; nothing"),
+        (10**9, "may have arrived"),
+    ],
+)
+def test_a_sender_that_waited_too_long_is_told_what_may_have_arrived(granted: int, told: str) -> None:
+    here, there = fake_pair()
+    with sending(lambda: Sender(here, stream=True, timeout=0.3).send(X)) as errors:
+        opening = there.recv_multipart()
+        head = parse_head(opening[0])
+        assert head is not None
+        if granted:
+            there.send_multipart([Head(GRANT, head.stream, 0, granted).pack()])
+    assert [type(error) for error in errors] == [transport.TransportTimeout]
+    assert told in str(errors[0])
+
+
 def test_a_cancelled_send_leaves_both_ends_usable() -> None:
     async def main() -> tuple[Any, int]:
         with zmq.asyncio.Context() as context:
@@ -234,7 +254,7 @@ class Line:
     def send(self, obj: Any, *, until: int | None = None) -> Any:
         """Send, and deliver everything; until so many parts were sent."""
         frames = Serializer().serialize_object(obj)
-        steps = self.here.sending(fake_pair()[0], [], frames, lambda *_: None)
+        steps = self.here.sending(fake_pair()[0], Leaving([], frames), lambda *_: None)
         answers: list[Any] = []
         result = None
         while True:
