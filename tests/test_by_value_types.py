@@ -272,3 +272,9 @@ def test_placeholders_of_partial_methods() -> None:
     method = functools.partialmethod(lambda self, *args: args, functools.Placeholder, 2)  # type: ignore[attr-defined,unused-ignore]
     arrived = canning.deserialize_object(canning.serialize_object(method))[0]
     assert type("Again", (), {"f": arrived})().f(1) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["version_info", "flags"])
+def test_what_nobody_can_make_is_refused_by_the_sender(name: str) -> None:
+    with pytest.raises(canning.SerializationError, match=rf"obj\['env'\]: nobody can make a sys\.{name}: send"):
+        canning.serialize_object({"env": getattr(sys, name)})

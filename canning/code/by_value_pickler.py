@@ -17,9 +17,10 @@ from typing import Any, Final
 import cloudpickle
 
 from .. import calls
+from ..errors import SerializationError
 from ..provided import provides
 from ..types.canned import CannedObject, Namespace, named_in_headers
-from ..types.registry import default_registry
+from ..types.registry import default_registry, dotted_name
 from .annotations import with_annotations
 from .by_value_types import METACLASSES, reduce_nameless
 from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
@@ -37,6 +38,9 @@ from .functions import (
 from .rebuild import OF_MODULE, fill_function, make_function
 from .structs import is_struct, parts_of_struct
 from .stubs import StubType
+
+_NOT_CALLED: Final = 1 << 7
+"""The flag of classes that cannot be called: Py_TPFLAGS_DISALLOW_INSTANTIATION of CPython's object.h."""
 
 
 class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -91,6 +95,8 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if cls in _BY_NAME or self._leads_home(cls) else self._take_class_apart(cls)
 
     def _take_class_apart(self, cls: Any) -> Any:
+        if cls.__flags__ & _NOT_CALLED:
+            raise SerializationError(f"nobody can make a {dotted_name(cls)}: send its values instead")
         body = body_of(cls)
         as_source = getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False)
         dataclass = without_made(cls, body) if as_source else None
