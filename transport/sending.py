@@ -190,9 +190,8 @@ async def _stream_later(socket: zmq.asyncio.Socket, outgoing: Outgoing, how: Sen
 @contextmanager
 def _leaving(socket: Any, outgoing: Outgoing, how: Sending) -> Iterator[tuple[Leaving, OnProgress]]:
     """Give the stream of a message, and tell whether it may have arrived when the time is over."""
-    from .stream_parts import Leaving  # see `reading`
-
-    leaving = Leaving(outgoing.parts, outgoing.streamed)
+    assert how.streams is not None
+    leaving = how.streams.leave(outgoing.parts, outgoing.streamed)
     try:
         with watching(how.on_progress, how.progress, "sending") as report:
             yield leaving, report

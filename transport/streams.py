@@ -16,6 +16,7 @@ import struct
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -104,6 +105,10 @@ class Streams:
         return len(prefix_frames(prefix)) == self.leading
 
     # -- to send
+
+    def leave(self, leading: list[bytes], frames: Sequence[Any]) -> Leaving:
+        """Make a stream of the frames of a message."""
+        return Leaving(leading, frames)
 
     def sending(self, socket: Any, leaving: Leaving, report: OnProgress) -> Steps:
         """Send the frames of a message, and return when the receiver has them."""
