@@ -1,8 +1,8 @@
 """What an object holds, as JSON that any language can say: what only Python tells apart is the same here.
 
 - None, flags and text are themselves, and so are numbers: an int and a float of one value are the same.
-- Beyond 2**53 - 1 an int is ``{"int": "digits"}``. ``{"float": …}`` has ``"nan"``, ``"inf"``, ``"-inf"`` or
-  ``"-0"``. Below, INT and FLOAT are numbers by these rules.
+- Beyond 2**53 - 1 an int is ``{"int": "digits"}``; a float is a number however large, or ``{"float": …}``
+  with ``"nan"``, ``"inf"``, ``"-inf"`` or ``"-0"``. Below, INT and FLOAT are numbers by these rules.
 - Lists, tuples and deques are arrays. ``{"dict": [[key, value], …]}`` (of Counters and the like too) and
   ``{"set": […]}`` (frozen ones too) have no order.
 - Bytes of all kinds are ``{"bytes": "hexadecimal digits"}``.
@@ -22,7 +22,7 @@
   ``record``, and little-endian but in structures.
 - numpy's scalars are what Python has for them: numbers, flags, ``complex``, text, ``bytes``; a structure is a
   ``dict`` of its fields. Those of time are ``{"datetime64": INT, "unit": unit}`` and ``{"timedelta64": …}``:
-  the count times the number before the unit, null for not-a-time.
+  the count times the number before the unit, null for not-a-time; a unit that is not there is ``"generic"``.
 - A table is ``{"table": columns, "names": […]}``, each column an array of its values, null where one is
   missing, and of pandas also ``"index": […]``; a column by itself is ``{"column": […], "name": …}``, a Series
   of pandas also with ``"index"``. Times of pandas are as numpy's scalars of the column's unit, beside them
