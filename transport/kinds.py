@@ -142,9 +142,11 @@ def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:
     other = "recv" if verb == "send" else "send"
     if kind.code == zmq.REQ:
         why = "has sent a request: receive the reply" if verb == "send" else "has sent no request: send one"
+        lost = ", or open another socket if it is lost" if verb == "send" else ""
     else:
         why = "has no request to answer: receive one" if verb == "send" else "owes an answer: send it"
-    return TransportError(f"{socket!r} {why} first ({other}); nothing was done")
+        lost = ""
+    return TransportError(f"{socket!r} {why} first ({other}){lost}; nothing was done")
 
 
 def with_hint(error: E, socket: object) -> E | zmq.ZMQError:
