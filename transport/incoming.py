@@ -94,8 +94,8 @@ def take(received: list[Received], count: int, alias: bool = False) -> tuple[lis
     received.clear()  # so that a part is free when it has been joined
     if not frames:
         raise _unfit(
-            f"the message has {len(prefix)} frames, and prefix={count} leaves none for an object: pass a smaller "
-            "prefix=, or none",
+            f"the message has {len(prefix)} frames, and prefix={count} leaves none for an object: pass a "
+            "smaller prefix=, or none",
             frames,
             prefix,
         )
