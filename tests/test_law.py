@@ -363,7 +363,7 @@ def test_labels_that_arrow_cannot_sort_are_told_apart_by_hashes_of_pythons(
 ) -> None:
     pa = pytest.importorskip("pyarrow")
     pytest.importorskip("pandas")
-    from canning.types.libraries import pandas_arrays
+    from canning.types.libraries import pandas_categories
 
     def series(*texts: str | None) -> list[bytes]:
         chunks = pa.chunked_array([pa.array(texts, pa.string_view())])
@@ -377,7 +377,7 @@ def test_labels_that_arrow_cannot_sort_are_told_apart_by_hashes_of_pythons(
             put.extend(keys)
             super().put(container, keys, values)
 
-    monkeypatch.setattr(pandas_arrays, "Watch", Spy)
+    monkeypatch.setattr(pandas_categories, "Watch", Spy)
     assert len(DATA.deserialize_object(series("a", "b", None))[0]) == 3
     assert put == ["a", "b", None]  # and not by Arrow's, which are known
     with pytest.raises(DeserializationError, match="there twice"):

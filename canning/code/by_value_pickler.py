@@ -95,7 +95,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if cls in _BY_NAME or self._leads_home(cls) else self._take_class_apart(cls)
 
     def _take_class_apart(self, cls: Any) -> Any:
-        if cls.__flags__ & _NOT_CALLED:
+        if cls.__flags__ & _NOT_CALLED and issubclass(cls, tuple):  # others refuse by themselves
             raise SerializationError(f"nobody can make a {dotted_name(cls)}: send its values instead")
         body = body_of(cls)
         as_source = getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False)

@@ -21,9 +21,13 @@ import numpy as np
 import zmq
 
 import transport
+from transport import pool
 
 MB: Final = 10**6
-NAMES: Final = ("sent", "received", "refused", "partial", "copied", "fallbacks", "used", "quiet", "ended")
+NAMES: Final = (
+    *("sent", "received", "refused", "partial", "copied", "fallbacks", "used", "quiet", "ended"),
+    "pooled",
+)
 
 
 class Counters:
@@ -92,6 +96,7 @@ def send(address: str, counters: Counters, *, count: int, size: int, capacity: s
                 where = arena if number > 1 else None
                 transport.send(socket, {"number": number, "x": array}, arena=where, timeout=1)
                 counters["sent"] += 1
+                counters["pooled"] = pooled()
                 break
         del array
     while True:
@@ -99,6 +104,12 @@ def send(address: str, counters: Counters, *, count: int, size: int, capacity: s
         counters["copied"], counters["fallbacks"] = stats.copied + stats.in_place, stats.fallbacks
         counters["used"] = stats.used
         time.sleep(0.01)
+
+
+def pooled() -> int:
+    """Give the bytes that wait to be used again for copies of what finds no room in the arena."""
+    stats = pool._COPYING.stats()
+    return stats.in_use + stats.free
 
 
 def receive(address: str, counters: Counters, *, keep: int) -> None:
