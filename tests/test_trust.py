@@ -540,12 +540,30 @@ def test_what_is_neither_a_header_nor_a_pickle_is_said_to_be(head: bytes) -> Non
         canning.deserialize_object([head], trust="data")
 
 
-def test_a_class_by_value_is_said_to_be_one() -> None:
-    local = type("Local", (), {"__module__": "__main__"})
+@pytest.mark.parametrize(
+    "local",
+    [type("Local", (), {"__module__": "__main__"})(), enum.Enum("Color", "RED", module="__main__").RED],  # type: ignore[attr-defined]
+)
+def test_a_class_by_value_is_said_to_be_one(local: object) -> None:
     with pytest.raises(
         DeserializationError, match=r"a class by value.*module that both sides import.*allow="
     ):
-        canning.deserialize_object(canning.serialize_object(local()), trust="data")
+        canning.deserialize_object(canning.serialize_object(local), trust="data")
+
+
+@pytest.mark.parametrize(
+    ("pickled", "way"),
+    [
+        (pickle.dumps(np.ones(3)), "let its sender write it with canning"),
+        (pickle.dumps(np.float64(3)), "let its sender write it with canning"),
+        (b"c__main__\nPoint\n)\x81.", "move it to a module that both sides import"),
+        (pickle.dumps(np.sin), "look at it with canning.inspect, and read it"),
+        (pickle.dumps(int), "look at it with canning.inspect, and read it"),
+    ],
+)
+def test_the_safe_way_comes_first(pickled: bytes, way: str) -> None:
+    with pytest.raises(DeserializationError, match=rf"^this message needs [\w.]+ \([^)]*\): {way}"):
+        canning.loads(pickled)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ..errors import SHOWN, DeserializationError, name_for_errors
 from ..wire.names import CALLS, PURPOSES
+from .libraries.known import public_name
 from .registry import dotted_name
 
 _COMBINATIONS: Final = 1024
@@ -26,13 +27,22 @@ MESSAGES: Final = 16
 """Messages that may be nested in one another."""
 
 
-_SKELETONS: Final = frozenset((("cloudpickle.cloudpickle", "_make_skeleton_class"), (CALLS, "empty_class")))
+_CLOUDPICKLE: Final = "cloudpickle.cloudpickle"
+_SKELETONS: Final = frozenset(
+    (
+        *((_CLOUDPICKLE, "_make_skeleton_class"), (_CLOUDPICKLE, "_make_skeleton_enum")),
+        *((CALLS, "empty_class"), (CALLS, "enum")),
+    )
+)
 _CLASS: Final = "a class by value: its code comes with the message, as that of __main__'s classes does"
 _BY_NAME: Final = (
-    'define the class in a module that both sides import, or pass pickler="named" at the sender, and read '
-    'the message with allow={"package.Class"}'
+    "if it is a dataclass, an attrs class, a named tuple or an enum, define it in a module that both sides "
+    'import, or pass pickler="named" at the sender, and read the message with allow={"package.Class"}'
 )
-_CODE: Final = 'read it with trust="code" only if you trust its sender to run any code here'
+_CODE: Final = (
+    'look at it with canning.inspect, and read it with trust="code" only if you trust its sender to run any '
+    "code here"
+)
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
 
 
@@ -63,12 +73,17 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= SHOWN
     if (module, name) in _SKELETONS:
         return DeserializationError(f"this message needs {what}: {_BY_NAME}; {_CODE}")
-    if not plain or module.partition(".")[0] == "canning":
+    package = module.partition(".")[0]
+    if not plain or package in ("canning", "builtins"):
         return refuse(what)
     found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     allow = f'allow={{"{dotted}"}}'
-    if found is None:
+    if module == "__main__":
+        way = "move it to a module that both sides import, and name it in allow="
+    elif found is None:
         way = f"if it is a class of plain fields, import {module} and read the message with {allow}"
+    elif public_name(dotted) or (package == "numpy" and name in ("_reconstruct", "scalar")):
+        way = "let its sender write it with canning, which sends it as data"
     elif not isinstance(found, type):
         return refuse(what)
     elif kind_of(found) is None:
