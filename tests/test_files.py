@@ -95,9 +95,15 @@ def test_what_comes_from_elsewhere_is_data_unless_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("obj", "way"),
     [
-        (Point(1), r'read the message with allow=\{"tests.samples.Point"\}; read it with trust="code" only'),
-        (collections.ChainMap(), r'register it with data=True .*; read it with trust="code" only'),
-        (print, r'\(a function\): read it with trust="code" only'),
+        (
+            Point(1),
+            r'read the message with allow=\{"tests.samples.Point"\}; look at it with canning.inspect, and read it with trust="code" only',
+        ),
+        (
+            collections.ChainMap(),
+            r'register it with data=True .*; look at it with canning.inspect, and read it with trust="code" only',
+        ),
+        (print, r'\(a function\): look at it with canning.inspect, and read it with trust="code" only'),
     ],
     ids=["plain fields", "another class", "function"],
 )
@@ -105,7 +111,7 @@ def test_a_refusal_names_the_safe_way_first(obj: Any, way: str) -> None:
     with pytest.raises(DeserializationError, match=way):
         loads(dumps(obj))
     with pytest.raises(
-        DeserializationError, match=r"import nowhere and read the message with allow=.*; read"
+        DeserializationError, match=r"import nowhere and read the message with allow=.*; look at it"
     ):
         loads(b"\x80\x04\x8c\x07nowhere\x8c\x05Point\x93.")
     with pytest.raises(DeserializationError, match=r"^(?!.*allow=)"):  # a name is a stranger's text
