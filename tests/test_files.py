@@ -97,7 +97,7 @@ def test_what_comes_from_elsewhere_is_data_unless_told(tmp_path: Path) -> None:
     [
         (
             Point(1),
-            r'read the message with allow=\{"tests.samples.Point"\}; look at it with canning.inspect, and read it with trust="code" only',
+            r'read the message with allow=\{"tests.samples.Point"\}; look at it .* trust="code" only',
         ),
         (
             collections.ChainMap(),
