@@ -95,15 +95,9 @@ def test_what_comes_from_elsewhere_is_data_unless_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("obj", "way"),
     [
-        (
-            Point(1),
-            r'read the message with allow=\{"tests.samples.Point"\}; look at it .* trust="code" only',
-        ),
-        (
-            collections.ChainMap(),
-            r'register it with data=True .*; look at it with canning.inspect, and read it with trust="code" only',
-        ),
-        (print, r'\(a function\): look at it with canning.inspect, and read it with trust="code" only'),
+        (Point(1), r'read the message with allow=\{"tests.samples.Point"\}; look at it .* trust="code" only'),
+        (collections.ChainMap(), r'register it with data=True .*; look at it .* trust="code" only'),
+        (print, r'\(a function\): look at it .* trust="code" only'),
     ],
     ids=["plain fields", "another class", "function"],
 )
