@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 import sys
 import types
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from ..memory.buffers import bytes_of, flat
 from ..options import SerializerOptions
 from ..pickles.outline import Line
 from ..serializer import Serializer, default_serializer
+from ..types.allowed import AS_CODE
 from ..wire.trailer import CODE, parse
 from ..writing.attempts import new_writer, pickled
 from .explain_parts import PROBLEMS, TOO_DEEP, PartRow, Walk, find_problems
@@ -128,7 +128,7 @@ def _say_of_message(found: Explanation, frames: list[Any], serializer: Serialize
         reader = Serializer(registry=serializer.registry, trust="data", allow=serializer.allow)
         reader.deserialize_object(frames)
     except CanningError as error:
-        found.data = [re.split("[:;] read it with trust", str(error))[0].removeprefix("this message ")]
+        found.data = [str(error).removeprefix("this message ").removesuffix(AS_CODE).rstrip(":; ")]
 
 
 def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:

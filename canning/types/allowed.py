@@ -39,16 +39,17 @@ _BY_NAME: Final = (
     "if it is a dataclass, an attrs class, a named tuple or an enum, define it in a module that both sides "
     'import, or pass pickler="named" at the sender, and read the message with allow={"package.Class"}'
 )
-_CODE: Final = (
+AS_CODE: Final = (
     'look at it with canning.inspect, and read it with trust="code" only if you trust its sender to run any '
     "code here"
 )
+"""How errors end: the way out that is not safe."""
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
 
 
 def refuse(what: str) -> DeserializationError:
     """Make the error for an object that a stranger's message may not hold."""
-    return DeserializationError(f"this message needs {what}: {_CODE}")
+    return DeserializationError(f"this message needs {what}: {AS_CODE}")
 
 
 def describe_name(module: str, name: str) -> str:
@@ -72,7 +73,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     dotted = f"{module}.{name}"
     plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= SHOWN
     if (module, name) in _SKELETONS:
-        return DeserializationError(f"this message needs {what}: {_BY_NAME}; {_CODE}")
+        return DeserializationError(f"this message needs {what}: {_BY_NAME}; {AS_CODE}")
     package = module.partition(".")[0]
     if not plain or package in ("canning", "builtins"):
         return refuse(what)
@@ -90,7 +91,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
         way = "register it with data=True and a decoder of plain data"
     else:
         way = f"read the message with {allow}"
-    return DeserializationError(f"this message needs {what}: {way}; {_CODE}")
+    return DeserializationError(f"this message needs {what}: {way}; {AS_CODE}")
 
 
 def names_of(allow: Iterable[type | str] | type | str) -> frozenset[type | str]:
