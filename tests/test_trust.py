@@ -554,7 +554,9 @@ def test_a_class_by_value_is_said_to_be_one(local: object) -> None:
 @pytest.mark.parametrize(
     ("pickled", "way"),
     [
-        (pickle.dumps(np.ones(3)), "let its sender write it with canning"),
+        (pickle.dumps(np.ones(3), 4), "let its sender write it with canning"),
+        (pickle.dumps(np.ones(3), 5), "let its sender write it with canning"),
+        (pickle.dumps(np.ma.ones(3)), "let its sender write it with canning"),
         (pickle.dumps(np.float64(3)), "let its sender write it with canning"),
         (b"c__main__\nPoint\n)\x81.", "move it to a module that both sides import"),
         (pickle.dumps(np.sin), "look at it with canning.inspect, and read it"),

@@ -39,6 +39,8 @@ _BY_NAME: Final = (
     "if it is a dataclass, an attrs class, a named tuple or an enum, define it in a module that both sides "
     'import, or pass pickler="named" at the sender, and read the message with allow={"package.Class"}'
 )
+_OF_ARRAYS: Final = ("_reconstruct", "_frombuffer", "_mareconstruct", "scalar")
+"""Functions that numpy's own pickles call."""
 AS_CODE: Final = (
     'look at it with canning.inspect, and read it with trust="code" only if you trust its sender to run any '
     "code here"
@@ -83,7 +85,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
         way = "move it to a module that both sides import, and name it in allow="
     elif found is None:
         way = f"if it is a class of plain fields, import {module} and read the message with {allow}"
-    elif public_name(dotted) or (package == "numpy" and name in ("_reconstruct", "scalar")):
+    elif public_name(dotted) or (package == "numpy" and name in _OF_ARRAYS):
         way = "let its sender write it with canning, which sends it as data"
     elif not isinstance(found, type):
         return refuse(what)
