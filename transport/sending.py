@@ -84,6 +84,7 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Sending) -> _
     sharing = None if how.arena is None else sharing_of(how.arena, socket)
     serializer = how.serializer if sharing is None else sharing.serializer(how.serializer)
     watched = how.on_progress is not None or how.progress
+    copied = how.copy or sharing is not None  # users may change at once what found no room in an arena, too
     with nullcontext() if sharing is None else sharing.all_or_nothing():
         outgoing = pack(
             objects,
@@ -94,8 +95,7 @@ def _ready(socket: Any, kind: Kind, objects: tuple[Any, ...], how: Sending) -> _
             b"",
             socket,
             watched,
-            how.copy
-            or sharing is not None,  # what finds no room in the arena is as free to change as the rest
+            copied,
             how.streams is not None and how.streams.fits(how.prefix),
         )
     if kind.fresh and sharing is None and outgoing.tracker is DONE and not outgoing.streamed:
@@ -196,15 +196,7 @@ def _leaving(socket: Any, outgoing: Outgoing, how: Sending) -> Iterator[tuple[Le
         with watching(how.on_progress, how.progress, "sending") as report:
             yield leaving, report
     except zmq.Again:
-        raise TransportTimeout(f"{socket!r} sent a stream for too long: {_fate(leaving)}") from None
-
-
-def _fate(leaving: Leaving) -> str:
-    if not leaving.limit:
-        return "nobody has taken it, which a Receiver with stream=True does; nothing was delivered"
-    if leaving.sent < leaving.total:
-        return "the receiver took no more of it; nothing was delivered"
-    return "all of it was sent, but the receiver did not confirm it in time; it may have arrived"
+        raise TransportTimeout(f"{socket!r} sent a stream for too long: {leaving.fate()}") from None
 
 
 async def send_later(

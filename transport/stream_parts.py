@@ -133,6 +133,14 @@ class Leaving:
             self.sent = head.first  # what was sent since was lost with a connection
             self._probing = False
 
+    def fate(self) -> str:
+        """Say what became of it when the time is over: the receiver delivers it once all has come."""
+        if not self.limit:
+            return "nobody has taken it, which a Receiver with stream=True does; nothing was delivered"
+        if self.sent < self.total:
+            return "the receiver took no more of it; nothing was delivered"
+        return "all of it was sent, but the receiver did not confirm it in time; it may have arrived"
+
 
 class Arriving:
     """A message that arrives as a stream; each part is copied to its place.
