@@ -17,6 +17,7 @@ from .options import SerializerOptions, WithoutTrust, check_choices, unknown_opt
 from .progress import OnProgress, watching
 from .provided import provides
 from .reading.options import Trust
+from .reading.reader import explainer
 from .replacing import replacing, resolved
 from .serializer import Serializer, default_serializer
 from .types.canned import Namespace
@@ -45,10 +46,8 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
         try:
             serializer.evolve(trust=readable_as).deserialize_object(frames)
         except DeserializationError as error:
-            from .reading.missing import place_of_refused  # not needed unless a check fails
-
             said = f'a reader with trust="{readable_as}" would refuse it: {error}'
-            raise SerializationError(said, place_of_refused(frames[0], said)) from error
+            raise SerializationError(said, explainer().place_of_refused(frames[0], said)) from error
     return list(blob_of(frames))
 
 

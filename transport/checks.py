@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import zmq
 
@@ -98,6 +98,13 @@ def prefix_frames(prefix: Prefix) -> list[bytes]:
         if not isinstance(frame, bytes):
             raise _no_frame(index, frame)
     return frames
+
+
+def shared_package() -> Any:
+    """Return `transport.shared`, whose import takes 5 ms: programs that share no memory need not wait."""
+    from . import shared
+
+    return shared
 
 
 def _no_frame(index: int, frame: object) -> TypeError:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import zmq
 
 from .errors import TransportError
+
+if TYPE_CHECKING:
+    from .streams import Streams
 
 
 class Kind(NamedTuple):
@@ -39,6 +42,8 @@ _ALIVE: Final[dict[int, weakref.ref[Any]]] = {}
 _ONLY_RECEIVE: Final = {int(zmq.PULL): "PUSH", int(zmq.SUB): "PUB"}
 _ONLY_SEND: Final = {int(zmq.PUSH): "PULL", int(zmq.PUB): "SUB"}
 _PARTICULAR: Final = frozenset(map(int, (zmq.REQ, zmq.REP, zmq.ROUTER)))
+_ANSWERED: Final = frozenset(map(int, (zmq.PAIR, zmq.DEALER, zmq.ROUTER)))
+_STREAMS: Final[weakref.WeakKeyDictionary[Any, Streams]] = weakref.WeakKeyDictionary()
 _CALLS: Final = ("send", "recv", "poll", "get")
 """The attributes of a socket."""
 
@@ -135,6 +140,25 @@ def check_receives(kind: Kind, socket: object, prefix: int) -> None:
         raise TransportError(
             f"{socket!r} receives the identity of the peer first: pass prefix=1 (2 where the peer is a REQ)"
         )
+
+
+def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
+    """Return the streams of a socket, which its senders and receivers share.
+
+    Raises:
+        TransportError: a socket of this type gets no answers.
+        ValueError: a receiver expects other frames before the object than the identity.
+    """
+    if code not in _ANSWERED:
+        raise TransportError(
+            f"stream=True needs answers, which {socket!r} does not get: use PAIR, DEALER or ROUTER"
+        )
+    from .streams import Streams  # here, since few sockets have streams
+
+    streams = _STREAMS.setdefault(socket, Streams(code))
+    if prefix not in (None, streams.leading):
+        raise ValueError(f"with stream=True on {socket!r} prefix is {streams.leading}, not {prefix}")
+    return streams
 
 
 def out_of_turn(kind: Kind, socket: object, verb: str) -> TransportError:

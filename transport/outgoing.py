@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import zmq
 
@@ -12,7 +12,7 @@ from canning.wire.keys import KeyOption
 from canning.writing.draft import FEW, LARGE, PART, Draft, Message, join_small, name_bytes, split_large
 from canning.writing.messages import write
 
-from .checks import Prefix, prefix_frames
+from .checks import Prefix, prefix_frames, shared_package
 from .exiting import may_share
 from .incoming import OWN_BELOW
 from .multipart import endpoint_of, stays_here
@@ -130,16 +130,15 @@ def sharing_of(arena: SharedArena | ForReaders | None, socket: Any) -> ForReader
     """Return how to share a message on a socket: most socket types send each message to one receiver."""
     if arena is None:
         return None
-    from .shared import ForReaders, SharedArena  # see `reading`
-
-    if isinstance(arena, SharedArena):
-        return arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
-    if not isinstance(arena, ForReaders):
+    shared = shared_package()
+    if isinstance(arena, shared.SharedArena):
+        arena = arena.to_unknown() if socket.get(zmq.TYPE) in _TO_MANY else arena.to(1)
+    elif not isinstance(arena, shared.ForReaders):
         raise TypeError(
             f"arena= takes a transport.SharedArena, not {type(arena).__name__}: make one with "
             "SharedArena('1GiB'), and keep it"
         )
-    return arena
+    return cast("ForReaders", arena)
 
 
 def _share(leading: list[bytes], frames: list[Any], copy_threshold: int, leaves: bool) -> Outgoing:

@@ -11,7 +11,7 @@ from canning.arguments import check_bools, check_namespace
 from canning.types.allowed import names_of
 from canning.wire.keys import KeyOption
 
-from .checks import Trust, check_count, check_serializer, check_trust
+from .checks import Trust, check_count, check_serializer, check_trust, shared_package
 from .joining import Array, check_into
 from .pool import Pool
 
@@ -118,14 +118,13 @@ def _made(
 def _with_memory(reader: Serializer, shared_memory: bool | SharedMemory) -> Serializer:
     if not shared_memory:
         return reader
-    from .shared import SharedMemory, default_memory  # programs without it need not wait 5 ms
-
-    if shared_memory is not True and not isinstance(shared_memory, SharedMemory):
+    shared = shared_package()
+    if shared_memory is not True and not isinstance(shared_memory, shared.SharedMemory):
         raise TypeError(
             f"shared_memory= is True, or a transport.SharedMemory, not {type(shared_memory).__name__}"
         )
-    memory = default_memory if shared_memory is True else shared_memory
-    if memory is default_memory and reader is _READERS[reader.trust]:
+    memory = shared.default_memory if shared_memory is True else shared_memory
+    if memory is shared.default_memory and reader is _READERS[reader.trust]:
         if reader.trust not in _SHARED:
             _SHARED[reader.trust] = reader.evolve(codecs=Codecs([memory], beside=reader.codecs))
         return _SHARED[reader.trust]

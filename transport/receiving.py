@@ -18,7 +18,7 @@ from canning.wire.keys import KeyOption
 from .checks import Trust, check_flags, check_timeout
 from .incoming import Received, unpack, unpack_streamed
 from .joining import check_into
-from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, with_hint
+from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, streams_of, with_hint
 from .multipart import SocketLike, pull
 from .pool import Pool
 from .reading import Reading, reading
@@ -223,8 +223,6 @@ class Receiver(Generic[Got]):
         check_bools(stream=stream)
         self._streams = None
         if stream:
-            from .streams import streams_of  # others need not wait for its import
-
             self._streams = streams_of(socket, kind.code, prefix)
             self._streams.expect(self._how)
         self.socket = socket

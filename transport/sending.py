@@ -17,7 +17,7 @@ from canning.wire.keys import KeyOption
 
 from .checks import Prefix, check_flags, check_serializer, check_timeout, prefix_frames
 from .errors import TransportTimeout
-from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, with_hint
+from .kinds import KNOWN, Kind, check_sends, learn, out_of_turn, settle, streams_of, with_hint
 from .multipart import SocketLike, push, stays_here
 from .outgoing import COPY_BELOW, Outgoing, pack, share_last, sharing_of
 from .progress import watch, watch_async
@@ -298,8 +298,6 @@ class Sender(Generic[Sent]):
             sharing_of(arena, socket)
         check_bools(stream=stream)
         if stream:
-            from .streams import streams_of  # others need not wait for its import
-
             how = how._replace(streams=streams_of(socket, kind.code))
         if key is not None:
             how = how._replace(serializer=(serializer or default_serializer).evolve(key=key))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import struct
 import time
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +51,6 @@ from .waiting import Deadline
 if TYPE_CHECKING:
     from .awaiting import Runner
 
-_KINDS: Final = frozenset(map(int, (zmq.PAIR, zmq.DEALER, zmq.ROUTER)))
 _AGAIN: Final = (1.0, 8.0)
 """Seconds without news after which a sender asks, at first and at last."""
 _PATIENCE: Final = 30.0
@@ -310,26 +308,6 @@ def _refusal(socket: object, leaving: Leaving) -> TransportError:
             "several peers and needs one; send it again"
         )
     return TransportError(f"the receiver at the other end of {socket!r} {why}; nothing was delivered")
-
-
-_STREAMS: Final[weakref.WeakKeyDictionary[Any, Streams]] = weakref.WeakKeyDictionary()
-
-
-def streams_of(socket: Any, code: int, prefix: int | None = None) -> Streams:
-    """Return the streams of a socket, which its senders and receivers share.
-
-    Raises:
-        TransportError: a socket of this type gets no answers.
-        ValueError: a receiver expects other frames before the object than the identity.
-    """
-    if code not in _KINDS:
-        raise TransportError(
-            f"stream=True needs answers, which {socket!r} does not get: use PAIR, DEALER or ROUTER"
-        )
-    streams = _STREAMS.setdefault(socket, Streams(code))
-    if prefix not in (None, streams.leading):
-        raise ValueError(f"with stream=True on {socket!r} prefix is {streams.leading}, not {prefix}")
-    return streams
 
 
 def _seconds(socket: Any, timeout: float | None, setting: str) -> float | None:

@@ -10,12 +10,11 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
 import zmq
 
 from .errors import TransportTimeout
-from .kinds import KNOWN
 from .multipart import SocketLike
 
 if TYPE_CHECKING:
@@ -146,8 +145,7 @@ def send_timeout(socket: object, timeout: float) -> TransportTimeout:
 
 def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that did not arrive in time."""
-    kind = KNOWN.get(id(socket))
-    subscribes = kind is not None and kind.code == zmq.SUB
+    subscribes = _is_open(socket) and socket.get(zmq.TYPE) == zmq.SUB
     why = _refused(socket) or _unattached(socket)
     why = why or ("a SUB gets only what it has subscribed to" if subscribes else "")
     return TransportTimeout(f"no message came to {socket!r} for {timeout} s{': ' if why else ''}{why}")
@@ -155,8 +153,12 @@ def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
 
 def _unattached(socket: object) -> str:
     """Tell whether a socket can have no peer, since nobody has bound or connected it."""
-    apart = isinstance(socket, zmq.Socket) and not socket.closed and not socket.get(zmq.LAST_ENDPOINT)
+    apart = _is_open(socket) and not socket.get(zmq.LAST_ENDPOINT)
     return "it is neither bound nor connected" if apart else ""
+
+
+def _is_open(socket: object) -> TypeGuard[zmq.Socket[bytes]]:
+    return isinstance(socket, zmq.Socket) and not socket.closed
 
 
 def _refused(socket: object) -> str:

@@ -98,12 +98,17 @@ def read_verified(
     except DeserializationError as error:
         if error.__cause__ is None:
             raise
-        from .missing import explain_reading, moved  # not needed unless reading fails
-
-        if finder is None and moved(head):
+        if finder is None and explainer().moved(head):
             return _found(options, head, frames, g, new_finder(options))
-        told = explain_reading(head, error, new_finder(options).look_up)
+        told = explainer().explain_reading(head, error, new_finder(options).look_up)
         raise say_whence(told, head) from error.__cause__
+
+
+def explainer() -> Any:
+    """Return the module that explains why a message cannot be read; few programs need it."""
+    from . import missing
+
+    return missing
 
 
 @cache
@@ -115,8 +120,8 @@ def _data_reader() -> Callable[..., Read]:
 
 
 def new_finder(options: ReadOptions) -> Finder:
-    """Make the finder of names; its modules are imported here, since few messages need them."""
-    from ..code.finding import finder_of
+    """Make the finder of names."""
+    from ..code.finding import finder_of  # few messages need it, and it takes a tenth of this import
 
     return finder_of(options.renames, options.registry.renames, options.missing)
 

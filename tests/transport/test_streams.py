@@ -21,8 +21,9 @@ import transport
 from canning import Limits, Serializer, new_key
 from tests.transport.helpers import SCHEMES, Endpoint, Open
 from transport import Receiver, Sender, fake_pair, outgoing, stream_parts, streams
+from transport.kinds import streams_of
 from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, PROBE, REFUSE, Head, Leaving, parse_head
-from transport.streams import Streams, streams_of
+from transport.streams import Streams
 
 PAIRS = [(zmq.PAIR, zmq.PAIR), (zmq.DEALER, zmq.DEALER), (zmq.DEALER, zmq.ROUTER)]
 SIZE = 20_000

@@ -23,13 +23,12 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Imported when it runs, since the help of all commands imports this module.
-    from .running import DemoError, run
+    from . import running  # here, since the help of all commands imports this module
 
     try:
-        return 0 if run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
+        return 0 if running.run(arguments.file, tcp=arguments.tcp, timeout=arguments.timeout) else 1
     except ImportError as error:
         print(f"canning demo: {error}: pip install matplotlib pandas pillow pyarrow rich", file=sys.stderr)
-    except DemoError as error:
+    except running.DemoError as error:
         print(f"canning demo: {error}", file=sys.stderr)
     return 1

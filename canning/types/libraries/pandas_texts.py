@@ -220,13 +220,13 @@ def can_arrow_text(array: Any) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _arrow() -> tuple[Any, Any, Any, Any]:
-    """Return the functions that use pyarrow, which may be missing; an import takes 2 of 20 µs."""
+    """Return the functions that use pyarrow: it may be missing, and takes 0.2 s to import."""
     import pyarrow as pa
 
-    from .arrow_building import array_of, checked_array_of
-    from .arrow_nodes import node_of
+    from . import arrow_building as building
+    from . import arrow_nodes as nodes
 
-    return node_of, array_of, checked_array_of, pa.large_string().equals
+    return nodes.node_of, building.array_of, building.checked_array_of, pa.large_string().equals
 
 
 def _size_of(buffer: Any) -> int:

@@ -163,7 +163,7 @@ def _make_text(column: Column) -> Any:
     dtype = text_dtype(storage or "python", missing) if missing or kind == "str" else _DEFAULT
     cls = dtype.construct_array_type()
     if dtype.storage == "pyarrow":
-        from .told_arrow import make_text  # pandas works without pyarrow
+        from .told_arrow import make_text  # not at the top: pandas works without pyarrow
 
         return cls._from_sequence(make_text(column), dtype=dtype)
     return cls._from_sequence(texts_of(column, dtype.na_value), dtype=dtype)
