@@ -204,7 +204,15 @@ class CannerError(SerializationError):
 
 
 class DeserializationError(CanningError):
-    """Raised if a message, file or blob cannot be read; nothing of it was delivered."""
+    """Raised if a message, file or blob cannot be read; nothing of it was delivered.
+
+    Attributes:
+        path: the path to what cannot be read in the object, as Python would write it; None if unknown.
+    """
+
+    def __init__(self, text: str, path: str | None = None) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 class AuthenticationError(DeserializationError):
@@ -221,7 +229,6 @@ class MissingCode(DeserializationError):
     Attributes:
         module: the module that the message names.
         name: the class or function that it names; None if the module itself is missing.
-        path: the path to it in the object, as Python would write it; None if unknown.
         distribution: the package that usually provides the module, as pip knows it; None if unknown.
     """
 
@@ -233,10 +240,9 @@ class MissingCode(DeserializationError):
         path: str | None = None,
         distribution: str | None = None,
     ) -> None:
-        super().__init__(text)
+        super().__init__(text, path)
         self.module = module
         self.name = name
-        self.path = path
         self.distribution = distribution
 
 

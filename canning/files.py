@@ -46,8 +46,11 @@ def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> l
         try:
             serializer.evolve(trust=readable_as).deserialize_object(frames)
         except DeserializationError as error:
-            said = f'a reader with trust="{readable_as}" would refuse it: {error}'
-            raise SerializationError(said, explainer().place_of_refused(frames[0], said)) from error
+            placed = error if error.path else explainer().placed_refusal(frames[0], error)
+            said = str(placed).removeprefix(f"{placed.path}: ")
+            raise SerializationError(
+                f'a reader with trust="{readable_as}" would refuse it: {said}', placed.path
+            ) from error
     return list(blob_of(frames))
 
 
@@ -100,7 +103,7 @@ def loads(
     ({'a': 1}, {'a': 1})
     >>> loads(dumps(print))
     Traceback (most recent call last):
-    canning.errors.DeserializationError: this message needs builtins.print (a function): ...
+    canning.errors.DeserializationError: obj: this message needs builtins.print (a function): ...
     >>> loads(dumps(print), trust="code")
     <built-in function print>
     """

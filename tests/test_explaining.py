@@ -87,7 +87,7 @@ def test_plain_data_says_so() -> None:
     assert found.data == []
     assert found.needs == {}
     assert 'trust="data" reads it' in str(found)
-    assert explain(Point(1, 2.0)).data[0].startswith("needs ")
+    assert explain(Point(1, 2.0)).data[0].startswith("obj: needs ")
     assert explain(Point(1, 2.0), allow=[Point]).data == []
 
 

@@ -168,6 +168,7 @@ def test_attacks_need_code(name: str) -> None:
 
 WATCHED = """
 import sys
+import canning.reading.missing  # a reader imports it when it has refused something
 from canning import inspect, scan
 from tests.pickle_streams import ATTACKS, BREAKING, BY_OPCODE, JOBLIB, TORCH
 from tests.test_inspection import PACKED

@@ -90,7 +90,7 @@ def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
     >>> [(part.path, part.how) for part in found.parts]
     [('obj', 'header'), ("obj['x']", 'frame 1'), ("obj['f']", 'by reference')]
     >>> found.problems, found.data
-    ([], ['needs builtins.print (a function)'])
+    ([], ["obj['f']: needs builtins.print (a function)"])
     """
     serializer = default_serializer.evolve(**options)
     found = Explanation()
@@ -128,7 +128,8 @@ def _say_of_message(found: Explanation, frames: list[Any], serializer: Serialize
         reader = Serializer(registry=serializer.registry, trust="data", allow=serializer.allow)
         reader.deserialize_object(frames)
     except CanningError as error:
-        found.data = [str(error).removeprefix("this message ").removesuffix(AS_CODE).rstrip(":; ")]
+        said = str(error).replace("this message needs", "needs", 1).removesuffix(AS_CODE)
+        found.data = [said.rstrip(":; ")]
 
 
 def _modules_of(found: Explanation, obj: Any, frames: list[Any], serializer: Serializer) -> Bundle:

@@ -27,6 +27,7 @@ from ..memory.buffers import flat
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Node
 from ..pickles.paths import Paths
+from ..types.allowed import REFUSED, SKELETONS
 from ..wire.names import CALLS, SUBIMPORT
 
 LookUp = Callable[[str, str], Any]
@@ -52,25 +53,48 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
         except Exception as reason:  # a module may raise anything on import
             if is_of_signal(reason):
                 raise
-            return missing_error(named.module, named.name, reason, _path(machine, named.place or named.node))
+            path = _path(machine, named.place or named.node)
+            return missing_error(named.module, named.name, reason, path)
     if isinstance(error, ModuleNotFoundError) and error.name:
         node = _import_of(machine, error.name)
         return missing_error(error.name, None, error, _path(machine, node))
     return None
 
 
-def place_of_refused(head: object, said: str) -> str | None:
-    """Return the path to the object of the first name in a header that an error's text refuses.
+def placed_refusal(
+    head: object, error: DeserializationError, most: int | None = None
+) -> DeserializationError:
+    """Add the path to the first name in a header that an error's text refuses, and the name of a class.
+
+    Headers of more than `most` bytes are left as they are, since the search takes as long as reading.
 
     >>> import pickle
-    >>> place_of_refused(pickle.dumps({"f": [print]}), "this message needs builtins.print (a function): ...")
-    "obj['f'][0]"
+    >>> error = DeserializationError("this message needs builtins.print (a function): ...")
+    >>> print(placed_refusal(pickle.dumps({"f": [print]}), error))
+    obj['f'][0]: this message needs builtins.print (a function): ...
     """
-    machine = PickleMachine(flat(head)).run()
+    said, flat_head = str(error), flat(head)
+    if not said.startswith(REFUSED) or (most is not None and len(flat_head) > most):
+        return error
+    machine = PickleMachine(flat_head).run()
     for named in machine.names.values():
-        if f" {name_for_errors(named.module, named.name)} (" in said:
-            return _path(machine, named.place or named.node)
-    return None
+        dotted = name_for_errors(named.module, named.name)
+        if said.startswith(f"{REFUSED}{dotted} ("):
+            path = _path(machine, named.place or named.node)
+            cls = _class_by_value(machine, (named.module, named.name))
+            if cls:
+                said = said.replace(f"{dotted} (a class by value: ", f"the class {cls} by value (", 1)
+            return DeserializationError(f"{path}: {said}" if path else said, path)
+    return error
+
+
+def _class_by_value(machine: PickleMachine, maker: tuple[str, str]) -> str:
+    """Name the class that a header makes first with this function, if it makes classes."""
+    for called in machine.calls if maker in SKELETONS else ():
+        if called.target == maker:
+            name = next((each for each in called.args[1:3] if type(each) is str), "")
+            return name_for_errors("", name)[1:]
+    return ""
 
 
 def _path(machine: PickleMachine, node: Node | None) -> str | None:

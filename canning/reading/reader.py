@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _TINY: Final = 24
 """Up to this many bytes, a frame is not taken for a truncated header: the unpickler reports the error."""
 
+_PLACED: Final = 8192
+"""Up to this many bytes, a header that was refused is searched for the path to what it may not name."""
+
 
 def read_message(options: ReadOptions, frames: list[Any], g: Namespace | None) -> Read:
     """Read the first object of a message."""
@@ -81,7 +84,13 @@ def read_verified(
     head = frames[0] if type(frames[0]) is bytes else flat(frames[0])
     shape = shape_of(head) if trailer is None else "general"
     if options.trust == "data":
-        return _data_reader()(options, head, frames, shape, account, trailer)
+        try:
+            return _data_reader()(options, head, frames, shape, account, trailer)
+        except DeserializationError as error:
+            placed = explainer().placed_refusal(head, error, _PLACED)
+            if placed is error:
+                raise
+            raise placed from error.__cause__
     finder = None
     try:
         if options.finds or options.registry.renames:

@@ -28,12 +28,13 @@ MESSAGES: Final = 16
 
 
 _CLOUDPICKLE: Final = "cloudpickle.cloudpickle"
-_SKELETONS: Final = frozenset(
+SKELETONS: Final = frozenset(
     (
         *((_CLOUDPICKLE, "_make_skeleton_class"), (_CLOUDPICKLE, "_make_skeleton_enum")),
         *((CALLS, "empty_class"), (CALLS, "enum")),
     )
 )
+"""Functions that make a class by value."""
 _CLASS: Final = "a class by value: its code comes with the message, as that of __main__'s classes does"
 _BY_NAME: Final = (
     "if it is a dataclass, an attrs class, a named tuple or an enum, define it in a module that both sides "
@@ -46,17 +47,19 @@ AS_CODE: Final = (
     "code here"
 )
 """How errors end: the way out that is not safe."""
+REFUSED: Final = "this message needs "
+"""How errors begin that name what a stranger's message may not hold."""
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
 
 
 def refuse(what: str) -> DeserializationError:
     """Make the error for an object that a stranger's message may not hold."""
-    return DeserializationError(f"this message needs {what}: {AS_CODE}")
+    return DeserializationError(f"{REFUSED}{what}: {AS_CODE}")
 
 
 def describe_name(module: str, name: str) -> str:
     """Describe the object of a name, as far as that is known without an import."""
-    if (module, name) in _SKELETONS:
+    if (module, name) in SKELETONS:
         return f"{name_for_errors(module, name)} ({_CLASS})"
     if module == CALLS and name in PURPOSES:
         return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
@@ -74,8 +77,8 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     what = describe_name(module, name)
     dotted = f"{module}.{name}"
     plain = all(part.isidentifier() for part in dotted.split(".")) and len(dotted) <= SHOWN
-    if (module, name) in _SKELETONS:
-        return DeserializationError(f"this message needs {what}: {_BY_NAME}; {AS_CODE}")
+    if (module, name) in SKELETONS:
+        return DeserializationError(f"{REFUSED}{what}: {_BY_NAME}; {AS_CODE}")
     package = module.partition(".")[0]
     if not plain or package in ("canning", "builtins"):
         return refuse(what)
@@ -93,7 +96,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
         way = "register it with data=True and a decoder of plain data"
     else:
         way = f"read the message with {allow}"
-    return DeserializationError(f"this message needs {what}: {way}; {AS_CODE}")
+    return DeserializationError(f"{REFUSED}{what}: {way}; {AS_CODE}")
 
 
 def names_of(allow: Iterable[type | str] | type | str) -> frozenset[type | str]:
