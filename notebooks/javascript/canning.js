@@ -986,6 +986,13 @@ const set = (builder, node) => {
 // The members of each kind: text in a format, text of any kind, a number, a flag, or what a function takes when it is built.
 const DATE = "\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])";
 const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{6})?";
+// Whether the day that a text begins with is in the calendar of Python, which begins with year 1.
+const isDay = text => {
+  const [year, month, day] = text.slice(0, 10).split("-").map(Number);
+  const last = new Date(0);
+  last.setUTCFullYear(year, month, 0);
+  return year > 0 && day <= last.getUTCDate();
+};
 const isFold = value => value === 0 || value === 1;
 const MEMBERS = {
   date: { v: DATE },
@@ -1009,7 +1016,7 @@ function special(builder, node) {
     const value = typeof form === "function" ? builder.build(node[name]) : node[name];
     const fits = typeof form === "function" ? form(value)
       : typeof value === form || (typeof value === "string" && new RegExp(`^${form}$`).test(value));
-    if (!fits) throw new CanningError(`a ${node.$} that is none`);
+    if (!fits || (form.includes?.(DATE) && !isDay(value))) throw new CanningError(`a ${node.$} that is none`);
     members[name] = value;
   }
   return new Special(node.$, members);
@@ -1102,7 +1109,10 @@ function permuted(shape, axes) {
   return { dtype: "O", shape, strides: shape.map((_, axis) => inMemory[axes.indexOf(axis)]) };
 }
 
-const table = (fields, type) => new Table(type, fields);
+const table = (fields, type) => {
+  if (type.startsWith("pandas.") && !fields.index) throw new CanningError("a table of pandas without an index");
+  return new Table(type, fields);
+};
 const series = ({ name, values, index }, type) => {
   const made = new Column(values, name, index && new Column(index, index.name), type);
   if (index && made.index.length !== made.length) throw new CanningError("a column whose index has another length");

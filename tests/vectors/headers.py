@@ -78,6 +78,9 @@ def nodes() -> Iterator[Row]:
         ("dtype without a unit", {"$": "dtype", "dtype": "<m8"}),
         ("scalar without its text", {"$": "scalar", "dtype": "U"}),
         ("date of no month", {"$": "date", "v": "2024-13-01"}),
+        ("date of no day", {"$": "date", "v": "2023-02-29"}),
+        ("date before the first", {"$": "date", "v": "0000-12-31"}),
+        ("datetime of no day", {"$": "datetime", "v": "2024-02-30T12:00:00"}),
         ("decimal of letters", {"$": "decimal", "v": "12x"}),
         ("fraction of nothing", {"$": "fraction", "v": "1/0"}),
         ("dtype without fields", {"$": "dtype", "dtype": {"itemsize": 4}}),
@@ -162,6 +165,9 @@ def columns() -> Iterator[Row]:
     ):
         told = {"$": "object", "type": "polars.DataFrame", "version": 1, "fields": fields}
         yield node(f"a table {name}", "the table is not as it should be", told)
+    of_pandas = {"names": ["a"], "columns": [{"kind": "array", "values": array}]}
+    told = {"$": "object", "type": "pandas.DataFrame", "version": 1, "fields": of_pandas}
+    yield node("a table of pandas without an index", "the table is not as it should be", told)
 
 
 def rows() -> Iterator[Row]:
