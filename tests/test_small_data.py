@@ -56,6 +56,8 @@ VALUES: dict[str, Any] = {
     "deep": [[[[({"a": [1]},)]]]],
     "an array in the header": np.arange(6, dtype="<i2").reshape(2, 3),
     "an array in a frame": np.arange(3000.0).reshape(3, 1000),
+    "an array in Fortran's order": np.arange(3000.0).reshape(3, 1000, order="F"),
+    "bytes": b"x" * 2000,
 }
 TIGHT = {
     "depth": ([[[1]]], Limits(depth=1)),
@@ -123,6 +125,7 @@ WRONG = {
     "more than there is": array(size(1 << 62) + size(4)),
     "no dtype": array(size(2), b"\x8c\3|O8"),
     "a name of another length": array(size(2), b"\x8c\2<f8"),
+    "steps over nothing": array(size(1) + size(2), b"\x8c\3<f8K\0(" + size(8) + size(1 << 40) + b"t\x86"),
 }
 
 

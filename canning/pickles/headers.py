@@ -52,6 +52,31 @@ def _numbers(numbers: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", number) for number in numbers) + b"t"
 
 
+_REST: Final = re.compile(
+    rb"\(((?:\x8a\x08.{8})*)t\x8c(.)([!-~]+)(?:K\0\(((?:\x8a\x08.{8})*)t\x86)?tR\.", re.DOTALL
+)
+_NUMBER: Final = struct.Struct("<2xq")
+
+
+def read_array_rest(rest: bytes) -> tuple[tuple[int, ...], str, tuple[int, ...] | None] | None:
+    """Return the shape, dtype and strides in the opcodes of `array_rest`; None for any others.
+
+    >>> read_array_rest(array_rest((2, 3), "<i4", (4, 8)))
+    ((2, 3), '<i4', (4, 8))
+    """
+    found = _REST.fullmatch(rest)
+    if found is None:
+        return None
+    shape, count, dtype, strides = found.groups()
+    if count[0] != len(dtype):
+        return None
+    return _read_numbers(shape), dtype.decode(), None if strides is None else _read_numbers(strides)
+
+
+def _read_numbers(ops: bytes) -> tuple[int, ...]:
+    return tuple([number for (number,) in _NUMBER.iter_unpack(ops)])
+
+
 def call_raw(number: int, *, mutable: bool) -> bytes:
     """Return the opcodes that make `bytes`, or a `bytearray`, from the number of a buffer."""
     return _RAW + b"J" + struct.pack("<i", number) + (b"\x88\x86R" if mutable else b"\x85R")

@@ -8,35 +8,38 @@ item of a list; one of 800 bytes, which is in the header, 7 and 12 instead of 21
 
 from __future__ import annotations
 
-import pickle
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from ..memory.buffers import flat
 from ..memory.dtypes import BY_DTYPE, BY_NAME
-from ..memory.layout import Array, Layout, dense_bytes
-from ..pickles.headers import BYTES, INLINE, OF_FRAME, array_rest
-from ..types.arrays import CannedArray
-from ..types.canned import CannedBytes, make_bytes
-from ..wire.trailer import COUNT, FOOTER, LONE, pack, pack_alone, parse
+from ..memory.layout import Array, dense_bytes
+from ..pickles.headers import BYTES, INLINE, OF_FRAME, array_rest, read_array_rest
+from ..types.canned import make_bytes
+from ..wire.trailer import COUNT, FOOTER, LONE, pack, pack_alone
 from .draft import LARGE, Draft, Message
 
 _LONGEST: Final = 1024
 """Bytes up to which a frame 0 is cached."""
 _SIZE: Final = struct.Struct("<I")
+_LENGTHS: Final = struct.Struct("<QQ").unpack_from
+"""The length of frame 1, and that of the pickle, which starts the footer."""
 
 
 class Kind(NamedTuple):
-    """The description in the frame 0 of a single object, shared by equal ones; bytes have no dtype."""
+    """The description of a single object, shared by equal ones; bytes have no dtype."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
-    layout: Layout | None
-    size: int
+    strides: tuple[int, ...] | None
+    nbytes: int
 
 
 def write_single(obj: Any, threshold: int) -> Message | None:
@@ -71,57 +74,65 @@ def _array_head(shape: tuple[int, ...], dtype: str, strides: tuple[int, ...] | N
     return pack(body, len(body), [size], flags=LONE)
 
 
-def read_single(head: bytes, frames: Sequence[Any], writable: bool) -> Array | bytes | bytearray | None:
+def read_single(head: bytes, frames: Sequence[Any], writable: bool, *, keep: bool = True) -> Any:
     """Build the object of a message whose frame 0 has the shape of a single one; None for any other content.
 
-    `frames` are those of the message, frame 0 included, and possibly others.
+    `frames` are those of the message, frame 0 included, and possibly others. With `keep`, the description
+    is remembered for the next message; a stranger's is not.
     """
     if head[COUNT] == 1:
         if not head.startswith(INLINE):
             return None
         start = len(INLINE) + _SIZE.size
         end = start + _SIZE.unpack_from(head, len(INLINE))[0]
-        kind = _read_rest(head[end : -FOOTER.size])
-        return None if kind is None else _make(kind, bytearray(head[start:end]), False)
-    if len(head) > _LONGEST or len(frames) < 2:
-        return None
-    kind = _read_head(head)
+        rest = head[end : -FOOTER.size]
+        kind = _read_rest(rest) if keep else _read_rest.__wrapped__(rest)
+        memory: Any = bytearray(head[start:end])
+    else:
+        if len(head) > _LONGEST or len(frames) < 2:
+            return None
+        kind = _read_head(head) if keep else _read_head.__wrapped__(head)
+        memory = frames[1]
     if kind is None:
         return None
-    frame = frames[1]
-    memory = frame if hasattr(frame, "__len__") and len(frame) == kind.size else flat(frame)
-    if len(memory) != kind.size:
-        return None
-    return make_bytes(memory) if kind.dtype is None else _make(kind, memory, writable)
-
-
-def _make(kind: Kind, memory: Any, writable: bool) -> Array:
-    if kind.layout is None:
+    if not hasattr(memory, "__len__") or len(memory) != kind.nbytes:
+        memory = flat(memory)
+        if len(memory) != kind.nbytes:
+            return None
+    if kind.dtype is None:
+        return make_bytes(memory)
+    if kind.strides is None:
         array: Array = np.ndarray(kind.shape, kind.dtype, memory)
     else:
-        array = np.ndarray(kind.shape, kind.dtype, memory, *kind.layout)
+        array = np.ndarray(kind.shape, kind.dtype, memory, 0, kind.strides)
     flags = array.flags
-    return array if flags.aligned and (flags.writeable or not writable) else array.copy("K")
+    return array if flags.aligned and (flags.writeable or not writable) else None
 
 
 @lru_cache(maxsize=256)
 def _read_head(head: bytes) -> Kind | None:
-    """Parse a frame 0; the cache key is all its bytes, which were checked like any others."""
-    trailer = parse(head)
-    if trailer is None or trailer.frames != 2:
+    """Parse a frame 0 of an object in frame 1; the cache's key is all its bytes, which were checked."""
+    end = len(head) - FOOTER.size - 8
+    if end < 0:
         return None
-    return _kind_of(pickle.loads(head), trailer.lengths[0])
+    nbytes, length = _LENGTHS(head, end)
+    if head.startswith(OF_FRAME):
+        kind = _read_rest.__wrapped__(head[len(OF_FRAME) : end])
+    else:
+        kind = Kind((nbytes,), None, None, nbytes) if head[:end] == BYTES else None
+    return kind if kind is not None and (kind.nbytes, end) == (nbytes, length) else None
 
 
 @lru_cache(maxsize=256)
 def _read_rest(rest: bytes) -> Kind | None:
-    return _kind_of(pickle.loads(OF_FRAME + rest), 0)
-
-
-def _kind_of(canned: object, size: int) -> Kind | None:
-    if type(canned) is CannedBytes and not canned.mutable:
-        return Kind((size,), None, None, size)
-    if type(canned) is CannedArray and type(canned.dtype) is str and not canned.readonly:
-        dtype = BY_NAME.get(canned.dtype)
-        return None if dtype is None else Kind(canned.shape, dtype, canned.layout, size)
-    return None
+    """Parse the opcodes behind the source of an array; None if it has another layout, or no items."""
+    found = read_array_rest(rest)
+    if found is None:
+        return None
+    shape, name, strides = found
+    dtype = BY_NAME.get(name)
+    if dtype is None or min(shape, default=1) <= 0:
+        return None
+    if strides is not None and strides != tuple(accumulate(shape[:-1], mul, initial=dtype.itemsize)):
+        return None
+    return Kind(shape, dtype, strides, dtype.itemsize * prod(shape))

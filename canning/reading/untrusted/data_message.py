@@ -15,10 +15,11 @@ from ...types.budget import Work
 from ...wire.encoded import decoded_lengths
 from ...wire.shapes import Shape
 from ...wire.trailer import COUNT, FOOTER, Trailer, check_frames, parse
+from ...writing.single import read_single
 from ..builder import Buffers
 from ..options import Read, ReadOptions, decode_frames
 from .data_builder import DataBuilder
-from .short_cuts import UNREAD, most_bytes, read_array, read_small
+from .short_cuts import UNREAD, most_bytes, read_small
 
 
 def read_data(
@@ -47,7 +48,6 @@ _SMALL: Final = 1500
 _FEW: Final = 64
 """One array alone uses less than this of anything that is limited."""
 _LENGTH: Final = struct.Struct("<Q").unpack_from
-_LENGTHS: Final = struct.Struct("<QQ").unpack_from
 
 
 def _read_plain(options: ReadOptions, head: bytes, frames: list[Any]) -> Any:
@@ -59,21 +59,14 @@ def _read_plain(options: ReadOptions, head: bytes, frames: list[Any]) -> Any:
 
 
 def _read_single(options: ReadOptions, head: bytes, frames: list[Any]) -> Any:
-    """Read one array; `UNREAD` if `_read_at` has to."""
-    size, most = len(head) - FOOTER.size, options.limits.message_bytes
-    if most_bytes(options.limits) < _FEW:
+    """Read one array or `bytes`; `UNREAD` if `_read_at` has to."""
+    size = len(head) + (len(flat(frames[1])) if head[COUNT] > 1 and len(frames) > 1 else 0)
+    if most_bytes(options.limits) < _FEW or size > options.limits.message_bytes:
         return UNREAD
-    if head[COUNT] == 1:
-        if len(head) > most or _LENGTH(head, size)[0] != size:
-            return UNREAD
-        return read_array(head[:size], None)
-    size -= 8
-    if size < 0 or options.writable or len(frames) < 2:
+    if head[COUNT] == 1 and _LENGTH(head, len(head) - FOOTER.size)[0] != len(head) - FOOTER.size:
         return UNREAD
-    memory = flat(frames[1])
-    if len(head) + len(memory) > most or _LENGTHS(head, size) != (len(memory), size):
-        return UNREAD
-    return read_array(head[:size], memory)
+    obj = read_single(head, frames, options.writable, keep=False)
+    return UNREAD if obj is None else obj
 
 
 _BY_SHAPE: Final[dict[Shape, Callable[[ReadOptions, bytes, list[Any]], Any]]] = {

@@ -1,4 +1,4 @@
-"""Read the most common messages of strangers in one step: a few values, one array, arrays among others.
+"""Read the most common messages of strangers in one step: a few values, arrays among others.
 
 For a few numbers and texts in lists and dicts, `DataReader` itself takes less time than its accounts,
 names and buffers. So a message that is small and plain, with no names, no buffers, no calls and only text
@@ -16,17 +16,12 @@ the error.
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-import numpy as np
-
 from ...limits import Limits
-from ...memory.dtypes import BY_NAME
-from ...pickles.headers import INLINE, OF_FRAME
 
 # -- small messages -------------------------------------------------------------------------------------
 
@@ -163,43 +158,6 @@ def _fill(target: dict[str, Any], items: list[Any]) -> bool:
         return False
     target.update(zip(keys, items[1::2], strict=True))
     return True
-
-
-# -- one array that is all of a message -----------------------------------------------------------------
-
-_SIZE: Final = struct.Struct("<I")
-_REST: Final = re.compile(rb"\(((?:\x8a\x08.{8}){1,8})t\x8c(.)([!-~]+)tR\.", re.DOTALL)
-"""The opcodes behind the source of an array in C order that is all of a message: lengths, dtype."""
-
-
-def read_array(data: bytes, memory: Any) -> Any:
-    """Read a header that consists of one array, in a frame or in the header itself.
-
-    `memory` is the frame, or None. `UNREAD` if another reader has to read it.
-    """
-    if memory is not None:
-        at = len(OF_FRAME)
-        if not data.startswith(OF_FRAME):
-            return UNREAD
-    else:
-        start = len(INLINE) + _SIZE.size
-        if not data.startswith(INLINE) or len(data) < start:
-            return UNREAD
-        at = start + _SIZE.unpack_from(data, len(INLINE))[0]
-        memory = bytearray(data[start:at])
-    found = _REST.fullmatch(data, at)
-    if found is None:
-        return UNREAD
-    sizes, count, name = found.groups()
-    dtype = BY_NAME.get(name.decode())
-    if dtype is None or count[0] != len(name):
-        return UNREAD
-    ends = range(10, len(sizes) + 1, 10)
-    shape = tuple([int.from_bytes(sizes[end - 8 : end], "little", signed=True) for end in ends])
-    if min(shape) <= 0 or math.prod(shape) * dtype.itemsize != len(memory):
-        return UNREAD
-    array = np.ndarray(shape, dtype, memory)
-    return array if array.flags.aligned else UNREAD
 
 
 # -- arrays among others --------------------------------------------------------------------------------
