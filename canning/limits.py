@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from .arguments import check_whole
-from .errors import shortened
+from .errors import DeserializationError, shortened
 
 _UNITS: Final = {
     "depth": "levels",
@@ -56,3 +56,18 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+def check_count(frames: int, limits: Limits) -> None:
+    """Raise `DeserializationError` if a message has more frames than the limits allow."""
+    if frames > limits.frames:
+        raise DeserializationError(
+            f"{frames} frames: this reader's limit is frames={limits.frames} of canning.Limits"
+        )
+
+
+def check_size(nbytes: int, limits: Limits) -> None:
+    """Raise `DeserializationError` if a message has more bytes than the limits allow."""
+    if nbytes > limits.message_bytes:
+        limit = f"message_bytes={limits.message_bytes}"
+        raise DeserializationError(f"{nbytes} bytes: this reader's limit is {limit} of canning.Limits")

@@ -264,6 +264,8 @@ def strangers() -> None:
             bytes(4000),
             _announced(10**6),
             _announced(2**60),
+            _announced(10**6, tag=0),  # that of collective calls
+            _announced(10**6, tag=2**32 - 1),  # more than MPI allows
         ):
             comm._comm.Send(raw, NEXT)
             if raw == _announced(10**6):
@@ -281,10 +283,10 @@ def strangers() -> None:
         assert comm.sendrecv(RANK, NEXT, source=LAST) == LAST
 
 
-def _announced(nbytes: int) -> bytes:
+def _announced(nbytes: int, tag: int = 1) -> bytes:
     from transport.engines.mpi_parts import _END, _MARK
 
-    return _END.pack(nbytes, 1, _MARK)
+    return _END.pack(nbytes, tag, _MARK)
 
 
 def between() -> None:

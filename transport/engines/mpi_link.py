@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Final
@@ -91,9 +90,9 @@ class Link:
         self.parts = comm.Dup()
         self.rank: int = self.comm.Get_rank()
         self.size: int = self.comm.Get_size()
-        self._most = sys.maxsize if serializer.trust == "code" else serializer.limits.frames
+        self._limits = None if serializer.trust == "code" else serializer.limits
         self._numbers = itertools.count()
-        self._last = self.comm.Get_attr(MPI.TAG_UB) or 32767
+        self.last: int = self.comm.Get_attr(MPI.TAG_UB) or 32767
         self._arena: SharedArena | None = None
         self._held: list[Any] = []
         self.near: dict[int, Serializer] = {}
@@ -161,7 +160,7 @@ class Link:
 
     def number(self) -> int:
         """Return a tag for the large frames of a message, unique among the messages on their way."""
-        return int(next(self._numbers) % self._last) + 1
+        return int(next(self._numbers) % self.last) + 1
 
     def post(self, obj: Any, dest: int, tag: int = _COLLECTIVE, comm: Any = None) -> Steps:
         """Begin to send an object, by default on `parts`."""
@@ -195,10 +194,7 @@ class Link:
     def receiving(self, source: int, tag: int) -> Steps:
         """Begin to receive a user's object; returns it and its status."""
         room = bytearray(ENVELOPE)
-        return self._receiving(self.comm.Irecv(room, source, tag), room)
-
-    def _receiving(self, request: Any, room: bytearray) -> Steps:
-        (status,) = yield [request]
+        (status,) = yield [self.comm.Irecv(room, source, tag)]
         envelope = bytes(room[: status.Get_count(MPI.BYTE)])
         if not envelope:
             return None, status
@@ -210,7 +206,7 @@ class Link:
         return drive(self._rest(envelope, source), self.wait)
 
     def _rest(self, envelope: bytes, source: int) -> Steps:
-        frames = yield from unpack(envelope, self._most, _FromOne(self.parts, source))
+        frames = yield from unpack(envelope, self._limits, _FromOne(self, source))
         return self.load(frames)
 
     def take(self, source: int) -> Any:
@@ -262,7 +258,7 @@ class Link:
             source.fill(frame, 0)
 
     def _frames_in(self, room: bytearray | memoryview, root: int) -> list[Any]:
-        frames: list[Any] = drive(unpack(envelope_in(room), self._most, _FromAll(self, root)), self.wait)
+        frames: list[Any] = drive(unpack(envelope_in(room), self._limits, _FromAll(self, root)), self.wait)
         return frames
 
     def once(self, name: str, *arguments: Any) -> None:
@@ -318,14 +314,20 @@ def _sent(requests: list[Any], _kept: list[Any]) -> Steps:
     return None, None
 
 
-class _FromOne:
+class _From:
+    """A source of large frames: the rank that sends them."""
+
+    def __init__(self, link: Link, rank: int) -> None:
+        self._link, self._rank = link, rank
+
+
+class _FromOne(_From):
     """Receive large frames from a rank."""
 
-    def __init__(self, comm: Any, rank: int) -> None:
-        self._comm, self._rank = comm, rank
-
     def fill(self, memory: Any, tag: int) -> list[Any]:
-        return [self._comm.Irecv((piece, MPI.BYTE), self._rank, tag) for piece in pieces(memory)]
+        if not _COLLECTIVE < tag <= self._link.last:  # those of other messages, or of none
+            raise DeserializationError(f"rank {self._rank} has announced frames under tag {tag}")
+        return [self._link.parts.Irecv((piece, MPI.BYTE), self._rank, tag) for piece in pieces(memory)]
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
         came = sum(status.Get_count(MPI.BYTE) for status in statuses)
@@ -335,15 +337,12 @@ class _FromOne:
             )
 
 
-class _FromAll:
+class _FromAll(_From):
     """Receive, or send, large frames in a collective call."""
-
-    def __init__(self, link: Link, root: int) -> None:
-        self._link, self._root = link, root
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
         for piece in pieces(memory):
-            self._link.once("Bcast", (piece, MPI.BYTE), self._root)
+            self._link.once("Bcast", (piece, MPI.BYTE), self._rank)
         return []
 
     def check(self, statuses: list[Any], nbytes: int) -> None:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from canning import DeserializationError
+from canning import DeserializationError, Limits
+from canning.limits import check_count, check_size
 from canning.wire.trailer import MAGIC, parse
 
 from ..pool import long_empty
@@ -41,7 +42,10 @@ class Source(Protocol):
     """The source of the frames that do not fit into an envelope."""
 
     def fill(self, memory: Any, tag: int) -> list[Any]:
-        """Return requests that fill memory; none if it is filled already."""
+        """Return requests that fill memory; none if it is filled already.
+
+        Raises `DeserializationError` for a tag that no sender uses.
+        """
 
     def check(self, statuses: list[Any], nbytes: int) -> None:
         """Raise `DeserializationError` if requests received another number of bytes."""
@@ -71,11 +75,11 @@ def is_whole(envelope: bytes) -> bool:
     return envelope[_MAGIC:] == MAGIC
 
 
-def unpack(envelope: bytes, most: int, source: Source) -> Steps:
-    """Return the frames of a message of at most `most` frames.
+def unpack(envelope: bytes, limits: Limits | None, source: Source) -> Steps:
+    """Return the frames of a message; memory is taken only for lengths within `limits`, if there are any.
 
     Raises:
-        DeserializationError: the message contradicts itself, or has more frames.
+        DeserializationError: the message contradicts itself, or is beyond the limits.
     """
     if is_whole(envelope):
         return [envelope]
@@ -83,13 +87,17 @@ def unpack(envelope: bytes, most: int, source: Source) -> Steps:
     size, tag, mark = _END.unpack_from(envelope, inside) if inside >= 0 else (0, 0, b"")
     if mark != _MARK:
         raise DeserializationError(f"{len(envelope)} bytes that no transport.engines.mpi.Comm has sent")
+    if limits is not None:
+        check_size(size, limits)
     places = _Places(envelope, inside)
     head = places.next(size)
     yield from _filled(source, places, tag)
     trailer = parse(head)
-    if trailer is None or trailer.frames > most:
-        number = "no trailer" if trailer is None else f"{trailer.frames} frames, and this reader takes {most}"
-        raise DeserializationError(f"frame 0 of a message through MPI has {number}")
+    if trailer is None:
+        raise DeserializationError("frame 0 of a message through MPI has no trailer")
+    if limits is not None:
+        check_count(trailer.frames, limits)
+        check_size(size + sum(trailer.lengths), limits)
     frames = [head, *map(places.next, trailer.lengths)]
     yield from _filled(source, places, tag)
     return frames

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...codecs.coding import made_by_decoding
 from ...errors import DeserializationError
-from ...limits import Limits
+from ...limits import check_count, check_size
 from ...memory.buffers import flat
 from ...types.allowed import MESSAGES
 from ...types.budget import Work
@@ -87,10 +87,7 @@ def _read_at(
     if level > MESSAGES:
         raise DeserializationError(f"messages within messages, more than {MESSAGES} deep")
     limits, size = options.limits, len(head)
-    if len(frames) > limits.frames:
-        raise DeserializationError(
-            f"{len(frames)} frames: this reader's limit is frames={limits.frames} of canning.Limits"
-        )
+    check_count(len(frames), limits)
     trailer = trailer or parse(head)
     plain = trailer is None
     parts: Sequence[memoryview]
@@ -99,12 +96,12 @@ def _read_at(
         parts = _Following(frames)
     else:
         found = check_frames(trailer, frames[1 : trailer.frames])
-        _check_size(size + _extent(trailer), limits)
+        check_size(size + _extent(trailer), limits)
         if trailer.encoded:
             work.decode(made_by_decoding(trailer.encoded, options.codec, options.codecs))
         parts = list(map(flat, decode_frames(options, trailer, found)))
         size += sum(map(len, parts))
-    _check_size(size, limits)
+    check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)
     buffers.spend = work.copy
 
@@ -120,7 +117,7 @@ def _read_at(
     taken = trailer.frames
     if plain:  # a plain pickle does not say how many frames are its own
         taken = 1 + buffers.given
-        _check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
+        check_size(size + sum(parts[number].nbytes for number in range(taken - 1)), limits)
     return obj, frames[taken:], trailer.flags
 
 
@@ -140,9 +137,3 @@ class _Following(Sequence[memoryview]):
 def _extent(trailer: Trailer) -> int:
     """Count the bytes behind frame 0, encoded or decoded, whichever are more."""
     return max(sum(trailer.lengths), sum(decoded_lengths(trailer.lengths, trailer.encoded)))
-
-
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.message_bytes:
-        limit = f"message_bytes={limits.message_bytes}"
-        raise DeserializationError(f"{size} bytes: this reader's limit is {limit} of canning.Limits")
