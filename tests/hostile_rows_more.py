@@ -127,7 +127,8 @@ def astropy_rows() -> list[Hostile]:
                     "9" * 900,
                     "m" * 1001,
                 ),
-                *("10**(9999) m", "no such thing", "(" * 400, "mag(mag(m))", "mag(AB)"),
+                *("10**(9999) m", "no such thing", "(" * 400, "mag(mag(m))", "mag(AB)", "m/s/kg", "m⁹⁹⁹⁹⁹"),
+                "m(-1/3)/s(-1/2)",
             )
         ),
         *(
@@ -136,6 +137,7 @@ def astropy_rows() -> list[Hostile]:
                 "",
                 "1e-17 erg / (s cm2)",
                 "m(3/2)",
+                "m(1/3) / s(1/2)",
                 "m9999",
                 "sqrt(" * 50 + "m" + ")" * 50,
             )
@@ -155,6 +157,44 @@ def astropy_rows() -> list[Hostile]:
             lambda: Made("astropy.coordinates.Latitude", (numbers * 99, "deg", {})),
         ),
         Hostile("no numbers", lambda: quantity("m", numbers * np.nan), False),
+    ]
+
+
+def jax_rows() -> list[Hostile]:
+    import jax  # noqa: F401
+
+    def array(numbers: Any, weak: Any = False) -> Made:
+        return Made("jax.Array", (numbers, weak))
+
+    every = np.full(100, 255, np.uint8)
+    return [
+        *(
+            Hostile(f"an array of {dtype}", lambda dtype=dtype: array(np.zeros(3, dtype)))
+            for dtype in ("S3", "U3", "M8[s]", "m8[ns]", "i4,f8", "V4", "V0", ">f4", "g", "O")
+        ),
+        Hostile("no array", lambda: array([1.0])),
+        Hostile("a masked array", lambda: array(np.ma.array([1, 2]))),
+        Hostile("weak by a number", lambda: array(np.zeros(3, "f4"), 1)),
+        Hostile("more than is there", lambda: array(np.broadcast_to(np.float32(1), (1 << 30,)))),
+        Hostile("many empty ones", lambda: array(np.broadcast_to(np.float32(1), (1 << 40, 0)))),
+        Hostile("flags that are no flags", lambda: array(every.view(bool), True), False),
+        Hostile("many axes", lambda: array(np.zeros((1,) * 30, "f4")), False),
+        Hostile("no elements", lambda: array(np.zeros((0, 5), "i1")), False),
+        Hostile("numbers downcast", lambda: array(np.full(20_000, 1e300)), False),
+        Hostile("strides of 0", lambda: array(np.broadcast_to(np.arange(3.0), (4, 3))), False),
+    ]
+
+
+def geopandas_rows() -> list[Hostile]:
+    import geopandas  # noqa: F401
+
+    def column(kind: Any, crs: Any = None, offsets: Any = ()) -> Made:
+        return Made("geopandas.array.GeometryArray", (kind, np.zeros((4, 2)), offsets, crs))
+
+    return [
+        Hostile("points", lambda: column(0)),
+        Hostile("a file as coordinates' system", lambda: column(0, "/etc/passwd")),
+        Hostile("offsets beyond it", lambda: column(3, None, (np.array([0, 1 << 40]), np.array([0, 1])))),
     ]
 
 
@@ -296,6 +336,8 @@ MORE: Final = {
     "PIL": pillow_rows,
     "ctypes": ctypes_rows,
     "astropy": astropy_rows,
+    "jax": jax_rows,
+    "geopandas": geopandas_rows,
     "pint": pint_rows,
     "xarray": xarray_rows,
 }

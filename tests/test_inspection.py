@@ -700,6 +700,8 @@ def second_record() -> bytes:
     return body + record + struct.pack("<4sIQI", b"PK\6\7", 0, 7, 1) + end
 
 
+EARLY = b"\x80\x04\x95\x05" + bytes(7) + b"]\x94.C" + bytes([len(EVIL)])
+"""To one reader the next pickle is what `C` begins, to another what stands behind the frame."""
 UNEVEN: dict[str, bytes] = {
     "strings of any length": b"\x93NUMPY\1\0\x46\0"
     + b"{'descr': '|T16', 'fortran_order': False, 'shape': (1,), }".ljust(70)
@@ -742,6 +744,9 @@ UNEVEN: dict[str, bytes] = {
     + b"]\x94(K\x01}\x94\x8c\x01a\x94G@\x04"
     + bytes(6)
     + b"re.(csc\x80\x04\x8c\x0bscan_canary\x8c\x04fire\x93)R.an_canary\nfire\no.",
+    "a pickle that ends within its frame": EARLY + EVIL + b".",
+    "another before it": b"N." + EARLY + EVIL + b".",
+    "and no pickle for the other reader": b"N." + EARLY[:-2] + EVIL,
     "a number that C takes": b"F1.5\0x\n.",
     "a long name": b"\x80\x04\x8c\x02osX" + struct.pack("<I", 5005) + b"path.os." * 625 + b"error\x93.",
     "a name without STOP": b"cgadget_marker\nx\n",

@@ -224,3 +224,14 @@ def test_attributes_that_xarray_would_find_are_refused() -> None:
         frames = canning.serialize_object(xr.DataArray(np.arange(3), attrs=attrs))
         with pytest.raises(canning.DeserializationError, match="that protocols look for"):
             DATA.deserialize_object(frames)
+
+
+def test_no_program_is_compiled_for_an_array_of_jax() -> None:
+    jax = pytest.importorskip("jax")
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: events.append(event))
+    arrays = [Made("jax.Array", (np.zeros(length, "i1"), length % 2 == 0)) for length in range(1, 300)]
+    assert len(DATA.deserialize_object(of_hand(arrays))[0]) == 299
+    assert not [event for event in events if "compile" in event]
+    jax.jit(lambda number: number + 1)(np.zeros(301))
+    assert [event for event in events if "compile" in event]

@@ -327,7 +327,7 @@ def _tells(machine: PickleMachine, room: Room) -> bool:
 
 
 def _judge_rest(parts: list[Part], left: int, *, sure: bool, known: bool, foreign: bool) -> None:
-    if not sure and not known and all(not part.machine.acts for part in parts):
+    if not sure and not known and not any(part.machine.acts or part.machine.doubtful for part in parts):
         parts.clear()
         return
     last = parts[-1]

@@ -26,6 +26,9 @@ _I32: Final = struct.Struct("<i")
 _F64: Final = struct.Struct(">d")
 _COUNTED: Final = {"c1": 1, "c4": 4, "c8": 8}
 _SPLIT: Final = "a frame that ends within an opcode: of a file, the C unpickler drops what is left of it"
+_EARLY: Final = (
+    "it ends within a frame: of a file, some unpicklers read the next pickle from behind the frame"
+)
 
 Trace = Callable[["PickleMachine", int, int, Any], None]
 """Called after each opcode with the machine, the opcode's offset, its code, its argument."""
@@ -230,6 +233,8 @@ class PickleMachine(Stacks):
                     at, edge = self.skipped[-1][1], size + 1
                 if trace is not None:
                     trace(self, self.at, code, argument)
+            if self.stopped and at < edge <= size:
+                self.doubt(self.at, _EARLY)
         finally:
             self.opcodes += self.limits.nodes - left
         self.at = at

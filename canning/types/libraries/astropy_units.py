@@ -16,6 +16,7 @@ from .checks import need, parts
 
 _SCALE: Final = re.compile(r"-?[\d.]{1,20}(e[+-]\d{1,3})?(?= |$)", re.ASCII)
 _LARGE: Final = re.compile(r"\d{5}")
+_RATIO: Final = re.compile(r"\(\d+/\d+\)", re.ASCII)
 _LETTER: Final = 500
 """The cost of parsing a letter of a unit, in items of 50 ns."""
 _PUBLIC: Final = {"_wrap_angle": "wrap_angle"}
@@ -40,8 +41,16 @@ def _unit(text: str) -> Any:
 
 
 def _checked_unit(text: str) -> Any:
-    """Parse a unit that is not cached; astropy computes powers of ten in it, however large they are."""
+    """Parse a unit that is not cached; astropy computes powers of ten in it, however large they are.
+
+    Its own names of units have one solidus and no superscripts. It would warn of a second one, which takes
+    longer than to parse the unit, and prints and keeps the text.
+    """
     scale = _SCALE.match(text)
+    need(
+        text.isascii() and _RATIO.sub("", text).count("/") < 2,
+        "a unit that is not written as astropy writes it",
+    )
     need(not _LARGE.search(text, scale.end() if scale else 0), "a unit to a power of five digits")
     charge(_LETTER * min(len(text), 1000), 1000)
     return _unit.__wrapped__(text)
