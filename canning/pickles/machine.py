@@ -233,7 +233,7 @@ class PickleMachine(Stacks):
                     at, edge = self.skipped[-1][1], size + 1
                 if trace is not None:
                     trace(self, self.at, code, argument)
-            if self.stopped and at < edge <= size:
+            if at < edge <= size:
                 self.doubt(self.at, _EARLY)
         finally:
             self.opcodes += self.limits.nodes - left
