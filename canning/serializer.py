@@ -31,8 +31,7 @@ from .reading.reader import read_call, read_message, read_verified
 from .types.allowed import Allowed, names_of
 from .types.canned import Namespace
 from .types.registry import Registry, default_registry
-from .wire.keys import KeyOption, as_keys
-from .wire.signing import sign
+from .wire.keys import KeyOption, as_keys, sign
 from .writing.attempts import ByValueAs, Pickler, WriteOptions
 from .writing.draft import Draft, Message, encoded, frames
 from .writing.messages import write, write_call

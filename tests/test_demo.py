@@ -20,7 +20,7 @@ import pytest
 import canning
 from canning import cli
 from transport.demo import add_demo, proofs, running, samples, session
-from transport.demo.leaves import arrivals_of, find, place, shared_pairs
+from transport.demo.proofs import arrivals_of, find, place, shared_pairs
 from transport.demo.samples import DemoError
 
 pd = pytest.importorskip("pandas")

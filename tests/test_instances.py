@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from canning import deserialize_object, serialize_object
-from canning.writing.instances import is_ordinary, reducer_of_instances
+from canning.writing.reducers import is_ordinary, reducer_of_instances
 
 
 class Plain:

@@ -17,8 +17,7 @@ import pytest
 import canning
 from canning.pickles.trees import tree_of
 from canning.wire.blob import frames_of
-from canning.wire.keys import Key
-from canning.wire.signing import verify
+from canning.wire.keys import Key, verify
 from canning.wire.trailer import TREE, parse
 
 from .test_vectors import is_here

@@ -28,7 +28,7 @@ from canning import (
     Serializer,
     new_key,
 )
-from canning.wire.signing import verify
+from canning.wire.keys import verify
 from canning.wire.trailer import FOOTER, SIGNATURE, SIGNED, pack, parse
 from canning.writing import single as lone
 from canning.writing.stream import DIRECT

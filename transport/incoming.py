@@ -12,7 +12,7 @@ from canning import Serializer, split
 from canning.errors import AuthenticationError, CanningError, DeserializationError, is_of_signal
 from canning.reading.reader import read_verified
 from canning.types.budget import Work
-from canning.wire.signing import verify
+from canning.wire.keys import verify
 from canning.wire.trailer import MAGIC, Trailer, count_frames
 
 from .errors import MessageError, RefusedMessage

@@ -23,9 +23,9 @@ from ..types.canned import CannedObject, Namespace, named_in_headers
 from ..types.registry import default_registry, dotted_name
 from .annotations import with_annotations
 from .by_value_types import METACLASSES, reduce_nameless
+from .class_kinds import attributes_of, is_struct, parts_of_enum, parts_of_struct
 from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
 from .dataclass_source import without_made
-from .enums import attributes_of, parts_of_enum
 from .functions import (
     INTERACTIVE,
     home_of,
@@ -36,7 +36,6 @@ from .functions import (
     submodules_of,
 )
 from .rebuild import OF_MODULE, fill_function, make_function
-from .structs import is_struct, parts_of_struct
 from .stubs import StubType
 
 _NOT_CALLED: Final = 1 << 7

@@ -15,9 +15,8 @@ from ..code.stubs import class_name, is_stub_class
 from ..errors import SerializationError
 from ..memory.buffers import flat
 from ..memory.layout import extent
-from ..pickles.columns import attributes_of, columns_of
 from ..pickles.outline import Line
-from ..pickles.paths import CANNED
+from ..pickles.paths import CANNED, attributes_of, columns_of
 from ..serializer import Serializer
 from ..types.canned import CannedObject
 from ..types.canner import canned_state

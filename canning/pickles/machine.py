@@ -6,20 +6,25 @@ stop. `pickletools` cannot do this: it reads opcodes one by one, and knows neith
 the stack nor all the errors that the unpickler tolerates.
 
 Nothing is imported, called or copied; nothing recurses. Time and memory are linear in the stream.
+
+`PlacingMachine` follows pickles of this process so that bytes and long text are places in them, since
+portable messages hold these once.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 
 from ..errors import is_of_signal
 from ..limits import DEFAULT_LIMITS, Limits
 from . import steps, values
-from .nodes import LONG, Break, Limit, Node
+from .nodes import LONG, Blob, Break, Limit, Node
 from .stacks import DEEP, Stacks
-from .values import Step
+from .values import Step, push
 
 _U16: Final = struct.Struct("<H")
 _I32: Final = struct.Struct("<i")
@@ -271,3 +276,47 @@ class PickleMachine(Stacks):
                 line = bytes(self.data[start:stop])
                 return line[:-1], stop
             at, step = at + len(piece), 2 * step
+
+
+# -- a machine that keeps places -------------------------------------------------------------------------
+
+_LONG: Final = 1024
+"""Bytes from which a text is given by its place in the pickle instead of a copy in the tree."""
+
+
+def _bytes(machine: Stacks, argument: Any, at: int) -> None:
+    push(machine, Blob("bytes", machine.behind - len(argument), len(argument), b""))
+
+
+def _bytearray(machine: Stacks, argument: Any, at: int) -> None:
+    machine.new("bytearray", at).value = Blob("bytes", machine.behind - len(argument), len(argument), b"")
+
+
+def _text(machine: Stacks, argument: Any, at: int) -> None:
+    text = str(argument, "utf-8", "surrogatepass")
+    if len(argument) < _LONG or _HALVES.search(text):
+        push(machine, text)
+    else:
+        push(machine, Blob("str", machine.behind - len(argument), len(argument), b""))
+
+
+_ANY: Final = 2**62
+_PLACING: Final[dict[Step, Step]] = {
+    values.bytes_: _bytes,
+    values.bytearray_: _bytearray,
+    values.unicode: _text,
+}
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs."""
+
+
+class PlacingMachine(PickleMachine):
+    """Follow a pickle of this process, whatever its size; keep the places of bytes, and all text."""
+
+    STEPS: ClassVar = {
+        code: (form, _PLACING.get(step, step), legacy) for code, (form, step, legacy) in STEPS.items()
+    }
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__(data, wrappers=False, nodes=_ANY)
+        self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)

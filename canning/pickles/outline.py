@@ -11,7 +11,7 @@ from ..errors import name_for_errors
 from ..wire.names import CALLS, PURPOSES
 from .nodes import Blob, Node, size_of
 from .paths import SHOWN, parts_of, shown_value
-from .wrapped_arrays import dtype_of, shape_of, state_of
+from .steps import dtype_of, shape_of, state_of
 
 _WIDTH: Final = 50
 """Parts of one container that are shown."""

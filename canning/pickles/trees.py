@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from ..errors import SerializationError, name_for_errors
 from ..wire.names import CALLS
-from .machine import PickleMachine
+from .machine import PickleMachine, PlacingMachine
 from .nodes import Blob, Node
 from .outline import in_words
 from .paths import Paths, parts_of
-from .placed import PlacingMachine
 from .told_dtypes import dtype_of_format, tell_dtype
 from .values import DIGITS
 

@@ -13,8 +13,8 @@ from ..errors import CanningError, DeserializationError, is_of_signal, shortened
 from ..memory.buffers import flat, listed
 from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
+from ..wire.keys import verify
 from ..wire.shapes import Shape, shape_of
-from ..wire.signing import verify
 from ..wire.trailer import (
     CALL,
     CODE,

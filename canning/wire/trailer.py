@@ -62,7 +62,7 @@ MODULES: Final = 8
 _CODE: Final = 32
 """Bytes of a signature."""
 SIGNATURE: Final = OPTIONAL | 1
-"""Tag: the code that authenticates all frames; see `canning.wire.signing`."""
+"""Tag: the code that authenticates all frames; see `canning.wire.keys`."""
 CHANNEL: Final = OPTIONAL | 2
 """Tag of the conversation and the message's number in it; see `transport.Channel`."""
 VERSIONS: Final = OPTIONAL | 3

@@ -2,6 +2,8 @@
 
 The C pickler does not ask about functions, and may have written a million items before it fails at one
 that cannot be imported. So a quick look at the top levels comes first, in C as well.
+
+`DillWriter` is for objects that only dill can send; it is a pickler in Python, and slower.
 """
 
 from __future__ import annotations
@@ -14,19 +16,21 @@ from itertools import islice
 from types import FrameType, FunctionType
 from typing import Any, Final, Literal
 
+import numpy as np
 from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
 
+from ..calls import raw
 from ..code.functions import is_local
 from ..code.modules import Wanted
 from ..codecs.coding import Chooser, Codec
 from ..memory.buffers import Body, bytes_of
-from ..pickles.headers import names_marked
+from ..pickles.headers import ARRAYS, names_marked
 from ..types.registry import Registry
-from .dilled import DillWriter
 from .packing import NOTHING, Packed, pack_buffers
-from .pickling import Writer
+from .pickling import Table, Writer, first_memo
 from .reducers import Reducers
 from .retries import ByName, Plan, ShareAgain
+from .stream import DIRECT
 
 Pickler = Literal["auto", "named", "pickle", "cloudpickle", "dill"]
 ByValueAs = Literal["code", "source"]
@@ -148,3 +152,74 @@ def first_plan(obj: Any, pickler: str) -> Plan | None:
     ):
         return Plan(by_value=True)
     return Plan(by_value=True) if _PICKLE_BY_VALUE_MODULES else None
+
+
+# -- dill ------------------------------------------------------------------------------------------------
+
+
+class DillWriter:
+    """Write one message at a time with dill; memory is set aside as in `Writer`."""
+
+    plain = False
+
+    def __init__(self, reducers: Reducers) -> None:
+        self.reducers = reducers
+        self.table = Table(reducers, by_value=False, main=False)
+        self.pickler_class = _pickler_class()
+
+    def write(self, obj: object) -> bytes:
+        """Pickle an object; raises dill's errors and `ShareAgain`."""
+        self.table.refresh()
+        chunks: list[bytes] = []
+        pickler = self.pickler_class(chunks, self.reducers, self.table)
+        try:
+            pickler.dump(obj)
+        finally:
+            vars(pickler).clear()  # it refers to itself, and would live until the garbage collector runs
+        self.reducers.bytecode = any(b"_create_code" in chunk for chunk in chunks)
+        chunks[0] = ARRAYS  # instead of the PROTO that dill writes first
+        return b"".join(chunks)
+
+    def write_by(self, plan: Plan, obj: object) -> bytes:
+        """Pickle an object with a plan."""
+        self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
+        return self.write(obj)
+
+    def clear(self) -> None:
+        """Forget the last message and the classes in it, which may be local."""
+        self.reducers.reset()
+        self.table.clear()
+
+
+def _pickler_class() -> Any:
+    try:
+        import dill
+    except ImportError as error:
+        raise ImportError("pickler='dill' needs the package dill: pip install dill") from error
+
+    class DillPickler(dill.Pickler):  # type: ignore[misc,unused-ignore]
+        dispatch = {  # noqa: RUF012 - as dill has it; what numpy makes is the table's
+            cls: save
+            for cls, save in dill.Pickler.dispatch.items()
+            if not issubclass(cls, np.ndarray | np.generic | np.dtype)
+        }
+
+        def __init__(self, chunks: list[bytes], reducers: Reducers, table: Table) -> None:
+            self.write = lambda data: chunks.append(bytes(data))  # the chunk may be a view of its own memory
+            super().__init__(self, protocol=5, buffer_callback=reducers.outside_buffer)
+            self.dispatch_table = table
+            self.reducers = reducers
+            self.memo.update(first_memo())
+
+        def save_bytes(self, obj: Any) -> None:
+            if len(obj) < max(DIRECT, self.reducers.threshold):  # as the C pickler does
+                dill.Pickler.dispatch[type(obj)](self, obj)
+                return
+            self.reducers.entries.append(obj)
+            number = len(self.reducers.entries) - 1
+            self.save_reduce(raw, (number, isinstance(obj, bytearray)), obj=obj)
+
+        dispatch[bytes] = save_bytes
+        dispatch[bytearray] = save_bytes
+
+    return DillPickler

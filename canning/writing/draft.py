@@ -2,7 +2,7 @@
 
 The pickler makes a `Draft` of an object. All further steps are functions of drafts: `join_small`,
 `split_large`, `name_bytes`, `encoded`; `frames` is the last. The signature is made over the frames, since it
-covers every byte of all the objects of a message: `canning.wire.signing.sign`.
+covers every byte of all the objects of a message: `canning.wire.keys.sign`.
 """
 
 from __future__ import annotations

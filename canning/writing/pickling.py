@@ -38,8 +38,7 @@ from ..pickles.headers import ARRAYS, MAIN, NO_ARRAYS, PROTO
 from ..types.canned import CannedObject, PrePickled, Reference
 from ..types.canner import Canner
 from .array_reducers import array_call
-from .instances import reducer_of_instances
-from .reducers import Reducers
+from .reducers import Reducers, reducer_of_instances
 from .retries import ByName, Plan
 from .stream import Sink
 

@@ -20,7 +20,7 @@ import dask  # noqa: E402 - only where it is
 from distributed.scheduler import KilledWorker  # noqa: E402
 
 import transport.engines.dask as canned  # noqa: E402
-from transport.engines.dask_sharing import LARGE  # noqa: E402
+from transport.engines.dask import LARGE  # noqa: E402
 
 PAGE = 4096
 """What the arena holds of its own, to be opened by others."""

@@ -17,8 +17,7 @@ import numpy as np
 from canning.codecs.compression import BlockCodec, Lz4, Zstd
 from canning.wire import trailer
 from canning.wire.encoded import ENTRY
-from canning.wire.keys import Key
-from canning.wire.signing import sign
+from canning.wire.keys import Key, sign
 from canning.wire.trailer import (
     BIG_ENDIAN,
     BYTES,

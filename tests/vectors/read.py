@@ -14,8 +14,7 @@ from canning.codecs.coding import decode, default_codecs
 from canning.memory.buffers import flat
 from canning.reading.builder import Buffers
 from canning.wire.blob import frames_of
-from canning.wire.keys import Key
-from canning.wire.signing import verify
+from canning.wire.keys import Key, verify
 from canning.wire.trailer import check_frames, parse
 
 from .containers import container

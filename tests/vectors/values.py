@@ -18,8 +18,7 @@ import numpy as np
 
 import canning
 from canning import Lz4, Zstd
-from canning.wire.keys import Key
-from canning.wire.signing import sign
+from canning.wire.keys import Key, sign
 from canning.wire.trailer import TREE, extension, parse
 
 from . import Row, in_blob

@@ -13,8 +13,7 @@ import zmq
 import canning
 from canning import CanningError
 
-from .leaves import Arrival, Frame, find, place
-from .proofs import prove
+from .proofs import Arrival, Frame, find, place, prove
 from .samples import DemoError, from_file, shipped
 from .session import Session, start
 

@@ -28,8 +28,7 @@ import zmq
 
 import transport
 
-from .leaves import arrivals_of, shared_pairs
-from .proofs import Reply
+from .proofs import Reply, arrivals_of, shared_pairs
 from .samples import DemoError
 
 CALL, ECHO, ECHO_PYOBJ, STOP = b"call", b"echo", b"echo_pyobj", b"stop"

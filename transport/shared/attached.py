@@ -12,6 +12,7 @@ from canning.errors import DeserializationError
 from canning.memory.buffers import span
 
 from ..errors import SharedMemoryError
+from .blocks import BlockRef, Ended, Reclaimer
 from .layout import (
     BLOCK_BYTES,
     FORWARDED,
@@ -33,7 +34,6 @@ from .layout import (
 from .ledger import PATIENCE
 from .memory import PAGE, Mapping, is_locked, started, try_lock, unlock, unlock_all
 from .private import WARM, Lender
-from .reclaiming import BlockRef, Ended, Reclaimer
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for an owner that is just checking the block."""

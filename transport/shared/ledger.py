@@ -21,11 +21,10 @@ import time
 from collections import deque
 from typing import Final
 
-from .blocks import Block, Places
+from .blocks import Block, BlockRef, Ended, Places, Reclaimer
 from .consumers import Consumers, Receipt
 from .layout import BLOCK_BYTES, OWNER_BYTE, Head, Layout, Origin, Place, count_blocks, words_of
 from .memory import PAGE, Mapping, make_memfd, started, this_host, try_lock, unlock, unlock_all
-from .reclaiming import BlockRef, Ended, Reclaimer
 
 UNKNOWN: Final = 1 << 32
 """The number that stands for an unknown number of readers: more than ever open a message."""

@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 
+from .blocks import BOOKS
 from .memory import PAGE, SLOW, Mapping, forget_pages
-from .reclaiming import BOOKS
 
 WARM: Final = 512 * 1024 * 1024
 """Bytes at the low end of each arena that may stay mapped, and then count as memory of the reader too."""

@@ -30,8 +30,16 @@ from ...types.registry import Registry
 from ...wire.names import CALLS
 from .data_reader import DataReader
 from .opcodes import Name
-from .plain_arrays import charge_unreal, check_fit, checked_array, checked_scalar
-from .plain_dtypes import Dtypes, checked_axes, checked_shape, count_parts
+from .plain_arrays import (
+    Dtypes,
+    charge_unreal,
+    check_fit,
+    checked_array,
+    checked_axes,
+    checked_scalar,
+    checked_shape,
+    count_parts,
+)
 from .plain_exceptions import fill_raised, make_raised
 from .prices import ITEM, price_of_decoder, weigh
 from .sealing import Seals

@@ -15,8 +15,7 @@ import pyarrow as pa
 from ...errors import DeserializationError
 from ...memory.buffers import aligned_copy
 from ..budget import charge
-from .arrow_nodes import NESTED, VIEWS, Node, storage
-from .arrow_unusual import UNUSUAL, WIDTHS, checked
+from .arrow_nodes import NESTED, UNUSUAL, VIEWS, WIDTHS, Node, checked, storage
 from .checks import need, private_copy
 
 Shape = Any

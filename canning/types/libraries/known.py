@@ -51,7 +51,6 @@ LIBRARIES: Final[dict[str, Library]] = {
     ),
     "told_arrow": Library("pyarrow", (17, 0), {"pyarrow.Table/1": ""}),
     "told_polars": Library("polars", (1, 36), {"polars.DataFrame/1": "", "polars.Series/1": ""}),
-    "told_torch": Library("torch", (2, 13), {"torch.Tensor/1": ""}),
     "pandas_frames": Library(
         "pandas",
         (2, 2),
@@ -136,6 +135,7 @@ LIBRARIES: Final[dict[str, Library]] = {
         (2, 13),
         {
             "torch.Tensor": "",
+            "torch.Tensor/1": "",
             "torch.nn.Parameter": "torch.nn.parameter.Parameter",
             "torch.UntypedStorage": "torch.storage.UntypedStorage",
             "torch.dtype": "",

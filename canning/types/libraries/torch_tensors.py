@@ -4,7 +4,7 @@ The memory that a tensor's elements cover is sent, not its whole storage, and te
 it again; in read-only memory, which torch cannot use, only those that cover the same storage do. torch's own
 pickling copies a storage into one bytes object. Modules consist of dicts of tensors, so they need no code
 here; a ``state_dict`` is read under ``trust="data"``. `torch_layouts` sends tensors of other layouts as
-several strided ones.
+several strided ones. In portable messages a tensor is an array, with the name of its dtype beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ...memory.buffers import aligned_copy, foreign
 from ..canner import Canner
 from ..registry import Registry, default_registry
 from .checks import attributes, need, parts
+from .told_columns import fields_of
 from .torch_layouts import DTYPES, WIDTHS, array_of, can_layout, make_layout, name_of, tensor_over
 
 
@@ -230,6 +231,46 @@ def _size(state: object) -> Any:
     return torch.Size(lengths)
 
 
+# -- in portable messages --------------------------------------------------------------------------------
+
+_NUMPY: Final = {
+    "bool": "|b1",
+    **{name: np.dtype(name).str for name in ("float16", "float32", "float64", "complex64", "complex128")},
+    **{name: np.dtype(name).str for name in ("int8", "int16", "int32", "int64")},
+    **{name: np.dtype(name).str for name in ("uint8", "uint16", "uint32", "uint64")},
+}
+"""Dtypes that numpy has too, by torch's names; the memory of others is sent as unsigned numbers."""
+
+
+def _tell(tensor: Any) -> Any:
+    name = name_of(tensor.dtype)
+    strided = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not strided or (name not in _NUMPY and name not in _RAW) or vars(tensor) or tensor._backward_hooks:
+        raise SerializationError(
+            "a tensor that is not plain numbers on the CPU is not portable: "
+            "send what cpu(), to_dense() or to() makes of it"
+        )
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    array = array_of(plain)
+    values = array.view(_NUMPY[name]) if name in _NUMPY else array
+    return {"values": values, "dtype": name, "requires_grad": tensor.requires_grad}
+
+
+_RAW: Final = frozenset(name for name in DTYPES if name == "bfloat16" or name.startswith("float8"))
+
+
+def _tensor_told(state: object) -> Any:
+    values, name, grad = fields_of(state, "values", "dtype", "requires_grad")
+    need(type(name) is str and (name in _NUMPY or name in _RAW) and type(grad) is bool, "an invalid tensor")
+    need(type(values) is np.ndarray, "an invalid tensor")
+    kind = DTYPES[name]
+    expected = _NUMPY.get(name, WIDTHS[kind.itemsize])
+    need(values.dtype.str == expected, "a tensor of another dtype than its numbers")
+    need(not grad or kind.is_floating_point or kind.is_complex, "a gradient of whole numbers")
+    made = tensor_over(values.view(WIDTHS[kind.itemsize]), kind)
+    return made.requires_grad_() if grad else made
+
+
 CANNERS: Final = (
     Canner("torch.Tensor", _can_tensor, _tensor, data=_checked_tensor, exact=True),
     Canner("torch.nn.Parameter", _can_parameter, _parameter, data=_checked_parameter, exact=True),
@@ -237,4 +278,5 @@ CANNERS: Final = (
     Canner("torch.dtype", _can_dtype, _dtype, data=True, exact=True),
     Canner("torch.device", _can_device, _device_of, data=True, exact=True),
     Canner("torch.Size", _can_size, _size, data=True, exact=True),
+    Canner("torch.Tensor/1", _tell, _tensor_told, data=True, exact=True),
 )
