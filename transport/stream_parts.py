@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -145,6 +144,9 @@ class Leaving:
 class Arriving:
     """A message that arrives as a stream; each part is copied to its place.
 
+    Attributes:
+        heard: when its sender last said something, by the clock of the receiver.
+
     Args:
         lengths: the bytes of each frame.
         allocate: called for the memory of a frame when it begins.
@@ -156,7 +158,7 @@ class Arriving:
         self.count = len(lengths)
         self.received = 0
         self.granted = 0
-        self.heard = time.monotonic()
+        self.heard = 0.0
         self._lengths = lengths
         self._allocate = allocate
         self._into = into

@@ -81,6 +81,8 @@ class Streams:
         self._arriving: dict[bytes, Arriving] = {}
         self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
         self._kept = 0  # bytes of streams in the inbox
+        self._listened = 0.0  # seconds that somebody was here to hear of a stream
+        self._looked = time.monotonic()
 
     def run(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
         """Run steps on a blocking socket, for as long as timeout or a setting of the socket allows.
@@ -136,6 +138,7 @@ class Streams:
             received = yield Pull(max(0.0, until - time.monotonic()))
             if received is not None:
                 yield from self._take(received, None)
+                self._expire()
             elif time.monotonic() >= until:
                 yield Push(leaving.probing(), control=True)
                 return
@@ -158,10 +161,9 @@ class Streams:
         try:
             while not self.inbox:
                 received = yield Pull(_TICK if self._arriving else None, most)
-                if received is None:
-                    self._expire()
-                else:
+                if received is not None:
                     yield from self._take(received, how.into)
+                self._expire()
             return self._oldest()
         except GeneratorExit:  # nothing came until now
             self._expire()
@@ -208,7 +210,7 @@ class Streams:
                 ended = dict(self._ended).get(head.stream)
                 return _refuse(head, UNKNOWN) if ended is None else _grant(head, ended, ended)
             return None
-        arriving.heard = time.monotonic()
+        arriving.heard = self._listened
         if head.kind == DROP:
             del self._arriving[head.stream]
         elif head.kind in (OPEN, PROBE):
@@ -244,6 +246,7 @@ class Streams:
         arriving = Arriving(
             lengths, lambda size: large(size) if size >= PART else aligned_empty(size), memory
         )
+        arriving.heard = self._listened
         self._arriving[head.stream] = arriving
         return _grant(head, 0, arriving.grant() or 0)
 
@@ -267,9 +270,15 @@ class Streams:
         return None if limit is None else _grant(head, arriving.received, limit)
 
     def _expire(self) -> None:
-        """Drop the streams whose senders have gone, and free their memory."""
+        """Drop the streams whose senders have gone, and free their memory, also while others go on talking.
+
+        Of a pause in which nobody received only a tick counts: what was sent in it may still wait in the socket.
+        """
+        now = time.monotonic()
+        self._listened += min(now - self._looked, _TICK)
+        self._looked = now
         for stream, arriving in list(self._arriving.items()):
-            if time.monotonic() - arriving.heard > _PATIENCE:
+            if self._listened - arriving.heard > _PATIENCE:
                 del self._arriving[stream]
                 note("cut", f"a stream ended after {arriving.received:,} of {arriving.total:,} bytes")
 

@@ -10,6 +10,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -440,6 +441,27 @@ def test_a_stream_whose_sender_has_gone_is_dropped(monkeypatch: pytest.MonkeyPat
         with pytest.raises(transport.TransportTimeout):
             receiver.recv(timeout=0)
         assert len(streams_of(end, zmq.PAIR)._arriving) == left
+
+
+def test_a_stream_whose_sender_has_gone_is_dropped_while_others_talk(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    end, other = fake_pair()
+    receiver = Receiver(end, stream=True, timeout=10)
+    arriving = streams_of(end, zmq.PAIR)._arriving
+    for stream in (b"gone", b"slow"):
+        transport.multipart.push(other, [Head(OPEN, stream * 4).pack(), np.array([100], "<u8").tobytes()], 0)
+    for second in range(40):
+        now[0] += 0.9
+        if second % 20 == 0:
+            transport.multipart.push(other, [Head(PROBE, b"slow" * 4, second + 1).pack()], 0)
+        transport.send(other, second)
+        assert receiver.recv() == second
+    assert list(arriving) == [b"slow" * 4]
+    now[0] += 1000.0  # nobody listened, and what it sent may still be in the socket
+    transport.send(other, "after a pause")
+    assert receiver.recv() == "after a pause"
+    assert list(arriving) == [b"slow" * 4]
 
 
 RECEIVER = """
