@@ -272,7 +272,7 @@ class Streams:
     def _expire(self) -> None:
         """Drop the streams whose senders have gone, and free their memory, also while others go on talking.
 
-        Of a pause in which nobody received only a tick counts: what was sent in it may still wait in the socket.
+        Of a pause in which nobody received only a tick counts: what was sent in it may be in the socket.
         """
         now = time.monotonic()
         self._listened += min(now - self._looked, _TICK)
