@@ -163,7 +163,7 @@ class Arriving:
         self._allocate = allocate
         self._into = into
         self._borrowed: int | None = None
-        self._frames: list[memoryview] = []
+        self._frames: list[bytearray | memoryview] = []
         self._room = 0  # what is left of the last frame
 
     def grant(self) -> int | None:
@@ -192,7 +192,7 @@ class Arriving:
                 self._begin()
             size = min(piece.nbytes, self._room)
             frame = self._frames[-1]
-            at = frame.nbytes - self._room
+            at = len(frame) - self._room
             frame[at : at + size] = piece[:size]
             self._room -= size
             self.received += size
@@ -202,10 +202,12 @@ class Arriving:
         number = len(self._frames)
         self._room = self._lengths[number]
         if self._into is not None and self._room == self._into.nbytes:
-            memory, self._into, self._borrowed = self._into, None, number
+            self._frames.append(memoryview(self._into))
+            self._into, self._borrowed = None, number
+        elif self._room < OWN_BELOW:  # a stranger may say that there are 100,000 of no bytes
+            self._frames.append(bytearray(self._room))
         else:
-            memory = self._allocate(self._room)
-        self._frames.append(memoryview(memory))
+            self._frames.append(memoryview(self._allocate(self._room)))
 
     def give_back(self) -> None:
         """Use no memory of the caller from here on."""
@@ -220,4 +222,4 @@ class Arriving:
         while len(self._frames) < len(self._lengths):
             self._begin()
         head = self._frames[0]
-        return [bytes(head) if head.nbytes < OWN_BELOW else head, *self._frames[1:]]
+        return [bytes(head) if len(head) < OWN_BELOW else head, *self._frames[1:]]

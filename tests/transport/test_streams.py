@@ -443,6 +443,20 @@ def test_a_stream_whose_sender_has_gone_is_dropped(monkeypatch: pytest.MonkeyPat
         assert len(streams_of(end, zmq.PAIR)._arriving) == left
 
 
+def test_many_small_frames_take_little_memory() -> None:
+    end, other = fake_pair()
+    receiver = Receiver(end, stream=True)
+    opening = [Head(OPEN, bytes(16)).pack(), np.array([0] * 99_000 + [2], "<u8").tobytes()]
+    transport.multipart.push(other, opening, 0)
+    transport.multipart.push(other, [Head(PART_OF, bytes(16)).pack(), b"x"], 0)
+    tracemalloc.start()
+    with pytest.raises(transport.TransportTimeout):
+        receiver.recv(timeout=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (16 << 20) + 3 * len(opening[1])
+
+
 def test_a_stream_whose_sender_has_gone_is_dropped_while_others_talk(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
