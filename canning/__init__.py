@@ -28,13 +28,16 @@ from .errors import (
     VersionMismatch,
     VersionWarning,
 )
-from .files import dump, dumps, load, loads
 from .limits import Limits
 from .reading.reader import split
 from .serializer import (
     Serializer,
     default_serializer,
     deserialize_object,
+    dump,
+    dumps,
+    load,
+    loads,
     pack_apply_message,
     serialize_object,
     unpack_apply_message,

@@ -1,4 +1,4 @@
-"""The frames of a message in one blob or one file: the functions that users call."""
+"""The frames of a message in one blob or one file: the methods of `Serializer` for these."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import mmap as mapping
 import os
 import stat
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Unpack
+from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 
 from .arguments import check_bools, check_callable, check_namespace
-from .errors import DeserializationError, SerializationError, shorten
+from .errors import DeserializationError, SerializationError, shortened
 from .memory.buffers import Frame
 from .options import SerializerOptions, WithoutTrust, check_choices, unknown_option
 from .progress import OnProgress, watching
-from .provided import provides
-from .reading.options import Trust
+from .reading.options import ReadOptions, Trust
 from .reading.reader import explainer
 from .replacing import replacing, resolved
-from .serializer import Serializer, default_serializer
 from .types.canned import Namespace
 from .wire.blob import STEP, blob_of, frames_of, owner_of, read_one
 
@@ -29,168 +27,224 @@ if TYPE_CHECKING:
 Path = str | os.PathLike[str]
 
 
-def _evolved(function: Callable[..., object], options: SerializerOptions | WithoutTrust) -> Serializer:
-    """Return the serializer with these options; raises `TypeError` for one that the function lacks."""
-    if not options:
-        return default_serializer
-    if not options.keys() <= SerializerOptions.__annotations__.keys():
-        raise unknown_option(function, options)
-    return default_serializer.evolve(**options)
+class Files(ReadOptions):
+    """The methods of `Serializer` for blobs and files, over its methods for frames.
 
+    The serializer's own `trust` counts for messages, as in `deserialize_object`; blobs and files come from
+    elsewhere, so they are data unless the call says otherwise.
+    """
 
-def _pieces(obj: object, readable_as: Trust | None, serializer: Serializer) -> list[Frame]:
-    """Serialize an object, and read it again if `readable_as` asks for a check."""
-    frames = serializer.serialize_object(obj)
-    if readable_as is not None:
-        check_choices(readable_as=readable_as)
+    serialize_object: Callable[..., list[Frame]]
+    deserialize_object: Callable[..., tuple[Any, list[Any]]]
+    evolve: Callable[..., Self]
+
+    @shortened
+    def dumps(
+        self, obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]
+    ) -> bytes:
+        """Serialize an object into one `bytes`, which copies its memory once.
+
+        ``readable_as="data"`` raises `SerializationError` if `loads` would refuse the blob by default; pass
+        the reader's `allow` too. `options` are those of `Serializer`.
+
+        >>> from canning import dumps, loads
+        >>> loads(dumps([1, {"a": 2}]))
+        [1, {'a': 2}]
+        """
+        return b"".join(self._with(self.dumps, options)._pieces(obj, readable_as))
+
+    @shortened
+    def loads(
+        self,
+        blob: ReadableBuffer,
+        g: Namespace | None = None,
+        *,
+        trust: Trust = "data",
+        **options: Unpack[WithoutTrust],
+    ) -> Any:
+        """Build the object that `dumps` or `pickle.dumps` put into a blob.
+
+        Args:
+            blob: anything with the buffer protocol; arrays are views of it, and read-only if it is
+                (``writable=True`` copies them).
+            g: the namespace for functions that were written by value, and for references.
+            trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`,
+                and runs nothing. ``"code"`` reads everything as pickle does: **the blob's author can run any
+                code here.**
+            **options: those of `Serializer`.
+
+        Raises `DeserializationError` if the blob is damaged, or needs more trust: the error says for what.
+
+        >>> import pickle
+        >>> from canning import dumps, loads
+        >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}))
+        ({'a': 1}, {'a': 1})
+        >>> loads(dumps(print))
+        Traceback (most recent call last):
+        canning.errors.DeserializationError: obj: this message needs builtins.print (a function): ...
+        >>> loads(dumps(print), trust="code")
+        <built-in function print>
+        """
+        reader = self._with(self.loads, options).evolve(trust=trust)
+        if g is not None:
+            check_namespace(g)
+        obj, rest = reader.deserialize_object(frames_of(blob), g)
+        if rest:
+            raise DeserializationError(f"the blob holds {len(rest)} frames more than one object has")
+        return obj
+
+    @shortened
+    def dump(
+        self,
+        obj: object,
+        path: Path | IO[bytes],
+        *,
+        readable_as: Trust | None = None,
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
+        **options: Unpack[SerializerOptions],
+    ) -> None:
+        """Write an object to a file, straight from the memory of its arrays.
+
+        The file appears under its name only when it is complete; until then, and if anything fails, the old
+        one stays. The new one keeps the permissions of the old one. If the path is a symbolic link, the file
+        that it leads to is replaced; another user's link in a folder that everybody can write to raises
+        `PermissionError`. A missing folder raises `FileNotFoundError`.
+
+        Args:
+            obj: what to write.
+            path: a path, or a binary file that is open for writing: the object is written at its position.
+            readable_as: ``"data"`` raises `SerializationError`, before anything is written, if `load` would
+                refuse the file by default; pass the reader's `allow` too. None (default) checks nothing.
+            on_progress: called with the bytes written and the bytes in total, about once every 8 MiB.
+            progress: show a bar, for which rich must be installed.
+            **options: those of `Serializer`.
+
+        >>> import tempfile
+        >>> from canning import dump, load
+        >>> path = tempfile.mkdtemp() + "/weights.canned"
+        >>> dump({"bias": [1, 2]}, path)
+        >>> load(path)
+        {'bias': [1, 2]}
+        """
+        serializer = self._with(self.dump, options)
+        check_bools(progress=progress)
+        check_callable("on_progress", on_progress)
+        if not isinstance(path, str | os.PathLike):
+            if isinstance(obj, str | os.PathLike) and not callable(getattr(path, "write", None)):
+                raise TypeError(
+                    f"dump(obj, path) takes the object first: its path is {type(path).__name__} here"
+                )
+            check_binary(path, "write")
+            _write(path, serializer._pieces(obj, readable_as), on_progress, progress)
+            return
+        target = resolved(path)
+        pieces = serializer._pieces(obj, readable_as)
+        with replacing(target) as file:
+            _write(file, pieces, on_progress, progress)
+
+    @shortened
+    def load(
+        self,
+        path: Path | IO[bytes],
+        g: Namespace | None = None,
+        *,
+        mmap: bool = True,
+        trust: Trust = "data",
+        on_progress: OnProgress | None = None,
+        progress: bool = False,
+        **options: Unpack[WithoutTrust],
+    ) -> Any:
+        """Build the object that `dump` or `pickle.dump` put into a file.
+
+        With `mmap`, arrays are read-only views of the mapped file, and only the pages that you touch are
+        read. The file stays mapped as long as one of them lives. `dump` may replace the file meanwhile; if
+        another program writes into it, arrays change, and if one truncates it, this process dies of SIGBUS
+        (as with a memmap). With a key, the file is read, not mapped, since it must not change after the
+        check.
+
+        Args:
+            path: the path of a regular file that `dump` or `pickle.dump` wrote. Or a binary file that is open
+                for reading: it is read, not mapped, from its position to the end of the object, so one file
+                can hold several objects, and ``while file.peek(1): load(file)`` reads all; a plain pickle is
+                read to the end of the file.
+            g: the namespace for functions that were written by value, and for references.
+            mmap: map the file; False reads it, and arrays are writable.
+            trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`,
+                and runs nothing. ``"code"`` reads everything as pickle does: **the file's author can run any
+                code here**; with a key, anyone who has the key can.
+            on_progress: called with the bytes read and the bytes in total, about once every 8 MiB; a mapped
+                file is reported as a whole at once.
+            progress: show a bar, for which rich must be installed.
+            **options: those of `Serializer`.
+
+        Raises `DeserializationError` if the file is damaged, needs more trust, or is of another program: the
+        error says which.
+
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from canning import dump, load
+        >>> path = tempfile.mkdtemp() + "/weights.canned"
+        >>> dump(np.ones(5000), path)
+        >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
+        (False, True)
+        """
+        serializer = self._with(self.load, options)
+        check_bools(mmap=mmap, progress=progress)
+        check_callable("on_progress", on_progress)
+        watched = on_progress is not None or progress
+        if not isinstance(path, str | os.PathLike):
+            check_binary(path, "read")
+            left = read_one(path)
+            if not left:
+                raise DeserializationError("nothing is there: the open file is at its end")
+            return serializer._read(left, getattr(path, "name", "the open file"), g, trust)
+        with open_regular(path) as file:
+            if not mmap or serializer.key is not None:
+                memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)
+                return serializer._read(memory, path, g, trust)
+            try:
+                memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
+            except ValueError:  # an empty file cannot be mapped
+                memory = b""
+        if watched:
+            with watching(on_progress, progress, "mapping") as report:
+                total = memoryview(memory).nbytes
+                report(total, total)
+        return serializer._read(memory, path, g, trust)
+
+    def _with(self, method: Callable[..., object], options: SerializerOptions | WithoutTrust) -> Self:
+        """Return the serializer with these options; raises `TypeError` for one that the method lacks."""
+        if not options:
+            return self
+        if not options.keys() <= SerializerOptions.__annotations__.keys():
+            raise unknown_option(method, options)
+        return self.evolve(**options)
+
+    def _pieces(self, obj: object, readable_as: Trust | None) -> list[Frame]:
+        """Serialize an object, and read it again if `readable_as` asks for a check."""
+        frames = self.serialize_object(obj)
+        if readable_as is not None:
+            check_choices(readable_as=readable_as)
+            try:
+                self.evolve(trust=readable_as).deserialize_object(frames)
+            except DeserializationError as error:
+                placed = error if error.path else explainer().placed_refusal(frames[0], error)
+                said = str(placed).removeprefix(f"{placed.path}: ")
+                raise SerializationError(
+                    f'a reader with trust="{readable_as}" would refuse it: {said}', placed.path
+                ) from error
+        return list(blob_of(frames))
+
+    def _read(self, memory: ReadableBuffer, path: Path, g: Namespace | None, trust: Trust) -> Any:
         try:
-            serializer.evolve(trust=readable_as).deserialize_object(frames)
+            return self.loads(memory, g, trust=trust)
         except DeserializationError as error:
-            placed = error if error.path else explainer().placed_refusal(frames[0], error)
-            said = str(placed).removeprefix(f"{placed.path}: ")
-            raise SerializationError(
-                f'a reader with trust="{readable_as}" would refuse it: {said}', placed.path
-            ) from error
-    return list(blob_of(frames))
-
-
-def dumps(obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]) -> bytes:
-    """Serialize an object into one `bytes`, which copies its memory once.
-
-    ``readable_as="data"`` raises `SerializationError` if `loads` would refuse the blob by default; pass the
-    reader's `allow` too. `options` are those of `Serializer`.
-
-    >>> loads(dumps([1, {"a": 2}]))
-    [1, {'a': 2}]
-    """
-    try:
-        serializer = _evolved(dumps, options)
-        return _dumps(obj, readable_as, serializer)
-    except Exception as error:
-        shorten(error)
-        raise error
-
-
-@provides("dumps")
-def _dumps(
-    obj: object, readable_as: Trust | None = None, serializer: Serializer = default_serializer
-) -> bytes:
-    return b"".join(_pieces(obj, readable_as, serializer))
-
-
-def loads(
-    blob: ReadableBuffer,
-    g: Namespace | None = None,
-    *,
-    trust: Trust = "data",
-    **options: Unpack[WithoutTrust],
-) -> Any:
-    """Build the object that `dumps` or `pickle.dumps` put into a blob.
-
-    Args:
-        blob: anything with the buffer protocol; arrays are views of it, and read-only if it is
-            (``writable=True`` copies them).
-        g: the namespace for functions that were written by value, and for references.
-        trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
-            runs nothing. ``"code"`` reads everything as pickle does: **the blob's author can run any code
-            here.**
-        **options: those of `Serializer`.
-
-    Raises `DeserializationError` if the blob is damaged, or needs more trust: the error says for what.
-
-    >>> import pickle
-    >>> loads(dumps({"a": 1})), loads(pickle.dumps({"a": 1}))
-    ({'a': 1}, {'a': 1})
-    >>> loads(dumps(print))
-    Traceback (most recent call last):
-    canning.errors.DeserializationError: obj: this message needs builtins.print (a function): ...
-    >>> loads(dumps(print), trust="code")
-    <built-in function print>
-    """
-    try:
-        serializer = _evolved(loads, options)
-        return _loads(blob, g, trust, serializer)
-    except Exception as error:
-        shorten(error)
-        raise error
-
-
-@provides("loads")
-def _loads(blob: ReadableBuffer, g: Namespace | None, trust: Trust, serializer: Serializer) -> Any:
-    if g is not None:
-        check_namespace(g)
-    reader = serializer.evolve(trust=trust)
-    obj, rest = reader.deserialize_object(frames_of(blob), g)
-    if rest:
-        raise DeserializationError(f"the blob holds {len(rest)} frames more than one object has")
-    return obj
-
-
-@provides("stub")
-def _stub_of(blob: bytes) -> Any:
-    return loads(blob, trust="code", missing="stub")
-
-
-def dump(
-    obj: object,
-    path: Path | IO[bytes],
-    *,
-    readable_as: Trust | None = None,
-    on_progress: OnProgress | None = None,
-    progress: bool = False,
-    **options: Unpack[SerializerOptions],
-) -> None:
-    """Write an object to a file, straight from the memory of its arrays.
-
-    The file appears under its name only when it is complete; until then, and if anything fails, the old one
-    stays. The new one keeps the permissions of the old one. If the path is a symbolic link, the file that it
-    leads to is replaced; another user's link in a folder that everybody can write to raises
-    `PermissionError`. A missing folder raises `FileNotFoundError`.
-
-    Args:
-        obj: what to write.
-        path: a path, or a binary file that is open for writing: the object is written at its position.
-        readable_as: ``"data"`` raises `SerializationError`, before anything is written, if `load` would
-            refuse the file by default; pass the reader's `allow` too. None (default) checks nothing.
-        on_progress: called with the bytes written and the bytes in total, about once every 8 MiB.
-        progress: show a bar, for which rich must be installed.
-        **options: those of `Serializer`.
-
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/weights.canned"
-    >>> dump({"bias": [1, 2]}, path)
-    >>> load(path)
-    {'bias': [1, 2]}
-    """
-    try:
-        serializer = _evolved(dump, options)
-        _dump(obj, path, readable_as, on_progress, progress, serializer)
-    except Exception as error:
-        shorten(error)
-        raise error
-
-
-@provides("dump")
-def _dump(
-    obj: object,
-    path: Path | IO[bytes],
-    readable_as: Trust | None,
-    on_progress: OnProgress | None,
-    progress: bool,
-    serializer: Serializer,
-) -> None:
-    check_bools(progress=progress)
-    check_callable("on_progress", on_progress)
-    if not isinstance(path, str | os.PathLike):
-        if isinstance(obj, str | os.PathLike) and not callable(getattr(path, "write", None)):
-            raise TypeError(f"dump(obj, path) takes the object first: its path is {type(path).__name__} here")
-        check_binary(path, "write")
-        _write(path, _pieces(obj, readable_as, serializer), on_progress, progress)
-        return
-    target = resolved(path)
-    pieces = _pieces(obj, readable_as, serializer)
-    with replacing(target) as file:
-        _write(file, pieces, on_progress, progress)
+            known = owner_of(memory)
+            if known is not None:
+                raise DeserializationError(f"{path} is {known}") from error
+            error.add_note(f"in the file {path}")
+            raise
 
 
 def _write(file: IO[bytes], pieces: list[Frame], on_progress: OnProgress | None, progress: bool) -> None:
@@ -216,90 +270,6 @@ def _write_watched(
         report(total, total)
 
 
-def load(
-    path: Path | IO[bytes],
-    g: Namespace | None = None,
-    *,
-    mmap: bool = True,
-    trust: Trust = "data",
-    on_progress: OnProgress | None = None,
-    progress: bool = False,
-    **options: Unpack[WithoutTrust],
-) -> Any:
-    """Build the object that `dump` or `pickle.dump` put into a file.
-
-    With `mmap`, arrays are read-only views of the mapped file, and only the pages that you touch are read.
-    The file stays mapped as long as one of them lives. `dump` may replace the file meanwhile; if another
-    program writes into it, arrays change, and if one truncates it, this process dies of SIGBUS (as with a
-    memmap). With a key, the file is read, not mapped, since it must not change after the check.
-
-    Args:
-        path: the path of a regular file that `dump` or `pickle.dump` wrote. Or a binary file that is open for
-            reading: it is read, not mapped, from its position to the end of the object, so one file can hold
-            several objects, and ``while file.peek(1): load(file)`` reads all; a plain pickle is read to the
-            end of the file.
-        g: the namespace for functions that were written by value, and for references.
-        mmap: map the file; False reads it, and arrays are writable.
-        trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`, and
-            runs nothing. ``"code"`` reads everything as pickle does: **the file's author can run any code
-            here**; with a key, anyone who has the key can.
-        on_progress: called with the bytes read and the bytes in total, about once every 8 MiB; a mapped file
-            is reported as a whole at once.
-        progress: show a bar, for which rich must be installed.
-        **options: those of `Serializer`.
-
-    Raises `DeserializationError` if the file is damaged, needs more trust, or is of another program: the
-    error says which.
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> path = tempfile.mkdtemp() + "/weights.canned"
-    >>> dump(np.ones(5000), path)
-    >>> load(path).flags.writeable, load(path, writable=True).flags.writeable
-    (False, True)
-    """
-    try:
-        serializer = _evolved(load, options)
-        return _load(path, g, mmap, trust, on_progress, progress, serializer)
-    except Exception as error:
-        shorten(error)
-        raise error
-
-
-@provides("load")
-def _load(
-    path: Path | IO[bytes],
-    g: Namespace | None,
-    mmap: bool,
-    trust: Trust,
-    on_progress: OnProgress | None,
-    progress: bool,
-    serializer: Serializer,
-) -> Any:
-    check_bools(mmap=mmap, progress=progress)
-    check_callable("on_progress", on_progress)
-    watched = on_progress is not None or progress
-    if not isinstance(path, str | os.PathLike):
-        check_binary(path, "read")
-        left = read_one(path)
-        if not left:
-            raise DeserializationError("nothing is there: the open file is at its end")
-        return _read(left, getattr(path, "name", "the open file"), g, trust, serializer)
-    with open_regular(path) as file:
-        if not mmap or serializer.key is not None:
-            memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)
-            return _read(memory, path, g, trust, serializer)
-        try:
-            memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
-        except ValueError:  # an empty file cannot be mapped
-            memory = b""
-    if watched:
-        with watching(on_progress, progress, "mapping") as report:
-            total = memoryview(memory).nbytes
-            report(total, total)
-    return _read(memory, path, g, trust, serializer)
-
-
 def open_regular(path: Path) -> IO[bytes]:
     """Open a file for reading, unless it could block or never end.
 
@@ -323,19 +293,6 @@ def check_binary(file: object, way: str) -> None:
         blob = isinstance(file, bytes | bytearray | memoryview)
         hint = ": canning.loads reads bytes" if blob and way == "read" else ""
         raise TypeError(f"a path or an open binary file is needed, not {type(file).__name__}{hint}")
-
-
-def _read(
-    memory: ReadableBuffer, path: Path, g: Namespace | None, trust: Trust, serializer: Serializer
-) -> Any:
-    try:
-        return _loads(memory, g, trust, serializer)
-    except DeserializationError as error:
-        known = owner_of(memory)
-        if known is not None:
-            raise DeserializationError(f"{path} is {known}") from error
-        error.add_note(f"in the file {path}")
-        raise
 
 
 def _read_watched(file: IO[bytes], on_progress: OnProgress | None, progress: bool) -> bytearray:

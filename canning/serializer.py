@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, Final, Never, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
 from .arguments import check_bools, check_call, check_namespace
 from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
 from .errors import SerializationError, shorten, shortened
+from .files import Files
 from .limits import DEFAULT_LIMITS, Limits
 from .memory.buffers import Frame, listed
 from .options import (
     SerializerOptions,
-    WithoutTrust,
     check_choices,
     check_kinds,
     lasts,
     reducers_of,
     unknown_option,
 )
-from .progress import OnProgress
-from .provided import provided, provides
-from .reading.options import Mismatch, Missing, Prefer, ReadOptions, Trust
+from .provided import provides
+from .reading.options import Mismatch, Missing, Prefer, Trust
 from .reading.reader import read_call, read_message, read_verified
 from .types.allowed import Allowed, names_of
 from .types.canned import Namespace
@@ -37,14 +35,14 @@ from .writing.draft import Draft, Message, encoded, frames
 from .writing.messages import write, write_call
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    pass
 
 _KEPT: Final = 16
 """Serializers with other options that are kept: making one takes 65 µs, and finding it 0.7."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Serializer(ReadOptions, WriteOptions):
+class Serializer(Files, WriteOptions):
     """Hold all options; immutable, and safe to use from several threads.
 
     Options:
@@ -264,67 +262,6 @@ class Serializer(ReadOptions, WriteOptions):
             raise error
         return obj, rest
 
-    # -- blobs and files ---------------------------------------------------------------------------
-
-    @shortened
-    def dumps(
-        self, obj: object, *, readable_as: Trust | None = None, **options: Unpack[SerializerOptions]
-    ) -> bytes:
-        """Serialize an object into one `bytes`: `canning.dumps` with these options."""
-        blob: bytes = provided("dumps")(obj, readable_as, self.evolve(**options))
-        return blob
-
-    @shortened
-    def loads(
-        self,
-        blob: ReadableBuffer,
-        g: Namespace | None = None,
-        *,
-        trust: Trust = "data",
-        **options: Unpack[WithoutTrust],
-    ) -> Any:
-        """Build the object in a blob: `canning.loads` with these options, as **data** by default.
-
-        The serializer's own `trust` counts for messages, as in `deserialize_object`; blobs and files come
-        from elsewhere, so they are data unless the call says otherwise.
-
-        >>> serializer = Serializer(buffer_threshold=64)
-        >>> serializer.loads(serializer.dumps(b"text"))
-        b'text'
-        """
-        return provided("loads")(blob, g, trust, self.evolve(**options))
-
-    @shortened
-    def dump(
-        self,
-        obj: object,
-        path: str | os.PathLike[str] | IO[bytes],
-        *,
-        readable_as: Trust | None = None,
-        on_progress: OnProgress | None = None,
-        progress: bool = False,
-        **options: Unpack[SerializerOptions],
-    ) -> None:
-        """Write an object to a file: `canning.dump` with these options."""
-        write, serializer = provided("dump"), self.evolve(**options)
-        write(obj, path, readable_as, on_progress, progress, serializer)
-
-    @shortened
-    def load(
-        self,
-        path: str | os.PathLike[str] | IO[bytes],
-        g: Namespace | None = None,
-        *,
-        mmap: bool = True,
-        trust: Trust = "data",
-        on_progress: OnProgress | None = None,
-        progress: bool = False,
-        **options: Unpack[WithoutTrust],
-    ) -> Any:
-        """Build the object in a file: `canning.load` with these options, as **data** by default."""
-        read, serializer = provided("load"), self.evolve(**options)
-        return read(path, g, mmap, trust, on_progress, progress, serializer)
-
     # -- calls -------------------------------------------------------------------------------------
 
     @shortened
@@ -374,7 +311,16 @@ def _default() -> Serializer:
     return default_serializer
 
 
+@provides("stub")
+def _stub_of(blob: bytes) -> Any:
+    return loads(blob, trust="code", missing="stub")
+
+
 serialize_object: Final = default_serializer.serialize_object
 deserialize_object: Final = default_serializer.deserialize_object
 pack_apply_message: Final = default_serializer.pack_apply_message
 unpack_apply_message: Final = default_serializer.unpack_apply_message
+dumps: Final = provides("dumps")(default_serializer.dumps)
+loads: Final = default_serializer.loads
+dump: Final = default_serializer.dump
+load: Final = default_serializer.load

@@ -108,8 +108,8 @@ LAYERS = (
     "code",
     "writing",
     "reading",
-    "options serializer",
-    "files can inspection replacing",
+    "options replacing files serializer",
+    "can inspection",
     "cli __main__",
 )
 

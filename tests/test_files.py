@@ -25,6 +25,7 @@ from canning import (
     deserialize_object,
     dump,
     dumps,
+    files,
     load,
     loads,
     serialize_object,
@@ -397,14 +398,14 @@ def test_nobody_reads_a_part_who_could_not_read_what_it_replaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    real = dump.__globals__["_write"]
+    real = files._write
 
     def look(*args: Any) -> None:
         (part,) = tmp_path.glob(".*.part")
         seen.append(part.stat().st_mode & 0o777)
         real(*args)
 
-    monkeypatch.setitem(dump.__globals__, "_write", look)
+    monkeypatch.setattr(files, "_write", look)
     path = tmp_path / "secret"
     path.touch(0o600)
     dump(1, path)
