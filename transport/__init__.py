@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .events import Stats, stats
     from .exiting import drain
+    from .lazy import LazyArray
     from .pool import Pool, PoolStats
     from .receiving import Receiver
     from .sending import Sender
@@ -50,6 +51,7 @@ _LATER: Final = {
     "drain": "exiting",
     **dict.fromkeys(("Stats", "stats"), "events"),
     "fake_pair": "testing",
+    "LazyArray": "lazy",
     "Receiver": "receiving",
     "Sender": "sending",
     **dict.fromkeys(("Pool", "PoolStats"), "pool"),
@@ -90,6 +92,7 @@ __all__ = [
     "ArenaFull",
     "ArenaStats",
     "Channel",
+    "LazyArray",
     "MessageError",
     "PeerRefused",
     "Pool",

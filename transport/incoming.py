@@ -66,7 +66,7 @@ def unpack(received: list[Received], how: Reading) -> Any:
         except Exception as error:
             if is_of_signal(error):
                 raise
-            raise _unreadable(head, [], error) from error
+            raise unreadable(head, [], error) from error
     return _unpack(Arrived(*take(received, how.prefix, how.alias)), how)
 
 
@@ -160,7 +160,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     except Exception as error:
         if is_of_signal(error):
             raise
-        raise _unreadable(frames, prefix, error) from error
+        raise unreadable(frames, prefix, error) from error
     if rest:
         raise _unfit(
             f"the message holds {_count(frames)} objects ({_describe(frames)}) and recv was to return one: "
@@ -181,7 +181,7 @@ def read(frames: list[Frame], prefix: list[bytes], how: Reading) -> Any:
     return how.into
 
 
-def _unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> Exception:
+def unreadable(frames: list[Frame], prefix: list[bytes], error: Exception) -> Exception:
     """Make the error for any exception of a registered type's code; no received message may be lost."""
     detail = f": {error}" if isinstance(error, CanningError) else ""
     what = f"could not be read: {type(error).__name__}{detail}{_hint(frames, prefix)}"

@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     joined: Callable[[int], object] = lambda _: None
     most: int | None = None  # the most frames of a message; a stranger's has a limit
     ordinary: bool = False  # one object, and no other option
+    lazy: bool = False  # give the object of a stream before its arrays have come
 
 
 def reading(

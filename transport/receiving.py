@@ -16,7 +16,7 @@ from canning.options import unknown_option
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
-from .incoming import Received, unpack, unpack_streamed
+from .incoming import Received, unpack
 from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, streams_of, with_hint
 from .multipart import SocketLike, pull
@@ -229,10 +229,21 @@ class Receiver(Generic[Got]):
         self._kind = kind
         self._timeout = timeout
 
-    def recv(self, *given: Never, into: npt.NDArray[Any] | None = None, timeout: float | None = None) -> Got:
+    def recv(
+        self,
+        *given: Never,
+        into: npt.NDArray[Any] | None = None,
+        timeout: float | None = None,
+        lazy: bool = False,
+    ) -> Got:
         """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
-        `timeout` replaces the receiver's own.
+        `timeout` replaces the receiver's own. With `lazy`, on a receiver with ``stream=True``, you get the
+        object of a stream before its arrays have come: each array in dicts, lists and tuples that is still
+        on its way is a `transport.LazyArray`.
+
+        Raises:
+            ValueError: `lazy` is combined with a key, `into` or `many`, or the receiver takes no streams.
         """
         how = self._how
         if timeout is None:
@@ -243,6 +254,8 @@ class Receiver(Generic[Got]):
             if into is not None:
                 check_into(into, how.many)
                 how = how._replace(into=into, ordinary=False)
+            if lazy:
+                how = self._lazy(how)
             if self._kind.asynchronous:
                 return self._recv_later(how, timeout)  # type: ignore[return-value]
             if self._streams is not None:
@@ -252,6 +265,19 @@ class Receiver(Generic[Got]):
             shorten(error)
             raise error
         return got
+
+    def _lazy(self, how: Reading) -> Reading:
+        """Check that the object of a stream may be given before all of it is there."""
+        if self._streams is None:
+            raise ValueError("lazy=True is about streams: pass stream=True to the Receiver")
+        if how.into is not None or how.many:
+            raise ValueError("lazy=True gives one object: pass neither into= nor many=True")
+        if how.reader.key is not None:
+            raise ValueError(
+                "lazy=True gives an object before all of it is there, and a key signs all of it: receive it "
+                "without lazy=True"
+            )
+        return how._replace(lazy=True, ordinary=False)
 
     async def _recv_later(self, how: Reading, timeout: float | None) -> Any:
         try:
@@ -269,7 +295,7 @@ class Receiver(Generic[Got]):
             received = streams.run(self.socket, streams.receiving(how), timeout, "rcvtimeo")
         except zmq.ZMQError as error:
             raise _failed(self.socket, self._kind, timeout, 0, error) from None
-        return unpack_streamed(received, how)
+        return streams.unpack(self.socket, received, how, self._kind.asynchronous)
 
     async def _stream_later(self, streams: Streams, how: Reading, timeout: float | None) -> Any:
         """Do the same as `_stream`, without blocking the loop."""
@@ -278,7 +304,7 @@ class Receiver(Generic[Got]):
             received = await streams.run_later(self.socket, streams.receiving(how), timeout, "rcvtimeo")
         except zmq.ZMQError as error:
             raise _failed(self.socket, self._kind, timeout, 0, error) from None
-        return unpack_streamed(received, how)
+        return streams.unpack(self.socket, received, how, self._kind.asynchronous)
 
     def __iter__(self) -> Iterator[Got]:
         if self._kind.asynchronous:

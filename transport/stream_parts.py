@@ -19,12 +19,14 @@ import os
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import zmq
 
 from canning.memory.buffers import aligned_empty, flat
+from canning.reading.early import frames_needed
 
 from .exiting import may_share
 from .incoming import OWN_BELOW, STREAM
@@ -56,6 +58,16 @@ class Head(NamedTuple):
     def pack(self) -> bytes:
         """Return the bytes of this head."""
         return _HEAD.pack(STREAM, *self)
+
+
+def grant(head: Head, received: int, limit: int) -> Head:
+    """Answer a message of a sender; if it is a question, say which."""
+    return Head(GRANT, head.stream, received, limit, head.first if head.kind == PROBE else 0)
+
+
+def refuse(head: Head, why: int) -> Head:
+    """Answer that nothing of a stream is taken."""
+    return Head(REFUSE, head.stream, why)
 
 
 def parse_head(frame: Any) -> Head | None:
@@ -140,12 +152,26 @@ class Leaving:
             return "the receiver took no more of it; nothing was delivered"
         return "all of it was sent, but the receiver did not confirm it in time; it may have arrived"
 
+    def why_refused(self, socket: object) -> str:
+        """Say why the receiver refuses it."""
+        if self.refused == TOO_LARGE:
+            why = f"takes no message of {self.total:,} bytes: raise its canning.Limits, or send less"
+        else:
+            why = (
+                "does not know the stream that it was sent: it was restarted, or had given up, or the socket "
+                "has several peers and needs one; send it again"
+            )
+        return f"the receiver at the other end of {socket!r} {why}; nothing was delivered"
+
 
 class Arriving:
     """A message that arrives as a stream; each part is copied to its place.
 
     Attributes:
         heard: when its sender last said something, by the clock of the receiver.
+        needed: how many frames have to be there before its object is built; None until that is known.
+        ended: why no more of it comes; empty as long as it may.
+        leading: the frames before each of its messages.
 
     Args:
         lengths: the bytes of each frame.
@@ -159,6 +185,9 @@ class Arriving:
         self.received = 0
         self.granted = 0
         self.heard = 0.0
+        self.ended = ""
+        self.needed: int | None = None
+        self.leading: list[bytes] = []
         self._lengths = lengths
         self._allocate = allocate
         self._into = into
@@ -209,6 +238,19 @@ class Arriving:
         else:
             self._frames.append(memoryview(self._allocate(self._room)))
 
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where each frame ends."""
+        return list(accumulate(self._lengths))
+
+    def is_early(self) -> bool:
+        """Tell whether all is there but arrays that can be waited for."""
+        if self.received < self._lengths[0]:
+            return False
+        if self.needed is None:
+            self.needed = frames_needed(self.frame(0), self._lengths)
+        return self.needed < self.count and self.received >= self.ends[self.needed - 1]
+
     def give_back(self) -> None:
         """Use no memory of the caller from here on."""
         self._into = None
@@ -217,9 +259,13 @@ class Arriving:
             own[:] = self._frames[self._borrowed]
             self._frames[self._borrowed], self._borrowed = own, None
 
+    def frame(self, number: int) -> Any:
+        """Return a frame that has arrived."""
+        while len(self._frames) <= number:  # empty ones
+            self._begin()
+        frame = self._frames[number]
+        return bytes(frame) if not number and len(frame) < OWN_BELOW else frame
+
     def frames(self) -> list[Any]:
         """Return the frames of the message, which has arrived."""
-        while len(self._frames) < len(self._lengths):
-            self._begin()
-        head = self._frames[0]
-        return [bytes(head) if len(head) < OWN_BELOW else head, *self._frames[1:]]
+        return [self.frame(number) for number in range(self.count)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import struct
 import time
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -26,27 +27,28 @@ from canning.progress import OnProgress
 from .checks import Prefix, prefix_frames
 from .errors import TransportError
 from .events import note
-from .incoming import Arrived, Received
+from .incoming import Arrived, Received, unpack_streamed
 from .joining import Array, allocator
+from .lazy import Rest, read_early
 from .reading import Reading
 from .steps import Pull, Push, Steps, push_control, run
 from .stream_parts import (
     DROP,
-    GRANT,
     OPEN,
     PART,
     PART_OF,
     PIECES,
     PROBE,
-    REFUSE,
     TOO_LARGE,
     UNKNOWN,
     Arriving,
     Head,
     Leaving,
+    grant,
     parse_head,
+    refuse,
 )
-from .waiting import Deadline
+from .waiting import Deadline, seconds_of
 
 if TYPE_CHECKING:
     from .awaiting import Runner
@@ -79,6 +81,7 @@ class Streams:
         self._how: Reading | None = None
         self._leaving: dict[bytes, Leaving] = {}
         self._arriving: dict[bytes, Arriving] = {}
+        self._given: weakref.WeakValueDictionary[bytes, Arriving] = weakref.WeakValueDictionary()
         self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
         self._kept = 0  # bytes of streams in the inbox
         self._listened = 0.0  # seconds that somebody was here to hear of a stream
@@ -90,7 +93,7 @@ class Streams:
         Raises:
             zmq.Again: the time is over.
         """
-        return run(socket, steps, Deadline(_seconds(socket, timeout, setting)))
+        return run(socket, steps, Deadline(seconds_of(socket, timeout, setting)))
 
     async def run_later(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
         """Do the same on an asyncio socket."""
@@ -98,7 +101,7 @@ class Streams:
 
         if self._runner is None:
             self._runner = Runner()
-        return await self._runner.run_within(socket, steps, _seconds(socket, timeout, setting))
+        return await self._runner.run_within(socket, steps, seconds_of(socket, timeout, setting))
 
     def fits(self, prefix: Prefix) -> bool:
         """Tell whether a message with these frames before it can go as a stream."""
@@ -143,7 +146,7 @@ class Streams:
                 yield Push(leaving.probing(), control=True)
                 return
             if leaving.refused is not None:
-                raise _refusal(socket, leaving)
+                raise TransportError(leaving.why_refused(socket))
             if len(self.inbox) >= _WAITING:
                 raise TransportError(
                     f"{_WAITING} messages have come to {socket!r}: receive them before you send"
@@ -156,11 +159,15 @@ class Streams:
         self._how = how
 
     def receiving(self, how: Reading) -> Steps:
-        """Receive a message: the frames of an ordinary one, or `Arrived` with those of a stream."""
-        most = None if how.most is None else max(how.most, self.leading + PIECES)
+        """Receive a message: the frames of an ordinary one, `Arrived` with those of a stream.
+
+        If it may be lazy, it can be a stream that is still arriving: `unpack` takes each of these.
+        """
         try:
             while not self.inbox:
-                received = yield Pull(_TICK if self._arriving else None, most)
+                if how.lazy and (early := self._early()):
+                    return early
+                received = yield Pull(_TICK if self._arriving else None, self._most(how))
                 if received is not None:
                     yield from self._take(received, how.into)
                 self._expire()
@@ -172,6 +179,39 @@ class Streams:
             if how.into is not None:
                 for arriving in self._arriving.values():
                     arriving.give_back()
+
+    def _early(self) -> Arriving | None:
+        """Give a stream that has all but its arrays; from now on, it lives as long as one of these."""
+        for stream, arriving in self._arriving.items():
+            if arriving.is_early():
+                arriving.give_back()
+                self._given[stream] = self._arriving.pop(stream)
+                return arriving
+        return None
+
+    def _most(self, how: Reading) -> int | None:
+        return None if how.most is None else max(how.most, self.leading + PIECES)
+
+    def waiting(self, arriving: Arriving, end: int, how: Reading) -> Steps:
+        """Receive until so much of a stream is there that was given."""
+        while arriving.received < end:
+            if arriving.ended:
+                raise TransportError(f"this array will never come: {arriving.ended}")
+            if len(self.inbox) >= _WAITING:
+                raise TransportError(f"{_WAITING} messages have come: receive them before you go on waiting")
+            received = yield Pull(_TICK, self._most(how))
+            if received is not None:
+                yield from self._take(received, None)
+            self._expire()
+
+    def unpack(
+        self, socket: Any, received: list[Received] | Arrived | Arriving, how: Reading, asynchronous: bool
+    ) -> Any:
+        """Read what `receiving` returned."""
+        if not isinstance(received, Arriving):
+            return unpack_streamed(received, how)
+        run = self.run_later if asynchronous else self.run
+        return read_early(Rest(received, socket, run, self.waiting, how, asynchronous))
 
     def _oldest(self) -> list[Received] | Arrived:
         oldest = self.inbox.popleft()
@@ -202,20 +242,20 @@ class Streams:
         self, head: Head, leading: list[bytes], rest: list[Received], into: Array | None
     ) -> Head | None:
         """Take what a sender says, and return what to say to it."""
-        arriving = self._arriving.get(head.stream)
+        arriving = self._arriving.get(head.stream) or self._given.get(head.stream)
         if arriving is None:
             if head.kind == OPEN:
                 return self._open(head, rest, into)
             if head.kind in (PART_OF, PROBE):
                 ended = dict(self._ended).get(head.stream)
-                return _refuse(head, UNKNOWN) if ended is None else _grant(head, ended, ended)
+                return refuse(head, UNKNOWN) if ended is None else grant(head, ended, ended)
             return None
         arriving.heard = self._listened
         if head.kind == DROP:
-            del self._arriving[head.stream]
+            self._end(head.stream, "its sender gave up")
         elif head.kind in (OPEN, PROBE):
             arriving.grant()
-            return _grant(head, arriving.received, arriving.granted)
+            return grant(head, arriving.received, arriving.granted)
         elif head.kind == PART_OF:
             return self._put(head, arriving, leading, rest)
         return None
@@ -223,11 +263,12 @@ class Streams:
     def _open(self, head: Head, rest: list[Received], into: Array | None) -> Head | None:
         """Begin to receive a stream; None if it has to wait, its sender will ask again."""
         how = self._how
-        if how is None or len(self._arriving) >= _AT_ONCE:
+        others = [*self._arriving.values(), *self._given.values()]
+        if how is None or len(others) >= _AT_ONCE:
             return None
         size = len(rest[0]) if len(rest) == 1 else 0
         if not size or size % 8:
-            return _refuse(head, TOO_LARGE)
+            return refuse(head, TOO_LARGE)
         most = math.inf if how.most is None else how.most - how.prefix
         limit = math.inf if how.most is None else how.reader.limits.message_bytes
         count = size // 8
@@ -235,8 +276,7 @@ class Streams:
         total = sum(lengths)
         if not total or total > limit:
             note("refused", f"a stream of {total:,} bytes in {count} frames; see canning.Limits")
-            return _refuse(head, TOO_LARGE)
-        others = self._arriving.values()
+            return refuse(head, TOO_LARGE)
         if total + self._kept + sum(each.total for each in others) > limit:
             return None
         if count + sum(each.count for each in others) > most:
@@ -248,7 +288,7 @@ class Streams:
         )
         arriving.heard = self._listened
         self._arriving[head.stream] = arriving
-        return _grant(head, 0, arriving.grant() or 0)
+        return grant(head, 0, arriving.grant() or 0)
 
     def _put(self, head: Head, arriving: Arriving, leading: list[bytes], rest: list[Received]) -> Head | None:
         """Take a part of a stream."""
@@ -258,16 +298,20 @@ class Streams:
             note("refused", f"there is no memory for a stream of {arriving.total:,} bytes")
             fits = False
         if not fits:
-            del self._arriving[head.stream]
-            return _refuse(head, TOO_LARGE)
+            self._end(head.stream, "it does not fit, or there is no memory for it")
+            return refuse(head, TOO_LARGE)
         limit = arriving.grant()
+        arriving.leading = leading
+        given = head.stream in self._given
         if arriving.received == arriving.total:
-            del self._arriving[head.stream]
+            self._end(head.stream)
             self._ended.append((head.stream, arriving.total))
-            self.inbox.append(Arrived(arriving.frames(), leading))
-            self._kept += arriving.total
+            if not given:
+                self.inbox.append(Arrived(arriving.frames(), leading))
+                self._kept += arriving.total
+        elif given:
             self._changed()
-        return None if limit is None else _grant(head, arriving.received, limit)
+        return None if limit is None else grant(head, arriving.received, limit)
 
     def _expire(self) -> None:
         """Drop the streams whose senders have gone, and free their memory, also while others go on talking.
@@ -277,24 +321,21 @@ class Streams:
         now = time.monotonic()
         self._listened += min(now - self._looked, _TICK)
         self._looked = now
-        for stream, arriving in list(self._arriving.items()):
+        for stream, arriving in [*self._arriving.items(), *self._given.items()]:
             if self._listened - arriving.heard > _PATIENCE:
-                del self._arriving[stream]
+                self._end(stream, "nothing was heard of its sender for too long")
                 note("cut", f"a stream ended after {arriving.received:,} of {arriving.total:,} bytes")
+
+    def _end(self, stream: bytes, why: str = "") -> None:
+        """Take no more of a stream."""
+        arriving = self._arriving.pop(stream, None) or self._given.pop(stream)
+        arriving.ended = why
+        self._changed()
 
     def _changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""
         if self._runner is not None:
             self._runner.changed()
-
-
-def _grant(head: Head, received: int, limit: int) -> Head:
-    """Answer a message of a sender; if it is a question, say which."""
-    return Head(GRANT, head.stream, received, limit, head.first if head.kind == PROBE else 0)
-
-
-def _refuse(head: Head, why: int) -> Head:
-    return Head(REFUSE, head.stream, why)
 
 
 def _flat(into: Array) -> Any:
@@ -306,22 +347,3 @@ def _drop(socket: Any, leaving: Leaving) -> None:
     if not socket.closed:
         view = zmq.Socket.shadow(socket.underlying) if isinstance(socket, zmq.Socket) else socket
         push_control(view, leaving.message(DROP))
-
-
-def _refusal(socket: object, leaving: Leaving) -> TransportError:
-    if leaving.refused == TOO_LARGE:
-        why = f"takes no message of {leaving.total:,} bytes: raise its canning.Limits, or send less"
-    else:
-        why = (
-            "does not know the stream that it was sent: it was restarted, or had given up, or the socket has "
-            "several peers and needs one; send it again"
-        )
-    return TransportError(f"the receiver at the other end of {socket!r} {why}; nothing was delivered")
-
-
-def _seconds(socket: Any, timeout: float | None, setting: str) -> float | None:
-    """Return the seconds to wait: timeout, else the socket's own setting, in milliseconds."""
-    if timeout is not None:
-        return timeout
-    milliseconds: int = getattr(socket, setting)
-    return None if milliseconds < 0 else milliseconds / 1000

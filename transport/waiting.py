@@ -137,6 +137,14 @@ def limit_of(socket: zmq.asyncio.Socket, timeout: float | None, flags: int, opti
     return None if milliseconds < 0 else milliseconds / 1000
 
 
+def seconds_of(socket: Any, timeout: float | None, setting: str) -> float | None:
+    """Return the seconds to wait: timeout, else the socket's own setting, in milliseconds."""
+    if timeout is not None:
+        return timeout
+    milliseconds: int = getattr(socket, setting)
+    return None if milliseconds < 0 else milliseconds / 1000
+
+
 def send_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that no peer accepted in time."""
     why = _refused(socket) or _unattached(socket) or "its queue is full or it has no peer"

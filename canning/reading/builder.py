@@ -15,7 +15,8 @@ from ..calls import ALL, MAKERS
 from ..code.rebuild import fill_function, make_function
 from ..code.renaming import look_up
 from ..memory.buffers import address, aligned_copy, joined_already
-from ..memory.dtypes import BY_NAME
+from ..memory.coming import Coming
+from ..memory.dtypes import BY_NAME, build
 from ..memory.layout import clusters
 from ..types.arrays import make_array
 from ..types.canned import CannedObject, Namespace, Reference, make_bytes, open_canned
@@ -28,16 +29,14 @@ if TYPE_CHECKING:
 
 _SAFE: Final = 16
 """Bytes to which shared memory is aligned before arrays view it: the strictest of numpy's dtypes."""
-_PINNED: Final = 4
+PINNED: Final = 4
 """A buffer is copied out of a shared frame that is at least this many times its size."""
 
 
 class Buffers:
     """Return the buffers of one message by number, as its table lists them; joined or copied where needed."""
 
-    def __init__(
-        self, trailer: Trailer, head: memoryview, frames: Sequence[memoryview], *, writable: bool
-    ) -> None:
+    def __init__(self, trailer: Trailer, head: memoryview, frames: Sequence[Any], *, writable: bool) -> None:
         self.trailer = trailer
         self.head = head
         self.frames = frames
@@ -93,11 +92,13 @@ class Buffers:
             self._own[number] = side_by_side
         return self._own[number]
 
-    def _shared(self, first: int) -> memoryview:
+    def _shared(self, first: int) -> Any:
         """Return a frame that several arrays may view, aligned and made writable once for all of them."""
         key = -first
         if key not in self._own:
             frame = self.frames[first - 1]
+            if type(frame) is Coming:
+                return frame
             fit = address(frame) % _SAFE == 0 and not (self.writable and frame.readonly)
             self._own[key] = frame if fit else self._copy(frame)
         return self._own[key]
@@ -120,9 +121,9 @@ class Buffers:
                 within.setdefault(first, []).append(number)
         kept: dict[int, memoryview] = {}
         for first, numbers in within.items():
-            if len(numbers) > 1:
-                frame = self.frames[first - 1]
-                kept.update(self._copied_out(numbers, frame, len(frame) // _PINNED))
+            frame = self.frames[first - 1]
+            if len(numbers) > 1 and type(frame) is not Coming:
+                kept.update(self._copied_out(numbers, frame, len(frame) // PINNED))
         return kept
 
     def _copied_out(self, numbers: list[int], memory: memoryview, most: int) -> dict[int, memoryview]:
@@ -186,6 +187,8 @@ class Builder:
     ) -> Any:
         """Build an array over its buffer; over new memory if its bytes are in the header."""
         memory = self.buffers[source] if type(source) is int else bytearray(source)
+        if type(memory) is Coming:
+            return memory.array(shape, build(dtype), layout, readonly)
         if layout is None and not readonly and type(dtype) is str and dtype in BY_NAME:
             array: Any = np.ndarray(shape, BY_NAME[dtype], memory)
             if array.flags.aligned:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ..code.versions import check_versions, packages, say_whence
 from ..errors import CanningError, DeserializationError, is_of_signal, shortened, text_of_lookup
 from ..memory.buffers import flat, listed
+from ..memory.coming import views
 from ..pickles.headers import ARRAYS, NO_ARRAYS
 from ..types.canned import Namespace
 from ..wire.keys import verify
@@ -204,7 +205,7 @@ def _read_general(
     buffers: Any = parts
     outside = None
     if trailer.table is not None or trailer.outside or options.writable:
-        buffers = Buffers(trailer, flat(head), [flat(part) for part in parts], writable=options.writable)
+        buffers = Buffers(trailer, flat(head), views(parts), writable=options.writable)
         outside = buffers.outside()
     builder = Builder(buffers, options.registry, g, _reader_within(options), finder)
     return _guard(read, head, builder, outside), frames[trailer.frames :], trailer.flags

@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import DeserializationError, is_of_signal
 from ...limits import Limits
 from ...memory.buffers import flat
+from ...memory.coming import Coming
 from ...memory.layout import native
 from ...types.allowed import Allowed, refuse
 from ...types.arrays import (
@@ -125,7 +126,7 @@ class DataBuilder:
         else:
             memory = self._memory(source)
         dtype = self.dtypes.build(description)
-        if layout is not None or not dtype.itemsize or 0 in shape:
+        if layout is not None or not dtype.itemsize or 0 in shape or type(memory) is Coming:
             return checked_array(memory, (shape, description, layout, readonly), self.dtypes, self.work)
         size = len(memory)
         sizes = shape, dtype.itemsize, size

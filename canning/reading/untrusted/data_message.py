@@ -10,6 +10,7 @@ from ...codecs.coding import made_by_decoding
 from ...errors import DeserializationError
 from ...limits import check_count, check_size
 from ...memory.buffers import flat
+from ...memory.coming import views
 from ...types.allowed import MESSAGES
 from ...types.budget import Work
 from ...wire.encoded import decoded_lengths
@@ -99,7 +100,7 @@ def _read_at(
         check_size(size + _extent(trailer), limits)
         if trailer.encoded:
             work.decode(made_by_decoding(trailer.encoded, options.codec, options.codecs))
-        parts = list(map(flat, decode_frames(options, trailer, found)))
+        parts = views(decode_frames(options, trailer, found))
         size += sum(map(len, parts))
     check_size(size, limits)
     buffers = Buffers(trailer, flat(head), parts, writable=options.writable)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import DeserializationError
 from ...memory.buffers import flat
+from ...memory.coming import Coming
 from ...memory.dtypes import BY_NAME, parted, struct_of
 from ...types.allowed import refuse
 from ...types.arrays import view_array
@@ -259,10 +260,15 @@ def checked_array(memory: Any, args: tuple[Any, ...], dtypes: Dtypes, work: Work
     check(args, tuple, (str, tuple), (tuple, type(None)), bool, optional=2)
     shape, dtype = checked_shape(args[0]), dtypes.build(args[1])
     layout = args[2] if len(args) > 2 else None
-    size = flat(memory).nbytes
+    coming = type(memory) is Coming
+    size = len(memory) if coming else flat(memory).nbytes
     check_fit(shape, layout, dtype.itemsize, size)
     readonly = len(args) > 3 and args[3]
     charge_unreal((*shape, *dtype.shape), dtype.base.itemsize, size, work)
+    if coming and size:
+        if not memory.is_aligned(dtype, layout):
+            work.spend(50_000 + 2 * size, 1000 + 2 * size)
+        return memory.array(shape, dtype, layout, readonly)
     array = np.ndarray(shape, dtype, memory if size else bytearray(1), *(layout or ()))
     if not array.flags.aligned or (layout is not None and not dtype.itemsize):
         work.spend(50_000 + 2 * size, 1000 + 2 * size)
