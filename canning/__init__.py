@@ -7,13 +7,12 @@
 (np.float64(499500.0), [])
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from .can import can
-from .code.by_value_pickler import CannedClass, CannedFunction
 from .code.functions import interactive
 from .code.stubs import Stub
-from .codecs.adaptive import Adaptive
 from .codecs.coding import Chooser, Codec, Codecs, default_codecs
 from .codecs.compression import Blosc2, Lz4, Zstd
 from .errors import (
@@ -57,14 +56,18 @@ from .types.registry import Registry, default_registry
 from .wire.keys import InsecureKeyWarning, Key, new_key
 
 if TYPE_CHECKING:
+    from .code.by_value_pickler import CannedClass, CannedFunction
     from .code.received import ReceivedModule, forget, received_modules
+    from .codecs.adaptive import Adaptive
     from .inspection.explaining import Explanation, explain
     from .inspection.reports import Global, Report, ScanResult, inspect, scan
 
 __version__ = "0.1.0"
 
 _LATER: Final = {
+    **dict.fromkeys(("CannedClass", "CannedFunction"), "code.by_value_pickler"),
     **dict.fromkeys(("ReceivedModule", "forget", "received_modules"), "code.received"),
+    "Adaptive": "codecs.adaptive",
     **dict.fromkeys(("Explanation", "explain"), "inspection.explaining"),
     **dict.fromkeys(("Global", "Report", "ScanResult", "inspect", "scan"), "inspection.reports"),
 }
@@ -75,9 +78,8 @@ def __getattr__(name: str) -> Any:
     """Import a name of `_LATER` on demand."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    found = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+_SIZE: Final = r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*"
 _FLAGS: Final = (bool, np.bool_, int)
 
 
@@ -127,7 +127,7 @@ def parse_size(size: int | str) -> int:
     (1536, 2000000, 7)
     """
     if isinstance(size, str):
-        found = _SIZE.fullmatch(size)
+        found = re.fullmatch(_SIZE, size)
         if found is None:
             raise ValueError(f"capacity={size!r} is not a number of bytes: write it as '1GiB' or '64MB'")
         number, prefix, binary = found.groups()

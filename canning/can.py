@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from . import code
 from .calls import PARTS
-from .code.by_value_pickler import CannedClass, CannedFunction
 from .code.functions import is_local
 from .types.arrays import CannedArray
 from .types.canned import CannedBytes, CannedCell, CannedObject, CannedPartial, CannedRegistered
@@ -44,9 +44,9 @@ def can(obj: object, registry: Registry = default_registry) -> Any:
     if isinstance(obj, bytes | bytearray):
         return CannedBytes(memoryview(obj), isinstance(obj, bytearray))
     if isinstance(obj, types.FunctionType):
-        return CannedFunction(obj)
+        return code.by_value_pickler.CannedFunction(obj)
     if isinstance(obj, type) and is_local(obj):
-        return CannedClass(obj)
+        return code.by_value_pickler.CannedClass(obj)
     if type(obj) is functools.partial:
         args = tuple(can(arg, registry) for arg in obj.args)
         keywords = {name: can(value, registry) for name, value in obj.keywords.items()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Final
 
 from .arguments import check_whole
 from .errors import DeserializationError, shortened
+from .values import Value
 
 _UNITS: Final = {
     "depth": "levels",
@@ -15,8 +15,7 @@ _UNITS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value):
     """Bound what one message can make a reader do under ``trust="data"``.
 
     Attributes:
@@ -40,19 +39,39 @@ class Limits:
     canning.errors.DeserializationError: 3 frames: this reader's limit is frames=2...
     """
 
-    depth: int = 400
-    nodes: int = 20_000_000
-    memo: int = 10_000_000
-    integer_bytes: int = 1786
-    frames: int = 100_000
-    message_bytes: int = 64 * 2**30
-    decoded_bytes: int = 2**30
-    key_weight: int = 1000
+    depth: int
+    nodes: int
+    memo: int
+    integer_bytes: int
+    frames: int
+    message_bytes: int
+    decoded_bytes: int
+    key_weight: int
 
     @shortened
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            check_whole(each.name, getattr(self, each.name), _UNITS.get(each.name, "values"), least=1)
+    def __init__(
+        self,
+        depth: int = 400,
+        nodes: int = 20_000_000,
+        memo: int = 10_000_000,
+        integer_bytes: int = 1786,
+        frames: int = 100_000,
+        message_bytes: int = 64 * 2**30,
+        decoded_bytes: int = 2**30,
+        key_weight: int = 1000,
+    ) -> None:
+        super().__init__(
+            depth=depth,
+            nodes=nodes,
+            memo=memo,
+            integer_bytes=integer_bytes,
+            frames=frames,
+            message_bytes=message_bytes,
+            decoded_bytes=decoded_bytes,
+            key_weight=key_weight,
+        )
+        for name, value in vars(self).items():
+            check_whole(name, value, _UNITS.get(name, "values"), least=1)
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any, Final, TypedDict, get_args
 
 from .arguments import check_callable, check_whole
-from .code.modules import Wanted
 from .code.renaming import Renames
+from .code.wanted import Wanted
 from .codecs.coding import Chooser, Codec, Codecs
 from .limits import Limits
 from .reading.options import Mismatch, Missing, Prefer, Trust

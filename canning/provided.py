@@ -1,17 +1,19 @@
 """Functions of higher layers that lower layers call, so that imports go downwards only.
 
 A lower module asks for a function by name when it needs it; the higher module that has it registers it with
-`provides`, and all of them are registered as soon as `canning` is imported.
+`provides`. Modules of functions that few programs need are imported when one of them is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROVIDED: Final[dict[str, Callable[..., Any]]] = {}
+_OF_CODE: Final = ("by_value_pickler", "code_source", "exceptions")
 
 
 def provides(name: str) -> Callable[[F], F]:
@@ -33,4 +35,7 @@ def provided(name: str) -> Callable[..., Any]:
     >>> provided("example")(21)
     42
     """
+    if name not in _PROVIDED:
+        for module in _OF_CODE:
+            import_module(f".code.{module}", __package__)
     return _PROVIDED[name]

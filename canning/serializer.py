@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Never, Self, Unpack
 
 from .arguments import check_bools, check_call, check_namespace
-from .code.modules import Wanted
 from .code.renaming import NO_RENAMES, Renames
+from .code.wanted import Wanted
 from .codecs.coding import Chooser, Codec, Codecs, codec_of, default_codecs, load_safe_codecs
 from .errors import SerializationError, shorten, shortened
 from .files import Files
@@ -41,7 +40,6 @@ _KEPT: Final = 16
 """Serializers with other options that are kept: making one takes 65 µs, and finding it 0.7."""
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Serializer(Files, WriteOptions):
     """Hold all options; immutable, and safe to use from several threads.
 

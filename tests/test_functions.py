@@ -164,7 +164,7 @@ def test_the_c_pickler_alone_serves_what_goes_by_name(monkeypatch: pytest.Monkey
     def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("cloudpickle is not needed here")
 
-    monkeypatch.setattr("canning.writing.pickling.ByValuePickler", refuse)
+    monkeypatch.setattr("canning.code.by_value_pickler.ByValuePickler", refuse)
     assert_equal([Point(LARGE), double], through([Point(LARGE), double]))
     with pytest.raises(SerializationError, match="AssertionError"):
         serialize_object(lambda: 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,22 @@ def test_the_representation_names_what_is_not_the_default() -> None:
     assert "0123" not in repr(Serializer(key=key))
 
 
-def test_a_serializer_is_a_frozen_dataclass() -> None:
-    serializer = Serializer(buffer_threshold=9)
-    assert {"trust", "pickler", "codec"} <= {field.name for field in dataclasses.fields(serializer)}
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        serializer.trust = "data"  # type: ignore[misc]
+def test_options_do_not_change() -> None:
+    for frozen in (Serializer(), canning.Limits()):
+        with pytest.raises(AttributeError, match="make another one"):
+            frozen.depth = 1  # type: ignore[misc]
+        with pytest.raises(AttributeError, match="keeps"):
+            del frozen.depth  # type: ignore[union-attr]
+
+
+def test_limits_are_compared_by_what_they_say() -> None:
+    limits = canning.Limits(depth=9)
+    assert limits == canning.Limits().replace(depth=9) != canning.Limits()
+    assert len({limits, canning.Limits(depth=9)}) == 1
+    assert repr(limits).startswith("Limits(depth=9, nodes=20000000, ")
+    assert pickle.loads(pickle.dumps(limits)) == limits
+    with pytest.raises(ValueError, match="depth=0"):
+        limits.replace(depth=0)
 
 
 def test_methods_write_and_read_with_the_options(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import copyreg
 import enum
+import functools
 import io
 import pickle
 import types
@@ -22,7 +23,7 @@ from ..provided import provides
 from ..types.canned import CannedObject, Namespace, named_in_headers
 from ..types.registry import default_registry, dotted_name
 from .annotations import with_annotations
-from .by_value_types import METACLASSES, reduce_nameless
+from .by_value_types import BY_VALUE, METACLASSES, WITH_SUBCLASSES, reduce_nameless
 from .class_kinds import attributes_of, is_struct, parts_of_enum, parts_of_struct
 from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
 from .dataclass_source import without_made
@@ -33,6 +34,7 @@ from .functions import (
     is_local,
     method_by_name,
     names_in_bodies,
+    reduce_cached,
     submodules_of,
 )
 from .rebuild import OF_MODULE, fill_function, make_function
@@ -286,3 +288,37 @@ class CannedFunction(CannedCode):
         function = make_function(code, module_globals, name, defaults, cells, g=g)
         fill_function(function, (attributes, dict(slots)), g)
         return function
+
+
+# -- objects that pickle cannot send -----------------------------------------------------------------------
+
+
+def _refuse_file(file: io.IOBase) -> Any:
+    """Refuse open text files: cloudpickle would send a copy of their text, which users do not expect."""
+    what = "text" if isinstance(file, io.TextIOBase) else "bytes"
+    kind = "text file" if what == "text" else "file"
+    raise TypeError(f"cannot pickle an open {kind}: send its {what}, as file.read() gives it, or its path")
+
+
+TABLE: Final[dict[type, Callable[[Any], Any]]] = {
+    **dict.fromkeys(
+        (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO), _refuse_file
+    ),
+    **BY_VALUE,
+    functools._lru_cache_wrapper: reduce_cached,
+    CellOf: CellOf.__reduce__,
+    FillOf: FillOf.__reduce__,
+}
+"""The reducers of these types alone."""
+
+
+def reducer_of(cls: type) -> Callable[[Any], Any] | None:
+    """Return the reducer of the instances of a type that pickle cannot send; None for any other type."""
+    return TABLE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
+
+
+def _of_base(cls: Any) -> Callable[[Any], Any] | None:
+    """Return the reducer for instances of types that pickle cannot send, and of their subclasses."""
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        return None
+    return next((WITH_SUBCLASSES[base] for base in cls.__mro__ if base in WITH_SUBCLASSES), None)

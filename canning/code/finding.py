@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..wire.names import SUBIMPORT
-from .imports import without_mark
 from .modules import unpack
 from .received import RECEIVED, World
 from .renaming import Renames, find_moved, look_up
 from .stubs import Stubs
+from .wanted import without_mark
 
 
 class Finder:

@@ -28,7 +28,7 @@ _BY_STRING: Final = frozenset(
     )
 )
 """Functions of importlib, importlib.resources and pkgutil that take the name of a module as a string."""
-_NAME: Final = re.compile(r"(\.*)([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_NAME: Final = r"(\.*)([^\W\d]\w*(?:\.[^\W\d]\w*)*)"
 
 
 class Import(NamedTuple):
@@ -81,7 +81,7 @@ def _within(code: types.CodeType) -> Iterator[Import]:
 def _strings(code: types.CodeType) -> Iterator[Import]:
     """Return the possible imports by strings in the code."""
     for constant in code.co_consts:
-        found = _NAME.fullmatch(constant) if isinstance(constant, str) else None
+        found = re.fullmatch(_NAME, constant) if isinstance(constant, str) else None
         if found is not None:
             yield Import(len(found[1]), found[2], (), sure=False)
 
@@ -163,17 +163,6 @@ def _is_installed(path: str, name: str) -> bool:
     package = parts[-1].startswith("__init__.") or not parts[-1]
     folder = "/".join(parts[: -1 - name.count(".") - package])
     return name.partition(".")[0] in _recorded(folder)
-
-
-def without_mark(name: str) -> tuple[str, str]:
-    """Split the name of a module that came with a message into its own and the mark of its version.
-
-    >>> without_mark("shop@1f2e3d4c.people"), without_mark("shop.people")
-    (('shop.people', '1f2e3d4c'), ('shop.people', ''))
-    """
-    top, dot, rest = name.partition(".")
-    top, _, mark = top.partition("@")
-    return f"{top}{dot}{rest}", mark
 
 
 @lru_cache(maxsize=256)

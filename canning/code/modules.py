@@ -13,16 +13,16 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import DeserializationError, SerializationError, is_of_signal
 from ..pickles.headers import is_asked, modules_asked
-from .imports import Import, Spec, find_spec, imports_of, is_local, names_of, without_mark
+from .imports import Import, Spec, find_spec, imports_of, is_local, names_of
+from .wanted import Wanted, without_mark
 
-LOCAL: Final = "local"
 _READERS: Final = frozenset(("importlib.resources", "importlib_resources", "pkgutil"))
 _CODE: Final = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
-_ALL: Final = re.compile(r"^__all__\s*\+?=([^\])]*)", re.MULTILINE)
+_ALL: Final = r"(?m)^__all__\s*\+?=([^\])]*)"
 RESOURCES: Final = 64 * 2**20
 """Bytes of data files that may be sent with the packages of one message."""
 Alias = Callable[[str], str]
@@ -88,65 +88,6 @@ def unpack(said: bytes) -> Bundle:
         raise DeserializationError("the modules in this message cannot be read") from error
 
 
-class Wanted:
-    """Hold the modules to be sent by value: local ones, or named ones with all modules in them."""
-
-    def __init__(self, modules: str | Iterable[types.ModuleType | str]) -> None:
-        if isinstance(modules, str) and modules != LOCAL:
-            raise ValueError(f'by_value={modules!r}: give "local", or a list of modules and names')
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                f'by_value= is "local", or a list of modules and names, not {type(modules).__name__}'
-            )
-        self.local: bool = isinstance(modules, str)
-        names = () if isinstance(modules, str) else modules
-        self.names: frozenset[str] = frozenset(map(_module_name, names))
-
-    def __bool__(self) -> bool:
-        return self.local or bool(self.names)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Wanted) and (self.local, self.names) == (other.local, other.names)
-
-    def __hash__(self) -> int:
-        return hash((self.local, self.names))
-
-    def __reduce__(self) -> Any:
-        return Wanted, (LOCAL if self.local else sorted(self.names),)
-
-    def __repr__(self) -> str:
-        return repr(LOCAL if self.local else sorted(self.names))
-
-    def also(self, names: Iterable[str]) -> Wanted:
-        """Add modules."""
-        wanted = Wanted(LOCAL if self.local else ())
-        wanted.names = self.names | frozenset(names)
-        return wanted
-
-    def named(self, name: str) -> bool:
-        """Tell whether a module, or a package around it, was named."""
-        name, _ = without_mark(name)
-        while name:
-            if name in self.names:
-                return True
-            name = name.rpartition(".")[0]
-        return False
-
-    def holds(self, name: str, spec: Spec | None) -> bool:
-        """Tell whether a module is to be sent."""
-        return (self.local and is_local(name, spec)) or (bool(self.names) and self.named(name))
-
-
-def _module_name(module: types.ModuleType | str) -> str:
-    if isinstance(module, types.ModuleType):
-        return module.__name__
-    if isinstance(module, str):
-        return module
-    raise TypeError(
-        f"by_value= takes modules and their names, not {type(module).__name__}: see canning.by_value"
-    )
-
-
 # -- modules that an object needs ------------------------------------------------------------------------
 
 
@@ -159,13 +100,18 @@ def modules_for(
     source.
     """
     collector = _Collector(wanted)
-    for name in modules_asked(header, lambda name: bool(wanted) and wanted.holds(name, find_spec(name))):
+    for name in modules_asked(header, lambda name: bool(wanted) and _holds(wanted, name, find_spec(name))):
         collector.add(name, needed=True)
     for code, function in codes:
         collector.follow(imports_of(code), "", alias=_alias_of(function))
     collector.run()
     sources = without_marks(collector.with_resources(), header)
     return Bundle(sources, collector.absent, collector.missing, collector.needed)
+
+
+def _holds(wanted: Wanted, name: str, spec: Spec | None) -> bool:
+    """Tell whether a module is to be sent."""
+    return (wanted.local and is_local(name, spec)) or (bool(wanted.names) and wanted.named(name))
 
 
 def _alias_of(function: types.FunctionType) -> Alias:
@@ -216,7 +162,7 @@ class _Collector:
     def take_all(self, name: str, text: str | None) -> None:
         """Add the modules in a package's ``__all__``, if a star is imported from it."""
         if text and name in self.starred:
-            for each in re.findall(r"""["'](\w+)["']""", "".join(_ALL.findall(text))):
+            for each in re.findall(r"""["'](\w+)["']""", "".join(re.findall(_ALL, text))):
                 self.add(f"{name}.{each}", needed=False, by=name)
 
     def run(self) -> None:
@@ -240,7 +186,7 @@ class _Collector:
                 raise SerializationError(f"the module {name} cannot travel by value: it has no source")
             return
         within = any(known.startswith(f"{name}.") for known in self.wanted.names)
-        if not within and not self.wanted.holds(name, spec):
+        if not within and not _holds(self.wanted, name, spec):
             self.needed.setdefault(name, by)
             return
         text = _text_of(spec)

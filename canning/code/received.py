@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from ..errors import shortened
 from ..forking import Lock, guarded
-from .imports import Spec, find_spec, without_mark
+from .imports import Spec, find_spec
 from .modules import Bundle, Source
+from .wanted import without_mark
 
 
 @dataclass(frozen=True, slots=True)

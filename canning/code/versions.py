@@ -23,7 +23,7 @@ _KNOWN: Final = (
 """Modules whose version is in the stamp, or that have no version."""
 _MACHINE: Final = NARROW | BIG_ENDIAN
 _LINES: Final = 64
-_RELEASE: Final = re.compile(r"\d+(?:\.\d+)?")
+_RELEASE: Final = r"\d+(?:\.\d+)?"
 
 
 # -- the writer's side -----------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def packages(said: bytes) -> list[tuple[str, str]]:
 
 def _release(version: str) -> str:
     """Shorten a version to the parts that may matter: major and minor."""
-    found = _RELEASE.match(version)
+    found = re.match(_RELEASE, version)
     return found[0] if found else version
 
 

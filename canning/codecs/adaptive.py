@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..arguments import check_number
 from ..errors import shortened
@@ -25,7 +25,7 @@ _GLANCED: Final = 150e6
 _GAIN: Final = 0.97
 """Part of the uncompressed time to which a codec must reduce it; samples are not exact."""
 _UNITS: Final = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-_RATE: Final = re.compile(r"\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*", re.IGNORECASE)
+_RATE: Final = r"(?i)\s*([0-9.]+)\s*([kmgt]?)(bit|b)/s\s*"
 
 
 _clock: Final = time.perf_counter if sys.platform == "win32" else time.thread_time
@@ -33,11 +33,8 @@ _clock: Final = time.perf_counter if sys.platform == "win32" else time.thread_ti
 look slow. On Windows that clock ticks 64 times a second."""
 
 
-class Tried(NamedTuple):
-    """The result of compressing some pieces: seconds for a byte at both ends, and the compressed part."""
-
-    seconds: float
-    ratio: float
+Tried = tuple[float, float]
+"""The result of compressing some pieces: seconds for a byte at both ends, and the compressed part."""
 
 
 class Adaptive:
@@ -73,18 +70,17 @@ class Adaptive:
         if whole < _SOONEST or not self.codecs:
             return None
         size = _within(whole * _SHARE * _GLANCED, _GLANCE)
-        glance = try_codec(self.codecs[0], sample_of(buffer, 2, size, itemsize), itemsize)
-        if glance.ratio > WORTH or glance.seconds / 2 > 1 / self.link:  # half of it may be the calls
+        seconds, ratio = try_codec(self.codecs[0], sample_of(buffer, 2, size, itemsize), itemsize)
+        if ratio > WORTH or seconds / 2 > 1 / self.link:  # half of it may be the calls
             return None
-        expected = buffer.nbytes * (glance.seconds + glance.ratio / self.link)
-        size = _within(expected * _SHARE / (glance.seconds * len(self.codecs)), _LOOK)
+        expected = buffer.nbytes * (seconds + ratio / self.link)
+        size = _within(expected * _SHARE / (seconds * len(self.codecs)), _LOOK)
         sample = sample_of(buffer, 8, size, itemsize)
         best, least = None, _GAIN / self.link
         for codec in self.codecs:
-            tried = try_codec(codec, sample, itemsize)
-            seconds = tried.seconds + tried.ratio / self.link
-            if seconds < least:
-                best, least = codec, seconds
+            seconds, ratio = try_codec(codec, sample, itemsize)
+            if seconds + ratio / self.link < least:
+                best, least = codec, seconds + ratio / self.link
         return best
 
 
@@ -99,7 +95,7 @@ def link_speed(link: str | float) -> float:
     (12500000.0, 1500000000.0, 1000000.0)
     """
     if isinstance(link, str):
-        found = _RATE.fullmatch(link)
+        found = re.fullmatch(_RATE, link)
         if found is None:
             raise ValueError(f"link={link!r} is not a speed: write '1Gbit/s', '120 MB/s' or bytes a second")
         number, unit, what = found.groups()
@@ -124,6 +120,6 @@ def try_codec(codec: Codec, sample: bytes, itemsize: int) -> Tried:
     start = _clock()
     made = codec.encode(memoryview(sample), itemsize=itemsize)
     if made is None:
-        return Tried(_clock() - start, 1.0)
+        return _clock() - start, 1.0
     codec.decode(memoryview(made), len(sample), writable=False)
-    return Tried((_clock() - start) / len(sample), len(made) / len(sample))
+    return (_clock() - start) / len(sample), len(made) / len(sample)

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from ..errors import CanningError, DeserializationError, is_of_signal, shortened
 from ..events import note
 from ..memory.buffers import Frame, flat
-from ..wire.encoded import ENTRY, ID, Encoded
+from ..wire.encoded import ENTRY, Encoded, is_id
 from .compression import SMALL, BlockCodec, Blosc2, Lz4, Zstd
 
 _WHERE: Final = {
@@ -138,7 +138,7 @@ def check_codec(codec: object) -> Codec:
     if not isinstance(codec, Codec):
         raise TypeError(f"{type(codec).__name__} is not a codec: it needs id, encode and decode")
     name: Any = codec.id
-    if not isinstance(name, str) or not ID.fullmatch(name.encode()):
+    if not isinstance(name, str) or not is_id(name.encode()):
         raise ValueError(f"the id {name!r} of a codec is not 1 to 32 of a-z 0-9 . _ + -")
     return codec
 
@@ -203,7 +203,7 @@ def _codecs_of(encoded: Iterable[Encoded], own: Codec | Chooser | None, others: 
     mine: dict[str, Any] = {}
     if own is not None and _choose_of(own) is None:
         mine[own.id] = own  # type: ignore[union-attr] # not a chooser
-    return [mine.get(each.codec) or others.find(each.codec) for each in encoded]
+    return [mine.get(name) or others.find(name) for _, name, _ in encoded]
 
 
 def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, others: Codecs) -> int:
@@ -216,8 +216,8 @@ def made_by_decoding(encoded: tuple[Encoded, ...], own: Codec | Chooser | None, 
     for codec in dict.fromkeys(codecs):
         _check_safe(codec)
     return sum(
-        each.length
-        for each, codec in zip(encoded, codecs, strict=True)
+        length
+        for (_, _, length), codec in zip(encoded, codecs, strict=True)
         if not getattr(codec, "shares", False)
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from importlib.machinery import all_suffixes
 from typing import Final
 
@@ -91,7 +90,7 @@ def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
 
 
 def _follow(data: memoryview, start: int, room: Room, *, wrappers: bool) -> PickleMachine:
-    limits = replace(DEFAULT_LIMITS, nodes=max(1, min(DEFAULT_LIMITS.nodes, room.opcodes)))
+    limits = DEFAULT_LIMITS.replace(nodes=max(1, min(DEFAULT_LIMITS.nodes, room.opcodes)))
     machine = PickleMachine(data, start, limits=limits, wrappers=wrappers, nodes=max(0, room.nodes)).run()
     room.opcodes -= machine.opcodes
     room.nodes -= machine.nodes

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any, Final
@@ -42,7 +41,6 @@ RUN: Final = 16 * 1024
 4 KiB 345 ms, as a compact copy 75 ms."""
 
 
-@dataclass(slots=True, eq=False)
 class Block:
     """A future buffer: an extent of memory, or the pieces that make it up.
 
@@ -53,11 +51,14 @@ class Block:
         run: the bytes of each run, if the runs are sent; 0 if the extent is.
     """
 
-    low: int
-    high: int
-    array: Array
-    start: int
-    run: int = 0
+    __slots__ = ("array", "high", "low", "run", "start")
+
+    def __init__(self, low: int, high: int, array: Array, start: int, run: int = 0) -> None:
+        self.low = low
+        self.high = high
+        self.array = array
+        self.start = start
+        self.run = run
 
     @property
     def nbytes(self) -> int:

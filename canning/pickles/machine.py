@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 
 from ..errors import is_of_signal
@@ -319,4 +318,4 @@ class PlacingMachine(PickleMachine):
 
     def __init__(self, data: memoryview) -> None:
         super().__init__(data, wrappers=False, nodes=_ANY)
-        self.limits = replace(DEFAULT_LIMITS, nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
+        self.limits = DEFAULT_LIMITS.replace(nodes=_ANY, memo=_ANY, integer_bytes=_ANY)

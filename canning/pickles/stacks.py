@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final, Self
 
 from ..limits import Limits
@@ -61,7 +60,7 @@ class Stacks(abc.ABC):
         self.data = data
         self.start = self.at = start
         size = len(data) - start
-        self.limits = replace(limits, memo=min(limits.memo, _FREE + size // 3))
+        self.limits = limits.replace(memo=min(limits.memo, _FREE + size // 3))
         self.most_nodes = most_nodes(size) if nodes is None else nodes
         self.nothing = Node("tuple", start)
         self.doubtful = False

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import Any, Final
 
 from . import values
@@ -256,7 +255,7 @@ def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
 
 def _behind_pickle(machine: Stacks, at: int) -> int:
     """Follow the separate pickle of an array of objects."""
-    limits = replace(machine.limits, nodes=max(1, machine.limits.nodes - machine.opcodes))
+    limits = machine.limits.replace(nodes=max(1, machine.limits.nodes - machine.opcodes))
     left = machine.most_nodes - machine.nodes
     within = type(machine)(machine.data, at, limits=limits, wrappers=False, nodes=left).run()
     machine.opcodes += within.opcodes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..code.renaming import Renames
@@ -10,6 +9,7 @@ from ..codecs.coding import Chooser, Codec, Codecs, decode
 from ..limits import Limits
 from ..types.allowed import Allowed
 from ..types.registry import Registry
+from ..values import Frozen
 from ..wire.keys import Keys
 from ..wire.trailer import Trailer
 
@@ -21,8 +21,7 @@ Read = tuple[Any, list[Any], int]
 """The object, the remaining frames, the flags of the message."""
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
-class ReadOptions:
+class ReadOptions(Frozen):
     """Hold the options of a `Serializer` for reading."""
 
     registry: Registry

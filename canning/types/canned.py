@@ -300,7 +300,7 @@ class Reference:
         return type(self), (self.name,)
 
 
-_STEP: Final = re.compile(r"""(?:^|\.)([^\W\d]\w*)|\[(-?\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]""")
+_STEP: Final = r"""(?:^|\.)([^\W\d]\w*)|\[(-?\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]"""
 
 
 def _steps(path: str) -> list[tuple[str, Any]]:
@@ -308,7 +308,7 @@ def _steps(path: str) -> list[tuple[str, Any]]:
     steps: list[tuple[str, Any]] = []
     at = 0
     while at < len(path) or not steps:
-        found = _STEP.match(path, at)
+        found = re.compile(_STEP).match(path, at)
         if found is None or (not steps and (found[1] is None or path[0] == ".")):
             raise ValueError(
                 f"Reference({path[:80]!r}): a path is a name, followed by any number of "

@@ -10,18 +10,17 @@ from __future__ import annotations
 import importlib
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from ..errors import CannerError, CanningError, is_of_signal
 from ..memory.layout import Array
+from ..values import Value
 from .canned import CannedObject
 
 
-@dataclass(frozen=True, slots=True)
-class Canner:
+class Canner(Value):
     """One registration.
 
     Attributes:
@@ -38,9 +37,20 @@ class Canner:
     name: str
     can: Callable[[Any], Any]
     uncan: Callable[..., Any] | None
-    data: bool | Callable[[Any], Any] = False
-    wants_class: bool = False
-    exact: bool = False
+    data: bool | Callable[[Any], Any]
+    wants_class: bool
+    exact: bool
+
+    def __init__(
+        self,
+        name: str,
+        can: Callable[[Any], Any],
+        uncan: Callable[..., Any] | None,
+        data: bool | Callable[[Any], Any] = False,
+        wants_class: bool = False,
+        exact: bool = False,
+    ) -> None:
+        super().__init__(name=name, can=can, uncan=uncan, data=data, wants_class=wants_class, exact=exact)
 
 
 def _from_dlpack(name: str) -> Callable[[Array], Any]:

@@ -30,7 +30,7 @@ _NEVER_ASKED: Final = frozenset(
         *("frozenset", "NoneType", "type", "function"),
     )
 )
-_DOTTED: Final = re.compile(r"[^/:]+")
+_DOTTED: Final = r"[^/:]+"
 """Names that users register; those of canning's own states have a version behind a slash or a colon."""
 
 
@@ -191,7 +191,7 @@ class Registry(Marks):
             canner = self._ecosystem.get(name)
         if canner is None and (imports or self._is_ready(name)):
             canner = self._shipped(name, DeserializationError)
-        if canner is None and not _DOTTED.fullmatch(name):
+        if canner is None and not re.fullmatch(_DOTTED, name):
             raise DeserializationError(f"this message holds a {name}, of a newer canning: update this one")
         if canner is None:
             raise DeserializationError(

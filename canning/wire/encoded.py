@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import DeserializationError
 
@@ -12,15 +11,20 @@ CODECS: Final = 3
 """Tag of the extension that names the codec of each encoded frame."""
 
 ENTRY: Final = struct.Struct("<IQB")
-ID: Final = re.compile(rb"[a-z0-9][a-z0-9._+-]{0,31}")
+_ID: Final = b"abcdefghijklmnopqrstuvwxyz0123456789._+-"
 
 
-class Encoded(NamedTuple):
-    """Describe an encoded frame: its codec and its decoded length; frames count from 1, as in the table."""
+def is_id(name: bytes) -> bool:
+    """Tell whether this may be the id of a codec: 1 to 32 of a-z 0-9 . _ + -, no sign first.
 
-    frame: int
-    codec: str
-    length: int
+    >>> is_id(b"zstd"), is_id(b"-lz4"), is_id(b"LZ4"), is_id(b"")
+    (True, False, False, False)
+    """
+    return len(name) <= 32 and name[:1].isalnum() and not name.strip(_ID)
+
+
+Encoded = tuple[int, str, int]
+"""An encoded frame, its codec and its decoded length; frames count from 1, as in the table."""
 
 
 def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
@@ -34,9 +38,9 @@ def parse_encoded(content: bytes, frames: int) -> tuple[Encoded, ...]:
         frame, length, size = ENTRY.unpack_from(content, at) if at + ENTRY.size <= len(content) else (0, 0, 0)
         at += ENTRY.size + size
         name = content[at - size : at]
-        if not last < frame <= frames or at > len(content) or not ID.fullmatch(name):
+        if not last < frame <= frames or at > len(content) or not is_id(name):
             raise DeserializationError("frame 0 contradicts itself: what it says of codecs does not fit")
-        found.append(Encoded(frame, name.decode(), length))
+        found.append((frame, name.decode(), length))
         last = frame
     return tuple(found)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from itertools import islice
 from types import FrameType, FunctionType
 from typing import Any, Final, Literal
@@ -21,11 +20,12 @@ from cloudpickle.cloudpickle import _PICKLE_BY_VALUE_MODULES
 
 from ..calls import raw
 from ..code.functions import is_local
-from ..code.modules import Wanted
+from ..code.wanted import Wanted
 from ..codecs.coding import Chooser, Codec
 from ..memory.buffers import Body, bytes_of
 from ..pickles.headers import ARRAYS, names_marked
 from ..types.registry import Registry
+from ..values import Frozen
 from .packing import NOTHING, Packed, pack_buffers
 from .pickling import Table, Writer, first_memo
 from .reducers import Reducers
@@ -36,8 +36,7 @@ Pickler = Literal["auto", "named", "pickle", "cloudpickle", "dill"]
 ByValueAs = Literal["code", "source"]
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
-class WriteOptions:
+class WriteOptions(Frozen):
     """The options of a `Serializer` for writing, and its idle writers."""
 
     registry: Registry
@@ -97,13 +96,13 @@ def better_plan(plan: Plan, error: Exception, *, by_value: bool, linked: bool) -
     `by_value` tells whether code may be sent by value, `linked` whether an exception was sent with others.
     """
     if isinstance(error, ShareAgain) and error.apart and not plan.apart:
-        return replace(plan, share=False, apart=True)
+        return plan.replace(share=False, apart=True)
     if isinstance(error, ShareAgain) and not plan.apart and not (plan.share and error.whole <= plan.whole):
-        return replace(plan, share=True, whole=plan.whole | error.whole)
+        return plan.replace(share=True, whole=plan.whole | error.whole)
     if not plan.by_value and by_value and isinstance(error, CURABLE) and not _was_asked(error):
-        return replace(plan, by_value=True)
+        return plan.replace(by_value=True)
     if linked and not plan.bare and not isinstance(error, MemoryError):
-        return replace(plan, bare=True)
+        return plan.replace(bare=True)
     raise error
 
 

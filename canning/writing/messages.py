@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..code.modules import modules_for
+from .. import code
 from ..code.versions import versions_in
 from ..memory.buffers import Body, bytes_of
 from ..types.canned import PrePickled
@@ -128,7 +128,7 @@ def _message(options: WriteOptions, body: Body, packed: Packed, reducers: Reduce
 def _modules_for(options: WriteOptions, body: bytes, reducers: Reducers) -> bytes:
     """Return the extension of the modules sent along; nothing if there are none."""
     wanted = options.by_value.also(options.registry.marked_modules)
-    bundle = modules_for(wanted, body, reducers.codes) if wanted else None
+    bundle = code.modules.modules_for(wanted, body, reducers.codes) if wanted else None
     if bundle is None or not (bundle.sources or bundle.absent):
         return b""
     return extension(MODULES, bundle.pack())

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import array as stdarray
 import copyreg
+import ctypes
 import dataclasses
-import functools
-import io
 import logging
 import pickle
 import types
@@ -26,10 +25,8 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
-from ..code.by_value_pickler import ByValuePickler, CellOf, FillOf
-from ..code.by_value_types import ARRAY_TYPE, BY_VALUE, WITH_SUBCLASSES, reduce_array_type
-from ..code.exceptions import is_of_tblib, reduce_traceback
-from ..code.functions import is_local, reduce_cached
+from .. import code
+from ..code.functions import is_local
 from ..code.rebuild import answers_for_all, reduce_answering
 from ..code.stubs import Stub, StubType
 from ..code.versions import note_class
@@ -43,13 +40,6 @@ from .retries import ByName, Plan
 from .stream import Sink
 
 
-def _refuse_file(file: io.IOBase) -> Any:
-    """Refuse open text files: cloudpickle would send a copy of their text, which users do not expect."""
-    what = "text" if isinstance(file, io.TextIOBase) else "bytes"
-    kind = "text file" if what == "text" else "file"
-    raise TypeError(f"cannot pickle an open {kind}: send its {what}, as file.read() gives it, or its path")
-
-
 def _name_of_missing(missing: Any) -> Any:
     """Reduce an object that is the only one of its name.
 
@@ -58,19 +48,11 @@ def _name_of_missing(missing: Any) -> Any:
     return "MISSING" if missing is dataclasses.MISSING else missing.__reduce__()
 
 
-_BY_VALUE: Final[dict[type, Callable[[Any], Any]]] = {
-    **dict.fromkeys(
-        (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO), _refuse_file
-    ),
-    **BY_VALUE,
-    functools._lru_cache_wrapper: reduce_cached,
-    CellOf: CellOf.__reduce__,
-    FillOf: FillOf.__reduce__,
-}
 _LOGGERS: Final[dict[type, Callable[[Any], Any]]] = {
     cls: cloudpickle.Pickler.dispatch_table[cls] for cls in (logging.Logger, logging.RootLogger)
 }
 """Sent by name, even if logging does not know them."""
+_ARRAY_TYPE: Final = type(ctypes.Array)
 _HEAP_TYPE: Final = 1 << 9
 _TYPES: Final = 4096
 """Types that a table remembers; it keeps them alive, and programs may make thousands."""
@@ -126,7 +108,9 @@ class Table(dict[type, Callable[[Any], Any]]):
 
     def forget(self) -> None:
         """Forget all types except those that live as long as the process."""
-        for cls in [cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in _BY_VALUE]:
+        for cls in [
+            cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in code.by_value_pickler.TABLE
+        ]:
             del self[cls]
 
     def _outdated(self) -> bool:
@@ -155,9 +139,9 @@ class Table(dict[type, Callable[[Any], Any]]):
         if cls is types.CodeType and self.by_value:  # ours, whatever copyreg has
             return self.reducers.code
         if cls is types.TracebackType:
-            return reduce_traceback
-        if cls is ARRAY_TYPE:
-            return reduce_array_type
+            return code.exceptions.reduce_traceback
+        if cls is _ARRAY_TYPE:
+            return code.by_value_types.reduce_array_type
         if issubclass(cls, type):  # a class: by name, or by value if the pickler handles that
             return copyreg.dispatch_table[cls]
         found: Callable[[Any], Any] | None = self._find_ours(cls, nearest)
@@ -166,7 +150,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         if found is None:
             found = _LOGGERS.get(cls)
         if found is None and self.by_value:
-            found = _BY_VALUE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
+            found = code.by_value_pickler.reducer_of(cls)
         if found is not None:
             return found
         if self.main and not self.by_value and (is_local(cls) or self.registry.goes_by_value(cls)):
@@ -185,7 +169,7 @@ class Table(dict[type, Callable[[Any], Any]]):
             if (
                 base is cls
                 and base in copyreg.dispatch_table
-                and not is_of_tblib(copyreg.dispatch_table[cls])
+                and not code.exceptions.is_of_tblib(copyreg.dispatch_table[cls])
             ):
                 return None
             if base in self.own and (base is not np.generic or np.dtype(cls).type is cls):
@@ -230,7 +214,9 @@ class Writer:
 
     def _new_by_value_pickler(self) -> Any:
         aside = self.reducers.outside_buffer
-        return ByValuePickler(self.sink, self.by_value_table, aside, interactive=self.interactive)
+        return code.by_value_pickler.ByValuePickler(
+            self.sink, self.by_value_table, aside, interactive=self.interactive
+        )
 
     def write(self, obj: object) -> Body:
         """Pickle an object without a plan; return its header, leave its buffers in `reducers`.
@@ -287,13 +273,6 @@ class Writer:
         if sink.names_main and self.main and pickler is self.pickler:
             raise ByName
         return sink.close(arrays=bool(reducers.entries or reducers.small))
-
-
-def _of_base(cls: Any) -> Callable[[Any], Any] | None:
-    """Return the reducer for instances of types that pickle cannot send, and of their subclasses."""
-    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
-        return None
-    return next((WITH_SUBCLASSES[base] for base in cls.__mro__ if base in WITH_SUBCLASSES), None)
 
 
 def first_memo() -> dict[int, tuple[int, Any]]:

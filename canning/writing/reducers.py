@@ -20,9 +20,7 @@ from typing import Any, Final
 import cloudpickle
 import numpy as np
 
-from .. import calls
-from ..code.code_source import reduce_code
-from ..code.exceptions import reduce_exception
+from .. import calls, code
 from ..code.stubs import Stub, is_stub_class, made_by_us, reduce_stub, versions_of
 from ..code.versions import note_class
 from ..errors import SerializationError
@@ -96,7 +94,7 @@ class Reducers(ArrayReducers):
 
     def exception(self, error: BaseException) -> Reduced:
         """Reduce an exception, with its attributes and links."""
-        reduced = reduce_exception(error, bare=self.bare)
+        reduced = code.exceptions.reduce_exception(error, bare=self.bare)
         if type(reduced) is tuple and reduced[-1] is calls.fill_exception:
             self.named = True
             self.linked = self.linked or error.__cause__ is not None or error.__context__ is not None
@@ -133,13 +131,13 @@ class Reducers(ArrayReducers):
         self.named = True
         return calls.message, tuple(map(self._aside, ready.frames))
 
-    def code(self, code: types.CodeType) -> Reduced:
+    def code(self, body: types.CodeType) -> Reduced:
         """Reduce a code object, as source if that is asked for."""
         if self.as_source:
             self.named = True
-            return reduce_code(code)
+            return code.code_source.reduce_code(body)
         self.bytecode = True
-        reduced: Reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+        reduced: Reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](body)
         return reduced
 
     def stub(self, stub: Stub) -> Reduced:

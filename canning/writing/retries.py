@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..memory.layout import ArrayKey
+from ..values import Value
 
 
 class ByName(Exception):
@@ -24,8 +23,7 @@ class ShareAgain(Exception):
         self.apart = apart
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Value):
     """How to pickle an object, as earlier attempts have shown.
 
     Attributes:
@@ -34,8 +32,18 @@ class Plan:
         bare: whether exceptions are sent without causes and contexts, some of which cannot be sent.
     """
 
-    share: bool = False
-    whole: frozenset[ArrayKey] = frozenset()
-    apart: bool = False
-    by_value: bool = False
-    bare: bool = False
+    share: bool
+    whole: frozenset[ArrayKey]
+    apart: bool
+    by_value: bool
+    bare: bool
+
+    def __init__(
+        self,
+        share: bool = False,
+        whole: frozenset[ArrayKey] = frozenset(),
+        apart: bool = False,
+        by_value: bool = False,
+        bare: bool = False,
+    ) -> None:
+        super().__init__(share=share, whole=whole, apart=apart, by_value=by_value, bare=bare)

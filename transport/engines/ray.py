@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any, Final
 
 from canning import SerializationError, Serializer
-from canning.code.modules import Wanted
+from canning.code.wanted import Wanted
 from canning.errors import shortened
 
 from . import one_pickle as inband

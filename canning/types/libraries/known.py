@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...errors import CanningError
+from ...values import Value
 from ..canner import Canner
 
 
-class Library(NamedTuple):
+class Library(Value):
     """List the types that a module here knows.
 
     Attributes:
@@ -32,6 +33,9 @@ class Library(NamedTuple):
     package: str
     since: tuple[int, ...]
     types: dict[str, str]
+
+    def __init__(self, package: str, since: tuple[int, ...], types: dict[str, str]) -> None:
+        super().__init__(package=package, since=since, types=types)
 
 
 _ARROW: Final = (
