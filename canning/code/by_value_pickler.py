@@ -22,11 +22,10 @@ from ..errors import SerializationError
 from ..provided import provides
 from ..types.canned import CannedObject, Namespace, named_in_headers
 from ..types.registry import default_registry, dotted_name
-from .annotations import with_annotations
+from .annotations import with_annotations, without_made
 from .by_value_types import BY_VALUE, METACLASSES, WITH_SUBCLASSES, reduce_nameless
 from .class_kinds import attributes_of, is_struct, parts_of_enum, parts_of_struct
 from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
-from .dataclass_source import without_made
 from .functions import (
     INTERACTIVE,
     home_of,

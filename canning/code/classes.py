@@ -22,9 +22,8 @@ from cloudpickle import cloudpickle
 from ..errors import is_of_signal
 from ..forking import Lock
 from ..provided import provides
-from .annotations import STORED, annotations_of
+from .annotations import STORED, Dataclass, add_made, annotations_of
 from .by_value_types import FIELD, own_attributes
-from .dataclass_source import Dataclass, add_made
 
 _LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
 """Types whose instances cannot be part of a cycle."""

@@ -16,7 +16,7 @@ from ..errors import DeserializationError
 from ..wire.blob import MAGIC as BLOB
 from ..wire.blob import end_of
 from ..wire.trailer import MAGIC as HEADER
-from . import npys, tars, zips
+from . import archives, npys
 from .compressed import CLOSED, Budget, expand, kind_of
 from .room import Uneven
 
@@ -107,9 +107,9 @@ class Unpacker:
             yield "numpy file", self._arrays
         if head.startswith(BLOB):
             yield "canning blob", self._blob
-        if zips.is_zip(data):
+        if archives.is_zip(data):
             yield "zip archive", self._zip
-        if tars.is_tar(data):
+        if archives.is_tar(data):
             yield "tar archive", self._tar
 
     def _compressed(self, data: memoryview, name: str, level: int) -> Generator[Piece, None, bool]:
@@ -164,22 +164,22 @@ class Unpacker:
         seen: set[int] = set()
         flaw = None
         try:
-            for member in zips.members(data):
+            for member in archives.zip_members(data):
                 seen.add(member.start)
                 yield from self._member(data, member, name, level)
         except Uneven as error:
             flaw = str(error)
         if flaw is not None:
             yield Piece(name, "none", data, flaw)
-            for member in zips.by_headers(data, max(0, _MEMBERS - self.members)):
+            for member in archives.zip_members_by_headers(data, max(0, _MEMBERS - self.members)):
                 if member.start not in seen:
                     yield from self._member(data, member, name, level)
 
-    def _member(self, data: memoryview, member: zips.Member, name: str, level: int) -> Iterator[Piece]:
+    def _member(self, data: memoryview, member: archives.Member, name: str, level: int) -> Iterator[Piece]:
         self._count()
         path = f"{name}!{member.name}" if name else member.name
         content, flaw = data[member.start : member.start + member.packed], None
-        packed = zips.METHODS.get(member.method)
+        packed = archives.METHODS.get(member.method)
         if packed is not None:
             made, flaw = expand(packed, content, self.budget)
             content = memoryview(made or b"")
@@ -196,7 +196,7 @@ class Unpacker:
             yield Piece(path, "none", data, flaw)
 
     def _tar(self, data: memoryview, name: str, level: int) -> Iterator[Piece]:
-        for member, content in tars.members(data):
+        for member, content in archives.tar_members(data):
             self._count()
             if len(content):
                 yield from self.pieces(content, f"{name}!{member}".lstrip("!"), level + 1)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..code.dataclass_source import is_made
+from ..code.annotations import is_made
 from ..errors import CannerError, SerializationError, is_of_signal, text_of
 from ..forking import KINDS
 from .attempts import WriteOptions, first_asked, new_writer, pickled

@@ -1,15 +1,17 @@
-"""Zip archives in the one form in which every reader finds the same members with the same content.
+"""Zip and tar archives in the forms in which every reader finds the same members with the same content.
 
 Readers of zip files disagree as soon as an archive states something twice: `zipfile` starts from the last
 table of contents, torch looks for 64-bit records elsewhere and ignores the case of names, others walk
 through the members' own headers. So an archive is followed only if its members are consecutive from byte 0,
-the table follows them and ends the file, and both descriptions of a member agree.
+the table follows them and ends the file, and both descriptions of a member agree. Tar archives are followed
+as ustar, pax, and with GNU's long names.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import tarfile
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -48,7 +50,7 @@ def is_zip(data: memoryview) -> bool:
     return bytes(data[:4]) in (b"PK\3\4", b"PK\5\6") or b"PK\5\6" in bytes(data[-_TAIL:])
 
 
-def members(data: memoryview) -> Iterator[Member]:
+def zip_members(data: memoryview) -> Iterator[Member]:
     """Return the members in their order; raises `Uneven` if readers may find others."""
     count, start, stop = _table(data)
     at, place = start, 0
@@ -153,7 +155,7 @@ def _long(extra: bytes, *short: int, again: bool = False) -> tuple[int, ...]:
     return tuple(next(rest) if number == _FULL else number for number in short)
 
 
-def by_headers(data: memoryview, most: int) -> Iterator[Member]:
+def zip_members_by_headers(data: memoryview, most: int) -> Iterator[Member]:
     """Return possible members of an archive that is not followed, by their own headers, for a warning."""
     places = [found.start() for found in re.finditer(b"PK\3\4", data)][:most]
     for place, behind in zip(places, [*places[1:], len(data)], strict=False):
@@ -163,3 +165,71 @@ def by_headers(data: memoryview, most: int) -> Iterator[Member]:
         start = place + _LOCAL.size + local[9] + local[10]
         name = bytes(data[place + _LOCAL.size :][: local[9]]).decode("utf-8", "replace")
         yield Member(name, start, max(0, behind - start), local[3], -1, 0)
+
+
+# -- tar -------------------------------------------------------------------------------------------------
+
+_BLOCK: Final = 512
+_MAGICS: Final = (b"ustar\x0000", b"ustar  \0")
+_LONG: Final = 65_536
+"""Bytes of a pax header or a long name that are read."""
+_HARMLESS: Final = frozenset(
+    ("mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "path", "linkpath", "comment")
+)
+"""Keys that a pax header may have: none for sizes, sparse files or another encoding."""
+_RECORD: Final = re.compile(rb"(\d{1,5}) ([^=]{1,40})=")
+
+
+def is_tar(data: memoryview) -> bool:
+    """Tell whether a file starts with a tar header; its checksum decides, as it does for `tarfile`."""
+    return _header(data, 0) is not None
+
+
+def _header(data: memoryview, at: int) -> tarfile.TarInfo | None:
+    try:
+        return tarfile.TarInfo.frombuf(bytes(data[at : at + _BLOCK]), "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return None
+
+
+def tar_members(data: memoryview) -> Iterator[tuple[str, memoryview]]:
+    """Return the files with their names; raises `Uneven` if readers may find others."""
+    at = 0
+    while True:
+        block = bytes(data[at : at + _BLOCK])
+        if len(block) == _BLOCK and not any(block):
+            if re.search(rb"[^\0]", data[at:]):
+                raise Uneven("bytes after the end of a tar archive")
+            return
+        info = _header(data, at)
+        if info is None:
+            raise Uneven("a tar archive that breaks off")
+        if block[257:265] not in _MAGICS or not re.fullmatch(rb"[0-7]{1,11}", block[124:136].strip(b"\0 ")):
+            raise Uneven("a tar archive of an unusual kind")
+        content = data[at + _BLOCK : at + _BLOCK + info.size]
+        if len(content) != info.size:
+            raise Uneven("a tar archive that breaks off")
+        _check_kind(info, content)
+        if info.isreg():
+            yield info.name, content
+        at += _BLOCK + -(-info.size // _BLOCK) * _BLOCK
+
+
+def _check_kind(info: tarfile.TarInfo, content: memoryview) -> None:
+    if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        return
+    if info.type in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE) and not info.size:
+        return
+    if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK) and info.size <= _LONG:
+        return
+    if info.type not in (tarfile.XHDTYPE, tarfile.XGLTYPE) or info.size > _LONG:
+        raise Uneven("a tar archive with a member of an unusual kind")
+    at, raw = 0, bytes(content)
+    while at < len(raw):
+        found = _RECORD.match(raw, at)
+        end = at + int(found[1]) if found else 0
+        if not found or found[2].decode("latin-1") not in _HARMLESS or end <= found.end():
+            raise Uneven("a tar archive with an unusual header")
+        if raw[end - 1 : end] != b"\n":
+            raise Uneven("a tar archive with an unusual header")
+        at = end
