@@ -747,6 +747,12 @@ UNEVEN: dict[str, bytes] = {
     "a pickle that ends within its frame": EARLY + EVIL + b".",
     "another before it": b"N." + EARLY + EVIL + b".",
     "and no pickle for the other reader": b"N." + EARLY[:-2] + EVIL,
+    "a frame that ends within a name": b"\x80\x04N.\x95\x14"
+    + bytes(7)
+    + b"(iscan_canary\nfi\x95\6"
+    + bytes(7)
+    + b"re\n.",
+    "a frame that ends within text": b"\x95\x04" + bytes(7) + b"\x8c\x16\x80\x04cscan_canary\nfire\n)R.1",
     "a number that C takes": b"F1.5\0x\n.",
     "a long name": b"\x80\x04\x8c\x02osX" + struct.pack("<I", 5005) + b"path.os." * 625 + b"error\x93.",
     "a name without STOP": b"cgadget_marker\nx\n",

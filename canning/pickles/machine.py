@@ -240,6 +240,10 @@ class PickleMachine(Stacks):
             if at < edge <= size:
                 self.doubt(self.at, _EARLY)
         finally:
+            if (
+                not self.stopped and edge <= size
+            ):  # of an opcode across the end of a frame, readers see two things
+                self.doubt(at, _SPLIT)
             self.opcodes += self.limits.nodes - left
         self.at = at
 

@@ -35,6 +35,8 @@ import numpy as np
 import canning
 from canning.wire.trailer import extension, pack
 
+from .streams import stream
+
 CANARY: Final = "scan_canary"
 EVIL: Final = b"cscan_canary\nfire\n)R."
 STREAMS: Final = (
@@ -128,6 +130,8 @@ PACKED: Final[tuple[Callable[[bytes], bytes], ...]] = (
 def made(number: int) -> bytes:
     """Make the input of a number."""
     rng = random.Random(number)
+    if rng.random() < 0.3:
+        return stream(rng, rng.choice(STREAMS))
     streams = [
         rng.choice(STREAMS if rng.random() < 0.6 else HARMLESS) for _ in range(rng.choice((1, 1, 2, 3)))
     ]
