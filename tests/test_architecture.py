@@ -99,7 +99,7 @@ def test_no_modules_import_each_other(package: str) -> None:
 
 
 LAYERS = (
-    "errors arguments events forking progress limits provided values",
+    "errors arguments forking progress limits provided values",
     "memory",
     "wire",
     "pickles",

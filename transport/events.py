@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, NamedTuple
 
-from canning.events import COUNTS
+from canning.codecs.coding import COUNTS
 
 LOG: Final = logging.getLogger("transport")
 """Receives events as warnings; they are dropped unless the application installs a handler."""

@@ -7,17 +7,21 @@ frame before it decodes the first, and a codec is told the exact length that it 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, runtime_checkable
 
 from ..errors import CanningError, DeserializationError, is_of_signal, shortened
-from ..events import note
 from ..memory.buffers import Frame, flat
 from ..wire.encoded import ENTRY, Encoded, is_id
 from .compression import SMALL, BlockCodec, Blosc2, Lz4, Zstd
 
+LOG: Final = logging.getLogger("canning")
+"""The logger of events, at level INFO; nothing is shown unless the application enables it."""
+COUNTS: Final = {"uncompressed": 0}
+"""The number of events of each kind in this process; `transport.stats` shows it."""
 _WHERE: Final = {
     "arena": "it lies in shared memory of the sender's host: read it with "
     "transport.recv(..., shared_memory=True), or Serializer(codec=transport.SharedMemory())",
@@ -188,7 +192,8 @@ def encode(codec: Codec | Chooser, frames: Sequence[memoryview]) -> tuple[list[A
             chosen = choose(frame, itemsize=itemsize)
         made = None if chosen is None else chosen.encode(frame, itemsize=itemsize)
         if made is None and frame.nbytes >= SMALL and not getattr(codec, "shares", False):
-            note("uncompressed", _SKIPPED, frame.nbytes)
+            COUNTS["uncompressed"] += 1
+            LOG.info(_SKIPPED, frame.nbytes)
         elif made is not None:
             name = chosen.id.encode()
             said.append(ENTRY.pack(number, frame.nbytes, len(name)) + name)

@@ -63,9 +63,13 @@ def describe_name(module: str, name: str) -> str:
         return f"{name_for_errors(module, name)} ({_CLASS})"
     if module == CALLS and name in PURPOSES:
         return f"{name_for_errors(module, name)} ({PURPOSES[name]})"
-    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    found = _imported(module, name)
     kind = "a class" if isinstance(found, type) else "a function" if callable(found) else "a name"
     return f"{name_for_errors(module, name)} ({kind})"
+
+
+def _imported(module: str, name: str) -> Any:
+    return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
 def refuse_name(module: str, name: str) -> DeserializationError:
@@ -82,7 +86,7 @@ def refuse_name(module: str, name: str) -> DeserializationError:
     package = module.partition(".")[0]
     if not plain or package in ("canning", "builtins"):
         return refuse(what)
-    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    found = _imported(module, name)
     allow = f'allow={{"{dotted}"}}'
     if module == "__main__":
         way = "move it to a module that both sides import, and name it in allow="
@@ -142,7 +146,7 @@ class Allowed:
             return None
         cls = self._names[dotted]
         if cls is None:
-            found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+            found = _imported(module, name)
             if not isinstance(found, type) or dotted_name(found) != dotted:
                 raise DeserializationError(
                     f"{name_for_errors(module, name)} is allowed, but not imported here"
@@ -190,8 +194,9 @@ def _checked(cls: type) -> type:
             f"allow= takes dataclasses, attrs classes, named tuples and enums: {dotted_name(cls)} is not; "
             "register it with data=True and a decoder of plain data"
         )
+    own = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "typing")]
     for name in _CALLED[kind_of(cls)]:
-        if any(name in vars(base) for base in _own_bases(cls)):
+        if any(name in vars(base) for base in own):
             raise TypeError(
                 f"allow= takes classes that run nothing by themselves: {dotted_name(cls)}.{name} would run "
                 "with fields of a stranger's choice; register it with data=True and a decoder of plain data"
@@ -212,11 +217,6 @@ _CALLED: Final[dict[str | None, tuple[str, ...]]] = {
     "namedtuple": (*_ALWAYS, "__iter__", "__len__", "__getitem__", "__contains__"),
 }
 """Methods that Python calls implicitly, or code that treats an instance as a tuple."""
-
-
-def _own_bases(cls: type) -> list[type]:
-    """List the bases of a class that are not of `builtins` or `typing`."""
-    return [base for base in cls.__mro__ if base.__module__ not in ("builtins", "typing")]
 
 
 def _runs_code(cls: type, name: str) -> bool:

@@ -49,31 +49,6 @@ class ArrayReducers:
         whole: keys of sparse arrays that must be sent with their whole extent.
     """
 
-    __slots__ = (
-        "apart",
-        "as_source",
-        "bare",
-        "by_name",
-        "by_value",
-        "bytecode",
-        "classes",
-        "codes",
-        "descriptions",
-        "entries",
-        "linked",
-        "named",
-        "outside",
-        "owners",
-        "portable",
-        "registry",
-        "share",
-        "small",
-        "threshold",
-        "versions",
-        "views",
-        "whole",
-    )
-
     def __init__(self, registry: Registry, threshold: int) -> None:
         self.registry = registry
         self.threshold = threshold

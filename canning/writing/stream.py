@@ -34,15 +34,7 @@ class Sink:
             Each chunk is searched on arrival: searching a file would mean taking its memory out.
     """
 
-    __slots__ = (
-        "_first",
-        "_last",
-        "body",
-        "entries",
-        "names_main",
-        "only",
-        "threshold",
-    )
+    __slots__ = ("_first", "_last", "body", "entries", "names_main", "only", "threshold")
 
     def __init__(self, threshold: int, entries: list[Any]) -> None:
         self.threshold = threshold
