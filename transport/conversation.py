@@ -223,7 +223,7 @@ class Conversation:
                     raise kept
                 arrived = kept
                 break
-            received = yield Pull()
+            received = yield Pull(most=how.most)
             if received is not None:
                 arrived = yield from self._taking(received)
         obj = read(arrived.frames, arrived.prefix, how)

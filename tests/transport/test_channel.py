@@ -625,6 +625,14 @@ def test_garbage_is_refused_and_the_channel_goes_on(garbage: list[bytes]) -> Non
     assert line.deliver(line.send("next")) == "next"
 
 
+def test_a_message_of_too_many_frames_is_not_kept() -> None:
+    here, there = fake_pair()
+    channel = Channel(there, serializer=Serializer(limits=canning.Limits(frames=10)), key=KEY)
+    here.send_multipart([b"x"] * 12)
+    with pytest.raises(MessageError, match="12 frames, and at most 10"):
+        channel.recv(timeout=1)
+
+
 def test_a_message_of_a_channel_is_none_of_recv() -> None:
     line = Line()
     line.here.send(1)
