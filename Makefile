@@ -92,7 +92,7 @@ fuzz: $(VENV)/.has-test
 
 .PHONY: bench
 bench: $(VENV)/.has-bench
-	$(RUN) -m tests.bench $(or $(ARGS),--plots docs/bench)
+	$(RUN) -m tests.bench $(or $(ARGS),--plots docs/bench --pages docs)
 
 .PHONY: docs
 docs: $(VENV)/.has-docs

@@ -153,4 +153,4 @@ def test_merging(tmp_path: Path) -> None:
     ]
     assert merge(old, one_row("a", "x", 3.0)).results == one_row("a", "x", 3.0).results
     with pytest.raises(ValueError, match="another machine: cpu was 'a', and is 'b'"):
-        merge(old, one_row("b", "x", 1.0))
+        merge(old, one_row("b", "y", 1.0))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import plots, report
+from . import pages, plots, report
 from .running import UnknownName, measure
 from .saved import merge, read_json, write_json
 
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         pictures = plots.draw(whole, options.plots)
         report.write_page(whole, options.plots / "README.md", pictures)
         write_json(whole, file)
+        if options.pages:
+            pages.fill(options.pages, whole)
     if options.json:
         keep = options.keep and options.json.exists()
         write_json(merge(read_json(options.json), found) if keep else found, options.json)
@@ -62,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="try everything once; the numbers are rough")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers")
     parser.add_argument("--plots", metavar="FOLDER", type=Path, help="write plots, tables and numbers")
+    parser.add_argument(
+        "--pages", metavar="FOLDER", type=Path, help="with --plots: fill the marked tables of its pages anew"
+    )
     parser.add_argument("--keep", action="store_true", help="keep what FOLDER or FILE has of other rows")
     return parser
 

@@ -189,16 +189,25 @@ def _ours(folder: str, arena: Any) -> Iterator[tuple[Trip, Trip]]:
 
 
 @contextmanager
-def _ray() -> Iterator[Trip]:
+def started_ray(actors: int, store: int) -> Iterator[Any]:
+    """Start Ray for so many actors, with so many bytes of object store; give its module."""
     ray: Any = import_module("ray")
     ray.init(
-        num_cpus=1,
+        num_cpus=actors,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        object_store_memory=_STORE,
+        object_store_memory=store,
     )
     try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _ray() -> Iterator[Trip]:
+    with started_ray(1, _STORE) as ray:
 
         class Reader:
             def read(self, payload: Any) -> str:
@@ -207,5 +216,3 @@ def _ray() -> Iterator[Trip]:
 
         reader = ray.remote(Reader).remote()
         yield lambda payload: ray.get(reader.read.remote(payload))
-    finally:
-        ray.shutdown()

@@ -10,9 +10,10 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
+from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,13 +29,18 @@ Trips = Callable[[Payload, int], list[float]]
 ZERO_COPY_FROM: Final = 64 * 1024
 """Bytes from which pyzmq's own methods send without a copy, as its ``zmq.COPY_THRESHOLD``."""
 _DOUBLES_A_PAGE: Final = 512
+_CAPACITY: Final = "5GiB"
 _OK: Final = b"ok"
+
+
+Send = Callable[[Any, Any], object]
+"""Send an object on a ZeroMQ socket."""
 
 
 class Pair(NamedTuple):
     """How an object is sent on a ZeroMQ socket, and received."""
 
-    send: Callable[[Any, Any], object]
+    send: Send
     recv: Callable[[Any], Any]
 
 
@@ -97,7 +103,7 @@ def raw_copied() -> Pair:
 
 
 def _bare(frames: list[Any]) -> Payload:
-    arrays = list(map(np.frombuffer, frames[1:]))
+    arrays = [np.frombuffer(frame, "u1" if len(frame) % 8 else "f8") for frame in frames[1:]]
     return {"x": arrays if len(arrays) > 1 else arrays[0]}
 
 
@@ -165,12 +171,32 @@ def pair_socket() -> Iterator[Any]:
 
 def bind(socket: Any, kind: str, folder: str) -> str:
     """Bind to a free address, and return it."""
-    socket.bind("tcp://127.0.0.1:*" if kind == "tcp" else f"ipc://{folder}/{os.getpid()}")
+    socket.bind("tcp://127.0.0.1:*" if kind == "tcp" else f"ipc://{folder}/{token_hex(4)}")
     address: str = socket.last_endpoint.decode()
     return address
 
 
-def _zmq_link(make: Callable[[], Pair]) -> Link:
+@contextmanager
+def sharing() -> Iterator[Send]:
+    """Send through an arena, for those who receive with `arena_pair`."""
+    import transport
+
+    with transport.SharedArena(_CAPACITY) as arena:
+        yield lambda socket, payload: transport.send(socket, payload, arena=arena)
+
+
+def arena_pair() -> Pair:
+    """Receive from arenas."""
+    import transport
+
+    return Pair(transport.send, lambda socket: transport.recv(socket, shared_memory=True))
+
+
+def _zmq_link(
+    make: Callable[[], Pair], sending: Callable[[], AbstractContextManager[Send]] | None = None
+) -> Link:
+    """Make a link of a pair; `sending` opens what sends in its place."""
+
     def serve(say: Say, kind: str, folder: str) -> None:
         recv = make().recv
         with pair_socket() as socket:
@@ -182,8 +208,8 @@ def _zmq_link(make: Callable[[], Pair]) -> Link:
 
     @contextmanager
     def connect(address: str) -> Iterator[Trips]:
-        send = make().send
-        with pair_socket() as socket:
+        opened = sending() if sending else nullcontext(make().send)
+        with opened as send, pair_socket() as socket:
             socket.connect(address)
 
             def trips(payload: Payload, n: int) -> list[float]:
@@ -308,6 +334,7 @@ def _connect_comm(address: str) -> Iterator[Trips]:
 
 RAW: Final = "raw frames"
 JOINED: Final = "joined by hand"
+ARENA: Final = "canning, arena"
 
 LINKS: Final[dict[str, Link]] = {
     RAW: _zmq_link(raw),
@@ -318,4 +345,4 @@ LINKS: Final[dict[str, Link]] = {
     "distributed": Link(("tcp",), _serve_comm, _connect_comm),
     "canning": _zmq_link(canning),
 }
-ALL_LINKS: Final = {**LINKS, JOINED: _zmq_link(joined)}
+ALL_LINKS: Final = {**LINKS, JOINED: _zmq_link(joined), ARENA: _zmq_link(arena_pair, sharing)}

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .arena import FRAMES, LIMIT, RAY
-from .links import JOINED, RAW
+from . import curves
+from .arena import LIMIT, RAY
+from .drawing import COLORS, OURS_COLOR, caption, columns, legend, panels
 from .memory import ENDS
 from .report import TITLES, Report
 from .results import OURS, Result, show_ratio
@@ -19,24 +20,6 @@ from .workloads import PICKLE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_OURS_COLOR: Final = "#c8102e"
-_COLORS: Final = {
-    "pickle5": "#7f7f7f",
-    "cloudpickle5": "#bcbd22",
-    "ipyparallel": "#ff7f0e",
-    "distributed": "#1f77b4",
-    "xoscar": "#2ca02c",
-    "joblib": "#9467bd",
-    "send_pyobj": "#e377c2",
-    "mp.connection": "#8c564b",
-    RAW: "#000000",
-    "raw, copied": "#999999",
-    JOINED: "#17becf",
-    RAY: "#e6a000",
-    FRAMES: "#f4a6b0",
-    LIMIT: "#000000",
-    OURS: _OURS_COLOR,
-}
 _EDGES: Final = (0.03, 30.0)
 """What the picture of ratios shows; between these, differences that matter can be seen."""
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -55,7 +38,7 @@ def draw(report: Report, folder: Path, suffix: str = "svg") -> dict[str, str]:
         if report.of(suite):
             names[suite] = f"{suite}.{suffix}"
             figure = picture(report)
-            figure.text(0.01, 0, caption(report.machine), fontsize=6, color="#555555", va="top")
+            figure.text(0.01, 0, caption(report.machine_of(suite)), fontsize=6, color="#555555", va="top")
             figure.savefig(folder / names[suite], **_how(suffix))
     if report.of("wire") and report.of("arena"):
         overview(report).savefig(folder / f"overview.{suffix}", **_how(suffix))
@@ -69,11 +52,11 @@ def _how(suffix: str) -> dict[str, Any]:
 def codec(report: Report) -> Figure:
     """Draw times relative to pickle's, or else to the best peer's: ours as bars, the others as dots."""
     results = [result for result in reversed(report.of("codec")) if _reference(result)]
-    figure, axes = _figure(1, (9, 0.36 * len(results) + 1.6))
+    figure, axes = panels(1, (9, 0.36 * len(results) + 1.6))
     axis = axes[0]
     for y, result in enumerate(results):
         for name, ratio in _ratios(result).items():
-            color = _COLORS.get(name)
+            color = COLORS.get(name)
             if name == OURS:
                 axis.barh(y, _clip(ratio) - 1, left=1, height=0.6, color=color, alpha=0.85, label=name)
                 axis.text(_EDGES[1] * 1.1, y, show_ratio(ratio), va="center", color=color)
@@ -98,7 +81,7 @@ def codec(report: Report) -> Figure:
         "at an edge: beyond it; hollow: came back changed"
     )
     axis.grid(axis="x", alpha=0.3)
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -124,7 +107,7 @@ def wire(report: Report) -> Figure:
     """Draw time against size, both logarithmic, a panel for tcp and one for ipc."""
     results = report.of("wire")
     kinds = list(dict.fromkeys(result.name.partition("-")[0] for result in results))
-    figure, axes = _figure(len(kinds), (5.5 * len(kinds) + 1, 4.6))
+    figure, axes = panels(len(kinds), (5.5 * len(kinds) + 1, 4.6))
     for axis, kind in zip(axes, kinds, strict=True):
         _against_size(axis, [result for result in results if result.name.startswith(kind)], report.limits)
         axis.set(title=kind)
@@ -134,13 +117,13 @@ def wire(report: Report) -> Figure:
 
 def arena(report: Report) -> Figure:
     """Draw time against size, both logarithmic: what was copied, and what was there already."""
-    figure, (axis,) = _figure(1, (6.5, 4.6))
+    figure, (axis,) = panels(1, (6.5, 4.6))
     results = report.of("arena")
     copied = [result for result in results if result.nbytes]
     _against_size(axis, copied, report.limits)
     placed = [(_size(result.name), result.values[OURS] * 1e3) for result in results if not result.nbytes]
     if placed:
-        axis.plot(*_columns(placed), "s--", color=_OURS_COLOR, label="canning, in the arena already")
+        axis.plot(*columns(placed), "s--", color=OURS_COLOR, label="canning, in the arena already")
     axis.set(ylabel="ms")
     return _finish(figure, [axis], "arena")
 
@@ -160,10 +143,10 @@ def _against_size(axis: Any, rows: Sequence[Result], limits: Mapping[str, float]
         points = [(row.nbytes, row.values[name] * 1e3) for row in rows if name in row.values]
         width = 2.5 if name == OURS else 1.2
         line = ":" if name == LIMIT else "o-"
-        axis.plot(*_columns(points), line, color=_COLORS.get(name), linewidth=width, label=name)
+        axis.plot(*columns(points), line, color=COLORS.get(name), linewidth=width, label=name)
     for (limit, rate), line in zip(limits.items(), _LIMIT_LINES, strict=False):
         points = [(row.nbytes, row.nbytes / rate * 1e3) for row in rows if row.nbytes >= 10**6]
-        axis.plot(*_columns(points), line, color="black", linewidth=1, label=limit)
+        axis.plot(*columns(points), line, color="black", linewidth=1, label=limit)
     axis.set(xscale="log", yscale="log", xlabel="bytes")
     axis.grid(alpha=0.3)
 
@@ -171,14 +154,14 @@ def _against_size(axis: Any, rows: Sequence[Result], limits: Mapping[str, float]
 def bars(report: Report, suite: str) -> Figure:
     """Draw a group of bars for each row: messages a second, or ms."""
     results = report.of(suite)
-    figure, (axis,) = _figure(1, (2.2 * len(results) + 3.5, 4.2))
+    figure, (axis,) = panels(1, (2.2 * len(results) + 3.5, 4.2))
     peers = list(dict.fromkeys(name for row in results for name in row.cells))
     width = 0.8 / len(peers)
     for number, name in enumerate(peers):
         places = [x + (number - (len(peers) - 1) / 2) * width for x in range(len(results))]
         values = [row.values.get(name) for row in results]
         heights = [(1 / v if suite == "messages" else v * 1e3) if v else 0.0 for v in values]
-        axis.bar(places, heights, width, color=_COLORS.get(name), label=name)
+        axis.bar(places, heights, width, color=COLORS.get(name), label=name)
     axis.set_xticks(range(len(results)), [row.name for row in results])
     axis.set(ylabel="messages a second" if suite == "messages" else "ms")
     axis.grid(axis="y", alpha=0.3)
@@ -187,7 +170,7 @@ def bars(report: Report, suite: str) -> Figure:
 
 def overview(report: Report) -> Figure:
     """Draw what a reader of the project looks for: time against size over tcp, and on one host."""
-    figure, axes = _figure(2, (12, 4.8))
+    figure, axes = panels(2, (12, 4.8))
     tcp = [result for result in report.of("wire") if result.name.startswith("tcp")]
     _against_size(axes[0], tcp, report.limits)
     axes[0].set(title="over tcp", ylabel="ms until the receiver has read it")
@@ -199,16 +182,9 @@ def overview(report: Report) -> Figure:
         (_size(result.name), result.values[OURS] * 1e3) for result in report.of("arena") if not result.nbytes
     ]
     if placed:
-        axes[1].plot(*_columns(placed), "s--", color=_OURS_COLOR, label="canning, in the arena already")
+        axes[1].plot(*columns(placed), "s--", color=OURS_COLOR, label="canning, in the arena already")
     axes[1].set(title="on one host: canning in a SharedArena")
-    return _finish(figure, axes, "", caption(report.machine))
-
-
-def caption(machine: Mapping[str, Any]) -> str:
-    """Say what the numbers of a picture were measured on and with."""
-    versions = [f"{name} {number}" for name, number in machine["versions"].items() if number]
-    about = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}"
-    return f"{about}; {machine['python']}\n{', '.join(versions)}"
+    return _finish(figure, axes, "", caption(report.machine_of("wire")))
 
 
 def _only(result: Result, names: Sequence[str]) -> Result:
@@ -221,7 +197,7 @@ def _without(result: Result, name: str) -> Result:
 
 
 def _finish(figure: Figure, axes: Sequence[Any], suite: str, below: str = "") -> Figure:
-    _legend(figure, axes)
+    legend(figure, axes)
     if suite:
         figure.suptitle(TITLES[suite])
     if below:
@@ -229,17 +205,11 @@ def _finish(figure: Figure, axes: Sequence[Any], suite: str, below: str = "") ->
     return figure
 
 
-def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Give the sizes, in their order, and what belongs to each: a file of results keeps no order of rows."""
-    points = sorted(points)
-    return [x for x, _ in points], [y for _, y in points]
-
-
 def memory(report: Report) -> Figure:
     """Draw a panel for senders and one for receivers: a group of bars for each kind of data."""
     results = report.of("memory")
     ends = list(dict.fromkeys(result.name.rpartition("-")[2] for result in results))
-    figure, axes = _figure(len(ends), (5.5 * len(ends) + 1, 4.2))
+    figure, axes = panels(len(ends), (5.5 * len(ends) + 1, 4.2))
     for axis, end in zip(axes, ends, strict=True):
         rows = [result for result in results if result.name.endswith(end)]
         peers = list(dict.fromkeys(name for row in rows for name in row.cells))
@@ -247,30 +217,12 @@ def memory(report: Report) -> Figure:
         for number, name in enumerate(peers):
             places = [x + (number - (len(peers) - 1) / 2) * width for x in range(len(rows))]
             heights = [row.values.get(name, 0.0) for row in rows]
-            axis.bar(places, heights, width, color=_COLORS.get(name), label=name)
+            axis.bar(places, heights, width, color=COLORS.get(name), label=name)
         axis.axhline(ENDS[end].limit, color="black", linestyle=":", linewidth=1)
         axis.set_xticks(range(len(rows)), [row.name.rpartition("-")[0] for row in rows])
         axis.set(ylabel="peak memory / data", title=end)
         axis.grid(axis="y", alpha=0.3)
     return _finish(figure, axes, "memory")
-
-
-def _figure(panels: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, list(figure.subplots(1, panels, squeeze=False, sharey=True)[0])
-
-
-def _legend(figure: Figure, axes: Sequence[Any]) -> None:
-    """Name everything that is in any of the panels, once, in the order of the colors."""
-    handles: dict[str, Any] = {}
-    for axis in axes:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    order = [*_COLORS, *handles]
-    names = sorted(handles, key=order.index)
-    figure.legend([handles[name] for name in names], names, loc="outside right center", frameon=False)
 
 
 PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {
@@ -280,4 +232,7 @@ PICTURES: Final[dict[str, Callable[[Report], Figure]]] = {
     "messages": partial(bars, suite="messages"),
     "arena": arena,
     "memory": memory,
+    "camera": partial(curves.camera, suite="camera"),
+    "viewers": partial(curves.camera, suite="viewers"),
+    "growth": curves.growth,
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from . import growth
+from .camera import METHOD, VIEWERS
 from .links import JOINED, RAW
 from .results import OURS, Cell, Result, Verdict, show_ratio, show_seconds
 from .signing import HASH
@@ -26,6 +28,9 @@ TITLES: Final = {
     "memory": "Peak memory, as multiples of the data's size",
     "signing": "Signing a message and checking it, beside the bare hash over the same bytes",
     "arena": "Process to process through memory that both have mapped, until the receiver has read it",
+    "camera": "A camera and one viewer: latency until a photo of 6.2 MB was read, and photos a second",
+    "viewers": "A camera and four viewers: latency until a photo of 6.2 MB was read, and photos a second",
+    "growth": "How time grows, over ipc: with the arrays of a message, with its consumers, with its bytes",
 }
 _REFERENCE: Final = {
     "codec": PICKLE,
@@ -34,7 +39,10 @@ _REFERENCE: Final = {
     "messages": "send_pyobj",
     "arena": "ray",
     "signing": HASH,
+    "growth": RAW,
 }
+METHODS: Final = {**dict.fromkeys(VIEWERS, METHOD), growth.SUITE: growth.METHOD}
+"""What a reader of a suite's numbers has to know."""
 _CHANGED: Final = "≠"
 _NOTE: Final = f"{_CHANGED}: what came back is not what was sent; not counted as best peer."
 
@@ -48,6 +56,12 @@ class Report:
     results: list[Result] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the suites that were measured on another machine than the rest."""
+
+    def machine_of(self, suite: str) -> dict[str, Any]:
+        """Give the machine that a suite was measured on."""
+        return self.machines.get(suite, self.machine)
 
     def of(self, suite: str) -> list[Result]:
         """Give the rows of one suite."""
@@ -78,6 +92,8 @@ def console(*, errors: bool = False) -> Console:
 
 def header(suite: str, results: Sequence[Result]) -> list[str]:
     """Name the columns of a suite's table."""
+    if suite in VIEWERS:
+        return ["", *_peers(results)]
     reference = [f"/ {_REFERENCE[suite]}"] if suite in _REFERENCE else []
     return ["", *_peers(results), *reference, "/ best peer", "bars"]
 
@@ -85,6 +101,8 @@ def header(suite: str, results: Sequence[Result]) -> list[str]:
 def row(suite: str, result: Result, peers: Sequence[str]) -> list[str]:
     """Write a row of a suite's table."""
     cells = [_show(suite, result, name) for name in peers]
+    if suite in VIEWERS:
+        return [result.name, *cells]
     if suite in _REFERENCE:
         ratio = result.ratio(_REFERENCE[suite])
         cells.append("" if ratio is None else show_ratio(ratio))
@@ -102,13 +120,27 @@ def _show(suite: str, result: Result, name: str) -> str:
     cell = result.cells.get(name, Cell(None))
     if cell.value is None:
         return cell.problem.partition(":")[0]
-    if suite == "messages":
+    if suite in VIEWERS:
+        number = show_film(cell)
+    elif suite == "messages":
         number = f"{1 / cell.value:,.0f} /s"
     else:
         number = f"{cell.value:.2f}" if suite == "memory" else show_seconds(cell.value)
     if suite in ("wire", "arena", "signing") and result.nbytes >= 10**6:
         number += f"\n{result.nbytes / cell.value / 1e9:.1f} GB/s"
     return f"{_CHANGED} {number}" if cell.problem else number
+
+
+def show_film(cell: Cell) -> str:
+    """Write what became of a camera's photos.
+
+    >>> print(show_film(Cell(0.00123, "", {"p99": 0.002, "p99.9": 0.01, "a second": 98.7, "lost": 0.013})))
+    1.23 ms, 2.00 ms, 10.0 ms
+    99 /s, 1.3 % lost
+    """
+    latencies = (cell.value or 0, cell.more["p99"], cell.more["p99.9"])
+    lost = f", {cell.more['lost']:.1%} lost".replace("%", " %") if cell.more["lost"] else ""
+    return f"{', '.join(map(show_seconds, latencies))}\n{cell.more['a second']:,.0f} /s{lost}"
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -139,6 +171,7 @@ def _notes(report: Report, suite: str) -> list[str]:
     notes = []
     if any(cell.problem and cell.value is not None for result in results for cell in result.cells.values()):
         notes.append(_NOTE)
+    notes += METHODS.get(suite, ())
     if suite == "wire":
         notes += [f"Limit: {name} {rate / 1e9:.1f} GB/s." for name, rate in report.limits.items()]
     # In a table there is room for the kind of an error only.
@@ -169,11 +202,13 @@ def write_page(report: Report, file: Path, pictures: Mapping[str, str]) -> None:
         if not results:
             continue
         lines += [f"## {title}", ""]
+        if suite in report.machines:
+            lines += [f"Measured on another machine. {_machine(report.machines[suite])}", ""]
         if suite in pictures:
             lines += [f"![{title}]({pictures[suite]})", ""]
         names = header(suite, results)
-        lines += [_markdown(names), _markdown(["---"] * len(names))]
-        lines += [_markdown(row(suite, result, _peers(results))) for result in results]
+        lines += [markdown(names), markdown(["---"] * len(names))]
+        lines += [markdown(row(suite, result, _peers(results))) for result in results]
         lines += ["", *(f"- {note}" for note in _notes(report, suite)), ""]
         lines += [f"- `{result.name}`: {result.what}" for result in results] + [""]
     lines += ["## Bars", "", *(f"- {line.strip()}" for line in summary(report))]
@@ -181,18 +216,24 @@ def write_page(report: Report, file: Path, pictures: Mapping[str, str]) -> None:
 
 
 def _about(report: Report) -> list[str]:
-    machine = report.machine
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     return [
         "Written by `python -m tests.bench`. In each row, all libraries were measured alternately, in one",
         "run, on the same object; the best round counts. Ratios within a row carry over to other machines",
         "better than times do. A",
         f"column that starts with / is {OURS}'s number divided by that one.",
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};",
-        f"load {machine['load']} at the start. {machine['python']}, {versions}.",
+        _machine(report.machine),
     ]
 
 
-def _markdown(cells: Sequence[str]) -> str:
+def _machine(machine: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};\n"
+        f"load {machine['load']} at the start. {machine['python']}, {versions}."
+    )
+
+
+def markdown(cells: Sequence[str]) -> str:
+    """Write a row of a table in Markdown."""
     return f"| {' | '.join(cell.replace('|', ' ').replace(chr(10), '<br>') for cell in cells)} |"

@@ -14,11 +14,13 @@ BEST: Final = "best peer"
 class Cell:
     """One number of one peer; what went wrong, if something did.
 
-    With both, the peer did bring something back, and it is not what was sent.
+    With both, the peer did bring something back, and it is not what was sent. `more` has further numbers
+    of the same measurement, by name.
     """
 
     value: float | None
     problem: str = ""
+    more: dict[str, float] = field(default_factory=dict)
 
 
 class Verdict(NamedTuple):
@@ -51,7 +53,7 @@ class Result:
         values = {
             name: cell.value
             for name, cell in self.cells.items()
-            if name != OURS and cell.value is not None and not cell.problem
+            if not name.startswith(OURS) and cell.value is not None and not cell.problem
         }
         return min(values, key=values.__getitem__) if values else None
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Final
 
-from . import arena, codec, machine, many, memory, messages, report, signing, wire
+from . import arena, camera, codec, growth, machine, many, memory, messages, report, signing, wire
 from .links import LINKS
 from .peers import PEERS, Peer, available
 from .results import Result
@@ -25,8 +25,10 @@ SUITES: Final = {
     "arena": arena.NAMES,
     "memory": memory.NAMES,
     "signing": signing.NAMES,
+    **camera.NAMES,
+    growth.SUITE: growth.NAMES,
 }
-PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS, arena.RAY)))
+PEER_NAMES: Final = tuple(dict.fromkeys((*PEERS, *LINKS, arena.RAY, *camera.PEERS, *growth.WAYS)))
 
 
 class UnknownName(Exception):
@@ -107,7 +109,15 @@ def _run(
     if suite == "signing":
         return signing.run(rows, effort, tell)
     others = [name for name in names if name not in absent]
-    run = {"wire": wire.run, "many": many.run, "messages": messages.run, "arena": arena.run}[suite]
+    if suite in camera.VIEWERS:
+        return camera.run(suite, rows, others, effort, tell)
+    run = {
+        "wire": wire.run,
+        "many": many.run,
+        "messages": messages.run,
+        "arena": arena.run,
+        growth.SUITE: growth.run,
+    }[suite]
     return run(rows, others, effort, tell)
 
 

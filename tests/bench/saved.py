@@ -21,7 +21,11 @@ def write_json(report: Report, file: Path) -> None:
 
 
 def _as_json(result: Result) -> dict[str, Any]:
-    return {**dataclasses.asdict(result), "verdicts": [verdict._asdict() for verdict in result.verdicts]}
+    saved = {**dataclasses.asdict(result), "verdicts": [verdict._asdict() for verdict in result.verdicts]}
+    for cell in saved["cells"].values():
+        if not cell["more"]:
+            del cell["more"]
+    return saved
 
 
 def read_json(file: Path) -> Report:
@@ -37,23 +41,37 @@ def _from_json(saved: dict[str, Any]) -> Result:
 
 
 def merge(old: Report, new: Report) -> Report:
-    """Keep the rows of an older report that a newer one has not; they must be of the same machine.
+    """Keep the rows of an older report that a newer one has not.
 
-    A row is never mixed: all of its numbers are of one run.
+    A suite is of one machine, and a row is never mixed: all of its numbers are of one run.
+
+    Raises:
+        ValueError: some rows of a suite would be of another machine than the rest.
     """
-    for what in old.machine.keys() - _CHANGES:
-        if old.machine[what] != new.machine.get(what):
-            raise ValueError(
-                f"the older results are of another machine: {what} was {old.machine[what]!r}, "
-                f"and is {new.machine.get(what)!r}; leave --keep out"
-            )
     measured = {(result.suite, result.name) for result in new.results}
     kept = [result for result in old.results if (result.suite, result.name) not in measured]
-    versions = {**old.machine["versions"], **{k: v for k, v in new.machine["versions"].items() if v}}
+    suites = {result.suite for result in new.results}
+    for suite in suites & {result.suite for result in kept}:
+        if what := _difference(old.machine_of(suite), new.machine):
+            raise ValueError(f"the older results of {suite} are of another machine: {what}; leave --keep out")
+    machines = {suite: machine for suite, machine in old.machines.items() if suite not in suites}
+    machine = old.machine if kept else new.machine
+    if _difference(machine, new.machine):
+        machines.update(dict.fromkeys(suites, new.machine))
+    else:
+        versions = {**machine["versions"], **{k: v for k, v in new.machine["versions"].items() if v}}
+        machine = {**new.machine, "versions": versions}
     return Report(
-        {**new.machine, "versions": versions},
+        machine,
         old.quick or new.quick,
         [*kept, *new.results],
         new.limits or old.limits,
         {**old.absent, **new.absent},
+        machines,
     )
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in what one machine is not another; empty where it is the same."""
+    different = (what for what in old.keys() - _CHANGES if old[what] != new.get(what))
+    return next((f"{what} was {old[what]!r}, and is {new.get(what)!r}" for what in different), "")
