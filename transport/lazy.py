@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -160,6 +160,9 @@ class LazyArray:
                 raise ValueError(f"{self!r} cannot be an array of {dtype} without a copy")
             return array.astype(dtype or array.dtype)
         return array
+
+    def __reduce__(self) -> Never:
+        raise TransportError(f"{self!r} belongs to its socket: send, pickle or copy np.asarray(...) of it")
 
     def __repr__(self) -> str:
         return f"<LazyArray of {self.dtype} {self.shape}, {'ready' if self.ready else 'on its way'}>"

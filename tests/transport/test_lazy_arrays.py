@@ -18,7 +18,15 @@ import zmq
 import zmq.asyncio
 
 import transport
-from canning import DeserializationError, Limits, PrePickled, Serializer, default_serializer, new_key
+from canning import (
+    DeserializationError,
+    Limits,
+    PrePickled,
+    SerializationError,
+    Serializer,
+    default_serializer,
+    new_key,
+)
 from canning.reading.early import frames_needed
 from canning.wire import trailer
 from tests.transport.helpers import SCHEMES, Endpoint, Open
@@ -103,6 +111,10 @@ def test_it_converts_as_arrays_do() -> None:
     assert x.__array__(copy=True) is not x.wait()
     with pytest.raises(ValueError, match="without a copy"):
         x.__array__("f4", copy=False)
+    with pytest.raises(transport.TransportError, match=r"pickle or copy np\.asarray"):
+        pickle.dumps(x)
+    with pytest.raises(SerializationError, match=r"obj\['x'\]: cannot pickle .*LazyArray"):
+        transport.send(here, {"x": x})
 
 
 def test_one_array_that_is_all_of_a_message() -> None:
