@@ -22,19 +22,19 @@ from ..errors import SerializationError
 from ..provided import provides
 from ..types.canned import CannedObject, Namespace, named_in_headers
 from ..types.registry import default_registry, dotted_name
-from .annotations import with_annotations, without_made
+from .annotations import without_made
 from .by_value_types import BY_VALUE, METACLASSES, WITH_SUBCLASSES, reduce_nameless
 from .class_kinds import attributes_of, is_struct, parts_of_enum, parts_of_struct
-from .classes import body_of, functions_of, order_of_filling, parts_of_class, registered_with
+from .classes import OF_FUNCTIONS, body_of, functions_of, order_of_filling, parts_of_class, registered_with
 from .functions import (
     INTERACTIVE,
+    MAINS,
     home_of,
     is_found,
     is_local,
     method_by_name,
-    names_in_bodies,
     reduce_cached,
-    submodules_of,
+    state_of,
 )
 from .rebuild import OF_MODULE, fill_function, make_function
 from .stubs import StubType
@@ -59,7 +59,6 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         *,
         interactive: bool = False,
     ) -> None:
-        self._kinds: dict[type, Callable[..., Any] | None] = {types.FunctionType: type(self)._reduce_function}
         self._cells: dict[int, CellOf] = {}
         self._bare: set[int] = set()  # functions whose class writes their content
         self._whole: set[int] = set()  # and others, which were written with it
@@ -67,24 +66,34 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.dispatch_table = table  # __init__ looks for it
         self._registry: Any = getattr(table, "registry", default_registry)
         self._codes: list[Any] = getattr(table, "codes", [])
+        reducers = getattr(table, "reducers", None)
+        self._as_source = bool(getattr(reducers, "as_source", False))
+        self._by_name = bool(getattr(reducers, "by_name", False))
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+
+    def forget(self) -> None:
+        """Forget the functions of the last message, and their globals."""
+        self.globals_ref.clear()
+        self._cells.clear()
+        self._bare.clear()
+        self._whole.clear()
 
     def reducer_override(self, obj: object) -> Any:
         """Reduce functions and classes; leave all other objects to the table."""
-        kind = type(obj)
-        try:
-            reduce = self._kinds[kind]
-        except KeyError:
-            is_class = issubclass(kind, type) and kind is not StubType
-            reduce = self._kinds[kind] = type(self)._reduce_class if is_class else None
-        return NotImplemented if reduce is None else reduce(self, obj)
+        kind: Any = type(obj)
+        if kind is types.FunctionType:
+            return self._reduce_function(obj)
+        return self._reduce_class(obj) if issubclass(kind, type) else NotImplemented
 
     def _reduce_class(self, cls: Any) -> Any:
-        if type(cls) in copyreg.dispatch_table and type(cls) is not StubType:
+        kind = type(cls)
+        if kind is StubType or kind in copyreg.dispatch_table:
             return NotImplemented  # the table's or registered reducers then apply
+        if kind is type and vars(builtins).get(cls.__name__) is cls:
+            return NotImplemented
         if cls in METACLASSES:
             return type, (METACLASSES[cls],)
-        if type(cls) in METACLASSES and (reduced := reduce_nameless(cls)) is not None:
+        if kind in METACLASSES and (reduced := reduce_nameless(cls)) is not None:
             return reduced
         if self._registry.goes_by_value(cls):
             return self._take_class_apart(cls)
@@ -98,33 +107,37 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if cls.__flags__ & _NOT_CALLED and issubclass(cls, tuple):  # others refuse by themselves
             raise SerializationError(f"nobody can make a {dotted_name(cls)}: send its values instead")
         body = body_of(cls)
-        as_source = getattr(getattr(self.dispatch_table, "reducers", None), "as_source", False)
-        dataclass = without_made(cls, body) if as_source else None
-        found = [(name, function) for name, value in body.items() for function in functions_of(value)]
-        own = [each for each in found if self._goes_by_value(each[1], whole=False)]
-        self._bare.update(id(function) for _, function in own)
-        own.sort(key=lambda each: order_of_filling(*each))
-        fills: list[Any] = [FillOf(function, self._state_of(function)) for _, function in own]
+        dataclass = without_made(cls, body) if self._as_source else None
+        fills: list[list[Any]] = [[], [], []]
+        for name, value in body.items():
+            for function in functions_of(value) if type(value) in OF_FUNCTIONS else ():
+                if self._goes_by_value(function, whole=False):
+                    self._bare.add(id(function))
+                    state = self._state_of(function)
+                    fills[order_of_filling(name, state[1])].append(FillOf(function, state))
         if "__dataclass_fields__" in body and dataclass is None:
             fields = {"__dataclass_fields__": body["__dataclass_fields__"]}
-            fills.insert(sum(order_of_filling(*each) == 0 for each in own), AheadOf(cls, fields))
+            fills[0].append(AheadOf(cls, fields))
+        filled = fills[0] + fills[1] + fills[2]
         if issubclass(cls, enum.Enum):
             parts, rest = parts_of_enum(cls, body)
-            state: Any = (fills, rest, None, None), attributes_of(cls)
-            return calls.enum, parts, state, None, None, calls.fill_enum
+            content: Any = (filled, rest, None, None), attributes_of(cls)
+            return calls.enum, parts, content, None, None, calls.fill_enum
         struct = is_struct(cls)
         parts, rest = (parts_of_struct if struct else parts_of_class)(cls, body)
-        state = fills, rest, registered_with(cls), dataclass
-        return calls.struct if struct else calls.empty_class, parts, state, None, None, calls.fill_class
+        content = filled, rest, registered_with(cls), dataclass
+        return calls.struct if struct else calls.empty_class, parts, content, None, None, calls.fill_class
 
     def _goes_by_value(self, function: types.FunctionType, *, whole: bool) -> bool:
         """Tell whether a function is sent by value; unless `whole`, only if not written whole before."""
-        if function in _BY_NAME or (not whole and id(function) in self._whole):
+        if not whole and (id(function) in self._whole or function in _BY_NAME):
             return False
         if self._registry.goes_by_value(function):
             return True
         if self._leads_home(function):
             return False
+        if function.__module__ in MAINS and not self._by_name:
+            return True  # nor does its class, if it is a method of one
         method = method_by_name(function)
         return method is None or not self._leads_home(method.__self__)
 
@@ -133,15 +146,16 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if vars(builtins).get(code.__name__) is code:
             return True
         if is_local(code):
-            reducers = getattr(self.dispatch_table, "reducers", None)
-            return bool(getattr(reducers, "by_name", False)) and is_found(code)
+            return self._by_name and is_found(code)
         return bool(cloudpickle.cloudpickle._should_pickle_by_reference(code))
 
-    def _reduce_function(self, function: types.FunctionType) -> Any:
+    def _reduce_function(self, function: Any) -> Any:
+        if function in _BY_NAME:
+            return NotImplemented
         if id(function) in self._bare:
             return self._head_of(function)
         if not self._goes_by_value(function, whole=True):
-            method = None if function in _BY_NAME else method_by_name(function)
+            method = method_by_name(function)
             return NotImplemented if method is None else (getattr, (method, "__func__"))
         self._whole.add(id(function))
         return *self._head_of(function), self._state_of(function), None, None, calls.fill
@@ -161,19 +175,9 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _state_of(self, function: types.FunctionType) -> Any:
         """Return its content: attributes; defaults, closure, globals and the like."""
-        cells, theirs = function.__closure__, function.__globals__
-        attributes, slots = cloudpickle.cloudpickle._function_getstate(with_annotations(function))
-        contents = cells and [contents_of(cell) for cell in cells]
-        slots["__closure__"] = contents
-        shipped = slots["__globals__"]
-        shipped |= {name: theirs[name] for name in names_in_bodies(function.__code__) if name in theirs}
-        seen = [*shipped.values(), *(each for cell in contents or () for each in cell)]
-        slots["_cloudpickle_submodules"] = submodules_of(function.__code__, seen)
-        if getattr(function, "__type_params__", ()):
-            slots["__type_params__"] = function.__type_params__
         if function.__dict__.get(INTERACTIVE) or (self._interactive and home_of(function) is not None):
-            slots["__globals__"] = {}
-        return attributes, slots
+            return state_of(function, bare=True)
+        return state_of(function)
 
     def _module_globals(self, function: types.FunctionType, home: str | None) -> Namespace:
         """Return the initial globals of a function on arrival: functions that share globals get the same."""
@@ -217,14 +221,6 @@ class CellOf:
 
     def __reduce__(self) -> tuple[type[types.CellType], tuple[()]]:
         return types.CellType, ()
-
-
-def contents_of(cell: types.CellType) -> tuple[Any, ...]:
-    """Return the contents of a cell as a tuple of one; an empty tuple if nothing is bound yet."""
-    try:
-        return (cell.cell_contents,)
-    except ValueError:
-        return ()
 
 
 _BY_NAME: Final = frozenset(
@@ -311,9 +307,13 @@ TABLE: Final[dict[type, Callable[[Any], Any]]] = {
 """The reducers of these types alone."""
 
 
+_CLOUDPICKLES: Final = cloudpickle.Pickler._dispatch_table
+"""The reducers of cloudpickle, without those of `copyreg`, which come first here."""
+
+
 def reducer_of(cls: type) -> Callable[[Any], Any] | None:
     """Return the reducer of the instances of a type that pickle cannot send; None for any other type."""
-    return TABLE.get(cls) or _of_base(cls) or cloudpickle.Pickler.dispatch_table.get(cls)
+    return TABLE.get(cls) or _of_base(cls) or _CLOUDPICKLES.get(cls)
 
 
 def _of_base(cls: Any) -> Callable[[Any], Any] | None:

@@ -25,6 +25,7 @@ from ..provided import provides
 from .annotations import STORED, Dataclass, add_made, annotations_of
 from .by_value_types import FIELD, own_attributes
 
+_DESCRIPTORS: Final = frozenset((types.MemberDescriptorType, types.GetSetDescriptorType, FIELD))
 _LIGHT: Final = frozenset((int, float, complex, bool, str, bytes, type(None), type(...)))
 """Types whose instances cannot be part of a cycle."""
 _DATA: Final = frozenset((tuple, list, dict, set, frozenset))
@@ -33,6 +34,8 @@ _CALLED_ON_READING: Final = frozenset(
     ("__hash__", "__eq__", "__setstate__", "__new__", "__setattr__", "__getattribute__", "__setitem__")
 )
 _WRAPPERS: Final = frozenset((classmethod, staticmethod, property))
+OF_FUNCTIONS: Final = _WRAPPERS | {types.FunctionType}
+"""Types of attributes that may consist of functions alone."""
 _NOT_KEPT: Final = frozenset(
     (
         *("__dict__", "__weakref__", "__slotnames__", "__classdictcell__", *STORED),
@@ -66,19 +69,18 @@ def body_of(cls: type) -> dict[str, Any]:
     body = {
         "".join(name): value  # a new string: the pickle must not depend on which strings code shares
         for name, value in list(vars(cls).items())
-        if name not in _NOT_KEPT and not _is_made(cls, value)
+        if name not in _NOT_KEPT and not (type(value) in _DESCRIPTORS and _is_made(cls, value))
     }
-    annotations = annotations_of(cls)
-    if annotations or "__annotations__" in vars(cls):
-        body["__annotations__"] = annotations
+    if sys.version_info >= (3, 14) or "__annotations__" in vars(cls):
+        annotations = annotations_of(cls)
+        if annotations or "__annotations__" in vars(cls):
+            body["__annotations__"] = annotations
     return body
 
 
-def _is_made(cls: type, value: Any) -> bool:
-    kind = type(value)
-    if kind is types.MemberDescriptorType or kind is types.GetSetDescriptorType:
-        return value.__objclass__ is cls
-    return kind is FIELD
+def _is_made(cls: type, descriptor: Any) -> bool:
+    """Tell whether the descriptor of a slot, or of a field of ctypes, is made with the class."""
+    return type(descriptor) is FIELD or descriptor.__objclass__ is cls
 
 
 def functions_of(value: Any) -> list[Any]:
@@ -107,25 +109,17 @@ def is_light(value: Any, depth: int = 4) -> bool:
     return all(is_light(item, depth - 1) for item in items)
 
 
-def order_of_filling(name: str, function: types.FunctionType) -> int:
-    """Return when a function of a class gets its content.
+def order_of_filling(name: str, content: dict[str, Any]) -> int:
+    """Return when a function of a class gets its content: 0, 1, or 2.
 
     The content of a function may hold instances, also in sets, which are made and hashed when it is read: so
     functions that need only plain data come first, then those that Python calls during reading.
     """
-    seen = [cell.cell_contents for cell in function.__closure__ or () if _is_bound(cell)]
-    seen += [function.__globals__.get(each) for each in function.__code__.co_names]
-    if all(is_light(each) or type(each) in _INERT for each in seen):
-        return 0
-    return 1 if name in _CALLED_ON_READING else 2
-
-
-def _is_bound(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
+    for seen in (content["__globals__"].values(), *(content["__closure__"] or ())):
+        for each in seen:
+            if type(each) not in _INERT and not is_light(each):
+                return 1 if name in _CALLED_ON_READING else 2
+    return 0
 
 
 def parts_of_class(cls: Any, body: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -143,8 +137,13 @@ def split_body(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     rest = {
         name: value
         for name, value in body.items()
-        if not is_light(value, 0 if name[:2] == "__" else 4) and not functions_of(value)
+        if (kind := type(value)) is not types.FunctionType
+        and kind not in _LIGHT
+        and not (kind in _DATA and name[:2] != "__" and is_light(value))
+        and not functions_of(value)
     }
+    if not rest and "_fields_" not in body:
+        return body, rest
     called = [name for name in rest if name[:2] == "__" and type(rest[name]) not in _DATA]  # by Python
     placed = [name for name in body if name not in called]
     return {name: None if name in rest else body[name] for name in placed if name != "_fields_"}, rest

@@ -10,13 +10,14 @@ import operator
 import sys
 import types
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import cloudpickle
 
 from .. import calls
 from ..provided import provides
-from .annotations import copy_of
+from .annotations import copy_of, with_annotations
 from .rebuild import OF_MODULE, make_function
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +74,45 @@ def names_in_bodies(code: types.CodeType) -> list[str]:
     return found
 
 
+def state_of(function: types.FunctionType, *, bare: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of a function: its attributes; its name, defaults, closure, globals and the like.
+
+    With `bare`, globals are left out.
+    """
+    function, code, cells = with_annotations(function), function.__code__, function.__closure__
+    contents = [contents_of(cell) for cell in cells] if cells else []
+    theirs, names = function.__globals__, cloudpickle.cloudpickle._extract_code_globals(code)
+    used = {name: theirs[name] for name in names if name in theirs}
+    if types.CodeType in map(type, code.co_consts) or not code.co_flags & inspect.CO_OPTIMIZED:
+        used |= {name: theirs[name] for name in names_in_bodies(code) if name in theirs}
+    seen = [*used.values(), *chain(*contents)]
+    slots = {
+        # new strings: the pickle must not depend on which strings code shares
+        "__name__": "".join(function.__name__),
+        "__qualname__": "".join(function.__qualname__),
+        "__annotations__": function.__annotations__,
+        "__kwdefaults__": function.__kwdefaults__,
+        "__defaults__": function.__defaults__,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+        "__closure__": cells and contents,
+        "_cloudpickle_submodules": submodules_of(code, seen) if seen else seen,
+        "__globals__": {} if bare else used,
+    }
+    if getattr(function, "__type_params__", ()):
+        slots["__type_params__"] = function.__type_params__
+    own = function.__dict__
+    return {"".join(name): value for name, value in own.items()} if own else {}, slots
+
+
+def contents_of(cell: types.CellType) -> tuple[Any, ...]:
+    """Return the contents of a cell as a tuple of one; an empty tuple if nothing is bound yet."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
 _LOOKED_UP: Final = frozenset(("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
 
@@ -120,10 +160,10 @@ def is_local(code: Any) -> bool:
 
     This holds in ``__main__``, in a function, and for a lambda.
     """
-    return code.__module__ in _MAINS or "<" in code.__qualname__
+    return code.__module__ in MAINS or "<" in code.__qualname__
 
 
-_MAINS: Final = frozenset(("__main__", "__mp_main__"))
+MAINS: Final = frozenset(("__main__", "__mp_main__"))
 """The names of a process's script; the second is that of multiprocessing."""
 
 

@@ -155,7 +155,8 @@ class Registry(Marks):
         """Find the registration for `cls`, or for the nearest of its bases."""
         if not self._by_name and self._ecosystem is None:
             return None
-        self._resolve_names()
+        if self._by_name:
+            self._resolve_names()
         for base in cls.__mro__:
             canner = self.find_exact(base)
             if canner is not None and (base is cls or not canner.exact):

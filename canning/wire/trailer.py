@@ -89,7 +89,10 @@ SUM_OF_ALL: Final = crc32(_SEAL.pack(crc32(b""), MAGIC))
 """CRC-32 of any complete frame 0 whose checksum is a CRC-32: after bytes and their CRC-32 the register is
 always the same, and so it is after the magic. One call without a copy checks both."""
 SIZES: Final = struct.Struct("<IIII5sHB")
-ALONE: Final = {flags: SIZES.pack(1, 0, 0, 0, STAMP, flags | NATIVE, 0) for flags in (0, PLAIN, LONE, LIVE)}
+ALONE: Final = {
+    flags: SIZES.pack(1, 0, 0, 0, STAMP, flags | NATIVE, 0)
+    for flags in (0, PLAIN, LONE, LIVE, CODE, CODE | LIVE)
+}
 """The bytes between the length and the checksum of a frame 0 that is the whole message, by its flags."""
 
 Entry = tuple[int, int, int, int]
@@ -212,7 +215,7 @@ def seal(front: bytes, footer: bytes, start: int) -> bytes:
 
 
 def pack_alone(body: Body, flags: int) -> bytes:
-    """Make frame 0 from a pickle that is the whole message; `flags` are 0 or one of `PLAIN`, `LONE`, `LIVE`.
+    """Make frame 0 from a pickle that is the whole message; `flags` are a key of `ALONE`.
 
     The result is that of `pack`, for the smallest messages: 0.4 µs instead of 1.0.
     """

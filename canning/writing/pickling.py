@@ -79,6 +79,7 @@ class Table(dict[type, Callable[[Any], Any]]):
         self.version = self.known = -1
         self.first: Mapping[type, Callable[[Any], Any]] = {}
         self.theirs: dict[type, Callable[[Any], Any]] = {}
+        self._mortal: list[type] = []  # classes made in Python, most of which may end before the process
         self.own: dict[type, Callable[[Any], Any]] = {
             np.generic: reducers.scalar,
             np.dtype: reducers.dtype,
@@ -104,14 +105,15 @@ class Table(dict[type, Callable[[Any], Any]]):
         ):
             self.clear()
             self.theirs.clear()
+            self._mortal.clear()
             self.version, self.known = self.registry.version, len(copyreg.dispatch_table)
 
     def forget(self) -> None:
         """Forget all types except those that live as long as the process."""
-        for cls in [
-            cls for cls in self if cls.__flags__ & _HEAP_TYPE and cls not in code.by_value_pickler.TABLE
-        ]:
-            del self[cls]
+        for cls in self._mortal:
+            if cls not in code.by_value_pickler.TABLE:
+                self.pop(cls, None)
+        self._mortal.clear()
 
     def _outdated(self) -> bool:
         return any(copyreg.dispatch_table.get(cls) is not found for cls, found in self.theirs.items())
@@ -120,6 +122,8 @@ class Table(dict[type, Callable[[Any], Any]]):
         nearest = self.registry.find(cls)
         reducer = self._find(cls, nearest)
         self[cls] = reducer
+        if cls.__flags__ & _HEAP_TYPE:
+            self._mortal.append(cls)
         if nearest is None:  # else the header names the registration, not the class
             note_class(cls, self.reducers.versions)
         return reducer
@@ -204,6 +208,7 @@ class Writer:
         self.by_value_table = Table(reducers, by_value=True, main=main)
         self.table.first = self.by_value_table.first = first or {}
         self.pickler = self._new_pickler()
+        self._by_value_pickler: Any = None
         self._empty = self._new_pickler().memo
 
     def _new_pickler(self) -> Any:
@@ -212,11 +217,13 @@ class Writer:
         pickler.memo = first_memo()
         return pickler
 
-    def _new_by_value_pickler(self) -> Any:
-        aside = self.reducers.outside_buffer
-        return code.by_value_pickler.ByValuePickler(
-            self.sink, self.by_value_table, aside, interactive=self.interactive
-        )
+    def _pickler_by_value(self) -> Any:
+        pickler = self._by_value_pickler
+        if pickler is None:
+            aside, table = self.reducers.outside_buffer, self.by_value_table
+            make = code.by_value_pickler.ByValuePickler
+            pickler = self._by_value_pickler = make(self.sink, table, aside, interactive=self.interactive)
+        return pickler
 
     def write(self, obj: object) -> Body:
         """Pickle an object without a plan; return its header, leave its buffers in `reducers`.
@@ -245,11 +252,8 @@ class Writer:
         self.plain = False
         self.reducers.reset(share=plan.share, whole=plan.whole, apart=plan.apart, bare=plan.bare)
         self.sink.reset()
-        self.table.refresh()
-        self.by_value_table.refresh()
-        pickler = self.pickler
-        if plan.by_value:
-            pickler = self._new_by_value_pickler()
+        (self.by_value_table if plan.by_value else self.table).refresh()
+        pickler = self._pickler_by_value() if plan.by_value else self.pickler
         self.reducers.by_value = plan.by_value
         pickler.memo = first_memo()
         try:
@@ -257,6 +261,8 @@ class Writer:
             return self._finish(pickler)
         finally:
             pickler.memo = self._empty
+            if plan.by_value:
+                pickler.forget()
 
     def clear(self) -> None:
         """Forget the last message, and keep no reference to its objects."""
@@ -269,9 +275,10 @@ class Writer:
     def _finish(self, pickler: object) -> Body:
         """Return the header, unless it needs another plan."""
         sink, reducers = self.sink, self.reducers
-        sink.finish()
-        if sink.names_main and self.main and pickler is self.pickler:
-            raise ByName
+        if self.main and pickler is self.pickler:
+            sink.finish()
+            if sink.names_main:
+                raise ByName
         return sink.close(arrays=bool(reducers.entries or reducers.small))
 
 
