@@ -37,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
         doctest.traceback = _WITHOUT_NOTES  # type: ignore[attr-defined]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a slow test the time that it needs on a busy machine, unless it says itself how much that is."""
+    if item.get_closest_marker("slow") is not None and item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _few_objects() -> None:
     """Let collections of garbage look at what this module makes alone: at all, each takes half a second."""

@@ -12,7 +12,7 @@ from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Blob, Named, Node
 from ..pickles.outline import Line, outline
 from ..pickles.paths import Paths
-from ..types.allowed import MESSAGES
+from ..types.budget import MESSAGES
 from ..wire.blob import frames_of
 from ..wire.encoded import CODECS
 from ..wire.names import CALLS

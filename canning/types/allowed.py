@@ -23,10 +23,6 @@ _HOOKS: Final = (
     *("__setattr__", "__getattribute__", "__getattr__", "__eq__", "__hash__"),
 )
 """Methods that flags may define, and that Python would call to combine them."""
-MESSAGES: Final = 16
-"""Messages that may be nested in one another."""
-
-
 _CLOUDPICKLE: Final = "cloudpickle.cloudpickle"
 SKELETONS: Final = frozenset(
     (

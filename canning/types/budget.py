@@ -34,6 +34,8 @@ _FRAMES: Final = 2
 """Bytes for each byte of a frame, besides the frame itself."""
 _WITHIN: Final = 16
 """How often all of a message may be read again as messages inside it, each in another, 16 deep."""
+MESSAGES: Final = 16
+"""Messages that may be nested in one another."""
 _FREE_WITHIN: Final = 1 << 20
 _MESSAGE: Final = 256
 """Bytes that a message inside counts at least, for the overhead."""

@@ -11,8 +11,7 @@ from ...errors import DeserializationError
 from ...limits import check_count, check_size
 from ...memory.buffers import flat
 from ...memory.coming import views
-from ...types.allowed import MESSAGES
-from ...types.budget import Work
+from ...types.budget import MESSAGES, Work
 from ...wire.encoded import decoded_lengths
 from ...wire.shapes import Shape
 from ...wire.trailer import COUNT, FOOTER, Trailer, check_frames, parse
