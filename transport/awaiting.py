@@ -60,7 +60,7 @@ class Runner:
     async def _push(self, socket: zmq.asyncio.Socket, step: Push) -> None:
         parts = step.parts
         if step.control:
-            push_control(zmq.Socket.shadow(socket.underlying), parts)
+            push_control(socket, parts)
             return
         await retry_async(socket, zmq.POLLOUT, lambda view: push(view, parts, zmq.NOBLOCK), Deadline(None))
 

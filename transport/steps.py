@@ -56,8 +56,10 @@ def run(socket: SocketLike, steps: Steps, deadline: Deadline) -> Any:
                 result = _pull(socket, step, deadline)
 
 
-def push_control(socket: SocketLike, parts: list[Any]) -> None:
+def push_control(socket: Any, parts: list[Any]) -> None:
     """Send a message now, or drop it if the other side is gone, or accepts no answer."""
+    if isinstance(socket, zmq.Socket) and not socket.closed:
+        socket = zmq.Socket.shadow(socket.underlying)  # an asyncio socket would not send now
     with contextlib.suppress(zmq.ZMQError):
         push(socket, parts, zmq.NOBLOCK)
 

@@ -30,11 +30,11 @@ from canning.reading.early import frames_needed
 
 from .exiting import may_share
 from .incoming import OWN_BELOW, STREAM
+from .joining import Array
+from .windows import Credit, Path
 
 PART: Final = 1024 * 1024
 """Bytes of a part: the C library reuses memory of that size (see `canning.writing.draft.PART`)."""
-WINDOW: Final = 16 * PART
-"""Bytes that may be on their way: what a receiver needs beyond the message, and small messages wait for."""
 PIECES: Final = 200
 """Frames of a part, at most."""
 OPEN, PART_OF, PROBE, DROP, GRANT, REFUSE = range(6)
@@ -168,6 +168,7 @@ class Arriving:
     """A message that arrives as a stream; each part is copied to its place.
 
     Attributes:
+        credit: how far its sender may send.
         heard: when its sender last said something, by the clock of the receiver.
         needed: how many frames have to be there before its object is built; None until that is known.
         ended: why no more of it comes; empty as long as it may.
@@ -175,44 +176,40 @@ class Arriving:
 
     Args:
         lengths: the bytes of each frame.
+        path: the way by which it comes; its window says what is granted.
         allocate: called for the memory of a frame when it begins.
         into: memory for the first frame of as many bytes.
     """
 
-    def __init__(self, lengths: Sequence[int], allocate: Callable[[int], Any], into: Any = None) -> None:
+    def __init__(
+        self, lengths: Sequence[int], path: Path, allocate: Callable[[int], Any], into: Array | None = None
+    ) -> None:
         self.total = sum(lengths)
         self.count = len(lengths)
         self.received = 0
-        self.granted = 0
+        self.credit = Credit(path, self.total)
         self.heard = 0.0
         self.ended = ""
         self.needed: int | None = None
         self.leading: list[bytes] = []
         self._lengths = lengths
         self._allocate = allocate
-        self._into = into
+        self._into = _flat(into)
         self._borrowed: int | None = None
         self._frames: list[bytearray | memoryview] = []
         self._room = 0  # what is left of the last frame
-
-    def grant(self) -> int | None:
-        """Return how far the sender may send; None if that is not news worth a message."""
-        limit = min(self.received + WINDOW, self.total)
-        more = limit - self.granted
-        if self.received < self.total and (not more or (more < WINDOW // 2 and limit < self.total)):
-            return None
-        self.granted = limit
-        return limit
 
     def take(self, head: Head, pieces: list[Any]) -> bool:
         """Copy a part to its place, unless parts before it were lost; False if it does not fit."""
         if head.first != self.received:
             return True
-        if self.received + sum(map(len, pieces)) > self.total:
+        size = sum(map(len, pieces))
+        if self.received + size > self.total:
             return False
         pieces.reverse()
         while pieces:  # each is free when it has been copied
             self._write(flat(pieces.pop()))
+        self.credit.came(size, self.received)
         return True
 
     def _write(self, piece: memoryview) -> None:
@@ -269,3 +266,10 @@ class Arriving:
     def frames(self) -> list[Any]:
         """Return the frames of the message, which has arrived."""
         return [self.frame(number) for number in range(self.count)]
+
+
+def _flat(into: Array | None) -> Any:
+    """View the memory of the caller's array in its own order, if it is in one piece."""
+    if into is None or not into.flags.forc or not into.nbytes:
+        return None
+    return into.reshape(-1, order="A").view("u1")

@@ -49,6 +49,7 @@ from .stream_parts import (
     refuse,
 )
 from .waiting import Deadline, seconds_of
+from .windows import Paths
 
 if TYPE_CHECKING:
     from .awaiting import Runner
@@ -82,6 +83,7 @@ class Streams:
         self._leaving: dict[bytes, Leaving] = {}
         self._arriving: dict[bytes, Arriving] = {}
         self._given: weakref.WeakValueDictionary[bytes, Arriving] = weakref.WeakValueDictionary()
+        self._paths = Paths(_AT_ONCE)
         self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
         self._kept = 0  # bytes of streams in the inbox
         self._listened = 0.0  # seconds that somebody was here to hear of a stream
@@ -131,7 +133,7 @@ class Streams:
         finally:
             del self._leaving[leaving.stream]
             if leaving.refused is None and leaving.received < leaving.total:
-                _drop(socket, leaving)
+                push_control(socket, leaving.message(DROP))
 
     def _hearing(self, socket: Any, leaving: Leaving, seconds: float) -> Steps:
         """Wait until the receiver grants more, and ask it if nothing was heard of it for so long."""
@@ -245,7 +247,7 @@ class Streams:
         arriving = self._arriving.get(head.stream) or self._given.get(head.stream)
         if arriving is None:
             if head.kind == OPEN:
-                return self._open(head, rest, into)
+                return self._open(head, leading, rest, into)
             if head.kind in (PART_OF, PROBE):
                 ended = dict(self._ended).get(head.stream)
                 return refuse(head, UNKNOWN) if ended is None else grant(head, ended, ended)
@@ -254,13 +256,15 @@ class Streams:
         if head.kind == DROP:
             self._end(head.stream, "its sender gave up")
         elif head.kind in (OPEN, PROBE):
-            arriving.grant()
-            return grant(head, arriving.received, arriving.granted)
+            arriving.credit.grant(arriving.received)
+            return grant(head, arriving.received, arriving.credit.granted)
         elif head.kind == PART_OF:
             return self._put(head, arriving, leading, rest)
         return None
 
-    def _open(self, head: Head, rest: list[Received], into: Array | None) -> Head | None:
+    def _open(
+        self, head: Head, leading: list[bytes], rest: list[Received], into: Array | None
+    ) -> Head | None:
         """Begin to receive a stream; None if it has to wait, its sender will ask again."""
         how = self._how
         others = [*self._arriving.values(), *self._given.values()]
@@ -282,13 +286,16 @@ class Streams:
         if count + sum(each.count for each in others) > most:
             return None
         large = allocator(None, how.pool)
-        memory = None if into is None or self._arriving else _flat(into)
+        memory = None if self._arriving else into
         arriving = Arriving(
-            lengths, lambda size: large(size) if size >= PART else aligned_empty(size), memory
+            lengths,
+            self._paths.to(b"".join(leading)),
+            lambda size: large(size) if size >= PART else aligned_empty(size),
+            memory,
         )
         arriving.heard = self._listened
         self._arriving[head.stream] = arriving
-        return grant(head, 0, arriving.grant() or 0)
+        return grant(head, 0, arriving.credit.grant(arriving.received) or 0)
 
     def _put(self, head: Head, arriving: Arriving, leading: list[bytes], rest: list[Received]) -> Head | None:
         """Take a part of a stream."""
@@ -300,7 +307,7 @@ class Streams:
         if not fits:
             self._end(head.stream, "it does not fit, or there is no memory for it")
             return refuse(head, TOO_LARGE)
-        limit = arriving.grant()
+        limit = arriving.credit.grant(arriving.received)
         arriving.leading = leading
         given = head.stream in self._given
         if arriving.received == arriving.total:
@@ -330,20 +337,10 @@ class Streams:
         """Take no more of a stream."""
         arriving = self._arriving.pop(stream, None) or self._given.pop(stream)
         arriving.ended = why
+        arriving.credit.close()
         self._changed()
 
     def _changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""
         if self._runner is not None:
             self._runner.changed()
-
-
-def _flat(into: Array) -> Any:
-    return into.reshape(-1, order="A").view("u1") if into.flags.forc and into.nbytes else None
-
-
-def _drop(socket: Any, leaving: Leaving) -> None:
-    """Tell the receiver that no more comes, if that can be told now."""
-    if not socket.closed:
-        view = zmq.Socket.shadow(socket.underlying) if isinstance(socket, zmq.Socket) else socket
-        push_control(view, leaving.message(DROP))

@@ -21,7 +21,7 @@ import zmq.asyncio
 import transport
 from canning import Limits, Serializer, new_key
 from tests.transport.helpers import SCHEMES, Endpoint, Open
-from transport import Receiver, Sender, fake_pair, outgoing, stream_parts, streams
+from transport import Receiver, Sender, fake_pair, outgoing, stream_parts, streams, windows
 from transport.kinds import streams_of
 from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, PROBE, REFUSE, Head, Leaving, parse_head
 from transport.streams import Streams
@@ -36,7 +36,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small messages be streams of many parts, whose sender does not wait long."""
     monkeypatch.setattr(outgoing, "STREAMED", 50_000)
     monkeypatch.setattr(stream_parts, "PART", 4096)
-    monkeypatch.setattr(stream_parts, "WINDOW", 4 * 4096)
+    for name, parts in (("STEP", 1), ("LEAST", 2), ("FIRST", 4), ("MOST", 8)):
+        monkeypatch.setattr(windows, name, parts * 4096)
     monkeypatch.setattr(streams, "_AGAIN", (0.01, 0.02))
 
 
@@ -305,7 +306,7 @@ def test_no_more_is_on_its_way_than_was_granted() -> None:
     for head in line.heads:
         granted = head.second if head.kind == GRANT else granted
         assert head.kind != PART_OF or head.first < granted
-        assert head.kind != GRANT or head.second - head.first <= stream_parts.WINDOW
+        assert head.kind != GRANT or head.second - head.first <= windows.MOST
 
 
 def test_a_receiver_that_was_restarted() -> None:
