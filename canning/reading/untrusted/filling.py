@@ -169,6 +169,15 @@ class Containers(StackMachine):
         self._note_depth(target, items)
         target.extend(items)
 
+    def _extend_by_run(self, items: list[Any]) -> None:
+        """Append scalars alone, of which a container does not get deeper."""
+        self.marks.pop()
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise TypeError
+        self.seals.check_open(target)
+        target += items
+
     def _append(self) -> None:
         self._extend([self._pop()])
 

@@ -15,7 +15,7 @@ from ...types.allowed import NO_HEADER, refuse
 from ...types.budget import Work
 from .prices import Price
 from .sealing import check_depth
-from .short_cuts import ArrayCalls, MakeArray
+from .short_cuts import LEAST, LONGEST_INT, ArrayCalls, MakeArray, read_run
 
 _U16: Final = struct.Struct("<H")
 _U8: Final = struct.Struct("<B")
@@ -91,6 +91,7 @@ class StackMachine:
         most, push, remember = self.limits.nodes, self.stack.append, self.memo.append
         memories, work = self.limits.memo, self.work
         at, nodes, size = 0, 0, len(data)
+        runs = self.limits.integer_bytes >= LONGEST_INT
         while True:
             code = data[at]
             at += 1
@@ -125,6 +126,18 @@ class StackMachine:
                     if found is not None:
                         stack[-1], at = found
                         nodes += 6
+            elif code == 0x28:  # MARK
+                self.at = at
+                self._mark()
+                while size - at > LEAST and runs and (run := read_run(data, at)) is not None:
+                    items, memorized, at = run
+                    nodes += len(items)
+                    memo += memorized
+                    if data[at] == 0x65 and len(stack) == self.marks[-1]:  # APPENDS
+                        at += 1
+                        self._extend_by_run(items)
+                        break
+                    stack += items
             elif code == 0x2E:  # STOP
                 self.at = at
                 return self._finish()
@@ -134,13 +147,13 @@ class StackMachine:
                     raise DeserializationError(NO_HEADER)
                 if step is None:
                     raise refuse(f"pickle's opcode 0x{code:02x}, which is not one of plain data")
-                run, takes = step
+                call, takes = step
                 if takes:
                     work.memory -= takes
                     if work.memory < 0 or len(memo) > memories:
                         self._too_much()
                 self.at = at
-                run(self)
+                call(self)
                 at = self.at
             nodes += 1
             if nodes > most:
@@ -252,6 +265,9 @@ class StackMachine:
         self.marks.append(len(self.stack))
         check_depth(len(self.marks), self.limits)
 
+    def _extend_by_run(self, items: list[Any]) -> None:
+        raise NotImplementedError
+
     def _drop(self) -> None:
         if self.marks and len(self.stack) == self.marks[-1]:
             self.marks.pop()
@@ -282,7 +298,6 @@ _STEPS: Final[dict[int, str]] = {
     0x8D: "_text8",
     0x97: "_next_buffer",
     0x98: "_readonly_buffer",
-    0x28: "_mark",
     0x30: "_drop",
     0x31: "_drop_to_mark",
     0x6A: "_long_get",

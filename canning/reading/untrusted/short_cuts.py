@@ -1,4 +1,4 @@
-"""Read the most common messages of strangers in one step: a few values, arrays among others.
+"""Read the most common parts of strangers' messages in one step: small ones, long runs of scalars, arrays.
 
 For a few numbers and texts in lists and dicts, `DataReader` itself takes less time than its accounts,
 names and buffers. So a message that is small and plain, with no names, no buffers, no calls and only text
@@ -10,15 +10,22 @@ An array is always the same few opcodes: its buffer, or its few bytes; shape; dt
 and read-only flag. Regular expressions find them: a dict of ten arrays is then read in a third of the time.
 The values of the opcodes pass the same checks as elsewhere.
 
+A run is what fills long lists and dicts: opcodes of ints, floats, short texts, True, False and None, and
+nothing else. They import nothing, call nothing and read no memo, so the C unpickler may build them once a
+regular expression has checked every byte: it knows the length of each value, so that no byte of a value is
+taken for an opcode.
+
 Any other message is left to `DataReader`, which reads it from the start, opcode by opcode, or reports
 the error.
 """
 
 from __future__ import annotations
 
+import pickle
 import re
 import struct
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from ...limits import Limits
@@ -158,6 +165,49 @@ def _fill(target: dict[str, Any], items: list[Any]) -> bool:
         return False
     target.update(zip(keys, items[1::2], strict=True))
     return True
+
+
+# -- runs of scalars ------------------------------------------------------------------------------------
+
+LEAST: Final = 64
+"""Bytes of the shortest run: opcode by opcode, fewer take less time."""
+_MOST: Final = 1 << 15
+"""Bytes of the longest run, so that the limits of a message count before it takes much memory."""
+LONGEST_INT: Final = 8
+"""Bytes of the longest int of a run."""
+_LONGEST_TEXT: Final = 64
+
+
+def _sized(most: int) -> bytes:
+    """Return the pattern of a length up to `most`, and as many bytes."""
+    sizes = (re.escape(bytes((size,))) + b".{%d}" % size for size in range(1, most + 1))
+    return b"(?:" + b"|".join(sizes) + b")"
+
+
+@cache
+def _run_pattern() -> re.Pattern[bytes]:
+    """Return the pattern of a run: stretches of one opcode each, which are tested quickly.
+
+    All is possessive: each stretch is as long as it can be, and nothing is tried again.
+    """
+    texts, ints = rb"\x8c" + _sized(_LONGEST_TEXT) + rb"\x94", rb"\x8a" + _sized(LONGEST_INT)
+    opcodes = (rb"K.", rb"J....", rb"M..", rb"G........", texts, ints, rb"[N\x88\x89]")
+    stretches = b"|".join(b"(?:" + opcode + b")++" for opcode in opcodes)
+    return re.compile(b"(?:" + stretches + b")++", re.DOTALL)
+
+
+def read_run(data: bytes, at: int) -> tuple[list[Any], list[str], int] | None:
+    """Build the scalars of a run that starts at `at`; None if there is none of `LEAST` bytes.
+
+    Returns the scalars, those of them that the memo has from then on, and the offset behind the run.
+    """
+    found = _run_pattern().match(data, at, at + _MOST)
+    if found is None or found.end() - at < LEAST:
+        return None
+    run = found[0]
+    items: list[Any] = pickle.loads(b"".join((b"(", run, b"l.")))
+    memorized = [item for item in items if type(item) is str] if b"\x94" in run else []
+    return items, memorized, found.end()
 
 
 # -- arrays among others --------------------------------------------------------------------------------
