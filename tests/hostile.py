@@ -150,7 +150,6 @@ def use(obj: Any, depth: int = 0) -> None:
             lambda: obj[-1],
             lambda: len(obj),
             lambda: list(itertools.islice(obj, 100)),
-            lambda: obj @ obj.T,
         ),
         lambda: DATA.deserialize_object(canning.serialize_object(obj)),
         *(getattr(obj, name) for name in _METHODS if callable(getattr(type(obj), name, None))),

@@ -753,6 +753,8 @@ UNEVEN: dict[str, bytes] = {
     + bytes(7)
     + b"re\n.",
     "a frame that ends within text": b"\x95\x04" + bytes(7) + b"\x8c\x16\x80\x04cscan_canary\nfire\n)R.1",
+    "an octal number": b"I010\n.",
+    "minus nothing": b"I-0\n.",
     "a number that C takes": b"F1.5\0x\n.",
     "a long name": b"\x80\x04\x8c\x02osX" + struct.pack("<I", 5005) + b"path.os." * 625 + b"error\x93.",
     "a name without STOP": b"cgadget_marker\nx\n",

@@ -26,10 +26,8 @@ _LETTERS: Final = {
 }
 DIGITS: Final = 4300
 """Python's own limit of digits."""
-_USUAL: Final = re.compile(
-    rb"(0|-?[1-9]\d{,%d})L?|-?\d{1,400}(\.\d{,400})?([eE][+-]?\d{1,5})?|-?inf|nan" % (DIGITS - 1)
-)
-_FLOAT: Final = re.compile(rb"[.eEn]")
+_WHOLE: Final = re.compile(rb"0|-?[1-9]\d{,%d}" % (DIGITS - 1))
+_REAL: Final = re.compile(rb"-?\d{1,400}(\.\d{,400})?([eE][+-]?\d{1,5})?|-?inf|nan")
 _NUMBER: Final = re.compile(
     rb"\s*+[+-]?+\s*+(0[xXoObB][0-9a-fA-F_]*+|[0-9_]++(\.[0-9_]*+)?+([eE][+-]?+[0-9_]++)?+"
     rb"|\.[0-9_]++([eE][+-]?+[0-9_]++)?+|inf(inity)?|nan)?+L?+\s*+(\0|$)",
@@ -38,6 +36,7 @@ _NUMBER: Final = re.compile(
 """The texts that an unpickler may accept as a number; C stops at a NUL. One pass only: lines are long."""
 
 
+_INT, _LONG, _FLOAT = b"ILF"
 _UNHASHABLE: Final = frozenset(("list", "dict", "set", "bytearray"))
 
 
@@ -72,11 +71,12 @@ def float_(machine: Stacks, argument: Any, at: int) -> None:
 
 def number(machine: Stacks, argument: bytes, at: int) -> None:
     """Push the number in a line of INT, LONG or FLOAT, or some number if it is hard to read."""
-    if argument in (b"00", b"01"):
+    code = machine.data[at]
+    digits = argument.removesuffix(b"L") if code == _LONG else argument
+    if code == _INT and argument in (b"00", b"01"):
         push(machine, argument == b"01")
-    elif _USUAL.fullmatch(argument):
-        digits = argument.removesuffix(b"L")
-        push(machine, float(digits) if _FLOAT.search(digits) else int(digits))
+    elif (_REAL if code == _FLOAT else _WHOLE).fullmatch(digits):
+        push(machine, float(digits) if code == _FLOAT else int(digits))
     elif _NUMBER.match(argument):
         machine.doubt(at, "a number that some unpicklers take")
         push(machine, 0)
