@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from canning import Codecs, Serializer, default_serializer
 from canning.arguments import check_bools, check_namespace
+from canning.progress import OnProgress
 from canning.types.allowed import names_of
 from canning.wire.keys import KeyOption
 
@@ -33,6 +34,7 @@ class Reading(NamedTuple):
     most: int | None = None  # the most frames of a message; a stranger's has a limit
     ordinary: bool = False  # one object, and no other option
     lazy: bool = False  # give the object of a stream before its arrays have come
+    on_progress: OnProgress | None = None  # what to tell of a stream that comes
 
 
 def reading(

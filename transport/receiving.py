@@ -10,9 +10,10 @@ import numpy.typing as npt
 import zmq
 
 from canning import Serializer
-from canning.arguments import check_bools
+from canning.arguments import check_bools, check_callable
 from canning.errors import shorten, shortened
 from canning.options import unknown_option
+from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
 from .checks import Trust, check_flags, check_timeout
@@ -21,6 +22,7 @@ from .joining import check_into
 from .kinds import KNOWN, Kind, check_receives, learn, out_of_turn, streams_of, with_hint
 from .multipart import SocketLike, pull
 from .pool import Pool
+from .progress import unpack_watched
 from .reading import Reading, reading
 from .waiting import Deadline, limit_of, recv_timeout, retry, retry_async
 
@@ -235,12 +237,17 @@ class Receiver(Generic[Got]):
         into: npt.NDArray[Any] | None = None,
         timeout: float | None = None,
         lazy: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Got:
         """Receive the object of one message; arguments, result and errors are those of `transport.recv`.
 
         `timeout` replaces the receiver's own. With `lazy`, on a receiver with ``stream=True``, you get the
         object of a stream before its arrays have come: each array in dicts, lists and tuples that is still
         on its way is a `transport.LazyArray`.
+
+        `on_progress` is called with the bytes of a stream that are here and all of its bytes: of the one that
+        began first, if several arrive. Of other messages you hear as from `transport.recv`. In the last call
+        both numbers are equal, except with `lazy`.
 
         Raises:
             ValueError: `lazy` is combined with a key, `into` or `many`, or the receiver takes no streams.
@@ -256,11 +263,17 @@ class Receiver(Generic[Got]):
                 how = how._replace(into=into, ordinary=False)
             if lazy:
                 how = self._lazy(how)
+            if on_progress is not None:
+                check_callable("on_progress", on_progress)
+                how = how._replace(on_progress=on_progress)
             if self._kind.asynchronous:
                 return self._recv_later(how, timeout)  # type: ignore[return-value]
             if self._streams is not None:
                 return self._stream(self._streams, how, timeout)  # type: ignore[no-any-return]
-            got: Got = unpack(take_now(self.socket, self._kind, how, timeout, 0), how)
+            frames = take_now(self.socket, self._kind, how, timeout, 0)
+            got: Got = (
+                unpack(frames, how) if on_progress is None else unpack_watched(frames, how, on_progress)
+            )
         except Exception as error:
             shorten(error)
             raise error
@@ -283,7 +296,9 @@ class Receiver(Generic[Got]):
         try:
             if self._streams is not None:
                 return await self._stream_later(self._streams, how, timeout)
-            return unpack(await take_later(self.socket, self._kind, how, timeout, 0), how)
+            frames = await take_later(self.socket, self._kind, how, timeout, 0)
+            watched = how.on_progress
+            return unpack(frames, how) if watched is None else unpack_watched(frames, how, watched)
         except Exception as error:
             shorten(error)
             raise error

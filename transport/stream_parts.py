@@ -170,6 +170,7 @@ class Arriving:
     Attributes:
         credit: how far its sender may send.
         heard: when its sender last said something, by the clock of the receiver.
+        moved: when it last moved on, up to its `goal`.
         needed: how many frames have to be there before its object is built; None until that is known.
         ended: why no more of it comes; empty as long as it may.
         leading: the frames before each of its messages.
@@ -188,7 +189,8 @@ class Arriving:
         self.count = len(lengths)
         self.received = 0
         self.credit = Credit(path, self.total)
-        self.heard = 0.0
+        self.heard = self.moved = 0.0
+        self.goal = 0
         self.ended = ""
         self.needed: int | None = None
         self.leading: list[bytes] = []

@@ -11,83 +11,48 @@ next question mends that.
 
 from __future__ import annotations
 
-import math
-import struct
 import time
-import weakref
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from canning.memory.buffers import aligned_empty
 from canning.progress import OnProgress
 
+from .arrivals import Arrivals
 from .checks import Prefix, prefix_frames
 from .errors import TransportError
-from .events import note
 from .incoming import Arrived, Received, unpack_streamed
-from .joining import Array, allocator
+from .joining import Array
 from .lazy import Rest, read_early
+from .progress import unpack_watched
 from .reading import Reading
 from .steps import Pull, Push, Steps, push_control, run
-from .stream_parts import (
-    DROP,
-    OPEN,
-    PART,
-    PART_OF,
-    PIECES,
-    PROBE,
-    TOO_LARGE,
-    UNKNOWN,
-    Arriving,
-    Head,
-    Leaving,
-    grant,
-    parse_head,
-    refuse,
-)
+from .stream_parts import DROP, PIECES, Arriving, Leaving, parse_head
 from .waiting import Deadline, seconds_of
-from .windows import Paths
 
 if TYPE_CHECKING:
     from .awaiting import Runner
 
 _AGAIN: Final = (1.0, 8.0)
 """Seconds without news after which a sender asks, at first and at last."""
-_PATIENCE: Final = 30.0
-"""Seconds without a word of its sender after which a stream is dropped."""
 _TICK: Final = 1.0
 _WAITING: Final = 1000
 """Messages that may come to a socket while something is sent on it."""
-_AT_ONCE: Final = 64
-"""Streams that may arrive at the same time; others wait."""
-_ENDED: Final = 64
-"""Streams of which it is remembered that they have arrived."""
 
 
-class Streams:
+class Streams(Arrivals):
     """The streams of one socket, in both directions, and what waits to be received.
 
     Attributes:
         leading: how many frames stand before the head: on a ROUTER the identity.
-        inbox: messages that have come, for the next call that receives.
     """
 
     def __init__(self, code: int) -> None:
+        super().__init__()
         self.leading = 1 if code == zmq.ROUTER else 0
-        self.inbox: deque[list[Received] | Arrived] = deque()
         self._runner: Runner | None = None
-        self._how: Reading | None = None
         self._leaving: dict[bytes, Leaving] = {}
-        self._arriving: dict[bytes, Arriving] = {}
-        self._given: weakref.WeakValueDictionary[bytes, Arriving] = weakref.WeakValueDictionary()
-        self._paths = Paths(_AT_ONCE)
-        self._ended: deque[tuple[bytes, int]] = deque(maxlen=_ENDED)
-        self._kept = 0  # bytes of streams in the inbox
-        self._listened = 0.0  # seconds that somebody was here to hear of a stream
-        self._looked = time.monotonic()
 
     def run(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
         """Run steps on a blocking socket, for as long as timeout or a setting of the socket allows.
@@ -156,10 +121,6 @@ class Streams:
 
     # -- to receive
 
-    def expect(self, how: Reading) -> None:
-        """Take streams, within the limits of a receiver."""
-        self._how = how
-
     def receiving(self, how: Reading) -> Steps:
         """Receive a message: the frames of an ordinary one, `Arrived` with those of a stream.
 
@@ -172,8 +133,9 @@ class Streams:
                 received = yield Pull(_TICK if self._arriving else None, self._most(how))
                 if received is not None:
                     yield from self._take(received, how.into)
+                    self._report(how.on_progress)
                 self._expire()
-            return self._oldest()
+            return self._oldest(how.on_progress)
         except GeneratorExit:  # nothing came until now
             self._expire()
             raise
@@ -181,15 +143,6 @@ class Streams:
             if how.into is not None:
                 for arriving in self._arriving.values():
                     arriving.give_back()
-
-    def _early(self) -> Arriving | None:
-        """Give a stream that has all but its arrays; from now on, it lives as long as one of these."""
-        for stream, arriving in self._arriving.items():
-            if arriving.is_early():
-                arriving.give_back()
-                self._given[stream] = self._arriving.pop(stream)
-                return arriving
-        return None
 
     def _most(self, how: Reading) -> int | None:
         return None if how.most is None else max(how.most, self.leading + PIECES)
@@ -211,15 +164,11 @@ class Streams:
     ) -> Any:
         """Read what `receiving` returned."""
         if not isinstance(received, Arriving):
+            if how.on_progress is not None and isinstance(received, list):
+                return unpack_watched(received, how, how.on_progress)
             return unpack_streamed(received, how)
         run = self.run_later if asynchronous else self.run
         return read_early(Rest(received, socket, run, self.waiting, how, asynchronous))
-
-    def _oldest(self) -> list[Received] | Arrived:
-        oldest = self.inbox.popleft()
-        if isinstance(oldest, Arrived):
-            self._kept -= sum(map(len, oldest.frames))
-        return oldest
 
     def _take(self, received: list[Received], into: Array | None) -> Steps:
         """Take a message: it belongs to a stream, or into the inbox."""
@@ -239,106 +188,6 @@ class Streams:
         answer = self._answer(head, leading, rest, into)
         if answer is not None:
             yield Push([*leading, answer.pack()], control=True)
-
-    def _answer(
-        self, head: Head, leading: list[bytes], rest: list[Received], into: Array | None
-    ) -> Head | None:
-        """Take what a sender says, and return what to say to it."""
-        arriving = self._arriving.get(head.stream) or self._given.get(head.stream)
-        if arriving is None:
-            if head.kind == OPEN:
-                return self._open(head, leading, rest, into)
-            if head.kind in (PART_OF, PROBE):
-                ended = dict(self._ended).get(head.stream)
-                return refuse(head, UNKNOWN) if ended is None else grant(head, ended, ended)
-            return None
-        arriving.heard = self._listened
-        if head.kind == DROP:
-            self._end(head.stream, "its sender gave up")
-        elif head.kind in (OPEN, PROBE):
-            arriving.credit.grant(arriving.received)
-            return grant(head, arriving.received, arriving.credit.granted)
-        elif head.kind == PART_OF:
-            return self._put(head, arriving, leading, rest)
-        return None
-
-    def _open(
-        self, head: Head, leading: list[bytes], rest: list[Received], into: Array | None
-    ) -> Head | None:
-        """Begin to receive a stream; None if it has to wait, its sender will ask again."""
-        how = self._how
-        others = [*self._arriving.values(), *self._given.values()]
-        if how is None or len(others) >= _AT_ONCE:
-            return None
-        size = len(rest[0]) if len(rest) == 1 else 0
-        if not size or size % 8:
-            return refuse(head, TOO_LARGE)
-        most = math.inf if how.most is None else how.most - how.prefix
-        limit = math.inf if how.most is None else how.reader.limits.message_bytes
-        count = size // 8
-        lengths = struct.unpack(f"<{count}Q", rest[0].bytes) if count <= most else ()  # ints of 32 bytes each
-        total = sum(lengths)
-        if not total or total > limit:
-            note("refused", f"a stream of {total:,} bytes in {count} frames; see canning.Limits")
-            return refuse(head, TOO_LARGE)
-        if total + self._kept + sum(each.total for each in others) > limit:
-            return None
-        if count + sum(each.count for each in others) > most:
-            return None
-        large = allocator(None, how.pool)
-        memory = None if self._arriving else into
-        arriving = Arriving(
-            lengths,
-            self._paths.to(b"".join(leading)),
-            lambda size: large(size) if size >= PART else aligned_empty(size),
-            memory,
-        )
-        arriving.heard = self._listened
-        self._arriving[head.stream] = arriving
-        return grant(head, 0, arriving.credit.grant(arriving.received) or 0)
-
-    def _put(self, head: Head, arriving: Arriving, leading: list[bytes], rest: list[Received]) -> Head | None:
-        """Take a part of a stream."""
-        try:
-            fits = arriving.take(head, rest)
-        except (MemoryError, OverflowError, ValueError):
-            note("refused", f"there is no memory for a stream of {arriving.total:,} bytes")
-            fits = False
-        if not fits:
-            self._end(head.stream, "it does not fit, or there is no memory for it")
-            return refuse(head, TOO_LARGE)
-        limit = arriving.credit.grant(arriving.received)
-        arriving.leading = leading
-        given = head.stream in self._given
-        if arriving.received == arriving.total:
-            self._end(head.stream)
-            self._ended.append((head.stream, arriving.total))
-            if not given:
-                self.inbox.append(Arrived(arriving.frames(), leading))
-                self._kept += arriving.total
-        elif given:
-            self._changed()
-        return None if limit is None else grant(head, arriving.received, limit)
-
-    def _expire(self) -> None:
-        """Drop the streams whose senders have gone, and free their memory, also while others go on talking.
-
-        Of a pause in which nobody received only a tick counts: what was sent in it may be in the socket.
-        """
-        now = time.monotonic()
-        self._listened += min(now - self._looked, _TICK)
-        self._looked = now
-        for stream, arriving in [*self._arriving.items(), *self._given.items()]:
-            if self._listened - arriving.heard > _PATIENCE:
-                self._end(stream, "nothing was heard of its sender for too long")
-                note("cut", f"a stream ended after {arriving.received:,} of {arriving.total:,} bytes")
-
-    def _end(self, stream: bytes, why: str = "") -> None:
-        """Take no more of a stream."""
-        arriving = self._arriving.pop(stream, None) or self._given.pop(stream)
-        arriving.ended = why
-        arriving.credit.close()
-        self._changed()
 
     def _changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""

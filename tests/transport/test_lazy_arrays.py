@@ -32,7 +32,7 @@ from canning.wire import trailer
 from tests.transport.helpers import SCHEMES, Endpoint, Open
 from tests.transport.test_streams import PAIRS, joined, sending
 from tests.transport.test_streams import small as small  # the fixture, which makes streams of small messages
-from transport import LazyArray, Pool, Receiver, Sender, fake_pair, outgoing, stream_parts, streams
+from transport import LazyArray, Pool, Receiver, Sender, arrivals, fake_pair, outgoing, stream_parts, streams
 from transport.multipart import push
 from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, Head, parse_head
 from transport.streams import Streams
@@ -271,7 +271,7 @@ def test_ordinary_messages_and_whole_streams_are_given_as_always() -> None:
 
 
 def test_memory_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PART", 4096)
+    monkeypatch.setattr(arrivals, "PART", 4096)
     pool = Pool("1MiB")
     here, receiver = two_ends(pool=pool)
     line = ByHand(here, [X])
@@ -379,7 +379,7 @@ def test_a_sender_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     line = ByHand(here, [X])
     line.send(1)
     (x,) = receiver.recv(lazy=True)
-    monkeypatch.setattr(streams, "_PATIENCE", -1.0)
+    monkeypatch.setattr(arrivals, "_PATIENCE", -1.0)
     monkeypatch.setattr(streams, "_TICK", 0.01)
     with pytest.raises(transport.TransportError, match="nothing was heard"):
         x.wait()

@@ -21,7 +21,7 @@ import zmq.asyncio
 import transport
 from canning import Limits, Serializer, new_key
 from tests.transport.helpers import SCHEMES, Endpoint, Open
-from transport import Receiver, Sender, fake_pair, outgoing, stream_parts, streams, windows
+from transport import Receiver, Sender, arrivals, fake_pair, outgoing, stream_parts, streams, windows
 from transport.kinds import streams_of
 from transport.stream_parts import DROP, GRANT, OPEN, PART_OF, PROBE, REFUSE, Head, Leaving, parse_head
 from transport.streams import Streams
@@ -191,6 +191,39 @@ def test_progress_and_its_error() -> None:
         assert receiver.recv(timeout=10)[0] == 1
 
 
+def test_progress_of_what_arrives() -> None:
+    here, there = fake_pair()
+    receiver = Receiver(there, stream=True, timeout=10)
+    seen: list[tuple[int, int]] = []
+    tell = lambda *each: seen.append(each)  # noqa: E731
+    with sending(lambda: Sender(here, stream=True).send(X)):
+        assert (receiver.recv(on_progress=tell) == X).all()
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1] > X.nbytes
+    assert len(set(seen)) > X.nbytes // 4096
+    transport.send(here, b"small")
+    assert receiver.recv(on_progress=tell) == b"small"
+    assert 0 < seen[-1][0] == seen[-1][1] < 1000
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise InterruptedError
+
+    with sending(lambda: Sender(here, stream=True).send(X)), pytest.raises(InterruptedError):
+        receiver.recv(on_progress=stop)
+    assert (receiver.recv() == X).all()
+    with pytest.raises(TypeError, match="on_progress"):
+        receiver.recv(on_progress=1)  # type: ignore[arg-type]
+
+
+def test_progress_of_messages_that_are_no_streams() -> None:
+    here, there = fake_pair()
+    seen: list[tuple[int, int]] = []
+    transport.send(here, X)
+    assert (Receiver(there).recv(timeout=10, on_progress=lambda *each: seen.append(each)) == X).all()
+    assert seen[-1][0] == seen[-1][1] > X.nbytes
+
+
 @pytest.mark.parametrize(
     ("granted", "told"),
     [
@@ -356,6 +389,42 @@ def test_all_streams_together_keep_to_the_limit() -> None:
     assert len(line.there._arriving) == 2
 
 
+def test_streams_that_stand_still_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(arrivals, "_PACE", 10)
+    line = Line()
+
+    def listen(seconds: int) -> None:
+        for _ in range(seconds):
+            now[0] += 1
+            line.there._expire()
+
+    def opened(number: int) -> bool:
+        stream = bytes([number] * 16)
+        line.deliver([Head(OPEN, stream).pack(), np.array([1000], "<u8").tobytes()])
+        return stream in line.there._arriving
+
+    assert all(opened(number) for number in range(64))
+    listen(8)
+    line.deliver([Head(PART_OF, bytes([1] * 16)).pack(), bytes(20)])
+    line.deliver([Head(PART_OF, bytes([2] * 16)).pack(), bytes(1)])
+    now[0] += 1000.0  # nobody listens, and parts may be on their way
+    assert not opened(64)
+    listen(1)
+    line.deliver([Head(PART_OF, bytes([2] * 16), 1).pack(), bytes(1)])  # it moves, but too little
+    listen(8)
+    assert opened(64)
+    assert set(line.there._arriving) == {bytes([1] * 16), bytes([2] * 16), bytes([64] * 16)}
+    assert all(opened(100 + number) for number in range(61))
+    listen(5)
+    assert opened(65)
+    assert bytes([2] * 16) not in line.there._arriving
+    line.heads.clear()
+    line.deliver([Head(PART_OF, bytes([3] * 16)).pack(), bytes(1)])
+    assert [head.kind for head in line.heads] == [PART_OF, REFUSE]
+
+
 def test_all_streams_together_have_no_more_frames_than_one_may_have() -> None:
     line = Line(serializer=Serializer(limits=Limits(frames=100)))
     for number in range(3):
@@ -438,7 +507,7 @@ def test_a_stream_whose_sender_has_gone_is_dropped(monkeypatch: pytest.MonkeyPat
     opening = [Head(OPEN, bytes(16)).pack(), np.array([100], "<u8").tobytes()]
     transport.multipart.push(other, opening, 0)
     for patience, left in ((30.0, 1), (-1.0, 0)):
-        monkeypatch.setattr(streams, "_PATIENCE", patience)
+        monkeypatch.setattr(arrivals, "_PATIENCE", patience)
         with pytest.raises(transport.TransportTimeout):
             receiver.recv(timeout=0)
         assert len(streams_of(end, zmq.PAIR)._arriving) == left
@@ -460,7 +529,7 @@ def test_many_small_frames_take_little_memory() -> None:
 
 def test_a_stream_whose_sender_has_gone_is_dropped_while_others_talk(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(monotonic=lambda: now[0]))
     end, other = fake_pair()
     receiver = Receiver(end, stream=True, timeout=10)
     arriving = streams_of(end, zmq.PAIR)._arriving
