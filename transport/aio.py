@@ -30,7 +30,7 @@ from .receiving import ENDING_LATER, take_later
 from .sending import SenderOptions, Sending, send_later
 from .sockets import Into, Prefixed, RecvOptions
 from .tracker import Tracker
-from .waiting import recv_timeout, send_timeout
+from .waiting import recv_timeout
 
 __all__ = ["Channel", "recv", "send", "wait"]
 
@@ -218,6 +218,8 @@ class Channel(Conversation):
         super().__init__(socket, **options)
         self._order = asyncio.Lock()
         self._runner = Runner()
+        if self._streams is not None:
+            self._streams.runner = self._runner
 
     async def __aenter__(self) -> Self:
         return self
@@ -230,7 +232,7 @@ class Channel(Conversation):
     async def send(self, obj: Any, *more: Any, prefix: Prefix = (), timeout: float | None = None) -> Tracker:
         """Send objects as one message under one signature.
 
-        If it is cancelled while it waits, it has sent no object.
+        If it is cancelled while it waits, it has sent no object; of a stream, the other side may have all.
         """
         try:
             check_timeout(timeout)
@@ -239,7 +241,7 @@ class Channel(Conversation):
                     steps = self._sending((obj, *more), prefix)
                     tracker: Tracker = await self._runner.run(self.socket, steps)
             except TimeoutError:
-                raise send_timeout(self.socket, timeout or 0.0) from None
+                raise self._too_late(timeout) from None
         except Exception as error:
             shorten(error)
             raise error

@@ -80,7 +80,8 @@ class Arrivals:
                 return arriving
         return None
 
-    def _oldest(self, on_progress: OnProgress | None) -> list[Received] | Arrived:
+    def oldest(self, on_progress: OnProgress | None = None) -> list[Received] | Arrived:
+        """Take the message from the inbox that came first."""
         oldest = self.inbox[0]
         if isinstance(oldest, Arrived):
             total = sum(map(len, oldest.frames))

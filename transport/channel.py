@@ -15,7 +15,7 @@ from .conversation import ChannelOptions, Conversation
 from .receiving import ENDING
 from .steps import run
 from .tracker import Tracker
-from .waiting import Deadline, recv_timeout, send_timeout
+from .waiting import Deadline, recv_timeout
 
 
 class Channel(Conversation):
@@ -47,6 +47,8 @@ class Channel(Conversation):
         not_before: seconds since 1970 in UTC. If only one side can send, earlier messages are refused, since
             they might be recordings of messages already read. None is now.
         sessions: how many sessions, or senders, to remember at most.
+        stream: send messages of 32 MiB and more as streams, as `Sender` does; both sides need it, on PAIR,
+            DEALER or ROUTER. `send` then returns when the other side has all of such a message.
 
     Raises:
         ValueError: there is no key, a key is not valid, or the socket is of another type.
@@ -96,8 +98,10 @@ class Channel(Conversation):
 
         Raises:
             SerializationError: an object cannot be sent; nothing was sent.
-            TransportTimeout: the time is over; no object was sent, and the channel can be used as before.
-            TransportError: this socket only receives, or has no request to answer.
+            TransportTimeout: the time is over; no object was sent, or the error says what became of a stream.
+                The channel can be used as before.
+            TransportError: this socket only receives, or has no request to answer, or the other side refuses
+                a stream.
         """
         try:
             check_timeout(timeout)
@@ -105,7 +109,7 @@ class Channel(Conversation):
             try:
                 tracker: Tracker = run(self.socket, self._sending((obj, *more), prefix), deadline)
             except zmq.Again:
-                raise send_timeout(self.socket, timeout or 0.0) from None
+                raise self._too_late(timeout) from None
         except Exception as error:
             shorten(error)
             raise error

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import zmq
 
 from canning import Serializer
-from canning.arguments import check_seconds
+from canning.arguments import check_number, check_seconds, check_whole
 
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
@@ -110,3 +110,13 @@ def shared_package() -> Any:
 def _no_frame(index: int, frame: object) -> TypeError:
     hint = ": write it as b'topic'" if isinstance(frame, str) else ""
     return TypeError(f"prefix[{index}] must be bytes, not {type(frame).__name__}{hint}")
+
+
+def check_channel(sessions: int, max_age: float, not_before: float | None) -> None:
+    """Check what a channel is to remember."""
+    check_whole("sessions", sessions, "sessions", least=1)
+    check_number("max_age", max_age, "seconds")
+    if not max_age > 0:
+        raise ValueError(f"max_age={max_age!r} is not a positive number of seconds")
+    if not_before is not None:
+        check_number("not_before", not_before, "seconds since 1970")

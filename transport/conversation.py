@@ -5,29 +5,31 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections import deque
-from typing import Any, Final, Never, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Never, TypedDict
 
 import zmq
 
 from canning import Serializer, default_serializer
-from canning.arguments import check_number, check_whole
+from canning.arguments import check_bools
 from canning.errors import AuthenticationError, CanningError, shortened
 from canning.options import unknown_option
 from canning.wire.keys import KeyOption, as_keys
 from canning.wire.trailer import CHANNEL, extension, parse
 
-from .checks import Prefix, Trust, check_count, check_serializer, check_trust, prefix_frames
-from .errors import MessageError, PeerRefused, SessionLost, TransportError
+from .checks import Prefix, Trust, check_channel, check_count, check_serializer, check_trust, prefix_frames
+from .errors import MessageError, PeerRefused, SessionLost, TransportError, TransportTimeout
 from .events import note as tell
 from .incoming import Arrived, Frame, authenticate, read, refused, take
-from .kinds import learn
+from .kinds import learn, streams_of
 from .outgoing import COPY_BELOW, Outgoing, pack
 from .reading import Reading, reading
 from .sessions import (
     CAST,
     DATA,
+    EXPECTED,
     HELLO,
-    REFUSED,
+    RECEIVERS,
+    SENDERS,
     WELCOME,
     Answer,
     Arrivals,
@@ -39,17 +41,12 @@ from .sessions import (
     unpack_note,
 )
 from .steps import Pull, Push, Steps
+from .waiting import send_timeout
 
-BOTH_WAYS: Final = frozenset((zmq.PAIR, zmq.DEALER, zmq.ROUTER, zmq.REQ, zmq.REP))
-SENDERS: Final = frozenset((zmq.PUSH, zmq.PUB, zmq.XPUB))
-RECEIVERS: Final = frozenset((zmq.PULL, zmq.SUB, zmq.XSUB))
-_EITHER: Final = frozenset((HELLO, WELCOME, DATA, REFUSED))
-_EXPECTED: Final = {
-    int(zmq.REQ): frozenset((WELCOME, DATA, REFUSED)),
-    int(zmq.REP): frozenset((HELLO, DATA)),
-    **{int(kind): frozenset((CAST,)) for kind in RECEIVERS},
-}
-"""Kinds of messages that each type of socket may receive."""
+if TYPE_CHECKING:
+    from .stream_parts import Leaving
+    from .streams import Streams
+
 AGAIN: Final = 1.0
 """Seconds after which a HELLO without an answer is sent again."""
 WAITING: Final = 1000
@@ -66,6 +63,7 @@ class ChannelOptions(TypedDict, total=False):
     max_age: float
     not_before: float | None
     sessions: int
+    stream: bool
 
 
 class Conversation:
@@ -88,37 +86,33 @@ class Conversation:
         max_age: float = 60.0,
         not_before: float | None = None,
         sessions: int = 10_000,
+        stream: bool = False,
         **unknown: Never,
     ) -> None:
         if unknown:
             raise unknown_option(type(self), unknown, ChannelOptions.__annotations__)
         check_trust(trust)
-        learn(socket, "Channel")
+        check_bools(stream=stream)
+        kind = learn(socket, "Channel")
         if serializer is not None:
             check_serializer(serializer)
         made = serializer or default_serializer
         keys = as_keys(key) or made.key
         if keys is None:
             raise ValueError("a channel needs a key: pass key=, or a serializer that has one")
-        check_whole("sessions", sessions, "sessions", least=1)
-        check_number("max_age", max_age, "seconds")
-        if not max_age > 0:
-            raise ValueError(f"max_age={max_age!r} is not a positive number of seconds")
-        if not_before is not None:
-            check_number("not_before", not_before, "seconds since 1970")
+        check_channel(sessions, max_age, not_before)
         self.socket = socket
         self._kind = int(socket.get(zmq.TYPE))
-        if self._kind not in BOTH_WAYS | SENDERS | RECEIVERS:
+        if self._kind not in EXPECTED:
             raise ValueError(f"{socket!r} is of a type that channels are not made for")
-        self._expected = _EXPECTED.get(self._kind, _EITHER)
+        self._expected = EXPECTED[self._kind]
         self._prefix = (1 if self._kind == zmq.ROUTER else 0) if prefix is None else prefix
         check_count(self._prefix)
         if self._kind == zmq.ROUTER and not self._prefix:
             raise ValueError(
                 f"{socket!r} receives the identity of a peer first: prefix=0 leaves no room for it"
             )
-        # A separate key: a channel refuses messages of `transport.send`, and `recv` refuses those of
-        # channels.
+        # A separate key: a channel refuses messages of `transport.send`, and `recv` those of channels.
         own = tuple(each.derive(b"channel") for each in keys)
         self._serializer = made.evolve(key=own, trust=trust or made.trust)
         self._sessions = Sessions(sessions)
@@ -128,6 +122,12 @@ class Conversation:
         self._inbox: deque[Arrived | TransportError] = deque()
         self.lost = 0
         self.refused = 0
+        self._leaving: Leaving | None = None
+        self._streams: Streams | None = None
+        if stream:
+            self._streams = streams_of(socket, kind.code, self._prefix)
+            self._streams.sorting = self._sorting
+            self._streams.expect(self._reading(False, None, False, False))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.socket!r}>"
@@ -153,13 +153,25 @@ class Conversation:
             assert route is not None
             count = route.count
             note = self._sessions.data(place, route)
+        self._leaving = None
         try:
-            message = self._pack(objects, leading, note)
-            yield Push(message.parts)
+            message = self._pack(objects, leading, note, self._streams is not None)
+            if message.streamed and self._streams is not None:
+                self._leaving = self._streams.leave(message.parts, message.streamed)
+                yield from self._streams.sending(self.socket, self._leaving, lambda _done, _total: None)
+            else:
+                yield Push(message.parts)
         except (CanningError, zmq.Again, CancelledError):  # these guarantee that nothing was sent
-            count.give_back(note.counter)
+            if self._leaving is None:  # the other side may have a stream
+                count.give_back(note.counter)
             raise
         return message.tracker
+
+    def _too_late(self, timeout: float | None) -> TransportTimeout:
+        """Make the error for a message that could not be sent in time."""
+        if self._leaving is None:
+            return send_timeout(self.socket, timeout or 0.0)
+        return TransportTimeout(f"{self!r} sent a stream for too long: {self._leaving.fate()}")
 
     def _agreeing(self, place: bytes, prefix: list[bytes]) -> Steps:
         """Send HELLO until the other side answers, and keep other messages that arrive meanwhile."""
@@ -173,11 +185,19 @@ class Conversation:
                 left = until - time.monotonic()
                 received = yield Pull(None if lockstep else max(0.0, left))
                 if received is not None:
-                    yield from self._keeping(received)
+                    yield from self._keeping(received) if self._streams is None else self._sorting(received)
                 if lockstep or left <= 0:
                     break
 
-    def _keeping(self, received: list[zmq.Frame]) -> Steps:
+    def _sorting(self, received: list[zmq.Frame] | None = None) -> Steps:
+        """Process a message that may belong to a stream, and what is in the inbox of the streams."""
+        assert self._streams is not None
+        if received is not None:
+            yield from self._streams.take(received)
+        while self._streams.inbox:
+            yield from self._keeping(self._streams.oldest())
+
+    def _keeping(self, received: list[zmq.Frame] | Arrived) -> Steps:
         """Process a message that arrived while an answer was expected."""
         arrived: Arrived | TransportError | None
         try:
@@ -194,9 +214,13 @@ class Conversation:
             self._inbox.append(arrived)
             self._changed()
 
-    def _pack(self, objects: tuple[Any, ...], prefix: list[bytes], note: Note) -> Outgoing:
+    def _pack(
+        self, objects: tuple[Any, ...], prefix: list[bytes], note: Note, stream: bool = False
+    ) -> Outgoing:
         extensions = extension(CHANNEL, note.pack())
-        return pack(objects, prefix, self._serializer, None, COPY_BELOW, extensions, self.socket)
+        return pack(
+            objects, prefix, self._serializer, None, COPY_BELOW, extensions, self.socket, stream=stream
+        )
 
     def _control(self, prefix: list[bytes], note: Note) -> list[Any]:
         return self._pack((None,), prefix, note).parts
@@ -223,19 +247,26 @@ class Conversation:
                     raise kept
                 arrived = kept
                 break
-            received = yield Pull(most=how.most)
+            if self._streams is None:
+                received = yield Pull(most=how.most)
+            elif self._streams.inbox:
+                received = self._streams.oldest()
+            else:
+                received = yield from self._streams.hearing(how)
             if received is not None:
                 arrived = yield from self._taking(received)
         obj = read(arrived.frames, arrived.prefix, how)
         return (arrived.prefix, obj) if how.prefix else obj
 
-    def _taking(self, received: list[zmq.Frame]) -> Steps:
+    def _taking(self, received: list[zmq.Frame] | Arrived) -> Steps:
         """Check a message and answer a HELLO; return the arrived data, None for a control message."""
         frames: list[Frame] = []
         prefix: list[bytes] = []
         note = None
         try:
-            frames, prefix = take(received, self._prefix)
+            frames, prefix = (
+                received if isinstance(received, Arrived) else Arrived(*take(received, self._prefix))
+            )
             frames = authenticate(frames, prefix, self._serializer)
             trailer = parse(bytes(frames[0]))
             note = unpack_note(None if trailer is None else trailer.extensions.get(CHANNEL))

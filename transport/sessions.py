@@ -25,6 +25,8 @@ import time
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+import zmq
+
 from canning.errors import AuthenticationError
 
 HELLO: Final = 1
@@ -33,6 +35,17 @@ DATA: Final = 3
 REFUSED: Final = 4
 CAST: Final = 5
 """Kinds of messages; CAST is data where only one side can send."""
+SENDERS: Final = frozenset((zmq.PUSH, zmq.PUB, zmq.XPUB))
+RECEIVERS: Final = frozenset((zmq.PULL, zmq.SUB, zmq.XSUB))
+"""Types of sockets that only send, and only receive."""
+_EITHER: Final = frozenset((HELLO, WELCOME, DATA, REFUSED))
+EXPECTED: Final = {
+    **{int(kind): _EITHER for kind in (*SENDERS, zmq.PAIR, zmq.DEALER, zmq.ROUTER)},
+    **{int(kind): frozenset((CAST,)) for kind in RECEIVERS},
+    int(zmq.REQ): frozenset((WELCOME, DATA, REFUSED)),
+    int(zmq.REP): frozenset((HELLO, DATA)),
+}
+"""Kinds of messages that each type of socket may receive."""
 
 _NOTE: Final = struct.Struct("<B7x16s16sQQQQ")
 NOBODY: Final = bytes(16)

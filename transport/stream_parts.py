@@ -86,6 +86,7 @@ class Leaving:
         received: bytes that are known to be there.
         limit: how far the receiver lets us send.
         refused: why the receiver refuses it, None if it does not.
+        whole: whether all of it was sent once.
     """
 
     def __init__(self, leading: list[bytes], frames: Sequence[Any]) -> None:
@@ -96,6 +97,7 @@ class Leaving:
         self.total = self._ends[-1]
         self.sent = self.received = self.limit = 0
         self.refused: int | None = None
+        self.whole = False
         self._probe = 0
         self._probing = False
 
@@ -148,7 +150,7 @@ class Leaving:
         """Say what became of it when the time is over: the receiver delivers it once all has come."""
         if not self.limit:
             return "nobody has taken it, which a Receiver with stream=True does; nothing was delivered"
-        if self.sent < self.total:
+        if not self.whole:
             return "the receiver took no more of it; nothing was delivered"
         return "all of it was sent, but the receiver did not confirm it in time; it may have arrived"
 
@@ -159,9 +161,10 @@ class Leaving:
         else:
             why = (
                 "does not know the stream that it was sent: it was restarted, or had given up, or the socket "
-                "has several peers and needs one; send it again"
+                "has several peers and needs one"
             )
-        return f"the receiver at the other end of {socket!r} {why}; nothing was delivered"
+        fate = "all of it was sent, and may have arrived" if self.whole else "nothing was delivered"
+        return f"the receiver at the other end of {socket!r} {why}; {fate}"
 
 
 class Arriving:

@@ -12,7 +12,7 @@ next question mends that.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -46,12 +46,15 @@ class Streams(Arrivals):
 
     Attributes:
         leading: how many frames stand before the head: on a ROUTER the identity.
+        runner: what runs the calls on an asyncio socket.
+        sorting: steps for what comes into the inbox while something is sent.
     """
 
     def __init__(self, code: int) -> None:
         super().__init__()
         self.leading = 1 if code == zmq.ROUTER else 0
-        self._runner: Runner | None = None
+        self.runner: Runner | None = None
+        self.sorting: Callable[[], Steps] | None = None
         self._leaving: dict[bytes, Leaving] = {}
 
     def run(self, socket: Any, steps: Steps, timeout: float | None, setting: str) -> Any:
@@ -66,9 +69,9 @@ class Streams(Arrivals):
         """Do the same on an asyncio socket."""
         from .awaiting import Runner  # imports asyncio: see `waiting.pause`
 
-        if self._runner is None:
-            self._runner = Runner()
-        return await self._runner.run_within(socket, steps, seconds_of(socket, timeout, setting))
+        if self.runner is None:
+            self.runner = Runner()
+        return await self.runner.run_within(socket, steps, seconds_of(socket, timeout, setting))
 
     def fits(self, prefix: Prefix) -> bool:
         """Tell whether a message with these frames before it can go as a stream."""
@@ -89,6 +92,7 @@ class Streams(Arrivals):
             while leaving.received < leaving.total:
                 if leaving.sent < leaving.limit:
                     part, end = leaving.next_part()
+                    leaving.whole = leaving.whole or end == leaving.total
                     yield Push(part)
                     leaving.sent, wait = end, _AGAIN[0]
                     continue
@@ -109,6 +113,8 @@ class Streams(Arrivals):
             if received is not None:
                 yield from self._take(received, None)
                 self._expire()
+                if self.sorting is not None:
+                    yield from self.sorting()
             elif time.monotonic() >= until:
                 yield Push(leaving.probing(), control=True)
                 return
@@ -130,12 +136,8 @@ class Streams(Arrivals):
             while not self.inbox:
                 if how.lazy and (early := self._early()):
                     return early
-                received = yield Pull(_TICK if self._arriving else None, self._most(how))
-                if received is not None:
-                    yield from self._take(received, how.into)
-                    self._report(how.on_progress)
-                self._expire()
-            return self._oldest(how.on_progress)
+                yield from self.hearing(how)
+            return self.oldest(how.on_progress)
         except GeneratorExit:  # nothing came until now
             self._expire()
             raise
@@ -143,6 +145,14 @@ class Streams(Arrivals):
             if how.into is not None:
                 for arriving in self._arriving.values():
                     arriving.give_back()
+
+    def hearing(self, how: Reading) -> Steps:
+        """Take one message, if one comes: it belongs to a stream, or into the inbox."""
+        received = yield Pull(_TICK if self._arriving else None, self._most(how))
+        if received is not None:
+            yield from self._take(received, how.into)
+            self._report(how.on_progress)
+        self._expire()
 
     def _most(self, how: Reading) -> int | None:
         return None if how.most is None else max(how.most, self.leading + PIECES)
@@ -170,6 +180,11 @@ class Streams(Arrivals):
         run = self.run_later if asynchronous else self.run
         return read_early(Rest(received, socket, run, self.waiting, how, asynchronous))
 
+    def take(self, received: list[Received]) -> Steps:
+        """Take a message that somebody else has received."""
+        yield from self._take(received, None)
+        self._expire()
+
     def _take(self, received: list[Received], into: Array | None) -> Steps:
         """Take a message: it belongs to a stream, or into the inbox."""
         head = parse_head(received[self.leading]) if len(received) > self.leading else None
@@ -191,5 +206,5 @@ class Streams(Arrivals):
 
     def _changed(self) -> None:
         """Wake the other calls: what they wait for may have come."""
-        if self._runner is not None:
-            self._runner.changed()
+        if self.runner is not None:
+            self.runner.changed()

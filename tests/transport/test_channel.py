@@ -517,7 +517,7 @@ def test_a_refused_copy_is_no_unread_message() -> None:
     wires = Wires("AC")
     for name, kind in (("A", zmq.REQ), ("C", zmq.REP)):
         wires.channels[name]._kind = int(kind)
-        wires.channels[name]._expected = conversation._EXPECTED[int(kind)]
+        wires.channels[name]._expected = conversation.EXPECTED[int(kind)]
     wires.agree("A", "C")
     wires.channels["A"].send("pay 100", timeout=1)
     (message,) = wires.take("A")
