@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Run:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "PYTHONHASHSEED": "0"}
         command = [sys.executable, "-m", "tests.gadgets.child", kind, str(tmp_path_factory.mktemp(kind))]
         done = subprocess.run(
-            command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=300
+            command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=900
         )
         assert done.returncode == 0, done.stderr.decode()
         return {seen["name"]: seen for seen in map(json.loads, done.stdout.splitlines())}
@@ -49,7 +49,6 @@ def test_the_collection_is_large_and_says_where_it_is_from() -> None:
 
 
 @pytest.mark.slow  # it tests the collection
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("gadget", GADGETS, ids=NAMES)
 def test_it_works_on_pickle(gadget: Gadget, runs: Run) -> None:
     seen = runs("control")[gadget.name]
@@ -83,7 +82,6 @@ def test_it_does_nothing_to_what_reads_for_strangers(gadget: Gadget, runs: Run) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_most_were_seen_to_work(runs: Run) -> None:
     assert sum(seen.get("fired", False) for seen in runs("control").values()) >= 150
 

@@ -31,7 +31,7 @@ class ArrayReducers:
     Attributes:
         entries: the buffers in the order of their numbers: arrays in C order, `Block`, bytes.
         outside: pickle's own out-of-band buffers.
-        classes: those whose instances were reduced; see `instances`.
+        classes: those whose instances were reduced; see `reducers`.
         named: whether the header uses names of this package other than `calls.array`.
         descriptions: those of dtypes with parts, by identity: the header has each once.
         bare: whether exceptions are sent without their causes and contexts.

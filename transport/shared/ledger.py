@@ -11,7 +11,7 @@ is `PATIENCE` times as long while all consumers live, since they may just be slo
 This needs no thread: each request for memory checks a few of the oldest blocks, and all of them if there is
 too little.
 
-The table of blocks is authoritative; each block knows the references that hold it (see `reclaiming`).
+The table of blocks is authoritative; each block knows the references that hold it (see `blocks`).
 """
 
 from __future__ import annotations
