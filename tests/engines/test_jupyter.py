@@ -110,8 +110,8 @@ def test_what_is_refused_before_it_is_read() -> None:
     assert unpack(content, buffers, trust="code")() == 1
     with pytest.raises(DeserializationError, match="says nothing of canning"):
         unpack({}, buffers)
-    with pytest.raises(DeserializationError, match="speaks of 7 buffers"):
-        unpack({FIELD: 7}, buffers)
+    with pytest.raises(DeserializationError, match="another number"):
+        unpack({FIELD: 10**5000}, buffers)
     with pytest.raises(DeserializationError, match="not signed"):
         unpack(content, buffers, key=b"secret of the session")
     with pytest.raises(ValueError, match="no key"):

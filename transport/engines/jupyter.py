@@ -70,7 +70,7 @@ def unpack(
     """
     count = content.get(FIELD)
     if type(count) is not int or count != len(buffers):
-        said = "says nothing of canning" if count is None else f"speaks of {count!r} buffers"
+        said = "says nothing of canning" if count is None else "speaks of another number"
         raise DeserializationError(f"the message has {len(buffers)} buffers, and its content {said}")
     reader = Serializer(key=_checked(key), trust=trust, writable=writable)
     frames = [bytearray(buffer) if len(buffer) < OWN_BELOW else buffer for buffer in buffers]
