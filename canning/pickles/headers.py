@@ -34,6 +34,11 @@ INLINE: Final = CALL + b"B"
 _RAW: Final = b"ccanning.calls\nraw\n"
 BYTES: Final = b"\x80\x05" + _RAW + b"K\0\x85R."
 """The header of a message that is one `bytes` object, in frame 1."""
+NEW_INSTANCE: Final = b")\x81\x94}\x94("
+"""An instance and the dict of its fields begin so, behind the class: EMPTY_TUPLE, NEWOBJ, MEMOIZE,
+EMPTY_DICT, MEMOIZE, MARK."""
+TO_MEMO: Final = b"\x97\x940"
+"""Put the next out-of-band buffer into the memo: NEXT_BUFFER, MEMOIZE, POP."""
 _FRAME: Final = 0x95
 _LARGE_BYTES: Final = b"B\x8e\x96"
 """The opcodes of large `bytes` and `bytearray` objects; other opcodes with a length are those of `str`."""

@@ -251,13 +251,13 @@ def _may_be_missing(cls: type) -> set[str]:
     }
 
 
-def new_instance(cls: type, values: tuple[Any, ...]) -> Any:
+def new_instance(cls: type, kind: str | None, values: tuple[Any, ...]) -> Any:
     """Make an instance as NEWOBJ asks for it: a named tuple with its values, others with no field set yet."""
-    if kind_of(cls) == "namedtuple":
+    if kind == "namedtuple":
         if len(values) != len(cls._fields):  # type: ignore[attr-defined]
             raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
         return tuple.__new__(cls, values)
-    if values or kind_of(cls) != "fields":
+    if values or kind != "fields":
         raise refuse(f"{dotted_name(cls)}.__new__ with arguments")
     return object.__new__(cls)
 
@@ -266,19 +266,19 @@ class Fields:
     """Hold the fields of a dataclass or attrs class, and set those of new instances.
 
     Attributes:
-        names: the names of the fields.
+        names, known: the names of the fields, in their order and as a set.
     """
 
-    __slots__ = ("_known", "_missing", "names")
+    __slots__ = ("_missing", "known", "names")
 
     def __init__(self, cls: type) -> None:
         self.names = field_names(cls)
-        self._known = frozenset(self.names)
+        self.known = frozenset(self.names)
         self._missing = _may_be_missing(cls)
 
     def set(self, obj: object, state: object) -> None:
         """Set the fields, and nothing that is not a field."""
-        names, known = self.names, self._known
+        names, known = self.names, self.known
         if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form of classes with slots
             state = state[1]
         if type(state) is list or type(state) is tuple:

@@ -25,6 +25,7 @@ from ...limits import Limits
 from ...types.allowed import Allowed, Fields, enum_member, kind_of, new_instance, refuse, refuse_name
 from ...types.budget import Work
 from ...wire.names import CALLS
+from .alike import LEAST, read_alike
 from .filling import FIRST, PAIR, Containers
 from .opcodes import Arguments, Name, steps_of
 from .plain import (
@@ -37,8 +38,8 @@ from .plain import (
 )
 from .plain_exceptions import EXCEPTIONS, fill_exception
 from .prices import PRICES
-from .sealing import Seals
-from .short_cuts import MakeArray
+from .sealing import Seals, check_depth
+from .short_cuts import LONGEST_INT, MakeArray
 
 _LEAVES: Final = frozenset(
     (int, str, float, bool, bytes, type(None), np.ndarray, zoneinfo.ZoneInfo, dt.timezone)
@@ -57,6 +58,7 @@ _EACH: Final = 30
 """Nanoseconds for each item or letter of an argument."""
 _INSTANCE: Final = 120
 """Bytes of an instance of an allowed class."""
+_EMPTY_DICT: Final = 72
 _FIELD: Final = 40
 _FIELD_TIME: Final = 400
 """Bytes and nanoseconds of each field of such an instance."""
@@ -115,6 +117,7 @@ class DataReader(Containers):
         self.plain_array = plain_array
         self.allowed = allowed
         self.fields: dict[type, Fields] = {}
+        self.odd = limits.integer_bytes < LONGEST_INT  # or a run of instances was no use
 
     def _finish(self) -> Any:
         if self.unbuilt:
@@ -152,10 +155,11 @@ class DataReader(Containers):
             cls = self.allowed.find(module, name)
             if cls is None:
                 raise refuse_name(module, name)
-            if kind_of(cls) == "enum":
+            kind = kind_of(cls)
+            if kind == "enum":
                 found = Name(functools.partial(enum_member, cls), cls, None, functools.partial(_to_look, cls))
             else:
-                found = Name(None, cls)
+                found = Name(None, cls, kind=kind)
                 self._nests(cls)
                 self.seals.classes.add(cls)
         self.named = True
@@ -200,9 +204,9 @@ class DataReader(Containers):
             made: Any = object.__new__(uuid.UUID)
         else:
             self.work.spend(0, _INSTANCE + 8 * len(args))
-            made = new_instance(name.cls, args)
+            made = new_instance(name.cls, name.kind, args)
         self._push_new(made)
-        if type(made) is uuid.UUID or kind_of(name.cls) == "fields":
+        if name.kind == "fields" or type(made) is uuid.UUID:
             self.unbuilt[id(made)] = made
         else:
             self._note_depth(made, args)
@@ -238,6 +242,40 @@ class DataReader(Containers):
         self.work.spend(_FIELD_TIME * len(fields.names), _FIELD * len(fields.names))
         fields.set(obj, state)
         self._set_depth(obj, self.depths.get(id(state), 1))
+
+    def _build_alike(self) -> int:
+        """Make the instances of the same class that follow one; return the number of their values."""
+        kind = type(self.stack[-1])
+        fields = self.fields.get(kind)
+        at = self.at
+        if fields is None or self.odd or len(self.data) - at < LEAST:
+            return 0
+        try:
+            entries, self.at = read_alike(
+                self.data, at, self.memo, lambda item: type(item) is Name and item.cls is kind, fields.known
+            )
+        except ValueError:  # the loop says what is wrong, or reads it
+            self.odd = True
+            return 0
+        if not entries:
+            return 0
+        check_depth(len(self.marks) + 1, self.limits)
+        made: Any = None
+        count, width = entries.count(None), len(fields.names)
+        self.work.spend(
+            count * (_FIELD_TIME * width + sum(map(len, fields.names))),
+            count * (_INSTANCE + _EMPTY_DICT + FIRST + (PAIR + _FIELD) * width),
+        )
+        for entry in entries:
+            if type(entry) is dict:
+                self._forget(entry)
+                fields.set(made, entry)
+                self._set_depth(made, 1)
+            elif entry is None:
+                entry = made = object.__new__(kind)
+                self._push_new(made)
+            self.memo.append(entry)
+        return count * (7 + 2 * width)
 
 
 DataReader.STEPS = steps_of(DataReader)

@@ -64,11 +64,15 @@ class Containers(StackMachine):
         self.not_alone: Any = _NOT_ALONE
 
     def _push_new(self, container: object) -> None:
+        self._forget(container)
+        self.stack.append(container)
+
+    def _forget(self, container: object) -> None:
+        """Forget what is known of a container that was freed, and had the identity of a new one."""
         if self.depths:
-            self.depths.pop(id(container), None)  # of a container that was freed
+            self.depths.pop(id(container), None)
             self.held.discard(id(container))
         self.keys.forget(container)
-        self.stack.append(container)
 
     def _note_depth(self, container: object, items: Any) -> None:
         """Record the depth of a container; one that holds no containers is 1 deep, and is not listed."""

@@ -33,6 +33,7 @@ class Name(NamedTuple):
     array: MakeArray | None = None
     price: Price | None = None
     nests: bool = False
+    kind: str | None = None
 
 
 class Arguments(list[Any]):
@@ -138,6 +139,11 @@ class StackMachine:
                         self._extend_by_run(items)
                         break
                     stack += items
+            elif code == 0x62:  # BUILD
+                self.at = at
+                self._build()
+                nodes += self._build_alike()
+                at = self.at
             elif code == 0x2E:  # STOP
                 self.at = at
                 return self._finish()
@@ -177,7 +183,7 @@ class StackMachine:
     # -- tokens: names and argument lists, which may not be part of an object ------------------------------
 
     def _no_tokens(self, items: Any) -> None:
-        if self.named and any(type(item) in TOKENS for item in items):
+        if self.named and not TOKENS.isdisjoint(map(type, items)):
             raise refuse("a function or class as an object")
 
     def _pop(self) -> Any:
@@ -265,8 +271,9 @@ class StackMachine:
         self.marks.append(len(self.stack))
         check_depth(len(self.marks), self.limits)
 
-    def _extend_by_run(self, items: list[Any]) -> None:
-        raise NotImplementedError
+    _extend_by_run: Callable[[list[Any]], None]
+    _build: Callable[[], None]
+    _build_alike: Callable[[], int]
 
     def _drop(self) -> None:
         if self.marks and len(self.stack) == self.marks[-1]:
@@ -319,7 +326,6 @@ _STEPS: Final[dict[int, str]] = {
     0x93: "_stack_global",
     0x52: "_reduce",
     0x81: "_newobj",
-    0x62: "_build",
 }
 """The opcodes that are read, besides those in the loop itself; for any other the message is refused."""
 _TAKES: Final[dict[str, int]] = {

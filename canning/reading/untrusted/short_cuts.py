@@ -184,16 +184,17 @@ def _sized(most: int) -> bytes:
     return b"(?:" + b"|".join(sizes) + b")"
 
 
-@cache
-def _run_pattern() -> re.Pattern[bytes]:
-    """Return the pattern of a run: stretches of one opcode each, which are tested quickly.
-
-    All is possessive: each stretch is as long as it can be, and nothing is tried again.
-    """
+def scalars(times: bytes = b"") -> bytes:
+    """Return the pattern of any opcode of a run, or of stretches of one opcode each with ``times=b"++"``."""
     texts, ints = rb"\x8c" + _sized(_LONGEST_TEXT) + rb"\x94", rb"\x8a" + _sized(LONGEST_INT)
     opcodes = (rb"K.", rb"J....", rb"M..", rb"G........", texts, ints, rb"[N\x88\x89]")
-    stretches = b"|".join(b"(?:" + opcode + b")++" for opcode in opcodes)
-    return re.compile(b"(?:" + stretches + b")++", re.DOTALL)
+    return b"|".join(b"(?:" + opcode + b")" + times for opcode in opcodes)
+
+
+@cache
+def _run_pattern() -> re.Pattern[bytes]:
+    """Return the pattern of a run, whose stretches are as long as they can be: nothing is tried again."""
+    return re.compile(b"(?:" + scalars(b"++") + b")++", re.DOTALL)
 
 
 def read_run(data: bytes, at: int) -> tuple[list[Any], list[str], int] | None:
