@@ -317,6 +317,18 @@ def unshared() -> None:
         check(comm.sendrecv(array + RANK, NEXT, source=LAST), array + LAST)
 
 
+def apart() -> None:
+    """Share nothing with ranks that see other processes: there each rank may be process 1."""
+    with mpi.Comm(WORLD, timeout=60) as comm:
+        assert list(comm._link.near) == [RANK]
+        array = np.arange(100_000.0)
+        for root in range(WORLD.size):
+            check(comm.bcast(array + root if root == RANK else None, root), array + root)
+        check(comm.sendrecv(array + RANK, NEXT, source=LAST), array + LAST)
+        check(comm.allgather(array + RANK), [array + rank for rank in range(WORLD.size)])
+        check(comm.alltoall([array + RANK] * WORLD.size), [array + rank for rank in range(WORLD.size)])
+
+
 def killed() -> None:
     """Lose a rank in the middle of calls with large arrays."""
     with mpi.Comm(WORLD) as comm:

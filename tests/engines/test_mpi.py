@@ -35,9 +35,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, **allowed, **more_ranks_than_cores, "PYTHONPATH": path}
 
 
-def run(*arguments: str, ranks: int = RANKS, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, ranks: int = RANKS, timeout: float = 200, within: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", *arguments],
+        [str(MPIEXEC), "-n", str(ranks), *within, sys.executable, "-m", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -86,6 +88,19 @@ def ours() -> set[str]:
         if b"tests.engines.mpi_script\0killed" in line:
             found.add(folder.name)
     return found
+
+
+ALONE: Final = ("unshare", "--pid", "--fork", "--mount-proc")
+"""Runs a command as process 1, which sees no processes but its own."""
+
+
+@pytest.mark.slow
+def test_ranks_that_cannot_see_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("unshare") or subprocess.run([*ALONE, "true"], check=False).returncode:
+        pytest.skip("needs unshare, and the right to use it")
+    monkeypatch.setenv("MPIR_CVAR_CH4_CMA_ENABLE", "0")  # MPICH itself reads memory by process ids
+    done = run("mpi4py", "-m", "tests.engines.mpi_script", "apart", within=ALONE)
+    assert done.stdout.count("is done") == RANKS, done.stdout[-1000:] + done.stderr[-3000:]
 
 
 @pytest.mark.slow
