@@ -21,7 +21,8 @@ from typing import Any, Final
 import numpy as np
 
 from .child import Child, Say
-from .links import Payload, bind, pair_socket, touch
+from .links import bind, pair_socket, touch
+from .pairs import Payload
 from .results import OURS, Bar, Cell, Result, Times
 from .timing import Effort
 

@@ -24,7 +24,8 @@ import numpy as np
 import zmq
 
 from .child import LIMIT, Child, Say
-from .links import ALL_LINKS, ARENA, RAW, Payload, Send, bind, touch
+from .links import ALL_LINKS, ARENA, RAW, bind, touch
+from .pairs import Payload, Send
 from .results import OURS, Cell, Result
 from .timing import Effort
 from .viewers import PAIRS, publish, subscribed

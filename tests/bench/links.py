@@ -14,34 +14,32 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from secrets import token_hex
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import numpy as np
 import zmq
 
 from .child import LIMIT, Say
-from .peers import Peer
+from .pairs import (
+    Pair,
+    Payload,
+    Send,
+    arena_pair,
+    arrays_of,
+    canning,
+    ipyparallel,
+    joined,
+    raw,
+    raw_copied,
+    send_pyobj,
+    sharing,
+    streamed,
+)
 
-Payload = dict[str, Any]
 Trips = Callable[[Payload, int], list[float]]
 """Send a payload so many times; the seconds from before each until the answer to it."""
 
-ZERO_COPY_FROM: Final = 64 * 1024
-"""Bytes from which pyzmq's own methods send without a copy, as its ``zmq.COPY_THRESHOLD``."""
 _DOUBLES_A_PAGE: Final = 512
-_CAPACITY: Final = "5GiB"
 _OK: Final = b"ok"
-
-
-Send = Callable[[Any, Any], object]
-"""Send an object on a ZeroMQ socket."""
-
-
-class Pair(NamedTuple):
-    """How an object is sent on a ZeroMQ socket, and received."""
-
-    send: Send
-    recv: Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,95 +67,10 @@ def touch(payload: Payload) -> float:
 
 def size_of(payload: Payload) -> int:
     """Tell how many bytes the arrays have."""
-    return sum(array.nbytes for array in _arrays(payload))
-
-
-def _arrays(payload: Payload) -> list[Any]:
-    x = payload["x"]
-    return x if isinstance(x, list) else [x]
+    return sum(array.nbytes for array in arrays_of(payload))
 
 
 # -- over ZeroMQ ---------------------------------------------------------------------------------------
-
-
-def raw() -> Pair:
-    """Send the bare memory as it is, with nothing that could tell what it was: what no one can beat."""
-
-    def send(socket: Any, payload: Payload) -> None:
-        arrays = _arrays(payload)
-        socket.send_multipart([b"header", *arrays], copy=arrays[0].nbytes < ZERO_COPY_FROM)
-
-    def recv(socket: Any) -> Payload:
-        return _bare([frame.buffer for frame in socket.recv_multipart(copy=False)])
-
-    return Pair(send, recv)
-
-
-def raw_copied() -> Pair:
-    """Send bare memory with a copy at both ends, which is faster where there is little of it."""
-
-    def send(socket: Any, payload: Payload) -> None:
-        socket.send_multipart([b"header", *_arrays(payload)])
-
-    return Pair(send, lambda socket: _bare(socket.recv_multipart()))
-
-
-def _bare(frames: list[Any]) -> Payload:
-    arrays = [np.frombuffer(frame, "u1" if len(frame) % 8 else "f8") for frame in frames[1:]]
-    return {"x": arrays if len(arrays) > 1 else arrays[0]}
-
-
-def joined() -> Pair:
-    """Join many arrays by hand into one frame, and cut it by hand: what only who knows them can do."""
-
-    def send(socket: Any, payload: Payload) -> None:
-        whole = np.concatenate(payload["x"])
-        socket.send_multipart([str(len(payload["x"])).encode(), whole], copy=False)
-
-    def recv(socket: Any) -> Payload:
-        count, whole = socket.recv_multipart(copy=False)
-        return {"x": list(np.frombuffer(whole.buffer).reshape(int(count.bytes), -1))}
-
-    return Pair(send, recv)
-
-
-def send_pyobj() -> Pair:
-    """Use pyzmq's own ``send_pyobj``."""
-    return Pair(lambda socket, obj: socket.send_pyobj(obj, protocol=5), lambda socket: socket.recv_pyobj())
-
-
-def ipyparallel() -> Pair:
-    """Send the frames of ``ipyparallel.serialize``."""
-    from ipyparallel.serialize import deserialize_object, serialize_object
-
-    def send(socket: Any, payload: Payload) -> None:
-        socket.send_multipart(serialize_object(payload), copy=_arrays(payload)[0].nbytes < ZERO_COPY_FROM)
-
-    def recv(socket: Any) -> Payload:
-        frames = [frame.buffer for frame in socket.recv_multipart(copy=False)]
-        payload: Payload = deserialize_object(frames)[0]
-        return payload
-
-    return Pair(send, recv)
-
-
-def canning() -> Pair:
-    """Use this library's transport."""
-    import transport
-
-    return Pair(transport.send, lambda socket: transport.recv(socket, trust="code"))
-
-
-def over_zmq(peer: Peer) -> Pair:
-    """Send the frames of any peer, and copy none."""
-
-    def send(socket: Any, obj: Any) -> None:
-        socket.send_multipart(peer.dump(obj), copy=False)
-
-    def recv(socket: Any) -> Any:
-        return peer.load([frame.buffer for frame in socket.recv_multipart(copy=False)])
-
-    return Pair(send, recv)
 
 
 @contextmanager
@@ -174,22 +87,6 @@ def bind(socket: Any, kind: str, folder: str) -> str:
     socket.bind("tcp://127.0.0.1:*" if kind == "tcp" else f"ipc://{folder}/{token_hex(4)}")
     address: str = socket.last_endpoint.decode()
     return address
-
-
-@contextmanager
-def sharing() -> Iterator[Send]:
-    """Send through an arena, for those who receive with `arena_pair`."""
-    import transport
-
-    with transport.SharedArena(_CAPACITY) as arena:
-        yield lambda socket, payload: transport.send(socket, payload, arena=arena)
-
-
-def arena_pair() -> Pair:
-    """Receive from arenas."""
-    import transport
-
-    return Pair(transport.send, lambda socket: transport.recv(socket, shared_memory=True))
 
 
 def _zmq_link(
@@ -344,5 +241,6 @@ LINKS: Final[dict[str, Link]] = {
     "ipyparallel": _zmq_link(ipyparallel),
     "distributed": Link(("tcp",), _serve_comm, _connect_comm),
     "canning": _zmq_link(canning),
+    "canning streams": _zmq_link(streamed),
 }
 ALL_LINKS: Final = {**LINKS, JOINED: _zmq_link(joined), ARENA: _zmq_link(arena_pair, sharing)}

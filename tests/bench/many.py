@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from .links import ALL_LINKS, JOINED, Payload
+from .links import ALL_LINKS, JOINED
+from .pairs import Payload
 from .results import Result, Times
 from .timing import Effort
 from .wire import KINDS, Row, run_rows

@@ -19,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 
 from .child import Child, ChildError, Say, hear_all
-from .links import Pair, bind, canning, over_zmq, pair_socket
+from .links import bind, pair_socket
+from .pairs import Pair, canning, over_zmq
 from .peers import PEERS
 from .results import OURS, Cell, OfData, Result
 from .timing import Effort

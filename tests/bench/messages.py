@@ -19,21 +19,8 @@ import zmq
 import zmq.asyncio
 
 from .child import LIMIT, Child, Say
-from .links import (
-    RAW,
-    Pair,
-    Payload,
-    bind,
-    canning,
-    connected,
-    connected_comm,
-    ipyparallel,
-    listening,
-    pair_socket,
-    raw_copied,
-    send_pyobj,
-    serve_comm,
-)
+from .links import RAW, bind, connected, connected_comm, listening, pair_socket, serve_comm
+from .pairs import Pair, Payload, canning, ipyparallel, raw_copied, send_pyobj
 from .results import OURS, Cell, Result, Times
 from .timing import Effort
 

@@ -17,7 +17,8 @@ import zmq
 from .arena import RAY, started_ray
 from .board import DEPTH, NBYTES, READY, SHAPE, Array, look, read_board, watch
 from .child import LIMIT, Child, Say
-from .links import ARENA, RAW, Pair, arena_pair, bind, raw, send_pyobj
+from .links import ARENA, RAW, bind
+from .pairs import Pair, arena_pair, raw, send_pyobj
 from .results import OURS
 
 QUEUE: Final = "mp.Queue"

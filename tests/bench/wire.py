@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from .child import LIMIT, Child, Say
-from .links import ALL_LINKS, LINKS, RAW, Link, Payload, Trips, size_of
+from .links import ALL_LINKS, LINKS, RAW, Link, Trips, size_of
+from .pairs import Payload
 from .results import Bar, Cell, Result, Times
 from .timing import Effort
 
