@@ -249,7 +249,7 @@ def test_long_streams_of_nothing_end() -> None:
     machine = PickleMachine(memoryview(b"]" * 100_000)).run()
     assert machine.limited
     assert "containers" in str(machine.broken)
-    machine = PickleMachine(memoryview(b"N" * 1000), limits=canning.Limits(nodes=400)).run()
+    machine = PickleMachine(memoryview(b"N" * 1000), opcodes=400).run()
     assert "400 opcodes" in str(machine.broken)
     assert machine.limited
 

@@ -90,8 +90,8 @@ def follow(data: memoryview, start: int, room: Room) -> PickleMachine:
 
 
 def _follow(data: memoryview, start: int, room: Room, *, wrappers: bool) -> PickleMachine:
-    limits = DEFAULT_LIMITS.replace(nodes=max(1, min(DEFAULT_LIMITS.nodes, room.opcodes)))
-    machine = PickleMachine(data, start, limits=limits, wrappers=wrappers, nodes=max(0, room.nodes)).run()
+    opcodes, nodes = max(1, min(DEFAULT_LIMITS.nodes, room.opcodes)), max(0, room.nodes)
+    machine = PickleMachine(data, start, opcodes=opcodes, wrappers=wrappers, nodes=nodes).run()
     room.opcodes -= machine.opcodes
     room.nodes -= machine.nodes
     return machine

@@ -9,6 +9,7 @@ pickle that needs code, since the rest of it is unknown.
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -162,11 +163,16 @@ def judge(
     return UNREADABLE, [complaint or "it can be read in two ways"]
 
 
+@lru_cache(maxsize=1)
+def _reader() -> Serializer:
+    """Make a reader of plain data that calls no decoder and no codec."""
+    return Serializer(trust="data", registry=_Inert(), limits=DEFAULT_LIMITS, codecs=_CODECS)
+
+
 def _refusal(frames: list[Any]) -> str | None:
     """Return why the reader of plain data refuses a message; None if it does not."""
-    reader = Serializer(trust="data", registry=_Inert(), limits=DEFAULT_LIMITS, codecs=_CODECS)
     try:
-        reader.deserialize_object(frames)
+        _reader().deserialize_object(frames)
     except CanningError as error:
         return str(error)
     except Exception as error:  # the reader promises no other error; a scan does not rely on it

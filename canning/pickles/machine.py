@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
 
 from ..errors import is_of_signal
-from ..limits import DEFAULT_LIMITS, Limits
+from ..limits import DEFAULT_LIMITS
 from . import steps, values
 from .nodes import LONG, Blob, Break, Limit, Node
 from .stacks import DEEP, Stacks
@@ -121,7 +121,8 @@ STEPS: Final[dict[int, tuple[str, Step, bool]]] = {
 class PickleMachine(Stacks):
     """Follow one pickle from `start` in `data` to its STOP, or to the first error.
 
-    `trace` is called for each opcode; `nodes` limits the containers, names and calls.
+    `trace` is called for each opcode; `opcodes` limits their number, `nodes` the containers, names and
+    calls.
 
     >>> import pickle
     >>> machine = PickleMachine(memoryview(pickle.dumps(print))).run()
@@ -136,12 +137,12 @@ class PickleMachine(Stacks):
         data: memoryview,
         start: int = 0,
         *,
-        limits: Limits = DEFAULT_LIMITS,
+        opcodes: int = DEFAULT_LIMITS.nodes,
         trace: Trace | None = None,
         wrappers: bool = True,
         nodes: int | None = None,
     ) -> None:
-        super().__init__(data, start, limits, wrappers, nodes)
+        super().__init__(data, start, opcodes, wrappers, nodes)
         self.trace = trace
 
     def run(self) -> Self:
@@ -165,8 +166,8 @@ class PickleMachine(Stacks):
 
     def _loop(self) -> None:
         known, data, size, trace = self.STEPS, self.data, len(self.data), self.trace
-        stack, memo, left = self.stack, self.memo, self.limits.nodes
-        push, fetched, most = stack.append, self.fetched, self.limits.memo
+        stack, memo, left = self.stack, self.memo, self.most_opcodes
+        push, fetched, most = stack.append, self.fetched, self.most_memo
         at, edge = self.at, size + 1
         try:
             while not self.stopped:
@@ -178,7 +179,7 @@ class PickleMachine(Stacks):
                 code = data[at]
                 left -= 1
                 if left < 0:
-                    raise Limit(f"more than {self.limits.nodes} opcodes")
+                    raise Limit(f"more than {self.most_opcodes} opcodes")
                 if trace is None:  # the opcodes of long lists, inline
                     if code == 0x4B:  # BININT1
                         push(data[at + 1])
@@ -244,7 +245,7 @@ class PickleMachine(Stacks):
                 not self.stopped and edge <= size
             ):  # of an opcode across the end of a frame, readers see two things
                 self.doubt(at, _SPLIT)
-            self.opcodes += self.limits.nodes - left
+            self.opcodes += self.most_opcodes - left
         self.at = at
 
     def _argument(self, form: str, at: int, size: int) -> tuple[Any, int]:
@@ -321,5 +322,5 @@ class PlacingMachine(PickleMachine):
     }
 
     def __init__(self, data: memoryview) -> None:
-        super().__init__(data, wrappers=False, nodes=_ANY)
-        self.limits = DEFAULT_LIMITS.replace(nodes=_ANY, memo=_ANY, integer_bytes=_ANY)
+        super().__init__(data, opcodes=_ANY, wrappers=False, nodes=_ANY)
+        self.most_memo = self.integer_bytes = _ANY

@@ -7,7 +7,7 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from ..limits import Limits
+from ..limits import DEFAULT_LIMITS
 from ..wire.names import NAMED
 from .nodes import Break, Limit, Named, Node, Text
 
@@ -54,13 +54,13 @@ class Stacks(abc.ABC):
         fetched, stored: memo indexes that were read; bytes of opcodes that stored, if more than one.
     """
 
-    def __init__(
-        self, data: memoryview, start: int, limits: Limits, wrappers: bool, nodes: int | None
-    ) -> None:
+    def __init__(self, data: memoryview, start: int, opcodes: int, wrappers: bool, nodes: int | None) -> None:
         self.data = data
         self.start = self.at = start
         size = len(data) - start
-        self.limits = limits.replace(memo=min(limits.memo, _FREE + size // 3))
+        self.most_opcodes = opcodes
+        self.most_memo = min(DEFAULT_LIMITS.memo, _FREE + size // 3)
+        self.integer_bytes = DEFAULT_LIMITS.integer_bytes
         self.most_nodes = most_nodes(size) if nodes is None else nodes
         self.nothing = Node("tuple", start)
         self.doubtful = False

@@ -90,8 +90,8 @@ def put(machine: Stacks, argument: Any, at: int) -> None:
     index = len(machine.memo) if argument is None else _index(machine, argument, at)
     if index < 0:
         raise Break("stores in the memo under a negative number")
-    if len(machine.memo) > machine.limits.memo:
-        raise Limit(f"more than {machine.limits.memo} entries of the memo")
+    if len(machine.memo) > machine.most_memo:
+        raise Limit(f"more than {machine.most_memo} entries of the memo")
     if index >= _LARGEST:
         raise Limit("an index of the memo that is larger than any")
     if index > len(machine.data):
@@ -255,9 +255,9 @@ def skip_array(machine: Stacks, wrapper: Node, at: int) -> None:
 
 def _behind_pickle(machine: Stacks, at: int) -> int:
     """Follow the separate pickle of an array of objects."""
-    limits = machine.limits.replace(nodes=max(1, machine.limits.nodes - machine.opcodes))
+    opcodes = max(1, machine.most_opcodes - machine.opcodes)
     left = machine.most_nodes - machine.nodes
-    within = type(machine)(machine.data, at, limits=limits, wrappers=False, nodes=left).run()
+    within = type(machine)(machine.data, at, opcodes=opcodes, wrappers=False, nodes=left).run()
     machine.opcodes += within.opcodes
     machine.nodes += within.nodes
     for key, named in within.names.items():

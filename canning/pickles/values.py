@@ -57,7 +57,7 @@ def unsigned(machine: Stacks, argument: Any, at: int) -> None:
 
 def signed(machine: Stacks, argument: Any, at: int) -> None:
     """Push a signed int of any length."""
-    if len(argument) > machine.limits.integer_bytes:
+    if len(argument) > machine.integer_bytes:
         machine.flaw(at, f"an int of {len(argument)} bytes")
         push(machine, blob("int", argument, machine.behind - len(argument)))
     else:
