@@ -171,7 +171,7 @@ def test_states_that_are_made_up_by_hand(package: str) -> None:
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     found = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines())
