@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -96,6 +97,18 @@ def test_the_limits_are_those_of_the_loop(name: str, limits: Limits, slowly: Any
 def test_nodes_count_within_a_batch_without_end() -> None:
     data = b"\x80\x05](" + b"N" * 5_000_000 + b"e."
     assert read(data, Limits(nodes=100_000)) == "more values than this reader's limit, nodes=100000"
+
+
+@pytest.mark.parametrize("limits", [Limits(nodes=1000), Limits(memo=1000)])
+def test_a_limit_counts_before_the_whole_batch_is_made(limits: Limits) -> None:
+    reader = Serializer(trust="data", limits=limits)
+    data = b"\x80\x05](" + b"\x8c\x02ab\x94" * 400_000 + b"e."
+    tracemalloc.start()
+    with pytest.raises(DeserializationError, match="=1000"):
+        reader.deserialize_object([data])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(data)
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -130,10 +130,12 @@ class StackMachine:
             elif code == 0x28:  # MARK
                 self.at = at
                 self._mark()
-                while size - at > LEAST and runs and (run := read_run(data, at)) is not None:
+                while size - at > LEAST and runs and nodes <= most and (run := read_run(data, at)):
                     items, memorized, at = run
                     nodes += len(items)
                     memo += memorized
+                    if len(memo) > memories:
+                        self._too_much()
                     if data[at] == 0x65 and len(stack) == self.marks[-1]:  # APPENDS
                         at += 1
                         self._extend_by_run(items)
