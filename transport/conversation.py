@@ -41,7 +41,7 @@ from .sessions import (
     unpack_note,
 )
 from .steps import Pull, Push, Steps
-from .waiting import send_timeout
+from .waiting import send_timeout, unanswered
 
 if TYPE_CHECKING:
     from .stream_parts import Leaving
@@ -120,9 +120,9 @@ class Conversation:
         self._arrivals = Arrivals(sessions, max_age, start)
         self._sent = Count()
         self._inbox: deque[Arrived | TransportError] = deque()
-        self.lost = 0
-        self.refused = 0
+        self.lost = self.refused = 0
         self._leaving: Leaving | None = None
+        self._asked = False  # whether a HELLO has left that was not answered
         self._streams: Streams | None = None
         if stream:
             self._streams = streams_of(socket, kind.code, self._prefix)
@@ -153,7 +153,7 @@ class Conversation:
             assert route is not None
             count = route.count
             note = self._sessions.data(place, route)
-        self._leaving = None
+        self._asked, self._leaving = False, None
         try:
             message = self._pack(objects, leading, note, self._streams is not None)
             if message.streamed and self._streams is not None:
@@ -169,8 +169,8 @@ class Conversation:
 
     def _too_late(self, timeout: float | None) -> TransportTimeout:
         """Make the error for a message that could not be sent in time."""
-        if self._leaving is None:
-            return send_timeout(self.socket, timeout or 0.0)
+        if self._asked or self._leaving is None:
+            return (unanswered if self._asked else send_timeout)(self.socket, timeout or 0.0)
         return TransportTimeout(f"{self!r} sent a stream for too long: {self._leaving.fate()}")
 
     def _agreeing(self, place: bytes, prefix: list[bytes]) -> Steps:
@@ -180,7 +180,7 @@ class Conversation:
             if self._kind == zmq.REP:
                 raise TransportError(f"{self!r} has no request to answer")
             yield Push(self._control(prefix, self._sessions.hello(place)))
-            until = time.monotonic() + AGAIN
+            self._asked, until = True, time.monotonic() + AGAIN
             while self._sessions.route(place) is None:
                 left = until - time.monotonic()
                 received = yield Pull(None if lockstep else max(0.0, left))
@@ -267,7 +267,7 @@ class Conversation:
             frames, prefix = (
                 received if isinstance(received, Arrived) else Arrived(*take(received, self._prefix))
             )
-            frames = authenticate(frames, prefix, self._serializer)
+            frames = authenticate(frames, prefix, self._serializer, channel=True)
             trailer = parse(bytes(frames[0]))
             note = unpack_note(None if trailer is None else trailer.extensions.get(CHANNEL))
             return (yield from self._obeying(note, frames, prefix))

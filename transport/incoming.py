@@ -10,10 +10,11 @@ import zmq
 
 from canning import Serializer, split
 from canning.errors import AuthenticationError, CanningError, DeserializationError, is_of_signal
+from canning.memory.buffers import flat
 from canning.reading.reader import read_verified
 from canning.types.budget import Work
 from canning.wire.keys import verify
-from canning.wire.trailer import MAGIC, Trailer, count_frames
+from canning.wire.trailer import CHANNEL, FLAGS, MAGIC, SIGNED, Trailer, count_frames, parse
 
 from .errors import MessageError, RefusedMessage
 from .events import note
@@ -43,6 +44,12 @@ nothing else.
 
 STREAM: Final = b"\x93CANNED>"
 """The first bytes of each message of a stream."""
+_PART_OF_STREAM: Final = "it is a part of a stream: receive it with a Receiver or Channel with stream=True"
+_OF_CHANNEL: Final = (
+    "this is a message of a transport.Channel: make a Channel here as well, with its key "
+    "(transport.aio.Channel on an asyncio socket)"
+)
+NO_CHANNEL: Final = "it was not sent by a channel: both sides need one"
 _MAGIC: Final = -len(MAGIC)
 """Where the end of a header begins."""
 
@@ -60,8 +67,7 @@ def unpack(received: list[Received], how: Reading) -> Any:
             return read(frames, [], how)
         head = [received[0].bytes]  # most messages: 0.5 µs less
         try:
-            if head[0][_MAGIC:] != MAGIC:
-                raise _foreign(head[0])
+            check_head(head[0], how)
             return read_verified(how.reader, head, None)[0]
         except Exception as error:
             if is_of_signal(error):
@@ -102,8 +108,12 @@ def take(received: list[Received], count: int, alias: bool = False) -> tuple[lis
     return frames, prefix
 
 
-def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -> list[Frame]:
+def authenticate(
+    frames: list[Frame], prefix: list[bytes], reader: Serializer, channel: bool = False
+) -> list[Frame]:
     """Check that one signature covers all frames; frame 0 is copied, so that nobody else can change it.
+
+    `channel` says that a channel receives the message.
 
     Raises:
         RefusedMessage: the signature does not match.
@@ -111,7 +121,26 @@ def authenticate(frames: list[Frame], prefix: list[bytes], reader: Serializer) -
     try:
         return verify(frames, reader.key or (), chained=True)
     except AuthenticationError as error:
-        raise refused(frames, prefix, error) from error
+        why = _misdirected(frames[0], channel)
+        raise refused(frames, prefix, AuthenticationError(why) if why else error) from error
+
+
+def _misdirected(head: Frame, channel: bool) -> str:
+    """Say who else should receive a message that was refused, by what it says of itself."""
+    if bytes(head[: len(STREAM)]) == STREAM:
+        return _PART_OF_STREAM
+    if _is_of_channel(head) == channel:
+        return ""
+    return NO_CHANNEL if channel else _OF_CHANNEL
+
+
+def _is_of_channel(head: Frame) -> bool:
+    """Tell whether frame 0 says that a channel sent it, as anyone can."""
+    try:
+        trailer = parse(flat(head))
+    except DeserializationError:
+        return False
+    return trailer is not None and CHANNEL in trailer.extensions
 
 
 def refused(frames: list[Frame], prefix: list[bytes], error: AuthenticationError) -> RefusedMessage:
@@ -208,13 +237,13 @@ def _read_objects(
     """Read one object or all of them; `trailers` holds the trailers of the first objects, if known."""
     known = iter(trailers)
     if not how.many:
-        _check_head(frames[0])
+        check_head(frames[0], how)
         return read_verified(how.reader, frames, how.g, None, next(known, None))[:2]
     objects: list[Any] = []
     account = Work(how.reader.limits) if how.reader.trust == "data" else None  # one for all of them
     at = 0
     while at < len(frames):
-        _check_head(frames[at])
+        check_head(frames[at], how)
         trailer = next(known, None)
         count = count_frames(frames[at]) if trailer is None else trailer.frames
         its_own = frames[at : at + count]  # a slice of the rest would be copied for each object
@@ -223,9 +252,13 @@ def _read_objects(
     return objects, ()
 
 
-def _check_head(head: Frame) -> None:
-    if head[_MAGIC:] != MAGIC:
+def check_head(head: Frame, how: Reading) -> None:
+    """Refuse a frame 0 that `send` has not made; a channel has checked its messages, by their key."""
+    end = head[FLAGS:]
+    if end[_MAGIC:] != MAGIC:
         raise _foreign(head)
+    if end[0] & SIGNED and how.reader.key is None and _is_of_channel(head):
+        raise DeserializationError(_OF_CHANNEL)
 
 
 def _foreign(head: Frame) -> DeserializationError:
@@ -234,7 +267,7 @@ def _foreign(head: Frame) -> DeserializationError:
     CONFLATE leaves such a frame of a message, and other libraries may send one.
     """
     if bytes(head[: len(STREAM)]) == STREAM:
-        return DeserializationError("it is a part of a stream: receive it with a Receiver with stream=True")
+        return DeserializationError(_PART_OF_STREAM)
     pickled = bytes(head[:1]) == b"\x80" and bytes(head[-1:]) == b"."
     what = "a bare pickle, as `send_pyobj` sends it" if pickled else "none of canning's headers"
     return DeserializationError(

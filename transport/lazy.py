@@ -23,7 +23,7 @@ from canning.wire.trailer import parse
 
 from .checks import check_timeout
 from .errors import TransportError, TransportTimeout
-from .incoming import unreadable
+from .incoming import check_head, unreadable
 from .joining import Array
 from .reading import Reading
 from .steps import Steps
@@ -183,6 +183,7 @@ def read_early(rest: Rest) -> Any:
         if number >= there
     ]
     try:
+        check_head(frames[0], how)
         trailer = parse(flat(frames[0]))
         obj = read_verified(how.reader, [*frames, *later], how.g, None, trailer)[0]
     except Exception as error:

@@ -29,6 +29,8 @@ import zmq
 
 from canning.errors import AuthenticationError
 
+from .incoming import NO_CHANNEL
+
 HELLO: Final = 1
 WELCOME: Final = 2
 DATA: Final = 3
@@ -80,7 +82,7 @@ class Note(NamedTuple):
 def unpack_note(content: bytes | None) -> Note:
     """Read the note of a message; raises `AuthenticationError` if it has none."""
     if content is None or len(content) != _NOTE.size:
-        raise AuthenticationError("it was not sent by a channel: both sides need one")
+        raise AuthenticationError(NO_CHANNEL)
     return Note(*_NOTE.unpack(content))
 
 

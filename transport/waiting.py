@@ -151,6 +151,17 @@ def send_timeout(socket: object, timeout: float) -> TransportTimeout:
     return TransportTimeout(f"{socket!r} took no message for {timeout} s: {why}; nothing was sent")
 
 
+def unanswered(socket: object, timeout: float) -> TransportTimeout:
+    """Make the error for a channel that nobody answered in time."""
+    why = _refused(socket) or _unattached(socket)
+    why = (
+        why or "the other side has no Channel, or one with another key, or does not receive, or is not there"
+    )
+    return TransportTimeout(
+        f"nobody answered the HELLO on {socket!r} for {timeout} s: {why}; nothing was sent"
+    )
+
+
 def recv_timeout(socket: object, timeout: float) -> TransportTimeout:
     """Make the error for a message that did not arrive in time."""
     subscribes = _is_open(socket) and socket.get(zmq.TYPE) == zmq.SUB

@@ -250,6 +250,10 @@ with Parallel(n_jobs=1 + 1) as parallel:
         )
         assert (kind, written, six) == ("ndarray", writable, 6), (kind, written, six)
         assert (half == array[::2]).all()
+        half += 1  # results can be written
+        small, large = parallel(delayed(np.ones)(size) for size in (1000, 1_000_000))
+        small += 1
+        large += 1
 
 from random import choice
 assert len(set(Parallel(n_jobs=2)(delayed(choice)(numbers) for _ in range(8)))) > 1

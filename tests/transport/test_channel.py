@@ -633,11 +633,61 @@ def test_a_message_of_too_many_frames_is_not_kept() -> None:
         channel.recv(timeout=1)
 
 
-def test_a_message_of_a_channel_is_none_of_recv() -> None:
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"trust": "code"},
+    {"key": KEY},
+    {"many": True},
+    {"writable": True, "trust": "code"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=", ".join)
+def test_a_message_of_a_channel_is_none_of_recv(options: dict[str, Any]) -> None:
     line = Line()
-    line.here.send(1)
-    with pytest.raises(RefusedMessage):
-        transport.recv(line.ends[1], key=KEY)
+    line.here.send([1, 2])
+    with pytest.raises(MessageError, match="make a Channel here as well"):
+        transport.recv(line.ends[1], timeout=10, **options)
+    here, there = fake_pair()
+    with pytest.raises(TransportTimeout):  # it has said no more than HELLO
+        Channel(here, key=KEY).send(1, timeout=0)
+    with pytest.raises(MessageError, match="make a Channel here as well"):
+        transport.Receiver(there, timeout=10, **options).recv()
+
+
+@pytest.mark.parametrize("options", [{}, {"trust": "code"}], ids=str)
+def test_a_message_of_a_channel_is_none_of_an_asyncio_recv(options: dict[str, Any]) -> None:
+    async def main() -> None:
+        with zmq.asyncio.Context() as context:
+            here, there = context.socket(zmq.PUSH), context.socket(zmq.PULL)
+            here.bind("inproc://cast")
+            there.connect("inproc://cast")
+            await transport.aio.Channel(here, key=KEY).send({"x": ARRAY}, timeout=10)
+            with pytest.raises(MessageError, match=r"transport\.aio\.Channel"):
+                await transport.aio.recv(there, timeout=10, **options)
+            context.destroy(linger=0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("options", [{}, {"key": KEY}, {"key": new_key()}], ids=["none", "same", "another"])
+def test_a_message_of_send_is_none_of_a_channel(options: dict[str, Any]) -> None:
+    here, there = fake_pair()
+    transport.send(here, [1, 2], **options)
+    with pytest.raises(RefusedMessage, match="it was not sent by a channel: both sides need one"):
+        Channel(there, key=KEY).recv(timeout=10)
+
+
+@pytest.mark.parametrize("options", [{}, {"key": KEY}, {"many": True}], ids=["none", "key", "many"])
+def test_a_part_of_a_stream_says_who_takes_it(options: dict[str, Any]) -> None:
+    here, there = fake_pair()
+    sender = transport.Sender(here, stream=True)
+    for receive in (transport.Receiver(there, timeout=10, **options).recv, Channel(there, key=KEY).recv):
+        with pytest.raises(TransportTimeout):
+            sender.send(np.zeros(5_000_000), timeout=0.01)
+        with pytest.raises(MessageError, match=r"part of a stream.*stream=True"):
+            receive(timeout=10)
+        assert len(there.recv_multipart()) == 1  # its end
 
 
 def size_of_state(channel: Channel) -> int:
@@ -725,10 +775,30 @@ def test_no_one_there(connect: Connect) -> None:
     _, here = connect("tcp")
     channel = Channel(here, key=KEY)
     for _ in range(2):
-        with pytest.raises(TransportTimeout):
+        with pytest.raises(TransportTimeout, match="nobody answered the HELLO"):
             channel.send(1, timeout=0.05)
         with pytest.raises(TransportTimeout):
             channel.recv(timeout=0.05)
+
+
+def fill(channel: Channel) -> None:
+    for number in range(100_000):
+        channel.send(number, timeout=0)
+
+
+def test_a_sender_hears_that_nobody_answers_and_then_that_nobody_takes() -> None:
+    here, there = fake_pair()
+    channel, other = Channel(here, key=KEY), Channel(there, key=new_key())
+    with pytest.raises(TransportTimeout, match="another key"):
+        channel.send(1, timeout=0.05)
+    with pytest.raises(RefusedMessage, match="has another key"):
+        other.recv(timeout=10)
+    other = Channel(there, key=KEY)
+    with echoing(other):
+        channel.send(2, timeout=10)
+        assert channel.recv(timeout=10) == 2
+    with pytest.raises(TransportTimeout, match="its queue is full"):
+        fill(channel)
 
 
 # -- one way

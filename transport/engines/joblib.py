@@ -8,9 +8,9 @@ or, before anything runs in parallel::
 
 Functions and classes that no other process can import are sent by value; everything around them is still
 pickled at the C pickler's speed. Large arrays, at any depth, go into memory that the processes share, not
-into files; on systems without it, joblib handles them as without canning. They arrive read-only, like
+into files; on systems without it, joblib handles them as without canning. Arguments arrive read-only, like
 joblib's memory maps; if ``Pickler.writable`` is true, they arrive writable, and each process sees only its
-own changes.
+own changes. Results arrive writable, as without canning.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ check_layout(
 
 _LARGE: Final = 1 << 20
 """Bytes from which memory is shared; joblib's own limit for its memory maps."""
+_RESULT: Final = "_ResultItem"
+"""The class of what loky's processes send back; loky imports this module before it has that class."""
 _LEASE: Final = 3600.0
 """Seconds for which a call may wait for a process; then its memory is reused."""
 
@@ -56,7 +58,8 @@ class Pickler:
 
     Attributes:
         dispatch_table: the reducers of loky and joblib, by type.
-        writable: whether arrays arrive writable: False, unless you set it on this class.
+        writable: whether the arrays of arguments arrive writable: False, unless you set it on this class.
+            Those of results always do.
 
     >>> import io, pickle
     >>> file = io.BytesIO()
@@ -75,7 +78,8 @@ class Pickler:
         """Pickle an object; raises `SerializationError`."""
         frames = _SIDE.serializer(self.dispatch_table).serialize_object(obj)
         _SIDE.note(frames)
-        _SIDE.by_value = inband.write(self._file, frames, writable=self.writable)
+        writable = self.writable or type(obj).__name__ == _RESULT
+        _SIDE.by_value = inband.write(self._file, frames, writable=writable)
 
 
 class _Side:
