@@ -11,6 +11,7 @@ from ..memory.buffers import aligned_copy, flat
 from ..memory.dtypes import BY_NAME, Description, build
 from ..memory.layout import Array, Layout, distinct, native
 from .canned import CannedObject, CannedParts, Namespace, named_in_headers, uncan_in
+from .skeletons import memory_of, without
 
 
 @named_in_headers
@@ -43,12 +44,15 @@ class CannedArray(CannedObject):
 
     def get_object(self, g: Namespace | None = None) -> Array:
         """Build the array as a view of its buffer, or of a copy if the buffer is not aligned."""
-        buffers = [flat(buffer) for buffer in self.buffers]
+        buffers = [flat(buffer) for buffer in memory_of(self)]
         memory = buffers[0] if len(buffers) == 1 else aligned_copy(*buffers)
         return make_array(memory, self.shape, self.dtype, self.layout, self.readonly)
 
     def __repr__(self) -> str:
-        return f"CannedArray(shape={self.shape}, dtype={self.dtype!r}, buffers={self.buffers!r})"
+        return f"<CannedArray of {self.dtype!r} {self.shape}{without(self)}>"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.get_object(), dtype, copy=copy)
 
 
 def make_array(

@@ -14,6 +14,7 @@ from ..errors import DeserializationError, UnresolvedReference
 from ..memory.buffers import Frame, flat
 from ..memory.layout import native
 from ..provided import provided
+from .skeletons import memory_of, without
 
 Namespace = dict[str, Any]
 
@@ -139,7 +140,11 @@ class CannedBytes(CannedObject):
 
     def get_object(self, g: Namespace | None = None) -> bytes | bytearray:
         """Build the `bytes` or the `bytearray`."""
-        return make_bytes(self.buffers[0], self.mutable)
+        return make_bytes(memory_of(self)[0], self.mutable)
+
+    def __repr__(self) -> str:
+        kind = "bytearray" if self.mutable else "bytes"
+        return f"<CannedBytes of {kind}{without(self)}>"
 
 
 def make_bytes(buffer: Any, mutable: bool = False) -> bytes | bytearray:
@@ -234,7 +239,7 @@ class CannedMessage(CannedObject):
 
     def get_object(self, g: Namespace | None = None) -> Any:
         """Read the message."""
-        return provided("serializer")().deserialize_object(self.buffers, g)[0]
+        return provided("serializer")().deserialize_object(memory_of(self), g)[0]
 
 
 @named_in_headers
