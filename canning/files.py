@@ -7,8 +7,9 @@ import io
 import mmap as mapping
 import os
 import stat
+import sys
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Self, Unpack
+from typing import IO, TYPE_CHECKING, Any, Final, Self, Unpack
 
 from .arguments import check_bools, check_callable, check_namespace
 from .errors import DeserializationError, SerializationError, shortened
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 Path = str | os.PathLike[str]
+_MAPPED: Final = 1024 * 1024
+"""Bytes from which `load` maps a file: smaller ones are read as fast, and take no descriptor."""
+# New in Python 3.13: a mapping without a descriptor of its own (docs.python.org/3/library/mmap.html).
+_UNTRACKED: Final[dict[str, Any]] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 class Files(ReadOptions):
@@ -157,8 +162,9 @@ class Files(ReadOptions):
     ) -> Any:
         """Build the object that `dump` or `pickle.dump` put into a file.
 
-        With `mmap`, arrays are read-only views of the mapped file, and only the pages that you touch are
-        read. The file stays mapped as long as one of them lives. `dump` may replace the file meanwhile; if
+        With `mmap`, arrays are read-only. A file of 1 MiB or more is mapped: its arrays are views of it, and
+        only the pages that you touch are read. It stays mapped as long as one of them lives, and before
+        Python 3.13 open as well: each such file takes one of the process's descriptors. `dump` may replace the file meanwhile; if
         another program writes into it, arrays change, and if one truncates it, this process dies of SIGBUS
         (as with a memmap). With a key, the file is read, not mapped, since it must not change after the
         check.
@@ -169,7 +175,7 @@ class Files(ReadOptions):
                 can hold several objects, and ``while file.peek(1): load(file)`` reads all; a plain pickle is
                 read to the end of the file.
             g: the namespace for functions that were written by value, and for references.
-            mmap: map the file; False reads it, and arrays are writable.
+            mmap: map large files; False reads them, and arrays are writable.
             trust: ``"data"`` (default) reads plain data, arrays, registered types and the classes of `allow`,
                 and runs nothing. ``"code"`` reads everything as pickle does: **the file's author can run any
                 code here**; with a key, anyone who has the key can.
@@ -203,10 +209,10 @@ class Files(ReadOptions):
             if not mmap or serializer.key is not None:
                 memory: ReadableBuffer = _read_watched(file, on_progress if watched else None, progress)
                 return serializer._read(memory, path, g, trust)
-            try:
-                memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ)
-            except ValueError:  # an empty file cannot be mapped
-                memory = b""
+            if os.fstat(file.fileno()).st_size < _MAPPED:
+                memory = file.read()
+            else:
+                memory = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_READ, **_UNTRACKED)
         if watched:
             with watching(on_progress, progress, "mapping") as report:
                 total = memoryview(memory).nbytes

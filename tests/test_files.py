@@ -264,15 +264,30 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 def test_mapped_arrays_are_read_only_views_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "obj.canned"
-    dump([LARGE, LARGE[3:5]], path)
+    whole = np.arange(200_000.0)
+    dump([whole, whole[3:5]], path)
     got = load(path)
     assert not got[0].flags.writeable
     assert np.shares_memory(got[0], got[1])
-    start = path.read_bytes().index(LARGE.tobytes())
+    start = path.read_bytes().index(whole.tobytes())
     with path.open("r+b") as file:
         file.seek(start)
         file.write(np.float64(77).tobytes())
     assert got[0][0] == 77
+
+
+def test_many_loaded_files_need_no_descriptors(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    paths = [tmp_path / str(number) for number in range(100)]
+    for path in paths:
+        dump(LARGE, path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 20, before[1]))
+    try:
+        loaded = [load(path) for path in paths]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert all(np.array_equal(array, LARGE) and not array.flags.writeable for array in loaded)
 
 
 def test_arrays_outlive_the_file_and_the_map(tmp_path: Path) -> None:
