@@ -164,10 +164,10 @@ class Files(ReadOptions):
 
         With `mmap`, arrays are read-only. A file of 1 MiB or more is mapped: its arrays are views of it, and
         only the pages that you touch are read. It stays mapped as long as one of them lives, and before
-        Python 3.13 open as well: each such file takes one of the process's descriptors. `dump` may replace the file meanwhile; if
-        another program writes into it, arrays change, and if one truncates it, this process dies of SIGBUS
-        (as with a memmap). With a key, the file is read, not mapped, since it must not change after the
-        check.
+        Python 3.13 open as well: each such file takes one of the process's descriptors. `dump` may replace
+        the file meanwhile; if another program writes into it, arrays change, and if one truncates it, this
+        process dies of SIGBUS (as with a memmap). With a key, the file is read, not mapped, since it must not
+        change after the check.
 
         Args:
             path: the path of a regular file that `dump` or `pickle.dump` wrote. Or a binary file that is open

@@ -1,4 +1,4 @@
-"""Runs of instances of one class: the same objects, limits and refusals as opcode by opcode."""
+"""Runs of instances of one class, and of dicts: the same objects, limits and refusals as opcode by opcode."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def guarded(number: int) -> Guarded:
 READER = Serializer(trust="data", allow={Reading, Guarded, Slotted})
 TEXT = "the same text"
 INSERTED = (b"\x94", b"h\x05", b"ub", b"h\x04)\x81\x94}\x94(", b"K\x07", b"0")
+KNOWN = [TEXT, "a", "b", "id", "name", "x", "ok", "y", *(f"text {number}" for number in range(253))]
+SHARED: dict[str, int] = {}
 LISTS: dict[str, list[Any]] = {
     "readings": [Reading(number, number / 7, f"n{number}") for number in range(300)],
     "the same text in each": [Reading(number, None, TEXT) for number in range(300)],
@@ -56,6 +58,16 @@ LISTS: dict[str, list[Any]] = {
     "methods that must not run": [guarded(number) for number in range(300)],
     "with slots": [Slotted(number) for number in range(300)],
     "nested": [Reading(Reading(1, 2.0, "b"), 3.0, "c") for number in range(300)],  # type: ignore[arg-type]
+    "rows": [
+        KNOWN,
+        *({"id": n, "name": f"n{n}", "x": n / 7, "ok": n % 2 == 0, "y": None} for n in range(300)),
+    ],
+    "rows of one": [KNOWN, *({"name": n} for n in range(300))],
+    "rows with texts of the memo": [KNOWN, *({"a": TEXT, KNOWN[9]: KNOWN[n % 250]} for n in range(300))],
+    "rows with lists among them": [KNOWN, *({"a": 1, "b": [] if n % 9 == 5 else n} for n in range(300))],
+    "rows with other keys among them": [KNOWN, *({n if n % 9 == 5 else "a": 1, "b": 2} for n in range(300))],
+    "rows with a shared dict": [KNOWN, {}, *({"a": SHARED, "b": n} for n in range(300))],
+    "one row twice": [KNOWN, *[{"a": 1, "b": 2}] * 9, *({"a": 1, "b": 2} for n in range(100))],
     "one twice": [Reading(1, 2.0, "a")] * 10 + [Reading(1, 2.0, "b") for _ in range(100)],
 }
 
@@ -76,6 +88,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> Any:
     def read_slowly(data: bytes, limits: Limits | None = None) -> Any:
         with monkeypatch.context() as patched:
             patched.setattr(data_reader, "read_alike", lambda data, at, memo, is_class, names: ([], at))
+            patched.setattr(data_reader, "read_rows", lambda data, at, memo: ([], [], at))
             return read(data, limits)
 
     return read_slowly
@@ -126,6 +139,31 @@ def test_most_of_a_list_is_read_in_runs(monkeypatch: pytest.MonkeyPatch) -> None
     assert sum(found) == 299
     assert read(head("the same text in each")) == LISTS["the same text in each"]
     assert sum(found) == 2 * 299
+
+
+def test_most_rows_are_read_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    original = data_reader.read_rows
+
+    def counted(*args: Any) -> Any:
+        run = original(*args)
+        found.append(len(run[0]))
+        return run
+
+    monkeypatch.setattr(data_reader, "read_rows", counted)
+    for name in ("rows", "rows of one", "rows with texts of the memo"):
+        found.clear()
+        assert read(head(name)) == LISTS[name]
+        assert sum(found) > 250
+
+
+def test_later_parts_refer_to_the_rows_of_a_run() -> None:
+    rows: list[Any] = LISTS["rows"]
+    got = read(pickle.dumps([rows, rows[50], rows[99]["name"], {"last": rows[300]}], 5))
+    assert got[:2] == [rows, rows[50]]
+    assert got[1] is got[0][50]
+    assert got[2] is got[0][99]["name"]
+    assert got[3]["last"] is got[0][300]
 
 
 def test_later_parts_refer_to_what_a_run_made() -> None:

@@ -37,6 +37,8 @@ BYTES: Final = b"\x80\x05" + _RAW + b"K\0\x85R."
 NEW_INSTANCE: Final = b")\x81\x94}\x94("
 """An instance and the dict of its fields begin so, behind the class: EMPTY_TUPLE, NEWOBJ, MEMOIZE,
 EMPTY_DICT, MEMOIZE, MARK."""
+NEW_DICT: Final = b"}\x94"
+"""A dict begins so: EMPTY_DICT, MEMOIZE."""
 TO_MEMO: Final = b"\x97\x940"
 """Put the next out-of-band buffer into the memo: NEXT_BUFFER, MEMOIZE, POP."""
 _FRAME: Final = 0x95
@@ -165,3 +167,12 @@ def name_within(top: bytes) -> re.Pattern[bytes]:
     return re.compile(
         rb"\x8c." + re.escape(top) + rb"(?:\.[^\x94]*)?\x94(?:\x8c.[^\x94]*\x94|h.|j....)[\x93\x86]", re.S
     )
+
+
+def framed(opcodes: bytes) -> bytes:
+    """Put opcodes into a frame, which the C unpickler reads from a file at once, and not one by one.
+
+    >>> import io, pickle
+    >>> pickle.Unpickler(io.BytesIO(framed(b"N."))).load()
+    """
+    return bytes((_FRAME,)) + len(opcodes).to_bytes(8, "little") + opcodes

@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import functools
+import itertools
 import types
 import uuid
 import zoneinfo
@@ -25,7 +26,7 @@ from ...limits import Limits
 from ...types.allowed import Allowed, Fields, enum_member, kind_of, new_instance, refuse, refuse_name
 from ...types.budget import Work
 from ...wire.names import CALLS
-from .alike import LEAST, read_alike
+from .alike import LEAST, read_alike, read_rows
 from .filling import FIRST, PAIR, Containers
 from .opcodes import Arguments, Name, steps_of
 from .plain import (
@@ -276,6 +277,31 @@ class DataReader(Containers):
                 self._push_new(made)
             self.memo.append(entry)
         return count * (7 + 2 * width)
+
+    def _new_dicts(self) -> int:
+        """Make a dict, or a run of dicts of scalars, as in a list of rows; return the number of values."""
+        rows: list[dict[str, Any]] = []
+        at = self.at - 1
+        if self.marks and not self.odd and len(self.data) - at > LEAST:
+            try:
+                rows, entries, at = read_rows(self.data, at, self.memo)
+            except ValueError:  # the loop says what is wrong, or reads it
+                self.odd = True
+        if not rows:
+            self.work.spend(0, _EMPTY_DICT)
+            self._push_new({})
+            return 0
+        check_depth(len(self.marks) + 1, self.limits)
+        pairs = sum(map(len, rows))
+        letters = sum(map(len, itertools.chain.from_iterable(rows)))
+        self.work.spend(letters, len(rows) * (_EMPTY_DICT + FIRST) + PAIR * pairs)
+        self._forget_all(rows)
+        self.stack += rows
+        self.memo += entries
+        if len(self.memo) > self.limits.memo:
+            self._too_much()
+        self.at = at
+        return 3 * len(rows) + 2 * pairs
 
 
 DataReader.STEPS = steps_of(DataReader)

@@ -74,6 +74,14 @@ class Containers(StackMachine):
             self.held.discard(id(container))
         self.keys.forget(container)
 
+    def _forget_all(self, containers: list[Any]) -> None:
+        """Do the same for many new containers."""
+        known: dict[int, Any]
+        for known in (self.depths, self.keys.hashes, self.keys.watches):
+            for number in filter(known.__contains__, map(id, containers)):
+                del known[number]
+        self.held.difference_update(map(id, containers))
+
     def _note_depth(self, container: object, items: Any) -> None:
         """Record the depth of a container; one that holds no containers is 1 deep, and is not listed."""
         self.seals.check_open(container)
@@ -124,9 +132,6 @@ class Containers(StackMachine):
 
     def _empty_list(self) -> None:
         self._push_new([])
-
-    def _empty_dict(self) -> None:
-        self._push_new({})
 
     def _empty_set(self) -> None:
         self._push_new(set())

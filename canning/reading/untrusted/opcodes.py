@@ -146,6 +146,10 @@ class StackMachine:
                 self._build()
                 nodes += self._build_alike()
                 at = self.at
+            elif code == 0x7D:  # EMPTY_DICT
+                self.at = at
+                nodes += self._new_dicts()
+                at = self.at
             elif code == 0x2E:  # STOP
                 self.at = at
                 return self._finish()
@@ -276,6 +280,7 @@ class StackMachine:
     _extend_by_run: Callable[[list[Any]], None]
     _build: Callable[[], None]
     _build_alike: Callable[[], int]
+    _new_dicts: Callable[[], int]
 
     def _drop(self) -> None:
         if self.marks and len(self.stack) == self.marks[-1]:
@@ -311,7 +316,6 @@ _STEPS: Final[dict[int, str]] = {
     0x31: "_drop_to_mark",
     0x6A: "_long_get",
     0x5D: "_empty_list",
-    0x7D: "_empty_dict",
     0x8F: "_empty_set",
     0x29: "_empty_tuple",
     0x74: "_tuple",
@@ -332,7 +336,6 @@ _STEPS: Final[dict[int, str]] = {
 """The opcodes that are read, besides those in the loop itself; for any other the message is refused."""
 _TAKES: Final[dict[str, int]] = {
     "_empty_list": 64,
-    "_empty_dict": 72,
     "_empty_set": 232,
     "_frozenset": 232,
     "_tuple": 56,
