@@ -210,6 +210,9 @@ class DeserializationError(CanningError):
         path: the path to what cannot be read in the object, as Python would write it; None if unknown.
     """
 
+    read_to: int | None = None
+    """The offset in the header up to which the reader of plain data came; None for other readers."""
+
     def __init__(self, text: str, path: str | None = None) -> None:
         super().__init__(text)
         self.path = path

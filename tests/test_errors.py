@@ -648,7 +648,7 @@ def raises() -> None:
 def test_what_python_says_is_told_and_what_others_say_is_not(fails: Any, said: str) -> None:
     with pytest.raises(SerializationError, match=rf"\({said} from its own pickling\)$"):
         serialize_object([Sayings(fails)])
-    with pytest.raises(DeserializationError, match=f"cannot be read: {said}$"):
+    with pytest.raises(DeserializationError, match=f"cannot read this message: {said}$"):
         deserialize_object(serialize_object([Sayings(None, fails)]))
 
 

@@ -98,7 +98,7 @@ def test_what_comes_from_elsewhere_is_data_unless_told(tmp_path: Path) -> None:
     [
         (Point(1), r'read the message with allow=\{"tests.samples.Point"\}; look at it .* trust="code" only'),
         (collections.ChainMap(), r'register it with data=True .*; look at it .* trust="code" only'),
-        (print, r'\(a function\): look at it .* trust="code" only'),
+        (print, r'\(a function\): data holds no functions .*; look at it .* trust="code" only'),
     ],
     ids=["plain fields", "another class", "function"],
 )
@@ -108,7 +108,7 @@ def test_a_refusal_names_the_safe_way_first(obj: Any, way: str) -> None:
     with pytest.raises(
         DeserializationError, match=r"import nowhere and read the message with allow=.*; look at it"
     ):
-        loads(b"\x80\x04\x8c\x07nowhere\x8c\x05Point\x93.")
+        loads(b"\x80\x04\x8c\x07nowhere\x8c\x05Point\x93)\x81.")
     with pytest.raises(DeserializationError, match=r"^(?!.*allow=)"):  # a name is a stranger's text
         loads(b'\x80\x04\x8c\x07nowhere\x8c\x09"}, key="A\x93.')
 

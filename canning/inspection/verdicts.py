@@ -20,7 +20,7 @@ from ..limits import DEFAULT_LIMITS
 from ..pickles.machine import PickleMachine
 from ..pickles.nodes import Node
 from ..reading.untrusted.data_reader import CLASSES
-from ..reading.untrusted.plain import CONSTRUCTORS, SINGLETONS
+from ..reading.untrusted.plain import CONSTRUCTORS, FACTORIES, SINGLETONS
 from ..serializer import Serializer
 from ..types.canner import Canner
 from ..types.registry import Registry, default_registry
@@ -61,6 +61,7 @@ _SAFE: Final = frozenset(
 """Functions that may be called with any arguments: at worst they raise."""
 _READ: Final = _SAFE.union(
     CLASSES,
+    FACTORIES,
     SINGLETONS,
     ((CALLS, name) for name in ("attributes", "items", "registered", "exception", "fill_exception")),
 )

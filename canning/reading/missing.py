@@ -1,17 +1,13 @@
-"""After a message could not be read, find the missing name or the wrong call, its path, and a way out.
+"""After a message could not be read, find the missing name, its path, and a way out.
 
-Nothing here runs unless reading fails. The most common wrong calls are exceptions: pickle calls the class
-with its `args`, which went to ``Exception.__init__`` and seldom fit the class's own ``__init__``.
+Nothing here runs unless reading fails.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from ..code.classes import class_of
 from ..code.renaming import find_moved, leads_somewhere
 from ..code.versions import PROVIDERS
 from ..errors import (
@@ -25,20 +21,10 @@ from ..errors import (
 )
 from ..memory.buffers import flat
 from ..pickles.machine import PickleMachine
-from ..pickles.nodes import Node
-from ..pickles.paths import Paths
-from ..types.allowed import REFUSED, SKELETONS
-from ..wire.names import CALLS, SUBIMPORT
-
-LookUp = Callable[[str, str], Any]
-_OURS: Final = frozenset(("canning.reading.reader", "canning.reading.builder", "canning.calls"))
-"""The modules that run the unpickler, and those that it calls."""
-_MARK_IN: Final = {
-    ("cloudpickle.cloudpickle", "_make_skeleton_class"): 4,
-    (CALLS, "empty_class"): 5,
-}
-"""By the function that makes a class: the number of the argument that identifies a class sent by value."""
-_FILL: Final = (CALLS, "fill")
+from ..pickles.nodes import Named, Node
+from ..types.allowed import NAMELESS, REFUSED, SKELETONS, refuse_name, refuse_value
+from ..wire.names import SUBIMPORT
+from .unfit import LookUp, instance_of, is_argument, path_of, place_read, unfit
 
 
 def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> MissingCode | None:
@@ -53,18 +39,18 @@ def missing_code(head: object, error: BaseException | None, look_up: LookUp) -> 
         except Exception as reason:  # a module may raise anything on import
             if is_of_signal(reason):
                 raise
-            path = _path(machine, named.place or named.node)
+            path = path_of(machine, named.place or named.node)
             return missing_error(named.module, named.name, reason, path)
     if isinstance(error, ModuleNotFoundError) and error.name:
         node = _import_of(machine, error.name)
-        return missing_error(error.name, None, error, _path(machine, node))
+        return missing_error(error.name, None, error, path_of(machine, node))
     return None
 
 
 def placed_refusal(
     head: object, error: DeserializationError, most: int | None = None
 ) -> DeserializationError:
-    """Add the path to the first name in a header that an error's text refuses, and the name of a class.
+    """Add the path to what a header's reader refused, and the name of a class or function.
 
     Headers of more than `most` bytes are left as they are, since the search takes as long as reading.
 
@@ -74,18 +60,35 @@ def placed_refusal(
     obj['f'][0]: this message needs builtins.print (a function): ...
     """
     said, flat_head = str(error), flat(head)
-    if not said.startswith(REFUSED) or (most is not None and len(flat_head) > most):
+    if error.path is not None or (most is not None and len(flat_head) > most):
         return error
+    if not said.startswith(REFUSED):
+        path = place_read(flat_head, error.read_to)[0]
+        return DeserializationError(f"{path}: {said}", path) if path else error
     machine = PickleMachine(flat_head).run()
     for named in machine.names.values():
         dotted = name_for_errors(named.module, named.name)
         if said.startswith(f"{REFUSED}{dotted} ("):
-            path = _path(machine, named.place or named.node)
-            cls = _class_by_value(machine, (named.module, named.name))
-            if cls:
-                said = said.replace(f"{dotted} (a class by value: ", f"the class {cls} by value (", 1)
+            path = path_of(machine, named.place or named.node)
+            said = _refusal(machine, named, said)
             return DeserializationError(f"{path}: {said}" if path else said, path)
-    return error
+    path, key = place_read(flat_head, error.read_to)
+    if key and said.startswith(NAMELESS):
+        said = str(refuse_value(*key))
+    return DeserializationError(f"{path}: {said}", path) if path else error
+
+
+def _refusal(machine: PickleMachine, named: Named, said: str) -> str:
+    """Say what a refused name is for: the name alone does not always tell."""
+    key = named.module, named.name
+    made = instance_of(named.place) if named.place else None
+    if made:
+        return str(refuse_name(*made))
+    if not named.calls and not is_argument(machine, named.node) and said == str(refuse_name(*key)):
+        return str(refuse_value(*key))
+    cls = _class_by_value(machine, key)
+    dotted = name_for_errors(*key)
+    return said.replace(f"{dotted} (a class by value: ", f"the class {cls} by value (", 1) if cls else said
 
 
 def _class_by_value(machine: PickleMachine, maker: tuple[str, str]) -> str:
@@ -95,19 +98,6 @@ def _class_by_value(machine: PickleMachine, maker: tuple[str, str]) -> str:
             name = next((each for each in called.args[1:3] if type(each) is str), "")
             return name_for_errors("", name)[1:]
     return ""
-
-
-def _path(machine: PickleMachine, node: Node | None) -> str | None:
-    """Return the path to a node; for a node that a function needs, the path to the function."""
-    if node is None:
-        return None
-    paths = Paths(machine.root)
-    path = paths.of(node)
-    for called in machine.calls if path is None else ():
-        if called.target == _FILL and called.args and Paths(called).of(node):
-            function = called.args[0]
-            path = paths.of(function) if type(function) is Node else None
-    return path
 
 
 def _import_of(machine: PickleMachine, module: str) -> Node | None:
@@ -212,64 +202,4 @@ def moved(head: object) -> bool:
 
 def explain_reading(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError:
     """Return the error that names the missing object or the wrong call; `error` itself if none is."""
-    return missing_code(head, error.__cause__, look_up) or unfit_call(head, error, look_up) or error
-
-
-# -- calls that do not fit -------------------------------------------------------------------------------
-
-
-def unfit_call(head: object, error: DeserializationError, look_up: LookUp) -> DeserializationError | None:
-    """Make the error for a call with arguments that do not fit; None if reading failed for another reason."""
-    cause = error.__cause__
-    if type(cause) is not TypeError or _was_in_a_call(cause):
-        return None
-    machine = PickleMachine(flat(head)).run()
-    for node in machine.calls:
-        called = _called_by(node, look_up) if node.kind == "call" else None
-        wanted = None if called is None else _misfit(called, len(node.args))
-        if wanted is not None:
-            return DeserializationError(_say(machine, node, called, wanted))
-    return None
-
-
-def _called_by(node: Node, look_up: LookUp) -> Any:
-    """Return the target of a call: found by name, or a class sent by value; None if it is one of ours."""
-    if node.target is not None:
-        return None if node.target[0].partition(".")[0] == "canning" else look_up(*node.target)
-    maker: Any = node.items[0] if node.items else None
-    at = _MARK_IN.get(maker.target or ("", "")) if type(maker) is Node else None
-    if at is None or len(maker.args) <= at:
-        return None
-    return class_of(maker.args[at])
-
-
-def _was_in_a_call(error: BaseException) -> bool:
-    """Tell whether an error was raised inside the called function, and not by the call itself."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_globals.get("__name__") not in _OURS
-
-
-def _misfit(called: Any, count: int) -> str | None:
-    """Name the parameters of a callable that does not accept this many arguments; None if it does."""
-    try:
-        signature = inspect.signature(called)
-    except Exception:  # builtins may lack a signature, and others may raise anything
-        return None
-    try:
-        signature.bind(*[None] * count)
-    except TypeError:
-        return f"({', '.join(signature.parameters)})"
-    return None
-
-
-def _say(machine: PickleMachine, node: Node, called: Any, wanted: str) -> str:
-    path, count = Paths(machine.root).of(node), len(node.args)
-    what = f"{path}: " if path else ""
-    what += f"{name_for_errors(called.__module__, called.__qualname__)}{wanted} cannot be called with "
-    what += f"{count} argument{'' if count == 1 else 's'}, as the message asks"
-    if isinstance(called, type) and issubclass(called, BaseException):
-        what += ": an exception is made of its .args. Pass all that it takes on to super().__init__, or give "
-        what += "the class a __reduce__"
-    return what
+    return missing_code(head, error.__cause__, look_up) or unfit(head, error, look_up) or error

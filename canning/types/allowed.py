@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ..errors import SHOWN, DeserializationError, name_for_errors
 from ..wire.names import CALLS, PURPOSES
+from .fields import AS_WRITTEN, field_names, other_count
 from .libraries.known import public_name
 from .registry import dotted_name
 
@@ -45,12 +46,21 @@ AS_CODE: Final = (
 """How errors end: the way out that is not safe."""
 REFUSED: Final = "this message needs "
 """How errors begin that name what a stranger's message may not hold."""
+NAMELESS: Final = f"{REFUSED}a function or class as an object"
+"""How the error begins for a function or class that the message holds as an object."""
+_AS_TEXT: Final = "data holds no functions and no classes, so let its sender send the name as text"
 NO_HEADER: Final = "frame 0 is neither a header of canning's nor a pickle of protocol 2 or later"
 
 
 def refuse(what: str) -> DeserializationError:
     """Make the error for an object that a stranger's message may not hold."""
     return DeserializationError(f"{REFUSED}{what}: {AS_CODE}")
+
+
+def refuse_value(module: str = "", name: str = "") -> DeserializationError:
+    """Make the error for a function or class that is not called, but sent as an object."""
+    what = f"{REFUSED}{describe_name(module, name)}" if name else NAMELESS
+    return DeserializationError(f"{what}: {_AS_TEXT}; {AS_CODE}")
 
 
 def describe_name(module: str, name: str) -> str:
@@ -232,70 +242,15 @@ def kind_of(cls: type) -> str | None:
     return None
 
 
-def field_names(cls: type) -> list[str]:
-    """List the fields of a dataclass or attrs class."""
-    attributes = getattr(cls, "__attrs_attrs__", None)
-    if attributes is not None:
-        return [attribute.name for attribute in attributes]
-    return [field.name for field in dataclasses.fields(cls)]
-
-
-def _may_be_missing(cls: type) -> set[str]:
-    """List the fields that keep the class's value unless they are set."""
-    if hasattr(cls, "__attrs_attrs__"):
-        return set()
-    return {
-        field.name
-        for field in dataclasses.fields(cls)
-        if not field.init and field.default is not dataclasses.MISSING
-    }
-
-
 def new_instance(cls: type, kind: str | None, values: tuple[Any, ...]) -> Any:
     """Make an instance as NEWOBJ asks for it: a named tuple with its values, others with no field set yet."""
     if kind == "namedtuple":
         if len(values) != len(cls._fields):  # type: ignore[attr-defined]
-            raise DeserializationError(f"{len(values)} values for the fields of {dotted_name(cls)}")
+            raise other_count(cls, len(values), cls._fields)  # type: ignore[attr-defined]
         return tuple.__new__(cls, values)
     if values or kind != "fields":
         raise refuse(f"{dotted_name(cls)}.__new__ with arguments")
     return object.__new__(cls)
-
-
-class Fields:
-    """Hold the fields of a dataclass or attrs class, and set those of new instances.
-
-    Attributes:
-        names, known: the names of the fields, in their order and as a set.
-    """
-
-    __slots__ = ("_missing", "known", "names")
-
-    def __init__(self, cls: type) -> None:
-        self.names = field_names(cls)
-        self.known = frozenset(self.names)
-        self._missing = _may_be_missing(cls)
-
-    def set(self, obj: object, state: object) -> None:
-        """Set the fields, and nothing that is not a field."""
-        names, known = self.names, self.known
-        if type(state) is tuple and len(state) == 2 and state[0] is None:  # the form of classes with slots
-            state = state[1]
-        if type(state) is list or type(state) is tuple:
-            if len(state) != len(names):
-                raise DeserializationError(
-                    f"{len(state)} values for the {len(names)} fields of {dotted_name(type(obj))}"
-                )
-            state = dict(zip(names, state, strict=True))
-        if type(state) is dict and len(state) < len(names):
-            names = [name for name in names if name in state or name not in self._missing]
-            known = frozenset(names)
-        if type(state) is not dict or state.keys() != known:
-            raise DeserializationError(
-                f"the state of {dotted_name(type(obj))} in this message is not that of its fields"
-            )
-        for name in names:
-            object.__setattr__(obj, name, state[name])
 
 
 def enum_member(cls: type, value: object) -> Any:
@@ -306,7 +261,14 @@ def enum_member(cls: type, value: object) -> Any:
             return member
     if issubclass(cls, enum.Flag) and type(value) is int:
         return _combined(cls, value)
-    raise DeserializationError(f"{dotted_name(cls)} has no member of the value in this message")
+    raise no_member(cls)
+
+
+def no_member(cls: type) -> DeserializationError:
+    """Make the error for an enum that lacks the value in a message."""
+    return DeserializationError(
+        f"{dotted_name(cls)} has no member of the value in this message: {AS_WRITTEN}"
+    )
 
 
 def _is_comparable(value: Any) -> bool:

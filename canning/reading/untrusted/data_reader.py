@@ -23,8 +23,9 @@ import numpy as np
 
 from ...errors import DeserializationError
 from ...limits import Limits
-from ...types.allowed import Allowed, Fields, enum_member, kind_of, new_instance, refuse, refuse_name
+from ...types.allowed import Allowed, enum_member, kind_of, new_instance, refuse, refuse_name
 from ...types.budget import Work
+from ...types.fields import Fields
 from ...wire.names import CALLS
 from .alike import LEAST, read_alike, read_rows
 from .filling import FIRST, PAIR, Containers

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from ...errors import CanningError, DeserializationError, is_of_signal
 from ...limits import Limits
-from ...types.allowed import NO_HEADER, refuse
+from ...types.allowed import NO_HEADER, refuse, refuse_value
 from ...types.budget import Work
 from .prices import Price
 from .sealing import check_depth
@@ -78,7 +78,9 @@ class StackMachine:
         """Read the object; raises `DeserializationError` for anything but well-formed plain data."""
         try:
             return self._run()
-        except CanningError:
+        except CanningError as error:
+            if isinstance(error, DeserializationError):
+                error.read_to = self.at
             raise
         except (IndexError, struct.error, StopIteration) as error:
             raise DeserializationError(f"the header breaks off at byte {self.at}") from error
@@ -190,7 +192,7 @@ class StackMachine:
 
     def _no_tokens(self, items: Any) -> None:
         if self.named and not TOKENS.isdisjoint(map(type, items)):
-            raise refuse("a function or class as an object")
+            raise refuse_value()
 
     def _pop(self) -> Any:
         if self.marks and len(self.stack) <= self.marks[-1]:
@@ -234,8 +236,8 @@ class StackMachine:
     def _integer(self, raw: bytes) -> None:
         if len(raw) > self.limits.integer_bytes:
             raise DeserializationError(
-                f"an int of {len(raw)} bytes, where this reader's limit is "
-                f"integer_bytes={self.limits.integer_bytes}"
+                f"an int of {len(raw)} bytes: this reader's limit is "
+                f"integer_bytes={self.limits.integer_bytes} of canning.Limits"
             )
         self.stack.append(int.from_bytes(raw, "little", signed=True))
 

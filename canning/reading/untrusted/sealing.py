@@ -18,8 +18,9 @@ import numpy as np
 
 from ...errors import DeserializationError
 from ...limits import Limits
-from ...types.allowed import field_names, kind_of
+from ...types.allowed import kind_of
 from ...types.budget import Work
+from ...types.fields import field_names
 
 LEAVES: Final = frozenset((int, str, float, bool, bytes, type(None)))
 _ITEM: Final = 30
