@@ -64,10 +64,12 @@ def unknown_option(
     unknown: Iterable[str],
     known: Iterable[str] | None = None,
     given: Sequence[object] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> TypeError:
     """Make the error for options that a function does not have; it suggests similar ones.
 
-    `known` are the function's options, if its signature does not list them; `given` are positional options.
+    `known` are the function's options, if its signature does not list them; `given` are positional options;
+    `elsewhere` says for options of others how to pass them.
 
     >>> unknown_option(check_kinds, ["limit"])
     TypeError("check_kinds() has no option 'limit': did you mean 'limits'?")
@@ -81,6 +83,8 @@ def unknown_option(
 
     known = set(_options_of(function) if known is None else known)
     name = next((name for name in unknown if name not in known), next(iter(unknown)))
+    if elsewhere and name in elsewhere:
+        return TypeError(f"{function.__name__}() has no option {name!r}: {elsewhere[name]} has it")
     near = get_close_matches(name, sorted(known), 1)
     hint = f": did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
     return TypeError(f"{function.__name__}() has no option {name!r}{hint}")

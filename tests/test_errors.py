@@ -6,16 +6,22 @@ import collections
 import functools
 import logging
 import pickle
+import re
 import signal
+import socket
+import sqlite3
 import sys
 import threading
 import time
 import traceback
 import types
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
 import canning
 from canning import (
@@ -146,10 +152,77 @@ def test_the_way_to_the_culprit_with_other_picklers(pickler: str) -> None:
     assert caught.value.path == "obj['model'].layers[1]"
 
 
-def test_the_error_says_what_to_send_instead() -> None:
-    generator = (number for number in ())
-    with pytest.raises(SerializationError, match=r"^obj\['g'\]: .*: send a list of its items$"):
-        serialize_object({"g": generator})
+async def later() -> None:
+    """Wait for nothing."""
+
+
+def closed(made: Any) -> Any:
+    """Close it at once: it cannot be sent either way."""
+    made.close()
+    return made
+
+
+def closed_socket() -> Any:
+    with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
+        return socket
+
+
+def ended_context() -> Any:
+    with zmq.Context() as context:
+        return context
+
+
+class OwnSocket(socket.socket):
+    """A class of a user's."""
+
+
+INSTEAD: dict[str, tuple[Callable[[], Any], str]] = {
+    "generator": (lambda: (number for number in ()), "send a list of its items"),
+    "lock": (lambda: LOCK, "leave it out, or let the class that holds it drop it in __getstate__"),
+    "rlock": (threading.RLock, "leave it out, or let the class that holds it drop it in __getstate__"),
+    "socket": (lambda: closed(socket.socket()), "send its address, and connect there"),
+    "own socket": (lambda: closed(OwnSocket()), "send its address, and connect there"),
+    "zmq socket": (
+        closed_socket,
+        "it belongs to its process: send its address, and connect there",
+    ),
+    "zmq context": (
+        lambda: closed(zmq.Context()),
+        "send the addresses of its sockets, and make a context there",
+    ),
+    "weakref": (lambda: weakref.ref(Plain), "send the object that it refers to, or leave it out"),
+    "frame": (sys._getframe, "send what you need of its f_locals, or the text of traceback.format_stack"),
+    "sqlite": (
+        lambda: closed(sqlite3.connect(":memory:")),
+        "send the path of its file, and connect there",
+    ),
+    "coroutine": (lambda: closed(later()), "await it, and send its result"),
+    "match": (lambda: re.match("a", "a"), r"send its groups(), or its span()"),
+}
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_the_error_says_what_to_send_instead(name: str) -> None:
+    make, told = INSTEAD[name]
+    with pytest.raises(SerializationError) as caught:
+        serialize_object({"g": [make()]})
+    assert str(caught.value).startswith("obj['g'][0]: cannot pickle '")
+    assert str(caught.value).endswith(told)
+
+
+def test_the_way_in_a_table_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas", reason="needs the package pandas")
+    column = pandas.Series([1, LOCK], dtype=object)
+    rows = [
+        (pandas.DataFrame({"x": [1.0, 2.0], "y": [3, 4], "col": column}), "obj['t']['col'].iloc[1]"),
+        (pandas.DataFrame({("a", 1): [1.0, 2.0], ("b", 2): column}), "obj['t'].iloc[:, 1].iloc[1]"),
+        (pandas.DataFrame({"x": [1, 2]}, index=pandas.Index([1, LOCK], dtype=object)), "obj['t'].index[1]"),
+        (column, "obj['t'].iloc[1]"),
+    ]
+    for table, path in rows:
+        with pytest.raises(SerializationError) as caught:
+            serialize_object({"t": table})
+        assert caught.value.path == path
 
 
 def test_the_way_in_state_that_the_object_gives() -> None:

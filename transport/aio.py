@@ -20,7 +20,7 @@ from canning.options import unknown_option
 from canning.progress import OnProgress
 
 from .awaiting import Runner
-from .checks import Prefix, check_objects, check_timeout
+from .checks import RECEIVERS_OWN, SENDERS_OWN, Prefix, check_objects, check_timeout
 from .conversation import ChannelOptions, Conversation
 from .incoming import unpack
 from .kinds import KNOWN, Kind, learn
@@ -66,7 +66,7 @@ async def send(socket: zmq.asyncio.Socket, obj: Any, *more: Any, **options: Unpa
     """
     try:
         if not options.keys() <= SendOptions.__annotations__.keys():
-            raise unknown_option(send, options, SendOptions.__annotations__)
+            raise unknown_option(send, options, SendOptions.__annotations__, elsewhere=SENDERS_OWN)
         check_objects(more)
         kind = _asynchronous(socket, "send", obj)
         return await send_later(socket, kind, (obj, *more), Sending(**options))
@@ -148,7 +148,7 @@ async def recv(
     """
     try:
         if given or not options.keys() <= _OF_RECV:
-            raise unknown_option(recv, options, _OF_RECV, given)
+            raise unknown_option(recv, options, _OF_RECV, given, RECEIVERS_OWN)
         kind = _asynchronous(socket, "recv")
         how = reading(**options)
         check_callable("on_progress", on_progress)

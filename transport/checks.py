@@ -17,6 +17,14 @@ Trust = Literal["data", "code"]
 Prefix = bytes | Sequence[bytes]
 
 
+SENDERS_OWN: Final = {"stream": "Sender(socket, stream=True)"}
+RECEIVERS_OWN: Final = {
+    "stream": "Receiver(socket, stream=True)",
+    "lazy": "Receiver(socket, stream=True).recv(lazy=True)",
+}
+"""The options that `Sender` and `Receiver` have and `send` and `recv` have not."""
+
+
 def check_trust(trust: Trust | None) -> None:
     """Check that trust is ``"data"``, ``"code"`` or None, before anything is received.
 

@@ -15,7 +15,7 @@ from canning.options import unknown_option
 from canning.progress import OnProgress
 from canning.wire.keys import KeyOption
 
-from .checks import Prefix, Trust, check_objects
+from .checks import RECEIVERS_OWN, SENDERS_OWN, Prefix, Trust, check_objects
 from .incoming import unpack
 from .kinds import KNOWN, learn, with_hint
 from .multipart import SocketLike, push
@@ -112,7 +112,7 @@ def send(
         how = ORDINARY
     try:
         if unknown:
-            raise unknown_option(send, unknown)
+            raise unknown_option(send, unknown, elsewhere=SENDERS_OWN)
         if more:
             check_objects(more)
         kind = KNOWN.get(id(socket)) or learn(socket, "send", obj)
@@ -268,7 +268,7 @@ def recv(
     """
     try:
         if unknown or given:
-            raise unknown_option(recv, unknown, given=given)
+            raise unknown_option(recv, unknown, given=given, elsewhere=RECEIVERS_OWN)
         kind = KNOWN.get(id(socket)) or learn(socket, "recv")
         if kind.asynchronous:
             raise _not_blocking(socket, "recv")

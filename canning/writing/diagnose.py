@@ -19,8 +19,8 @@ import numpy as np
 
 from ..code.annotations import is_made
 from ..errors import CannerError, SerializationError, is_of_signal, text_of
-from ..forking import KINDS
 from .attempts import WriteOptions, first_asked, new_writer, pickled
+from .culprits import cells_of, instead_of
 
 _TRIES: Final = 20_000
 """Parts to try before the search ends with the path as far as it is known."""
@@ -91,7 +91,7 @@ def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
     if type(asked) in _LEAVES:
         return None
     ways: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", iter((("obj", obj),)))]
-    seen: set[int] = set()
+    seen: dict[int, object] = {}  # keeps them, so that no other has their id
     while ways and len(seen) < _TRIES:
         path, parts = ways[-1]
         try:
@@ -105,8 +105,8 @@ def _find_asked(obj: object, error: Exception) -> tuple[object, str] | None:
         elif part is asked:
             return asked, path + step
         elif type(part) not in _LEAVES and id(part) not in seen and len(ways) < _DEPTH:
-            seen.add(id(part))
-            ways.append((path + step, parts_of(part)))
+            seen[id(part)] = part
+            ways.append((path + step, _named_parts_of(part)))
     return None
 
 
@@ -135,6 +135,8 @@ def _say(culprit: object, reason: Exception, pickler: str) -> str:
     if isinstance(reason, TypeError) and text.startswith("cannot pickle"):
         return with_way_out(text, culprit)  # "cannot pickle '_thread.lock' object": no data
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if instead_of(culprit):
+        return with_way_out(f"cannot pickle {name!r} object", culprit)
     return f"cannot pickle {name!r} object ({text_of(reason)} from its own pickling)"
 
 
@@ -144,15 +146,8 @@ def with_way_out(text: str, culprit: object) -> str:
     >>> with_way_out("cannot pickle 'generator' object", (x for x in "ab"))
     "cannot pickle 'generator' object: send a list of its items"
     """
-    instead = _INSTEAD.get(type(culprit))
+    instead = instead_of(culprit)
     return text if instead is None else f"{text}: {instead}"
-
-
-_LOCK: Final = "leave it out, or let the class that holds it drop it in __getstate__"
-_INSTEAD: Final[dict[type, str]] = {
-    types.GeneratorType: "send a list of its items",
-    **dict.fromkeys(KINDS, _LOCK),
-}
 
 
 class _Interrupted(Exception):
@@ -169,13 +164,15 @@ class _Search:
     def __init__(self, options: WriteOptions) -> None:
         self.options = options
         self.tries = 0
-        self.seen: set[int] = set()
+        self.seen: dict[int, object] = {}  # keeps them, so that no other has their id
 
     def run(self, obj: object, error: Exception) -> tuple[Any, str, Exception]:
         path = "obj"
         for _ in range(_DEPTH):
-            self.seen.add(id(obj))
-            for step, part in parts_of(obj):
+            self.seen[id(obj)] = obj
+            if instead_of(obj):
+                return obj, path, error
+            for step, part in _named_parts_of(obj):
                 reason = self._failure(part)
                 if isinstance(error, SerializationError) and not isinstance(reason, SerializationError):
                     continue  # a deliberate error about the whole says more than an error of a part
@@ -204,6 +201,12 @@ class _Search:
                 raise _Interrupted(error) from None
             return error
         return None
+
+
+def _named_parts_of(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Return the parts of an object, those of a table first by the names that its user knows."""
+    yield from cells_of(obj)
+    yield from parts_of(obj)
 
 
 def parts_of(obj: Any) -> Iterator[tuple[str, Any]]:

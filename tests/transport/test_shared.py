@@ -498,6 +498,16 @@ def test_no_room_for_an_array() -> None:
             arena.empty(50_000)
         del kept
         assert arena.empty(50_000).size == 50_000
+        with pytest.raises(ArenaFull, match=r"1,048,577 bytes never fit .* of 1,048,576: make a larger one"):
+            arena.array(np.zeros(arena.capacity + 1, "u1"))
+        frame = arena.to(1).encode(memoryview(bytes(1_000_000)))
+        with pytest.raises(
+            ArenaFull, match=r"1 blocks hold messages that no receiver has opened.* lease of 10 s"
+        ):
+            arena.array(np.zeros(MB, "u1"))
+        assert frame
+    with pytest.raises(ArenaError, match="closed: make another one"):
+        arena.empty(1)
 
 
 def test_blocks_are_used_again_and_grow_together() -> None:

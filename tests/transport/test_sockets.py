@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -715,3 +717,18 @@ def test_a_forgotten_prefix_is_asked_for(connect: Connect) -> None:
         transport.send(there, obj)
         with pytest.raises(transport.MessageError, match=r"a header is in frame 1 of these: pass prefix=1"):
             transport.recv(here, timeout=10)
+
+
+def test_an_option_of_a_sender_or_a_receiver_says_whose_it_is() -> None:
+    here, there = transport.fake_pair()
+    rows: list[tuple[Any, Any, dict[str, Any], str]] = [
+        (transport.send, (here, 1), {"stream": True}, "Sender(socket, stream=True) has it"),
+        (transport.recv, (there,), {"stream": True}, "Receiver(socket, stream=True) has it"),
+        (transport.recv, (there,), {"lazy": True}, "Receiver(socket, stream=True).recv(lazy=True) has it"),
+    ]
+    for function, args, options, told in rows:
+        with pytest.raises(TypeError, match=re.escape(told)):
+            function(*args, **options)
+        awaited = getattr(transport.aio, function.__name__)
+        with pytest.raises(TypeError, match=re.escape(told)):
+            asyncio.run(awaited(*args, **options))

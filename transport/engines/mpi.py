@@ -53,7 +53,7 @@ class Comm:
             value, with the globals that they use.
 
     Raises:
-        TypeError: there is no such option.
+        TypeError: `comm` is no communicator, or there is no such option.
     """
 
     def __init__(
@@ -65,6 +65,10 @@ class Comm:
         trust: Trust = "code",
         **options: Unpack[WithoutTrust],
     ) -> None:
+        if not isinstance(comm, MPI.Comm):
+            raise TypeError(
+                f"Comm takes a communicator of mpi4py, such as MPI.COMM_WORLD, not {type(comm).__name__}"
+            )
         if timeout is not None:
             check_timeout(timeout)
         serializer = Serializer(trust=trust, **{**_OF_COMM, **options})

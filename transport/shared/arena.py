@@ -274,7 +274,10 @@ class SharedArena(Arrays):
     def _open(self) -> Ledger:
         self._check_process()
         if self.closed:
-            raise ArenaError("this arena is closed")
+            raise ArenaError(
+                "this arena is closed: make another one with SharedArena(...), and stay in its `with` block "
+                "until you have sent all"
+            )
         return self._ledger
 
     def _check_process(self) -> None:

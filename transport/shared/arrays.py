@@ -96,9 +96,20 @@ def _lengths(shape: _Shape) -> tuple[int, ...]:
 
 
 def _why_full(ledger: Ledger, capacity: int, nbytes: int) -> str:
+    if nbytes > capacity:
+        return (
+            f"{nbytes:,} bytes never fit into an arena of {capacity:,}: make a larger one with "
+            "SharedArena(...), or use ordinary memory, which can be sent as well"
+        )
     left, blocks = ledger.room
+    unopened = ledger.unopened()
     if not left:
         why = f"all of its {blocks:,} blocks are in use, and each array takes one: make larger arrays"
     else:
         why = f"{ledger.glance()[0]:,} of {capacity:,} are in use; let go of arrays"
+    if unopened:
+        why += (
+            f" ({len(unopened):,} blocks hold messages that no receiver has opened: they are free when "
+            f"it does, or when their lease of {ledger.lease / 1e9:g} s is over)"
+        )
     return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
