@@ -187,7 +187,7 @@ INSTEAD: dict[str, tuple[Callable[[], Any], str]] = {
         "it belongs to its process: send its address, and connect there",
     ),
     "zmq context": (
-        lambda: closed(zmq.Context()),
+        ended_context,
         "send the addresses of its sockets, and make a context there",
     ),
     "weakref": (lambda: weakref.ref(Plain), "send the object that it refers to, or leave it out"),

@@ -235,6 +235,10 @@ def timeouts() -> None:
 
 def _left() -> None:
     """Wait again and again: what MPI still reads is kept once, and not when it is complete."""
+    with pytest.raises(
+        TypeError, match="takes a communicator of mpi4py, such as MPI.COMM_WORLD, not NoneType"
+    ):
+        mpi.Comm(None)
     comm = mpi.Comm(MPI.COMM_SELF, timeout=0.05)
     before = list(map(id, mpi_link._LEFT))
     request = comm.isend(bytes(10**7), 0)
