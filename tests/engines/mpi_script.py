@@ -235,9 +235,7 @@ def timeouts() -> None:
 
 def _left() -> None:
     """Wait again and again: what MPI still reads is kept once, and not when it is complete."""
-    with pytest.raises(
-        TypeError, match="takes a communicator of mpi4py, such as MPI.COMM_WORLD, not NoneType"
-    ):
+    with pytest.raises(TypeError, match=r"takes a communicator of mpi4py, .*, not NoneType"):
         mpi.Comm(None)
     comm = mpi.Comm(MPI.COMM_SELF, timeout=0.05)
     before = list(map(id, mpi_link._LEFT))
