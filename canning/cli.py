@@ -172,7 +172,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
         if not named and not path.is_file():  # a pipe, a device, a dangling link
             left_out += 1
             continue
-        result = scan(path)
+        result = _judge(path)
         if not named and result.kind == UNKNOWN and path.suffix.lower() not in SUFFIXES:
             left_out += 1
         else:
@@ -189,6 +189,14 @@ def run_scan(arguments: argparse.Namespace) -> int:
             print(total + (f"; skipped {left_out} that are not pickles" if left_out else ""))
     worst = max(verdicts, key=ORDER.index, default=CLEAN)
     return CODES[worst] if ORDER.index(worst) >= ORDER.index(arguments.fail_on.replace("-", " ")) else 0
+
+
+def _judge(path: Path) -> ScanResult:
+    """Scan a file; one that is not there is unreadable, and the others are scanned all the same."""
+    try:
+        return scan(path)
+    except FileNotFoundError:
+        return ScanResult(UNREADABLE, "file", ("there is no such file",))
 
 
 def _files(paths: list[Path]) -> Iterator[tuple[Path, bool]]:

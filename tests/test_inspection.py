@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import collections
 import datetime as dt
 import gzip
 import io
@@ -145,6 +146,22 @@ def test_what_the_reader_of_plain_data_takes_is_clean() -> None:
     for obj in (LARGE, {"a": LARGE[::2], "b": datetime.datetime(2020, 1, 1)}, uuid.uuid4(), np.float32(1)):
         assert scan(canning.serialize_object(obj)).verdict == "clean"
         assert scan(canning.dumps(obj)).verdict == "clean"
+
+
+def test_what_is_cut_is_unreadable_whatever_it_names() -> None:
+    whole = pickle.dumps([collections.ChainMap(), list(range(1000)), LARGE])
+    assert scan(whole).verdict == "needs code"
+    for stream in (whole, pickle.dumps(list(range(1000)))):
+        for end in (30, 100, len(stream) // 2, len(stream) - 1):
+            result = scan(stream[:end])
+            assert (result.verdict, bool(result.reasons)) == ("unreadable", True), end
+    cut = b"cos\nsystem\n(S'true'\ntR(lp0\n"
+    assert scan(cut).verdict == "dangerous"
+
+
+def test_an_object_is_not_inspected_but_explained() -> None:
+    with pytest.raises(TypeError, match=r"frames, bytes or a path .* not dict; .* canning\.explain"):
+        inspect({"a": 1})
 
 
 # -- attacks -------------------------------------------------------------------------------------------
@@ -462,7 +479,9 @@ def test_paths(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert scan(tmp_path / "empty").verdict == "unreadable"
     assert scan(tmp_path).verdict == "unreadable"
-    assert scan(tmp_path / "missing").verdict == "unreadable"
+    with pytest.raises(FileNotFoundError):
+        scan(tmp_path / "missing")
+    assert main(["scan", str(tmp_path / "missing")]) == 2
     with pytest.raises(FileNotFoundError):
         inspect(tmp_path / "missing")
 

@@ -90,7 +90,7 @@ def explain(obj: Any, **options: Unpack[SerializerOptions]) -> Explanation:
     >>> [(part.path, part.how) for part in found.parts]
     [('obj', 'header'), ("obj['x']", 'frame 1'), ("obj['f']", 'by reference')]
     >>> found.problems, found.data
-    ([], ["obj['f']: needs builtins.print (a function)"])
+    ([], ["obj['f']: needs builtins.print (a function): data holds no functions and no classes, so let ..."])
     """
     serializer = default_serializer.evolve(**options)
     found = Explanation()

@@ -192,7 +192,12 @@ def inspect(source: Any, *, expanded: int | None = None) -> Report:
         frames = [flat(frame) for frame in source]
         parts = parts_of_frames(frames)
         return _report("canning message", sum(map(len, frames)), parts, [], [])
-    return _inspect_file(flat(source), expanded, "")
+    try:
+        data = flat(source)
+    except TypeError as error:
+        hint = "to see what becomes of an object, call canning.explain"
+        raise TypeError(f"frames, bytes or a path are inspected: {error}; {hint}") from None
+    return _inspect_file(data, expanded, "")
 
 
 @shortened
@@ -201,14 +206,17 @@ def scan(source: Any, *, expanded: int | None = None) -> ScanResult:
 
     ``clean``: `loads` reads it with ``trust="data"``, or it is a pickle that names and calls nothing.
     ``needs code``: reading it would call what it names. ``unreadable``: it is damaged, beyond a limit, or
-    readers differ in what they find in it; a file that cannot be opened is unreadable, too. ``dangerous``: it
-    calls what is known to run code, or to reach outside of the process.
+    readers differ in what they find in it; a file that may not be opened is unreadable, too.
+    ``dangerous``: it calls what is known to run code, or to reach outside of the process. Raises
+    `FileNotFoundError` if there is no such file.
 
-    >>> scan(b"cos\nsystem\n(S'true'\\ntR.").reasons
+    >>> scan(b"cos\nsystem\n(S'true'\ntR.").reasons
     ('dangerous: os.system',)
     """
     try:
         report = inspect(source, expanded=expanded)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         return ScanResult(UNREADABLE, "file", (f"cannot be opened: {type(error).__name__}",))
     return ScanResult(report.verdict, report.kind, tuple(report.reasons), tuple(report.globals))

@@ -149,7 +149,7 @@ def judge(
         reasons = _reasons(machine, acts)
         if _is_dangerous(machine, acts):
             return DANGEROUS, reasons
-        if machine.limited or machine.doubtful:
+        if wire or machine.broken or machine.doubtful:
             return UNREADABLE, [*wrong, *reasons]
         return NEEDS_CODE, reasons if wrong else [_not_called(reason) for reason in reasons]
     if wrong:
@@ -185,7 +185,7 @@ def _is_dangerous(machine: PickleMachine, acts: set[str]) -> bool:
     """Tell whether a dangerous name is called, or passed to a function that may call it."""
     if any(_runs_what_it_brings(node) for node in machine.calls):
         return True
-    known = [named for key, named in machine.names.items() if purpose_of(*key)[1]]
+    known = [named for key, named in machine.names.items() if key not in _SAFE and purpose_of(*key)[1]]
     if not known:
         return False
     others = any(not _is_inert(node.target) for node in machine.calls)

@@ -56,7 +56,7 @@ class Work:
     >>> work.copy(10_000_000)
     Traceback (most recent call last):
         ...
-    canning.errors.DeserializationError: the message takes more memory than what arrived is good for
+    canning.errors.DeserializationError: reading this message takes more memory than a message of its ...
     """
 
     __slots__ = ("_decoded", "_limit", "_within", "memory", "time")
@@ -106,7 +106,10 @@ class Work:
     def refuse(self) -> None:
         """Raise the error of an exhausted account."""
         what = "time" if self.time < 0 else "memory"
-        raise DeserializationError(f"the message takes more {what} than what arrived is good for")
+        raise DeserializationError(
+            f"reading this message takes more {what} than a message of its size may take, which no option "
+            "changes: split it, or send large parts as arrays"
+        )
 
     def copy(self, nbytes: int) -> None:
         """Count bytes that are copied."""

@@ -30,8 +30,8 @@ _CODES: Final = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (
 # -- columns ---------------------------------------------------------------------------------------------
 
 
-def tell_column(values: Any) -> Column:
-    """Describe a column, which is an array or a chunked array."""
+def tell_column(values: Any, name: str = "") -> Column:
+    """Describe a column, which is an array or a chunked array; errors have its name."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):  # older versions return one
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -47,8 +47,9 @@ def tell_column(values: Any) -> Column:
         told = {"codes": codes.to_numpy(zero_copy_only=False), "categories": tell_column(array.dictionary)}
         return {"kind": "categories", **told, "ordered": kind.ordered, "dtype": dtype}
     if not (_kinds.is_integer(kind) or _kinds.is_floating(kind) or _kinds.is_boolean(kind)):
+        column = f"the column {name[:60]!r}" if name else "a column"
         raise SerializationError(
-            f"a column of Arrow's type {str(kind)[:60]} is not portable: cast it to numbers, text or times"
+            f"{column} of Arrow's type {str(kind)[:60]} is not portable: cast it to numbers, text or times"
         )
     if not array.null_count:
         return {"kind": "array", "values": array.to_numpy(zero_copy_only=False)}
@@ -173,7 +174,9 @@ def can_table(table: Any) -> Any:
     """Describe a table."""
     if not table.num_columns and table.num_rows:
         raise SerializationError("a table of rows without columns is not portable")
-    return {"names": list(table.column_names), "columns": [tell_column(column) for column in table.columns]}
+    names = list(table.column_names)
+    told = [tell_column(column, name) for column, name in zip(table.columns, names, strict=True)]
+    return {"names": names, "columns": told}
 
 
 def make_table(state: object) -> Any:

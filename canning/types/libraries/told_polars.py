@@ -40,7 +40,7 @@ def _frame(state: object) -> Any:
 
 def _can_series(series: Any) -> Any:
     _refuse(series.name, series.dtype)
-    return {"name": series.name, "values": tell_column(series.to_arrow())}
+    return {"name": series.name, "values": tell_column(series.to_arrow(), series.name)}
 
 
 def _series(state: object) -> Any:
