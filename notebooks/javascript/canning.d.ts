@@ -143,8 +143,8 @@ export class Table {
   readonly others: Record<string, unknown>;
   /** The number of rows. */
   get length(): number;
-  /** Return a column by its name. */
-  column(name: unknown): Column | undefined;
+  /** Return a column by its name; a `RangeError` lists the first names if there is none. */
+  column(name: unknown): Column;
   /** Return a row as an object. */
   row(number: number): Record<string, any>;
 }
@@ -178,7 +178,10 @@ export function unpack(content: object, buffers: Memory[], options?: ReadOptions
 
 // -- writing
 
-/** Write a portable message as frames; the memory of large arrays and bytes is not copied. */
+/**
+ * Write a portable message as frames; the memory of large arrays and bytes is not copied.
+ * A `TypeError` has the path to what cannot be written, as in `value["jobs"][1]: a function cannot be written`.
+ */
 export function write(value: unknown): Uint8Array[];
 
 /** Put frames into a blob, which `canning.loads` can read. */

@@ -866,11 +866,21 @@ export class Table {
   /** The number of rows. */
   get length() { return this.columns[0]?.length ?? this.index?.length ?? 0; }
 
-  /** Return a column by its name. */
-  column(name) { return this.columns[this.names.indexOf(name)]; }
+  /** Return a column by its name; a `RangeError` lists the first names if there is none. */
+  column(name) {
+    const at = this.names.indexOf(name);
+    if (at < 0) throw new RangeError(`no column ${shown(name)}: there are ${this.names.slice(0, 20).map(shown).join(", ") || "none"}`);
+    return this.columns[at];
+  }
 
   /** Return a row as an object. */
   row(number) { return plainObject(this.columns.map(column => [column.name, column.get(number)])); }
+}
+
+// A key or a name, as a path and an error show it.
+function shown(key) {
+  const text = typeof key === "string" ? JSON.stringify(key) : ["object", "function"].includes(typeof key) ? `<${typeof key}>` : String(key);
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
 function columnOf(values) {
@@ -1186,11 +1196,60 @@ const LONG_TEXT = 1024;
 const [PLAIN_FLAG, PORTABLE_FLAG] = [1, 256];
 const CALLS = "canning.calls";
 const HOLDS_ITSELF = "only Arrays, Maps and plain objects can hold themselves, and not as keys";
+
+// A value that cannot be written; `write` says where it is.
+class Unwritable extends TypeError {
+  constructor(reason, value) {
+    super(reason);
+    this.value = value;
+  }
+}
+
+// The parts of a value in the order in which they are written, each with its step of a path.
+function* partsOf(value) {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return;
+  if (Array.isArray(value)) for (const [at, item] of value.entries()) yield [`[${at}]`, item];
+  else if (value instanceof Map) {
+    for (const [key, item] of value) yield* [[`.<key ${shown(key)}>`, key], [`[${shown(key)}]`, item]];
+  } else if (value instanceof Set) for (const item of value) yield [".<item>", item];
+  else if (value instanceof Table) {
+    for (const column of value.columns) yield [`.column(${shown(column.name)})`, column];
+    yield* [[".index", value.index], [".others", value.others]];
+  } else if (value instanceof Column) {
+    yield* partsOf(value.fields.items ?? value.fields);
+    yield [".index", value.index];
+  } else if (value instanceof NDArray) yield* value.dtype === "O" ? partsOf(value.data) : [];
+  else for (const [name, item] of Object.entries(value)) yield [`[${shown(name)}]`, item];
+}
+
+function pathTo(culprit, value) {
+  const ways = [["value", [["", value]][Symbol.iterator]()]];
+  const seen = new Set();
+  while (ways.length) {
+    const [path, parts] = ways.at(-1);
+    const { value: found, done } = parts.next();
+    if (done) {
+      ways.pop();
+      continue;
+    }
+    const [step, part] = found;
+    if (Object.is(part, culprit)) return path + step;
+    if (typeof part !== "object" || part === null || seen.has(part)) continue;
+    seen.add(part);
+    ways.push([path + step, partsOf(part)]);
+  }
+  return "value";
+}
 const SAFE_KEY = /^(?!\$|\p{Nd}+$)/su;
 
 /** Write a portable message as frames; the memory of large arrays and bytes is not copied. */
 export function write(value) {
-  return new Writer().message(value);
+  try {
+    return new Writer().message(value);
+  } catch (error) {
+    if (!(error instanceof Unwritable)) throw error;
+    throw new TypeError(`${pathTo(error.value, value)}: ${error.message}`);
+  }
 }
 
 /** Put frames into a blob, which `canning.loads` can read. */
@@ -1414,7 +1473,7 @@ class Writer {
         return null;
       }
       default:
-        throw new TypeError(`a ${typeof value} cannot be written`);
+        throw new Unwritable(value === undefined ? "undefined cannot be written: null can" : `a ${typeof value} cannot be written`, value);
     }
   }
 
@@ -1427,7 +1486,7 @@ class Writer {
   object(value) {
     const seen = this.seen.get(value);
     if (seen) {
-      if (seen.memo === null) throw new TypeError(HOLDS_ITSELF);
+      if (seen.memo === null) throw new Unwritable(HOLDS_ITSELF, value);
       seen.shared = true;
       this.fetch(seen.memo);
       return { $: "ref", get id() { return seen.id; } };
@@ -1478,7 +1537,7 @@ class Writer {
       return this.memory(bytesOf(value));
     }
     if (ArrayBuffer.isView(value)) return this.array(new NDArray(value));
-    throw new TypeError(`a ${value.constructor?.name ?? "value"} cannot be written`);
+    throw new Unwritable(`a ${value.constructor?.name ?? "value"} cannot be written`, value);
   }
 
   set(value) {
@@ -1493,7 +1552,7 @@ class Writer {
   // Keys and members of sets are immutable in Python: arrays become tuples there, and sets frozensets.
   key(value) {
     if (!Array.isArray(value) && !(value instanceof Set)) return this.put(value);
-    if (this.open.has(value)) throw new TypeError(HOLDS_ITSELF);
+    if (this.open.has(value)) throw new Unwritable(HOLDS_ITSELF, value);
     this.open.add(value);
     const told = Array.isArray(value) ? { $: "tuple", items: [] } : { $: "frozenset", items: [] };
     const put = () => value.forEach(item => told.items.push(this.key(item)));
@@ -1585,7 +1644,7 @@ class Writer {
 
   special(value) {
     const write = SPECIALS[value.kind];
-    if (!write) throw new TypeError(`a ${value.kind} cannot be written`);
+    if (!write) throw new Unwritable(`a ${value.kind} cannot be written`, value);
     return write(this, value);
   }
 

@@ -139,7 +139,8 @@ test("tables have columns and rows", () => {
   assert.equal(got.column("t").get(0).toDate().getTime(), 0);
   assert.equal(got.column("t").get(1), null);
   assert.deepEqual(got.row(1), { x: 2, s: null, t: null, o: 2 });
-  assert.equal(got.column("none"), undefined);
+  assert.throws(() => got.column("none"), { name: "RangeError", message: 'no column "none": there are "x", "s", "t", "o"' });
+  assert.throws(() => Table.of({}).column(5), { name: "RangeError", message: "no column 5: there are none" });
   assert.throws(() => got.columns[0].get(2), RangeError);
   assert.throws(() => new Column({ kind: "nothing" }), UnsupportedError);
 });
@@ -197,6 +198,26 @@ test("what cannot be written says so", () => {
   const set = new Set();
   set.add([set]);
   assert.throws(() => write(set), TypeError);
+});
+
+test("what cannot be written has a path", () => {
+  const run = () => 1;
+  const loop = new Set();
+  loop.add([loop]);
+  const rows = [
+    [run, "value: a function cannot be written"],
+    [{ jobs: [1, run] }, 'value["jobs"][1]: a function cannot be written'],
+    [{ a: null, b: [undefined] }, 'value["b"][0]: undefined cannot be written: null can'],
+    [new Map([[7, { deep: Symbol("s") }]]), 'value[7]["deep"]: a symbol cannot be written'],
+    [new Map([[run, 1]]), "value.<key <function>>: a function cannot be written"],
+    [[new Set([[run]])], "value[0].<item>[0]: a function cannot be written"],
+    [{ t: Table.of({ x: [1, 2], y: ["a", run] }) }, 'value["t"].column("y")[1]: a function cannot be written'],
+    [[new NDArray([1, [run]], { dtype: "O", shape: [2] })], "value[0][1][0]: a function cannot be written"],
+    [{ zone: new Special("nothing", {}) }, 'value["zone"]: a nothing cannot be written'],
+    [{ own: new (class Own {})() }, 'value["own"]: a Own cannot be written'],
+    [[loop], "value[0]: only Arrays, Maps and plain objects can hold themselves, and not as keys"],
+  ];
+  for (const [value, message] of rows) assert.throws(() => write(value), { name: "TypeError", message });
 });
 
 test("what is no message is refused", async () => {
