@@ -4,7 +4,7 @@ With less, the path would be idle; with more, small messages would wait behind i
 measures two things of its grants: how long the first part took that a grant allowed, and how fast bytes came
 until all of it was used. The trip times the rate is what the path holds. A window has three times that: a
 grant is due when a quarter of the last one has come, and TCP sends faster only if it has something to send.
-It has what comes in a millisecond, too, since processes wake up late.
+It has what comes in 4 ms, too, since processes wake up late.
 
 What is on its way delays the answer to a grant. So trips are measured when nothing is: by the first grant
 of a stream, and now and then by one of a quarter of a window. The shortest of the last ones counts.
@@ -27,7 +27,7 @@ FIRST: Final = 4 * STEP
 MOST: Final = 64 * STEP
 """Bytes of all windows of a socket: what may wait in it beyond its messages."""
 _TRIPS: Final = 3
-_SLACK: Final = 0.001
+_SLACK: Final = 0.004
 _MEMORY: Final = 0.01
 """Seconds over which rates are averaged."""
 _NARROW: Final = ((0.1, 16), (5.0, 64))
@@ -87,7 +87,7 @@ class Path:
                 self.narrow = len(self.streams) == 1  # several in turn have a step each on the way
                 self._wait(trip)
         most = MOST * len(self.streams) / len(self.paths.streams)
-        window = max(LEAST, min(window, most)) / (4 if self.narrow else 1)
+        window = min(max(LEAST, window), most) / (4 if self.narrow else 1)
         return max(STEP, int(window / len(self.streams)))
 
     def tell_trip(self, seconds: float) -> None:
