@@ -502,7 +502,7 @@ def test_no_room_for_an_array() -> None:
             arena.array(np.zeros(arena.capacity + 1, "u1"))
         frame = arena.to(1).encode(memoryview(bytes(1_000_000)))
         with pytest.raises(
-            ArenaFull, match=r"1 blocks hold messages that no receiver has opened.* lease of 10 s"
+            ArenaFull, match=r"or wait \(1 blocks hold messages that no receiver has opened.* 10 s"
         ):
             arena.array(np.zeros(MB, "u1"))
         assert frame

@@ -15,7 +15,7 @@ from canning.errors import shortened
 from canning.memory.buffers import span
 
 from ..errors import ArenaFull
-from .ledger import Ledger
+from .ledger import PATIENCE, Ledger
 from .memory import copy
 
 _Shape = SupportsIndex | Sequence[SupportsIndex]
@@ -102,14 +102,15 @@ def _why_full(ledger: Ledger, capacity: int, nbytes: int) -> str:
             "SharedArena(...), or use ordinary memory, which can be sent as well"
         )
     left, blocks = ledger.room
-    unopened = ledger.unopened()
     if not left:
         why = f"all of its {blocks:,} blocks are in use, and each array takes one: make larger arrays"
     else:
         why = f"{ledger.glance()[0]:,} of {capacity:,} are in use; let go of arrays"
+    unopened = len(ledger.unopened())
     if unopened:
+        seconds = ledger.lease / 1e9
         why += (
-            f" ({len(unopened):,} blocks hold messages that no receiver has opened: they are free when "
-            f"it does, or when their lease of {ledger.lease / 1e9:g} s is over)"
+            f", or wait ({unopened:,} blocks hold messages that no receiver has opened: until one does, or their "
+            f"lease is over, {seconds:g} s, {PATIENCE * seconds:g} s while receivers live)"
         )
     return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
