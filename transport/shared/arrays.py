@@ -110,7 +110,7 @@ def _why_full(ledger: Ledger, capacity: int, nbytes: int) -> str:
     if unopened:
         seconds = ledger.lease / 1e9
         why += (
-            f", or wait ({unopened:,} blocks hold messages that no receiver has opened: until one does, or their "
-            f"lease is over, {seconds:g} s, {PATIENCE * seconds:g} s while receivers live)"
+            f", or wait ({unopened:,} blocks hold messages that no receiver has opened: until one does, or "
+            f"their lease is over, {seconds:g} s, {PATIENCE * seconds:g} s while receivers live)"
         )
     return f"no room for {nbytes:,} bytes: {why}, or use ordinary memory, which can be sent as well"
