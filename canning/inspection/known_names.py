@@ -109,6 +109,7 @@ _HARMLESS: Final = {
     ("copyreg", "_reconstructor"): "an instance, as older protocols write it",
     ("copyreg", "__newobj__"): "an instance",
     ("types", "SimpleNamespace"): "a namespace",
+    **{("builtins", name): f"a {name} of a class" for name in ("property", "classmethod", "staticmethod")},
     ("functools", "partial"): "a partial: calls what it is given, when it is called",
 }
 _KNOWN: Final = {
@@ -147,6 +148,7 @@ BY_VALUE: Final = frozenset(
 _CLASSES: Final = frozenset(
     ("_make_skeleton_class", "_make_skel_class", "_rehydrate_skeleton_class", "_create_type")
 )
+_MAKERS: Final = frozenset((*_CLASSES, "_make_skeleton_enum", "_builtin_type", "empty_class", "enum"))
 _NUMPY: Final = ("numpy.core.", "numpy._core.")
 
 
@@ -158,6 +160,11 @@ def _acts_within(module: str, parts: list[str]) -> bool:
         if "*" in names or not names.isdisjoint(parts):
             return True
     return False
+
+
+def is_class_by_value(target: tuple[str, str] | None) -> bool:
+    """Tell whether a call of this target makes a class that is sent by value."""
+    return target is not None and target[1] in _MAKERS
 
 
 def is_inert(module: str, name: str) -> bool:

@@ -26,6 +26,7 @@ from ..types.canner import Canner
 from ..types.registry import Registry, default_registry
 from ..wire.names import CALLS
 from .known_names import BY_VALUE, is_inert, purpose_of
+from .ordinary import ordinary_names
 
 CLEAN: Final = "clean"
 NEEDS_CODE: Final = "needs code"
@@ -146,8 +147,9 @@ def judge(
         if complaint is None:
             return CLEAN, []
     if acts and not _only_safe(machine, acts):
-        reasons = _reasons(machine, acts)
-        if _is_dangerous(machine, acts):
+        ordinary = ordinary_names(machine)
+        reasons = _reasons(machine, acts, ordinary)
+        if _is_dangerous(machine, acts, ordinary):
             return DANGEROUS, reasons
         if wire or machine.broken or machine.doubtful:
             return UNREADABLE, [*wrong, *reasons]
@@ -181,11 +183,15 @@ def _refusal(frames: list[Any]) -> str | None:
     return None
 
 
-def _is_dangerous(machine: PickleMachine, acts: set[str]) -> bool:
+def _is_dangerous(machine: PickleMachine, acts: set[str], ordinary: dict[tuple[str, str], str]) -> bool:
     """Tell whether a dangerous name is called, or passed to a function that may call it."""
     if any(_runs_what_it_brings(node) for node in machine.calls):
         return True
-    known = [named for key, named in machine.names.items() if key not in _SAFE and purpose_of(*key)[1]]
+    known = [
+        named
+        for key, named in machine.names.items()
+        if key not in _SAFE and key not in ordinary and purpose_of(*key)[1]
+    ]
     if not known:
         return False
     others = any(not _is_inert(node.target) for node in machine.calls)
@@ -224,8 +230,12 @@ def _is_a_reason(key: tuple[str, str], purpose: str) -> bool:
     return key not in _READ and not purpose.startswith(("what belongs to", "part of code by value"))
 
 
-def _reasons(machine: PickleMachine, acts: set[str]) -> list[str]:
-    named = [(key, *purpose_of(*key)) for key in machine.names if key not in _SAFE]
+def _reasons(machine: PickleMachine, acts: set[str], ordinary: dict[tuple[str, str], str]) -> list[str]:
+    named = [
+        (key, ordinary[key], False) if key in ordinary else (key, *purpose_of(*key))
+        for key in machine.names
+        if key not in _SAFE
+    ]
     named = [entry for entry in named if entry[2] or _is_a_reason(*entry[:2])] or named
     named.sort(key=lambda entry: not entry[2])
     reasons = []
