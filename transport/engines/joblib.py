@@ -10,7 +10,7 @@ Functions and classes that no other process can import are sent by value; everyt
 pickled at the C pickler's speed. Large arrays, at any depth, go into memory that the processes share, not
 into files; on systems without it, joblib handles them as without canning. Arguments arrive read-only, like
 joblib's memory maps; if ``Pickler.writable`` is true, they arrive writable, and each process sees only its
-own changes. Results arrive writable, as without canning.
+own changes. Results arrive writable if they were so there: not views of arguments.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Pickler:
     Attributes:
         dispatch_table: the reducers of loky and joblib, by type.
         writable: whether the arrays of arguments arrive writable: False, unless you set it on this class.
-            Those of results always do.
+            Those of results do, unless they were read-only there.
 
     >>> import io, pickle
     >>> file = io.BytesIO()
