@@ -43,7 +43,8 @@ def read(data: bytes, limits: Limits | None = None) -> Any:
     try:
         return reader.deserialize_object([data])[0]
     except DeserializationError as error:
-        return str(error).partition(" byte ")[0]
+        said = str(error).removeprefix(f"{error.path}: ")  # the path is to where it was noticed
+        return said.partition(" byte ")[0]
 
 
 @pytest.fixture

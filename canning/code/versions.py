@@ -133,7 +133,8 @@ def say_whence(error: DeserializationError, head: object) -> DeserializationErro
     except DeserializationError:  # the error already says so
         return error
     others = [] if trailer is None else list(differences(trailer, python=True))
-    return DeserializationError(f"{error}; it was written with {', '.join(others)}") if others else error
+    said = f"{error}; it was written with {', '.join(others)}"
+    return DeserializationError(said, error.path) if others else error
 
 
 def _other_packages(said: bytes) -> Iterator[str]:

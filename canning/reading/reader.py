@@ -110,6 +110,7 @@ def read_verified(
         if finder is None and explainer().moved(head):
             return _found(options, head, frames, g, new_finder(options))
         told = explainer().explain_reading(head, error, new_finder(options).look_up)
+        told.__cause__ = error.__cause__
         raise say_whence(told, head) from error.__cause__
 
 
