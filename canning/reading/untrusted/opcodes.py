@@ -17,12 +17,7 @@ from .prices import Price
 from .sealing import check_depth
 from .short_cuts import LEAST, LONGEST_INT, ArrayCalls, MakeArray, read_run
 
-_U16: Final = struct.Struct("<H")
-_U8: Final = struct.Struct("<B")
-_I32: Final = struct.Struct("<i")
-_U32: Final = struct.Struct("<I")
-_U64: Final = struct.Struct("<Q")
-_F64: Final = struct.Struct(">d")
+_U8, _U16, _I32, _U32, _U64, _F64 = map(struct.Struct, ("<B", "<H", "<i", "<I", "<Q", ">d"))
 
 
 class Name(NamedTuple):
