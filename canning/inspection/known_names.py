@@ -94,7 +94,7 @@ _INERT: Final = _words(
 _HARMLESS: Final = {
     **{
         ("builtins", name): f"a {name}"
-        for name in ("set", "frozenset", "bytearray", "complex", "range", "slice")
+        for name in ("set", "frozenset", "frozendict", "bytearray", "complex", "range", "slice")
     },
     **{
         ("builtins", name): f"the type {name}"

@@ -21,14 +21,15 @@ _SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
 _CALLED: Final = {_GETATTR: "gets an attribute of what it names", _SUBIMPORT: "imports a module"}
 _LOUD: Final = frozenset(("antigravity", "idlelib", "lib2to3", "test", "this", "turtledemo"))
 """Packages of the standard library with modules that act when they are imported."""
-_NAMED: Final = frozenset(
-    ("builtins", name)
-    for name in (
-        *("abs", "all", "any", "chr", "divmod", "enumerate", "filter", "hash", "isinstance", "issubclass"),
-        *("len", "map", "max", "min", "ord", "pow", "repr", "reversed", "round", "sorted", "sum", "zip"),
-    )
+_BUILTINS: Final = (
+    *("abs", "all", "any", "chr", "divmod", "enumerate", "filter", "hash", "isinstance", "issubclass"),
+    *("len", "map", "max", "min", "ord", "pow", "repr", "reversed", "round", "sorted", "sum", "zip"),
 )
-"""Builtins that act on nothing but their arguments: ordinary while the pickle itself calls none of them."""
+_NAMED: Final = frozenset((*(("builtins", name) for name in _BUILTINS), ("_thread", "get_ident")))
+"""Functions that act on nothing but their arguments: ordinary while the pickle itself calls none of them.
+
+From Python 3.13 on, `__repr__` of a dataclass refers to the last one.
+"""
 
 
 def ordinary_names(machine: PickleMachine) -> dict[Key, str]:
