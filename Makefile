@@ -84,7 +84,7 @@ types: $(VENV)/.has-dev
 
 .PHONY: notebooks
 notebooks: $(VENV)/.has-test
-	$(RUN) -m pytest --nbmake --nbmake-timeout=400 notebooks
+	$(RUN) -m pytest --nbmake --nbmake-timeout=400 --timeout=500 notebooks
 
 .PHONY: fuzz
 fuzz: $(VENV)/.has-test
