@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from canning import DeserializationError, Limits, Serializer
+from canning import Limits, Serializer
 from canning.reading.untrusted import data_reader
+
+from . import test_runs
 
 
 @dataclasses.dataclass
@@ -73,13 +75,7 @@ LISTS: dict[str, list[Any]] = {
 
 
 def read(data: bytes, limits: Limits | None = None) -> Any:
-    """Return what the reader makes of a header, or its refusal."""
-    reader = READER if limits is None else READER.evolve(limits=limits)
-    try:
-        return reader.deserialize_object([data])[0]
-    except DeserializationError as error:
-        said = str(error).removeprefix(f"{error.path}: ")  # the path is to where it was noticed
-        return said.partition(" byte ")[0]
+    return test_runs.read(data, limits, READER)
 
 
 @pytest.fixture

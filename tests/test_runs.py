@@ -37,9 +37,10 @@ def head(obj: object) -> bytes:
     return pickle.dumps(obj, 5)
 
 
-def read(data: bytes, limits: Limits | None = None) -> Any:
+def read(data: bytes, limits: Limits | None = None, reader: Serializer = DATA) -> Any:
     """Return what the reader makes of a header, or the kind of its refusal."""
-    reader = DATA if limits is None else DATA.evolve(limits=limits)
+    if limits is not None:
+        reader = reader.evolve(limits=limits)
     try:
         return reader.deserialize_object([data])[0]
     except DeserializationError as error:

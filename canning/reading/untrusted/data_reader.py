@@ -119,7 +119,7 @@ class DataReader(Containers):
         self.plain_array = plain_array
         self.allowed = allowed
         self.fields: dict[type, Fields] = {}
-        self.odd = limits.integer_bytes < LONGEST_INT  # or a run of instances was no use
+        self.odd = limits.integer_bytes < LONGEST_INT  # or a run of instances or dicts was no use
 
     def _finish(self) -> Any:
         if self.unbuilt:
